@@ -1,0 +1,80 @@
+# Every command that a developer or CI runs. `make` alone explains them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+STAMPS := .venv/stamps
+# What maturin tells pyo3's build script. Cargo alone must say the same, or each change between the two rebuilds pyo3 (10 s).
+AS_MATURIN = PYO3_BUILD_EXTENSION_MODULE=1 PYO3_PYTHON=$(abspath $(BIN)/python) PYTHON_SYS_EXECUTABLE=$(abspath $(BIN)/python) \
+  PYO3_CONFIG_FILE=$$(ls $(CURDIR)/target/maturin/pyo3-config-*.txt) \
+  PYO3_ENVIRONMENT_SIGNATURE=$$($(BIN)/python -c 'import platform, sys; print("cpython-%d.%d-%s" % (*sys.version_info[:2], platform.architecture()[0]))')
+export CARGO_TERM_COLOR ?= auto
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -name build.rs)
+
+.PHONY: help setup verify fix test test-rust test-python conformance fault bench demo clean
+
+help: ## Print this list.
+	@echo "ternmq: targets"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{printf "  %-13s %s\n", $$1, $$2}'
+
+$(STAMPS)/environment: requirements-dev.txt scripts/check_toolchain.py
+	@$(PYTHON) scripts/check_toolchain.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+# The package is installed once, in place: Python files are read from python/, only the extension is built.
+$(STAMPS)/package: pyproject.toml $(STAMPS)/environment
+	@if [ ! -f README.md ]; then echo "README.md is missing" >&2; exit 1; fi
+	source $(BIN)/activate && maturin develop --release --locked --quiet > /dev/null
+	@touch $(STAMPS)/extension $@
+
+$(STAMPS)/extension: $(RUST_SOURCES) | $(STAMPS)/package
+	source $(BIN)/activate && maturin develop --release --locked --quiet --skip-install > /dev/null
+	@touch $@
+
+setup: $(STAMPS)/package $(STAMPS)/extension ## Make .venv with the command ternmq and the optimised extension.
+
+verify: setup ## All static checks; writes nothing.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest ternmq._core --concise
+	$(BIN)/lint-imports
+	cargo fmt --all --check
+	$(AS_MATURIN) cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	$(AS_MATURIN) RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked --quiet
+
+fix: setup ## Format, and apply the fixes that are safe.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --all
+
+test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java is missing).
+
+test-python: setup
+	$(BIN)/pytest tests/unit tests/property -m "not long" --numprocesses 2 $(PYTEST_ARGS)
+	$(BIN)/pytest tests --ignore tests/unit --ignore tests/property -m "not long" $(PYTEST_ARGS)
+
+test-rust: setup
+	cargo test --release --locked
+
+conformance: setup ## Foreign clients against our cluster, the long form; needs Java and Maven.
+	$(BIN)/pytest tests/conformance $(PYTEST_ARGS)
+
+fault: setup ## Kills and stops with a history checker, and attacks; the long forms.
+	$(BIN)/pytest tests/fault tests/attack $(PYTEST_ARGS)
+
+bench: setup ## Our own rate, latency and CPU per message on this machine.
+	$(BIN)/python benches/run.py
+
+demo: setup ## A cluster of nine processes, faults, and a proof that nothing acknowledged was lost.
+	$(BIN)/ternmq demo
+
+clean: ## Remove what was built: .venv, target and caches.
+	rm -rf .venv target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache python/ternmq/_core*.so

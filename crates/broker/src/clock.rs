@@ -1,0 +1,18 @@
+//! The two clocks of a process. Elections use the one that counts suspended time (D12).
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds since boot, suspension included.
+pub fn monotonic_ns() -> u64 {
+    nanoseconds(ClockId::Boottime)
+}
+
+/// Milliseconds since 1970: stamps messages and due times, decides nothing.
+pub fn wall_ms() -> u64 {
+    nanoseconds(ClockId::Realtime) / 1_000_000
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}

@@ -1,0 +1,505 @@
+//! Topics and groups that come into being because somebody uses them.
+//!
+//! What a published view does not know may exist all the same: right after a change of leaders the views are behind
+//! the log. So everything here begins with a fresh read, looks again, and only then proposes an op, one at a time for
+//! each name. Whoever needs the same name meanwhile waits for the same op. An operator's change of a topic goes the
+//! same way, so that a creation never overwrites it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tern_state::{GroupConfig, Op, State, TopicConfig};
+use tern_wire::codes::response;
+
+use crate::answers::{Answers, Ticket};
+use crate::clock;
+use crate::mailbox::Mailbox;
+use crate::refused::Refused;
+use crate::replica::{AnswerAt, Outcome, Proposal};
+use crate::roles::RoleBoard;
+use crate::views::Views;
+
+/// Requests that wait for creations at most.
+const WAITING_LIMIT: usize = 10_000;
+/// Topics above which none comes into being by use; operators may go beyond. Each group has its retry topic, so
+/// this bounds groups as well.
+const MAX_TOPICS: usize = 100_000;
+
+/// Called once with the end of a creation, on a thread that must not be kept long.
+pub type Then = Box<dyn FnOnce(Result<(), Refused>, &mut Answers) + Send>;
+
+/// The ops that are missing in a state: none if it has all that is needed.
+type Make = Box<dyn Fn(&State) -> Result<Vec<Op>, Refused> + Send>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    Topic(Arc<str>),
+    Group(Arc<str>),
+}
+
+struct Want {
+    make: Make,
+    then: Then,
+    /// The op is what was asked for, so that its uncertain outcome is the request's.
+    is_request: bool,
+}
+
+/// What is being created, and who waits for it.
+pub struct Creations {
+    views: Arc<Views>,
+    roles: Arc<RoleBoard>,
+    mailbox: Mailbox,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// The first want of a subject is the one whose op is on its way, if one is.
+    wants: HashMap<Subject, Vec<Want>>,
+    count: usize,
+}
+
+/// The fields of a send that decide about a new topic.
+#[derive(Debug, Clone)]
+pub(crate) struct NewTopic {
+    pub name: Arc<str>,
+    pub model: String,
+    pub queues: i32,
+    pub unit: bool,
+}
+
+impl Creations {
+    /// Nothing is being created yet.
+    pub fn new(views: Arc<Views>, roles: Arc<RoleBoard>, mailbox: Mailbox) -> Self {
+        Self {
+            views,
+            roles,
+            mailbox,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Create a topic or change it, as an operator asks.
+    pub fn put_topic(self: &Arc<Self>, config: TopicConfig, then: Then) {
+        let subject = Subject::Topic(Arc::clone(&config.name));
+        let make: Make = Box::new(move |state| {
+            if state
+                .topic(&config.name)
+                .is_some_and(|topic| topic.config == config)
+            {
+                return Ok(Vec::new());
+            }
+            let op = Op::PutTopic {
+                changed_at_ms: clock::wall_ms(),
+                config: config.clone(),
+            };
+            state
+                .check(&op)
+                .map_err(|violation| Refused::invalid(violation.to_string()))?;
+            Ok(vec![op])
+        });
+        let mut answers = Answers::default();
+        self.want(
+            subject,
+            Want {
+                make,
+                then,
+                is_request: true,
+            },
+            &mut answers,
+        );
+        answers.flush();
+    }
+
+    /// A send to a topic that the view does not know.
+    pub(crate) fn topic(self: &Arc<Self>, new: NewTopic, then: Then, answers: &mut Answers) {
+        let subject = Subject::Topic(Arc::clone(&new.name));
+        let make: Make = Box::new(move |state| {
+            if state.topic(&new.name).is_some() {
+                return Ok(Vec::new());
+            }
+            check_room(state)?;
+            let config =
+                tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
+                    .map_err(|_| no_topic(&new.name))?;
+            Ok(vec![Op::PutTopic {
+                changed_at_ms: clock::wall_ms(),
+                config,
+            }])
+        });
+        self.want(
+            subject,
+            Want {
+                make,
+                then,
+                is_request: false,
+            },
+            answers,
+        );
+    }
+
+    /// A consumer of a group of which the view lacks the group or its retry topic. `unit` is its unit mode, `order`
+    /// whether it subscribes to an ordered topic.
+    pub(crate) fn group(
+        self: &Arc<Self>,
+        name: Arc<str>,
+        (unit, order): (bool, bool),
+        then: Then,
+        answers: &mut Answers,
+    ) {
+        let subject = Subject::Group(Arc::clone(&name));
+        let make: Make = Box::new(move |state| {
+            let missing = missing_of_group(state, &name, unit, order);
+            if !missing.is_empty() {
+                check_room(state)?;
+            }
+            Ok(missing)
+        });
+        self.want(
+            subject,
+            Want {
+                make,
+                then,
+                is_request: false,
+            },
+            answers,
+        );
+    }
+
+    fn want(self: &Arc<Self>, subject: Subject, want: Want, answers: &mut Answers) {
+        {
+            let mut waiting = self.waiting.lock();
+            if waiting.count >= WAITING_LIMIT {
+                drop(waiting);
+                (want.then)(
+                    Err(Refused::busy("requests waiting for a topic or group")),
+                    answers,
+                );
+                return;
+            }
+            waiting.count += 1;
+            let wants = waiting.wants.entry(subject.clone()).or_default();
+            wants.push(want);
+            if wants.len() > 1 {
+                return;
+            }
+        }
+        self.look(subject, answers);
+    }
+
+    /// Bring the view up to date, then decide.
+    fn look(self: &Arc<Self>, subject: Subject, answers: &mut Answers) {
+        let this = Arc::clone(self);
+        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
+            Outcome::Confirmed(_) => this.decide(&subject, answers),
+            other => this.fail(&subject, &other, answers),
+        });
+        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
+            ticket(outcome, answers);
+        }
+    }
+
+    /// End what a fresh view satisfies or refuses, and propose the first op that is missing.
+    fn decide(self: &Arc<Self>, subject: &Subject, answers: &mut Answers) {
+        let mut ended: Vec<(Then, Result<(), Refused>)> = Vec::new();
+        let missing = {
+            let state = self.views.state();
+            let mut waiting = self.waiting.lock();
+            let Some(wants) = waiting.wants.get_mut(subject) else {
+                return;
+            };
+            let mut missing = None;
+            while missing.is_none() && !wants.is_empty() {
+                match (wants[0].make)(&state) {
+                    Ok(ops) if !ops.is_empty() => missing = Some(ops),
+                    other => ended.push((wants.remove(0).then, other.map(|_| ()))),
+                }
+            }
+            waiting.count -= ended.len();
+            if missing.is_none() {
+                waiting.wants.remove(subject);
+            }
+            missing
+        };
+        for (then, result) in ended {
+            then(result, answers);
+        }
+        if let Some(ops) = missing {
+            self.propose(subject.clone(), &ops, answers);
+        }
+    }
+
+    fn propose(self: &Arc<Self>, subject: Subject, ops: &[Op], answers: &mut Answers) {
+        let mut block = Vec::new();
+        for op in ops {
+            op.encode(&mut block);
+        }
+        let this = Arc::clone(self);
+        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
+            Outcome::Stored(_) => this.stored(&subject, answers),
+            other => this.fail(&subject, &other, answers),
+        });
+        let proposal = Proposal {
+            draft: None,
+            ops: Bytes::from(block),
+            answer: AnswerAt::Apply,
+            ticket,
+            received_ns: clock::monotonic_ns(),
+        };
+        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
+            ticket(outcome, answers);
+        }
+    }
+
+    /// The op of the first want is applied: each round ends at least that one.
+    fn stored(self: &Arc<Self>, subject: &Subject, answers: &mut Answers) {
+        let first = {
+            let mut waiting = self.waiting.lock();
+            waiting.count -= 1;
+            waiting.wants.get_mut(subject).map(|wants| wants.remove(0))
+        };
+        if let Some(first) = first {
+            (first.then)(Ok(()), answers);
+        }
+        self.decide(subject, answers);
+    }
+
+    fn fail(&self, subject: &Subject, outcome: &Outcome, answers: &mut Answers) {
+        let wants = {
+            let mut waiting = self.waiting.lock();
+            let wants = waiting.wants.remove(subject).unwrap_or_default();
+            waiting.count -= wants.len();
+            wants
+        };
+        for want in wants {
+            let refused = if want.is_request {
+                Refused::of(outcome, &self.roles)
+            } else {
+                Refused::of_condition(outcome, &self.roles)
+            };
+            (want.then)(Err(refused), answers);
+        }
+    }
+}
+
+fn check_room(state: &State) -> Result<(), Refused> {
+    if state.topics().len() < MAX_TOPICS {
+        return Ok(());
+    }
+    Err(Refused::new(
+        response::SYSTEM_ERROR,
+        format!("the broker has {MAX_TOPICS} topics, the most that come into being by use"),
+    ))
+}
+
+/// The ops that a consumer's group lacks: the group itself, and the topic for what it could not consume.
+pub(crate) fn missing_of_group(state: &State, name: &str, unit: bool, order: bool) -> Vec<Op> {
+    let changed_at_ms = clock::wall_ms();
+    let mut ops = Vec::new();
+    let new;
+    let group = if let Some(group) = state.group(name) {
+        group
+    } else {
+        new = GroupConfig::new(name);
+        ops.push(Op::PutGroup {
+            changed_at_ms,
+            config: new.clone(),
+        });
+        &new
+    };
+    if has_retry_topic(state, group) {
+        return ops;
+    }
+    ops.push(Op::PutTopic {
+        changed_at_ms,
+        config: tern_state::retry_topic(group, unit, order),
+    });
+    ops
+}
+
+/// Whether a group has all that it needs. Names too long for a retry topic do without one.
+fn has_retry_topic(state: &State, group: &GroupConfig) -> bool {
+    let name = tern_state::retry_topic_name(&group.name);
+    group.retry_queue_nums <= 0
+        || name.len() > tern_wire::names::MAX_LEGACY
+        || state.topic(&name).is_some()
+}
+
+/// Answer 17.
+pub(crate) fn no_topic(name: &str) -> Refused {
+    Refused::new(
+        response::TOPIC_NOT_EXIST,
+        format!("topic[{name}] not exist, apply first please!"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::{Refusal, Stored};
+    use crate::testing::{Bench, leading};
+
+    type Ends = Arc<Mutex<Vec<Result<(), i32>>>>;
+
+    fn creations(bench: &Bench) -> Arc<Creations> {
+        Arc::new(Creations::new(
+            Arc::clone(&bench.views),
+            Arc::new(leading()),
+            bench.mailbox.clone(),
+        ))
+    }
+
+    fn note(ends: &Ends) -> Then {
+        let ends = Arc::clone(ends);
+        Box::new(move |end, _| ends.lock().push(end.map_err(|refused| refused.code)))
+    }
+
+    fn new_topic(name: &str, model: &str) -> NewTopic {
+        NewTopic {
+            name: Arc::from(name),
+            model: model.to_owned(),
+            queues: 4,
+            unit: false,
+        }
+    }
+
+    fn confirm(bench: &Bench, answers: &mut Answers) {
+        bench.read().expect("a fresh read is asked for")(Outcome::Confirmed(1), answers);
+    }
+
+    #[test]
+    fn sends_to_one_unknown_topic_wait_for_one_op() {
+        let mut bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        let read = bench.read().expect("a fresh read is asked for");
+        assert!(bench.read().is_none(), "once");
+        read(Outcome::Confirmed(1), &mut answers);
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        let proposal = bench.proposal().expect("the topic is proposed");
+        assert!(bench.proposal().is_none() && ends.lock().is_empty());
+        bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+        assert_eq!(*ends.lock(), [Ok(()); 3]);
+        assert_eq!(
+            bench
+                .views
+                .state()
+                .topic("orders")
+                .unwrap()
+                .config
+                .write_queues,
+            4
+        );
+        assert_eq!(creations.waiting.lock().count, 0);
+    }
+
+    #[test]
+    fn a_topic_that_the_view_did_not_show_yet_is_not_created_again() {
+        let mut bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        bench.commit_ops(&[Op::PutTopic {
+            changed_at_ms: 1,
+            config: TopicConfig::new("orders", 8, 6),
+        }]);
+        confirm(&bench, &mut answers);
+        assert!(bench.proposal().is_none());
+        assert_eq!(*ends.lock(), [Ok(())]);
+        assert_eq!(
+            bench
+                .views
+                .state()
+                .topic("orders")
+                .unwrap()
+                .config
+                .write_queues,
+            8
+        );
+    }
+
+    #[test]
+    fn without_a_model_each_send_is_refused_by_its_own_fields() {
+        let bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.topic(new_topic("orders", "nothing"), note(&ends), &mut answers);
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        confirm(&bench, &mut answers);
+        assert_eq!(*ends.lock(), [Err(17)]);
+        assert!(bench.proposal().is_some());
+    }
+
+    #[test]
+    fn a_send_whose_topic_could_not_be_created_is_certain_not_to_be_stored() {
+        let bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        creations.put_topic(TopicConfig::new("orders", 2, 6), note(&ends));
+        confirm(&bench, &mut answers);
+        let proposal = bench.proposal().unwrap();
+        (proposal.ticket)(Outcome::Unknown, &mut answers);
+        assert_eq!(*ends.lock(), [Err(14), Err(1)]);
+    }
+
+    #[test]
+    fn a_deposed_leader_creates_nothing() {
+        let bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.group(Arc::from("g"), (false, false), note(&ends), &mut answers);
+        let refusal = Refusal::NotLeader { leader: 0, term: 2 };
+        bench.read().unwrap()(Outcome::Refused(refusal), &mut answers);
+        assert_eq!(*ends.lock(), [Err(14)]);
+        assert!(bench.proposal().is_none());
+    }
+
+    #[test]
+    fn an_operators_topic_waits_for_a_creation_and_then_stands() {
+        let mut bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
+        creations.put_topic(TopicConfig::new("orders", 16, 6), note(&ends));
+        confirm(&bench, &mut answers);
+        for _ in 0..2 {
+            let proposal = bench.proposal().unwrap();
+            bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+        }
+        assert_eq!(*ends.lock(), [Ok(()), Ok(())]);
+        assert_eq!(
+            bench
+                .views
+                .state()
+                .topic("orders")
+                .unwrap()
+                .config
+                .write_queues,
+            16
+        );
+    }
+
+    #[test]
+    fn a_group_comes_with_its_retry_topic() {
+        let mut bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.group(Arc::from("g"), (false, false), note(&ends), &mut answers);
+        confirm(&bench, &mut answers);
+        let proposal = bench.proposal().unwrap();
+        bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+        assert_eq!(*ends.lock(), [Ok(())]);
+        let state = bench.views.state();
+        assert!(state.group("g").is_some());
+        assert_eq!(state.topic("%RETRY%g").unwrap().config.read_queues, 1);
+        assert!(missing_of_group(&state, "g", false, false).is_empty());
+    }
+}

@@ -1,0 +1,39 @@
+//! One replica of a broker group: its turn (no thread, clock or socket), then the threads around it, and one
+//! file per family of client requests.
+
+mod answers;
+mod clients;
+mod clock;
+mod commits;
+mod creations;
+mod front;
+mod heartbeat;
+mod holds;
+mod mailbox;
+mod node;
+mod peer_front;
+mod post;
+mod refused;
+pub mod replica;
+mod requests;
+mod roles;
+pub mod routes;
+mod services;
+#[cfg(test)]
+mod testing;
+mod threads;
+mod views;
+
+pub use answers::{Answers, Ticket};
+pub use clients::ClientRegistry;
+pub use clock::monotonic_ns;
+pub use commits::Commits;
+pub use creations::{Creations, Then};
+pub use holds::HoldTable;
+pub use mailbox::Mailbox;
+pub use node::{Mode, Node, NodeEvents, NodeOptions, StartError};
+pub use peer_front::Standing;
+pub use refused::Refused;
+pub use roles::RoleBoard;
+pub use services::{Services, Settings};
+pub use views::{RoleView, Views};

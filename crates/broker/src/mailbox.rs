@@ -1,0 +1,149 @@
+//! The log thread's only way in: one bounded box for everything that goes into a turn.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tern_replication::{PeerMessage, Persisted, ReplicaId};
+
+use crate::answers::Ticket;
+use crate::post::{Post, PostBox, post_box};
+use crate::replica::{Bound, Folded, Outcome, PreparedSegment, Proposal, Refusal};
+
+/// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
+const WAITING_LIMIT: usize = 10_000;
+/// Peer messages that wait at most. Above, the newest is dropped: Raft repeats what matters.
+const PEER_LIMIT: usize = 8_192;
+
+/// One input of a turn.
+pub(crate) enum Input {
+    Propose(Proposal<Ticket>),
+    Read(Ticket, u64),
+    Peer(PeerMessage),
+    Durable(Persisted),
+    Folded(Folded),
+    Segment(PreparedSegment),
+    Unreachable(ReplicaId),
+    Transfer(ReplicaId),
+    /// Another thread met an error after which the replica must stop.
+    Failed(String),
+    /// Take nothing new; end when everything appended is decided, or after this time.
+    Stop(Duration),
+}
+
+/// Sends into the box; cheap to clone.
+#[derive(Clone)]
+pub struct Mailbox {
+    post: Post<Input>,
+    proposals: Arc<AtomicUsize>,
+    peers: Arc<AtomicUsize>,
+}
+
+/// The log thread's end.
+pub(crate) struct MailboxReceiver {
+    inputs: PostBox<Input>,
+    /// Taken out of the box and not yet asked for.
+    kept: RefCell<VecDeque<Input>>,
+    proposals: Arc<AtomicUsize>,
+    peers: Arc<AtomicUsize>,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> (Self, MailboxReceiver) {
+        let (post, inputs) = post_box();
+        let (proposals, peers) = (Arc::default(), Arc::default());
+        let mailbox = Self {
+            post,
+            proposals: Arc::clone(&proposals),
+            peers: Arc::clone(&peers),
+        };
+        let end = MailboxReceiver {
+            inputs,
+            kept: RefCell::default(),
+            proposals,
+            peers,
+        };
+        (mailbox, end)
+    }
+
+    /// Hand in a proposal. Its ticket comes back with the outcome if it is refused here.
+    ///
+    /// # Errors
+    /// The ticket and the refusal, if the box is full or the log thread is gone: nothing was appended.
+    pub fn propose(&self, proposal: Proposal<Ticket>) -> Result<(), (Ticket, Outcome)> {
+        if self.proposals.fetch_add(1, Ordering::Relaxed) >= WAITING_LIMIT {
+            self.proposals.fetch_sub(1, Ordering::Relaxed);
+            let refusal = Refusal::Busy(Bound::Waiting);
+            return Err((proposal.ticket, Outcome::Refused(refusal)));
+        }
+        match self.post.send(Input::Propose(proposal)) {
+            Err(Input::Propose(proposal)) => {
+                Err((proposal.ticket, Outcome::Refused(Refusal::Stopping)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ask for a read under confirmed leadership; the ticket is called when everything that was committed
+    /// before is applied ([`Outcome::Confirmed`]), or with a refusal.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub fn read(&self, ticket: Ticket) -> Result<(), (Ticket, Outcome)> {
+        let input = Input::Read(ticket, crate::clock::monotonic_ns());
+        match self.post.send(input) {
+            Err(Input::Read(ticket, _)) => Err((ticket, Outcome::Refused(Refusal::Stopping))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hand leadership to another replica, if this one leads.
+    pub fn transfer(&self, to: ReplicaId) {
+        self.tell(Input::Transfer(to));
+    }
+
+    pub(crate) fn peer(&self, message: PeerMessage) {
+        if self.peers.fetch_add(1, Ordering::Relaxed) >= PEER_LIMIT {
+            self.peers.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.tell(Input::Peer(message));
+    }
+
+    /// Everything else. A box without a reader belongs to a process that is stopping.
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.post.send(input);
+    }
+}
+
+impl MailboxReceiver {
+    /// All that waits, after waiting for the first of it no longer than `limit`.
+    pub fn take(&self, limit: Duration) -> VecDeque<Input> {
+        let mut inputs = self.kept.take();
+        if inputs.is_empty() {
+            inputs = self.inputs.wait_for(limit);
+            for input in &inputs {
+                self.taken(input);
+            }
+        }
+        inputs
+    }
+
+    /// One input, or `None` after `limit`.
+    pub fn next(&self, limit: Duration) -> Option<Input> {
+        let mut inputs = self.take(limit);
+        let first = inputs.pop_front();
+        self.kept.replace(inputs);
+        first
+    }
+
+    /// Keep the counts of what waits.
+    fn taken(&self, input: &Input) {
+        match input {
+            Input::Propose(_) => self.proposals.fetch_sub(1, Ordering::Relaxed),
+            Input::Peer(_) => self.peers.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+}

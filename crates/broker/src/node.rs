@@ -1,0 +1,373 @@
+//! One replica as a process: builds the parts in order, starts their threads, stops them in reverse.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tern_log::{
+    BootMark, DirectoryLock, Disk, LogError, RaftState, RaftStateFile, RealDisk, StopRecord,
+    claim_directory,
+};
+use tern_net::peers::{PeerOptions, Peers};
+use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
+use tern_replication::{Member, Timing, member_number};
+use tern_wire::Command;
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+use crate::front::Front;
+use crate::mailbox::{Input, Mailbox};
+use crate::peer_front::{PeerFront, Standing};
+use crate::replica::Plan;
+use crate::roles::RoleBoard;
+use crate::services::{Services, Settings};
+use crate::threads::{self, Stopper};
+use crate::views::RoleView;
+
+/// How a group replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Three or more replicas that elect their leader.
+    Raft,
+    /// One replica, no slaves.
+    MultiMaster,
+}
+
+/// Everything a replica is started with.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// What handlers have to know.
+    pub settings: Settings,
+    /// Own member id.
+    pub member: String,
+    /// All members of the group.
+    pub members: Vec<Member>,
+    /// How the group replicates.
+    pub mode: Mode,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The second client port, two below the first.
+    pub fast_listen: Option<SocketAddr>,
+    /// Where peers connect.
+    pub peer_listen: SocketAddr,
+    /// The address that clients are told.
+    pub advertise: String,
+    /// Data directory of this replica.
+    pub data: PathBuf,
+    /// Authenticates members of the cluster to each other.
+    pub secret: Option<Vec<u8>>,
+    /// Heartbeat and election times.
+    pub timing: Timing,
+    /// Size of a segment for a new group, bytes.
+    pub segment_size: u64,
+    /// Recent frames kept in memory, bytes.
+    pub ring_bytes: usize,
+    /// Bytes from socket to answer, over all connections.
+    pub in_flight_bytes: usize,
+    /// Sends to unknown topics may create them; fixed when the group is founded.
+    pub auto_create_topic: bool,
+    /// Queues of an automatically created topic's template; fixed when the group is founded.
+    pub default_topic_queues: u32,
+    /// Request codes that are answered by the control plane.
+    pub control_codes: Vec<i32>,
+}
+
+/// What the control plane is told. Called on the replica's threads; must not block.
+pub trait NodeEvents: Send + Sync + 'static {
+    /// Role, term or leader changed.
+    fn role_changed(&self, view: &RoleView);
+    /// The topic table changed.
+    fn topics_changed(&self, counter: u64, changed_at_ms: u64);
+    /// The replica stopped by itself; the sentence says why and what to do.
+    fn stopped(&self, sentence: &str);
+    /// A request with one of the control codes.
+    fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit);
+    /// A client connection ended.
+    fn closed(&self, connection: &Arc<Connection>);
+}
+
+/// Why a replica does not start. Each is a sentence that says what to change.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A port could not be opened.
+    #[error(
+        "cannot listen on {address} ({setting}): {source}; change {setting} or stop what uses the port"
+    )]
+    Port {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("data directory {directory:?}: {source}")]
+    Data {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        source: LogError,
+    },
+    /// A contradiction in the options.
+    #[error("{0}")]
+    Options(String),
+}
+
+/// A running replica.
+pub struct Node {
+    options: NodeOptions,
+    mailbox: Mailbox,
+    roles: Arc<RoleBoard>,
+    serving: Arc<OnceLock<Arc<Services>>>,
+    standing: Arc<Standing>,
+    stopper: Arc<Stopper>,
+    peers: Option<Arc<Peers>>,
+    listeners: Mutex<Vec<Listener>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Start a replica: lock its directory, open its ports, begin or resume. Returns before it serves: a group
+    /// that is founded for the first time waits for all its members.
+    ///
+    /// # Errors
+    /// [`StartError`] with a sentence for the operator. Nothing goes on running then.
+    pub fn start(
+        options: NodeOptions,
+        runtime: &Handle,
+        events: Arc<dyn NodeEvents>,
+    ) -> Result<Self, StartError> {
+        let own = own_number(&options)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let data_error = |source| StartError::Data {
+            directory: options.data.clone(),
+            source,
+        };
+        let name = format!(
+            "{}/{}/{}",
+            options.settings.cluster, options.settings.group, options.member
+        );
+        claim_directory(&*disk, &options.data, &name).map_err(data_error)?;
+        let lock = DirectoryLock::acquire(&options.data).map_err(data_error)?;
+        let stop_record = StopRecord::new(
+            Arc::clone(&disk),
+            &options.data,
+            BootMark::current(&options.data),
+        );
+        let last_stop = stop_record.last_stop().map_err(data_error)?;
+        let (state_file, state) =
+            RaftStateFile::load(Arc::clone(&disk), &options.data).map_err(data_error)?;
+
+        let (mailbox, receiver) = Mailbox::new();
+        let roles = Arc::new(RoleBoard::new(
+            own,
+            options.advertise.clone(),
+            Arc::clone(&events),
+        ));
+        let serving = Arc::new(OnceLock::new());
+        let standing = Arc::new(Standing::new(&options, own, state.as_ref()));
+        let stopper = Arc::new(Stopper::new(Arc::clone(&events)));
+
+        let front = Arc::new(Front::new(
+            Arc::clone(&serving),
+            Arc::clone(&events),
+            &options.control_codes,
+        ));
+        let listeners = open_ports(&options, runtime, &front)?;
+        let peers = start_peers(
+            &options, own, runtime, &mailbox, &roles, &serving, &standing,
+        )?;
+
+        let beginning = threads::Beginning {
+            options: options.clone(),
+            plan: plan(&options, own),
+            disk,
+            _lock: lock,
+            stop_record,
+            last_stop,
+            mailbox: mailbox.clone(),
+            peers: peers.clone(),
+            roles: Arc::clone(&roles),
+            serving: Arc::clone(&serving),
+            standing: Arc::clone(&standing),
+            stopper: Arc::clone(&stopper),
+            events,
+            runtime: runtime.clone(),
+        };
+        let thread = threads::spawn("log", move || {
+            threads::begin(&beginning, state_file, state, &receiver);
+        });
+        Ok(Self {
+            options,
+            mailbox,
+            roles,
+            serving,
+            standing,
+            stopper,
+            peers,
+            listeners: Mutex::new(listeners),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The parts, once the replica serves.
+    pub fn services(&self) -> Option<Arc<Services>> {
+        self.serving.get().cloned()
+    }
+
+    /// The role as of the last turn.
+    pub fn roles(&self) -> &Arc<RoleBoard> {
+        &self.roles
+    }
+
+    /// The options it was started with.
+    pub fn options(&self) -> &NodeOptions {
+        &self.options
+    }
+
+    /// Group id and phase of the founding.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
+    /// The way into the log.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    /// Stop in the reverse order of the start: accept nothing new, let what is placed be decided for up to
+    /// `drain`, flush, mark the stop as clean, join the threads. Calling it twice does nothing.
+    pub fn stop(&self, drain: Duration) {
+        self.stopper.begin();
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        self.mailbox.tell(Input::Stop(drain));
+        // A panic of that thread was reported when it happened.
+        let _ = thread.join();
+        if let Some(peers) = &self.peers {
+            peers.close();
+        }
+        for listener in self.listeners.lock().drain(..) {
+            listener.close();
+        }
+    }
+}
+
+fn own_number(options: &NodeOptions) -> Result<u32, StartError> {
+    if !options
+        .members
+        .iter()
+        .any(|member| member.id == options.member)
+    {
+        return Err(StartError::Options(format!(
+            "member {:?} is not among the members of group {:?}; add it there or correct the node's id",
+            options.member, options.settings.group
+        )));
+    }
+    if options.mode == Mode::MultiMaster && options.members.len() != 1 {
+        return Err(StartError::Options(format!(
+            "group {:?} has mode multi-master and {} members; give each master a group of its own",
+            options.settings.group,
+            options.members.len()
+        )));
+    }
+    member_number(&options.member).map_err(|error| StartError::Options(error.to_string()))
+}
+
+fn plan(options: &NodeOptions, own: u32) -> Plan {
+    Plan {
+        own,
+        members: options.members.iter().map(|member| member.number).collect(),
+        digest: members_digest(&options.members),
+    }
+}
+
+/// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
+pub(crate) fn members_digest(members: &[Member]) -> u64 {
+    let mut lines: Vec<String> = members
+        .iter()
+        .map(|m| format!("{}={}", m.id, m.address))
+        .collect();
+    lines.sort();
+    let text = lines.join(";");
+    u64::from(crc32c::crc32c(text.as_bytes())) << 32 | text.len() as u64
+}
+
+fn open_ports(
+    options: &NodeOptions,
+    runtime: &Handle,
+    front: &Arc<Front>,
+) -> Result<Vec<Listener>, StartError> {
+    let server = ServerOptions {
+        budget: Budget::new(options.in_flight_bytes),
+        ..ServerOptions::default()
+    };
+    let ports = [
+        (Some(options.listen), "port"),
+        (options.fast_listen, "fast port"),
+    ];
+    let mut listeners = Vec::new();
+    for (address, setting) in ports {
+        let Some(address) = address else { continue };
+        let listener =
+            listen(runtime, address, Arc::clone(front) as _, server.clone()).map_err(|source| {
+                StartError::Port {
+                    address,
+                    setting,
+                    source,
+                }
+            })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn start_peers(
+    options: &NodeOptions,
+    own: u32,
+    runtime: &Handle,
+    mailbox: &Mailbox,
+    roles: &Arc<RoleBoard>,
+    serving: &Arc<OnceLock<Arc<Services>>>,
+    standing: &Arc<Standing>,
+) -> Result<Option<Arc<Peers>>, StartError> {
+    if options.members.len() == 1 {
+        return Ok(None);
+    }
+    let front = Arc::new(PeerFront::new(
+        mailbox.clone(),
+        Arc::clone(roles),
+        Arc::clone(serving),
+        Arc::clone(standing),
+    ));
+    let silence = Duration::from_millis(u64::from(options.timing.election_min_ticks) * 10);
+    let peer_options = PeerOptions {
+        secret: options.secret.clone(),
+        ..PeerOptions::new(options.peer_listen, own, options.members.clone(), silence)
+    };
+    let peers = Peers::start(
+        runtime,
+        peer_options,
+        Arc::clone(&front) as _,
+        Arc::clone(&front) as _,
+    )
+    .map_err(|source| StartError::Port {
+        address: options.peer_listen,
+        setting: "peers' port",
+        source,
+    })?;
+    let peers = Arc::new(peers);
+    front.bind(&peers);
+    Ok(Some(peers))
+}
+
+/// Whether a stored state says that its group has been founded completely.
+pub(crate) fn is_started(state: Option<&RaftState>) -> bool {
+    state.is_some_and(|state| !state.founding)
+}

@@ -1,0 +1,282 @@
+//! Why a request is not served, as its sender is told.
+
+use std::borrow::Cow;
+
+use tern_wire::codes::response;
+use tern_wire::headers::LeaderHint;
+use tern_wire::names::NameError;
+use tern_wire::{Command, HeaderError};
+
+use crate::replica::{Outcome, Refusal};
+use crate::roles::RoleBoard;
+use crate::views::RoleView;
+
+/// A refusal: response code, remark, and where the leader is if that is the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Response code, [`tern_wire::codes::response`].
+    pub code: i32,
+    /// For people.
+    pub remark: Cow<'static, str>,
+    leader: Option<Leader>,
+    forbidden: Option<Forbidden>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Leader {
+    address: Option<String>,
+    term: u64,
+}
+
+/// Field `forbiddenType` of an answer 16 to a pull.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forbidden {
+    Group = 2,
+    Topic = 3,
+    Broadcast = 4,
+}
+
+impl Refused {
+    /// A refusal with a code and a remark.
+    pub fn new(code: i32, remark: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            remark: remark.into(),
+            leader: None,
+            forbidden: None,
+        }
+    }
+
+    /// Code 16 to a pull.
+    pub(crate) fn forbidden(why: Forbidden, remark: String) -> Self {
+        Self {
+            forbidden: Some(why),
+            ..Self::new(response::NO_PERMISSION, remark)
+        }
+    }
+
+    /// Code 29.
+    pub(crate) fn invalid(remark: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(response::INVALID_PARAMETER, remark)
+    }
+
+    /// Code 2: a limit is reached; nothing was appended.
+    pub(crate) fn busy(limit: &str) -> Self {
+        Self::new(
+            response::SYSTEM_BUSY,
+            format!(
+                "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while, limit: {limit}"
+            ),
+        )
+    }
+
+    /// Code 14: another replica leads. Nothing was appended.
+    pub(crate) fn not_leader(view: &RoleView) -> Self {
+        let known = (view.leader != 0).then(|| Leader {
+            address: view.leader_address.clone(),
+            term: view.term,
+        });
+        Self::elsewhere(known)
+    }
+
+    /// The same under another code.
+    pub(crate) fn with_code(self, code: i32) -> Self {
+        Self { code, ..self }
+    }
+
+    fn elsewhere(leader: Option<Leader>) -> Self {
+        let remark = match &leader {
+            None => Cow::Borrowed("this replica does not lead its group, and no leader is known"),
+            Some(Leader {
+                address: None,
+                term,
+            }) => format!("this replica does not lead its group; leaderTerm={term}").into(),
+            Some(Leader {
+                address: Some(address),
+                term,
+            }) => format!(
+                "this replica does not lead its group; leaderAddr={address} leaderTerm={term}"
+            )
+            .into(),
+        };
+        Self {
+            leader,
+            ..Self::new(response::SERVICE_NOT_AVAILABLE, remark)
+        }
+    }
+
+    /// What the sender of a proposal or a fresh read is told if it did not succeed. The codes 2 and 14 stand only
+    /// for what is certain: nothing was appended (S1).
+    pub(crate) fn of(outcome: &Outcome, roles: &RoleBoard) -> Self {
+        match outcome {
+            Outcome::Refused(Refusal::NotLeader { leader, term }) => {
+                let view = roles.view();
+                Self::elsewhere((*leader != 0).then(|| {
+                    Leader {
+                        address: view
+                            .leader_address
+                            .clone()
+                            .filter(|_| view.leader == *leader),
+                        term: *term,
+                    }
+                }))
+            }
+            Outcome::Refused(Refusal::Busy(bound)) => Self::busy(bound.name()),
+            Outcome::Refused(Refusal::NoRoom) => Self::new(
+                response::SERVICE_NOT_AVAILABLE,
+                "service not available now: the disk has no room for the next segment of the log",
+            ),
+            Outcome::Refused(Refusal::Stopping) => Self::new(
+                response::SERVICE_NOT_AVAILABLE,
+                "service not available now: this broker is shutting down",
+            ),
+            Outcome::NotStored => Self::new(
+                response::SYSTEM_ERROR,
+                "not stored: leadership changed after the append, another entry stands in its place",
+            ),
+            Outcome::Unknown => Self::new(
+                response::SYSTEM_ERROR,
+                "outcome unknown: not enough replicas confirmed in time, it may still be stored",
+            ),
+            Outcome::Stored(_) | Outcome::Confirmed(_) => Self::new(
+                response::SYSTEM_ERROR,
+                "an outcome that this request does not have",
+            ),
+        }
+    }
+
+    /// What a request is told that was not appended itself, but waited for something that failed. So an outcome
+    /// that is uncertain for what it waited for is certain for the request.
+    pub(crate) fn of_condition(outcome: &Outcome, roles: &RoleBoard) -> Self {
+        match outcome {
+            Outcome::NotStored | Outcome::Unknown => Self::new(
+                response::SERVICE_NOT_AVAILABLE,
+                "service not available now: a topic or group that this request needs could not be created in time; \
+                 nothing of the request was stored",
+            ),
+            other => Self::of(other, roles),
+        }
+    }
+
+    /// Put the refusal into an answer.
+    pub(crate) fn write(self, answer: &mut Command) {
+        answer.code = self.code;
+        answer.remark = Some(self.remark.into_owned());
+        if let Some(leader) = self.leader {
+            let hint = LeaderHint {
+                leader_address: leader.address.as_deref(),
+                leader_term: Some(leader.term.cast_signed()),
+            };
+            hint.encode(&mut answer.fields);
+        }
+        if let Some(forbidden) = self.forbidden {
+            answer.fields.set_integer("forbiddenType", forbidden as i64);
+        }
+    }
+}
+
+impl From<HeaderError> for Refused {
+    fn from(error: HeaderError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<NameError> for Refused {
+    fn from(error: NameError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+/// Why a request is not served as the published view of the state stands.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Whatever the view says.
+    Refused(Refused),
+    /// Because of the view. It may be behind right after a change of leaders: to be said only after a fresh read.
+    Doubt(Refused),
+    /// The view does not know the topic; it may have to be created.
+    NoTopic(Refused),
+    /// The view does not know the group; it may have to be created.
+    NoGroup(Refused),
+}
+
+impl From<Refused> for Halt {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<HeaderError> for Halt {
+    fn from(error: HeaderError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<NameError> for Halt {
+    fn from(error: NameError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// How well the view is known that a request is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// As last published by the apply thread.
+    Published,
+    /// With everything that was committed when the request came.
+    Fresh,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::Bound;
+    use crate::testing::role_board;
+
+    #[test]
+    fn codes_2_and_14_stand_only_for_what_was_never_appended() {
+        let roles = role_board();
+        let code = |outcome: Outcome| Refused::of(&outcome, &roles).code;
+        let not_leader = Refusal::NotLeader { leader: 0, term: 3 };
+        assert_eq!(code(Outcome::Refused(not_leader)), 14);
+        assert_eq!(code(Outcome::Refused(Refusal::NoRoom)), 14);
+        assert_eq!(code(Outcome::Refused(Refusal::Stopping)), 14);
+        assert_eq!(code(Outcome::Refused(Refusal::Busy(Bound::Behind))), 2);
+        assert_eq!(code(Outcome::NotStored), 1);
+        assert_eq!(code(Outcome::Unknown), 1);
+        assert_eq!(Refused::of_condition(&Outcome::Unknown, &roles).code, 14);
+    }
+
+    #[test]
+    fn a_refusal_names_the_leader_in_fields_and_remark() {
+        let view = RoleView {
+            role: tern_replication::Role::Follower,
+            term: 7,
+            leader: 2 << 32 | 1,
+            leader_address: Some("127.0.0.1:10921".to_owned()),
+        };
+        let mut answer = Command::request(0, 1);
+        Refused::not_leader(&view).write(&mut answer);
+        assert_eq!(answer.code, 14);
+        assert_eq!(answer.fields.get("leaderAddr"), Some("127.0.0.1:10921"));
+        assert_eq!(answer.fields.get("leaderTerm"), Some("7"));
+        let remark = answer.remark.unwrap();
+        assert!(
+            remark.contains("leaderAddr=127.0.0.1:10921") && remark.contains("leaderTerm=7"),
+            "{remark}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_leader_is_not_named() {
+        let view = RoleView {
+            role: tern_replication::Role::Candidate,
+            term: 7,
+            leader: 0,
+            leader_address: None,
+        };
+        let mut answer = Command::request(0, 1);
+        Refused::not_leader(&view).write(&mut answer);
+        assert!(answer.fields.is_empty());
+    }
+}

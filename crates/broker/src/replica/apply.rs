@@ -1,0 +1,152 @@
+//! Committed frames into views and state, in order, on every replica (L25, L26).
+
+use super::inputs::Fold;
+use super::numbers::QueueNumbers;
+use super::turn::Fatal;
+use std::sync::Arc;
+use tern_log::{ConsumeQueues, Frame, LogReader, QueueEntry};
+use tern_state::State;
+use tern_wire::record::Record;
+
+/// Queues that got new records, for the pulls that wait for them: topic id and queue id.
+pub type Touched = Vec<(u32, u32)>;
+
+/// What a stretch of applied frames changed.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Queues with new records, each once per frame at most.
+    pub touched: Touched,
+    /// The group was founded: every table is new.
+    pub founded: bool,
+    /// The topic table changed.
+    pub topics_changed: bool,
+    /// Number of records.
+    pub records: u64,
+}
+
+/// The apply thread's part: state, consume queues, and how far they stand.
+pub struct Applier {
+    state: State,
+    queues: Arc<ConsumeQueues>,
+    reader: LogReader,
+    applied: u64,
+    position: u64,
+}
+
+impl Applier {
+    /// Start with empty views; the log is replayed into them as it is committed.
+    pub fn new(state: State, queues: Arc<ConsumeQueues>, reader: LogReader) -> Self {
+        let applied = reader.first_index().saturating_sub(1);
+        Self {
+            state,
+            queues,
+            reader,
+            applied,
+            position: 0,
+        }
+    }
+
+    /// Index of the newest applied frame.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// End of the newest applied frame.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The state after the newest applied frame.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Apply frames up to `commit`, at most about `max_bytes` of them; call again until [`Self::applied`] is there.
+    ///
+    /// # Errors
+    /// [`Fatal`] if a frame cannot be read or contradicts the state: the replica stops.
+    pub fn apply(&mut self, commit: u64, max_bytes: usize) -> Result<Applied, Fatal> {
+        let mut applied = Applied::default();
+        if self.applied >= commit {
+            return Ok(applied);
+        }
+        for frame in self.reader.frames(self.applied + 1, max_bytes)? {
+            if frame.header.index > commit {
+                break;
+            }
+            self.apply_frame(&frame, &mut applied)?;
+        }
+        Ok(applied)
+    }
+
+    fn apply_frame(&mut self, frame: &Frame, applied: &mut Applied) -> Result<(), Fatal> {
+        let header = &frame.header;
+        for record in tern_wire::record::iter(frame.records()) {
+            let record = record.map_err(|error| Fatal::State(error.to_string()))?;
+            self.apply_record(&record, applied)?;
+        }
+        let changes = self
+            .state
+            .apply_metadata(header.index, header.term, frame.metadata())
+            .map_err(|violation| Fatal::State(violation.to_string()))?;
+        applied.founded |= changes.founded;
+        applied.topics_changed |= !changes.topics.is_empty();
+        applied.records += u64::from(header.message_count);
+        self.applied = header.index;
+        self.position = frame.end().position;
+        Ok(())
+    }
+
+    fn apply_record(&mut self, record: &Record<'_>, applied: &mut Applied) -> Result<(), Fatal> {
+        let (topic, queue_id) = (record.topic(), record.queue_id().cast_unsigned());
+        let queue_offset = record.queue_offset();
+        let topic_id = self
+            .state
+            .apply_record(topic, queue_id, queue_offset)
+            .map_err(|violation| Fatal::State(violation.to_string()))?;
+        let entry = QueueEntry {
+            physical_offset: record.physical_offset(),
+            size: record.size() as u32,
+            tags_code: tern_wire::properties::get(record.properties(), "TAGS")
+                .map_or(0, tern_wire::tags::tags_code),
+        };
+        self.queues
+            .append(topic_id, queue_id, queue_offset, entry)?;
+        if applied.touched.last() != Some(&(topic_id, queue_id)) {
+            applied.touched.push((topic_id, queue_id));
+        }
+        Ok(())
+    }
+
+    /// The queue numbers behind frame `fold.upto`: the committed ones, and a counters-only scan of the frames
+    /// that a new leader's no-op will commit.
+    ///
+    /// # Errors
+    /// [`Fatal`] if a frame cannot be read.
+    pub fn fold(&self, fold: Fold) -> Result<QueueNumbers, Fatal> {
+        let mut numbers = QueueNumbers::default();
+        for topic in self.state.topics() {
+            for queue_id in 0..topic.config.queues() {
+                match self.state.next_offset_by_id(topic.id, queue_id) {
+                    0 => {}
+                    next => numbers.set(&topic.config.name, queue_id, next),
+                }
+            }
+        }
+        let mut index = self.applied + 1;
+        while index <= fold.upto {
+            for frame in self.reader.frames(index, 4 << 20)? {
+                index = frame.header.index + 1;
+                if frame.header.index > fold.upto {
+                    break;
+                }
+                for record in tern_wire::record::iter(frame.records()) {
+                    let record = record.map_err(|error| Fatal::State(error.to_string()))?;
+                    let queue_id = record.queue_id().cast_unsigned();
+                    numbers.count(record.topic(), queue_id, record.queue_offset());
+                }
+            }
+        }
+        Ok(numbers)
+    }
+}

@@ -1,0 +1,157 @@
+//! From waiting proposals to sealed frames: batching, queue numbers, placement.
+
+use super::inputs::{Proposal, Stored};
+use super::numbers::QueueNumbers;
+use super::tickets::Placed;
+use super::turn::Fatal;
+use tern_log::{Frame, FrameDraft, LogEnd};
+
+/// When a frame closes, and how much one trip takes (L8).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    frame_bytes: usize,
+    frame_messages: usize,
+    trip_frames: usize,
+    trip_bytes: usize,
+    segment_size: u64,
+}
+
+impl Limits {
+    pub fn of_segment(segment_size: u64) -> Self {
+        Self {
+            frame_bytes: 256 << 10,
+            frame_messages: 512,
+            trip_frames: 16,
+            trip_bytes: 4 << 20,
+            segment_size,
+        }
+    }
+}
+
+/// A sealed frame and the tickets that wait for it.
+pub(super) struct BuiltFrame<T> {
+    pub frame: Frame,
+    pub tickets: Vec<Placed<T>>,
+}
+
+/// Everything that one trip built.
+pub(super) struct Built<T> {
+    pub frames: Vec<BuiltFrame<T>>,
+}
+
+/// A trip being built.
+pub(super) struct Building<T> {
+    end: LogEnd,
+    term: u64,
+    wall_ms: u64,
+    limits: Limits,
+    draft: FrameDraft,
+    tickets: Vec<Placed<T>>,
+    /// First record and number of records of each ticket in `tickets`.
+    spans: Vec<(usize, usize)>,
+    bytes: usize,
+    frames: Vec<BuiltFrame<T>>,
+}
+
+impl<T> Building<T> {
+    pub fn new(end: LogEnd, term: u64, wall_ms: u64, limits: Limits) -> Self {
+        Self {
+            end,
+            term,
+            wall_ms,
+            limits,
+            draft: FrameDraft::default(),
+            tickets: Vec::new(),
+            spans: Vec::new(),
+            bytes: 0,
+            frames: Vec::new(),
+        }
+    }
+
+    /// Bytes of this trip so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether this trip takes one more. The first proposal always fits: one larger than a frame's cap is a
+    /// frame of its own.
+    pub fn has_space(&self, proposal: &Proposal<T>) -> bool {
+        if self.bytes == 0 {
+            return true;
+        }
+        let closes = self.closes_before(proposal.weight());
+        let frames = self.frames.len() + usize::from(closes) + 1;
+        frames <= self.limits.trip_frames
+            && self.bytes + proposal.weight().0 <= self.limits.trip_bytes
+    }
+
+    /// Add a proposal whole: a client batch is never split over frames.
+    pub fn add(&mut self, proposal: Proposal<T>, numbers: &mut QueueNumbers) -> Result<(), Fatal> {
+        if self.closes_before(proposal.weight()) {
+            self.close()?;
+        }
+        self.bytes += proposal.weight().0;
+        let first = self.draft.record_sizes.len();
+        let mut queue_offset = 0;
+        if let Some(draft) = proposal.draft {
+            let count = draft.sizes.len() as u64;
+            queue_offset = numbers.take(&draft.topic, draft.queue_id, count);
+            self.draft.records.extend_from_slice(&draft.bytes);
+            self.draft.record_sizes.extend_from_slice(&draft.sizes);
+            self.draft
+                .queue_offsets
+                .extend(queue_offset..queue_offset + count);
+        }
+        self.draft.metadata.extend_from_slice(&proposal.ops);
+        self.spans
+            .push((first, self.draft.record_sizes.len() - first));
+        self.tickets.push(Placed {
+            ticket: proposal.ticket,
+            answer: proposal.answer,
+            stored: Stored {
+                index: 0,
+                queue_offset,
+                physical_offsets: smallvec::SmallVec::new(),
+            },
+        });
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> Result<Built<T>, Fatal> {
+        self.close()?;
+        Ok(Built {
+            frames: self.frames,
+        })
+    }
+
+    fn closes_before(&self, (bytes, messages): (usize, usize)) -> bool {
+        let here = self.draft.records.len() + self.draft.metadata.len();
+        !self.tickets.is_empty()
+            && (here + bytes > self.limits.frame_bytes
+                || self.draft.record_sizes.len() + messages > self.limits.frame_messages)
+    }
+
+    fn close(&mut self) -> Result<(), Fatal> {
+        if self.tickets.is_empty() {
+            return Ok(());
+        }
+        let frame =
+            self.draft
+                .seal(&self.end, self.term, self.wall_ms, self.limits.segment_size)?;
+        self.end = frame.end();
+        let mut tickets = std::mem::take(&mut self.tickets);
+        let mut offset = frame.records_position();
+        let mut offsets = Vec::with_capacity(self.draft.record_sizes.len());
+        for size in &self.draft.record_sizes {
+            offsets.push(offset);
+            offset += u64::from(*size);
+        }
+        self.draft.clear();
+        for (placed, (first, count)) in tickets.iter_mut().zip(self.spans.drain(..)) {
+            placed.stored.index = frame.header.index;
+            placed.stored.physical_offsets = offsets[first..first + count].into();
+        }
+        self.frames.push(BuiltFrame { frame, tickets });
+        Ok(())
+    }
+}

@@ -1,0 +1,435 @@
+//! How a group begins (L20): nobody founds alone, and nobody begins before all have stored the same first frame.
+//!
+//! Every member says, again and again until it has started, what it holds ([`Hail`]). When the lowest member
+//! has heard from **every** other one that it is empty and has the same list of members, it draws the group's
+//! id and builds frame 1. Members that hold frame 1 hand it to those that are empty. Who has heard that all
+//! others hold it starts; a member that hears of one that has started may start as well, because that one had
+//! heard it of all. A crash in between resumes the same founding: the mark `founding` in `raft.state` says so.
+//!
+//! An empty member that hears of a started one has lost its memory: it stops, and never votes under its old id.
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use tern_replication::{PeerMessage, ReplicaId, replica_id};
+
+/// How far a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Holds nothing.
+    Empty,
+    /// Holds frame 1, and does not know yet that all others do.
+    Stored,
+    /// Its engine runs, or may run.
+    Started,
+}
+
+/// What a member says about itself while a group is founded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hail {
+    /// How far it is.
+    pub stage: Stage,
+    /// Group id, zeros while empty.
+    pub group_id: [u8; 16],
+    /// Checksum of the members as its configuration lists them.
+    pub members: u64,
+    /// Frame 1, for a receiver that is empty; else nothing.
+    pub frame: Bytes,
+}
+
+const HAIL: u8 = 1;
+const HAIL_BYTES: usize = 1 + 1 + 16 + 8;
+
+impl Hail {
+    /// Layout: type 1, stage (one byte each), group id (16), members checksum (u64), frame 1 to the end.
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(HAIL_BYTES + self.frame.len());
+        out.push(HAIL);
+        out.push(match self.stage {
+            Stage::Empty => 0,
+            Stage::Stored => 1,
+            Stage::Started => 2,
+        });
+        out.extend_from_slice(&self.group_id);
+        out.extend_from_slice(&self.members.to_be_bytes());
+        out.extend_from_slice(&self.frame);
+        out.into()
+    }
+
+    /// `None` for bytes that are no hail.
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
+        if bytes.len() < HAIL_BYTES || bytes[0] != HAIL {
+            return None;
+        }
+        Some(Self {
+            stage: match bytes[1] {
+                0 => Stage::Empty,
+                1 => Stage::Stored,
+                2 => Stage::Started,
+                _ => return None,
+            },
+            group_id: bytes[2..18].try_into().ok()?,
+            members: u64::from_be_bytes(bytes[18..26].try_into().ok()?),
+            frame: bytes.slice(HAIL_BYTES..),
+        })
+    }
+}
+
+/// What has to be done now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FoundingOutcome {
+    /// Go on waiting.
+    Waiting,
+    /// Draw a group id, build frame 1, store and sync it with the mark `founding`, then say [`Founding::stored`].
+    Found,
+    /// Store and sync this frame 1 with the mark `founding`, then say [`Founding::stored`].
+    Store {
+        /// The group's id.
+        group_id: [u8; 16],
+        /// Frame 1 as the founder built it.
+        frame: Bytes,
+    },
+    /// Clear the mark, start the engine.
+    Start,
+    /// This replica's directory is empty, but its group has been founded: it has lost its memory.
+    Wiped,
+    /// Another group, or another list of members, answers: the sentence says which.
+    Contradiction(String),
+}
+
+/// What a founding starts from.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Own replica number.
+    pub own: u32,
+    /// Replica numbers of all members, the own one among them.
+    pub members: Vec<u32>,
+    /// Checksum of the members' ids and addresses.
+    pub digest: u64,
+}
+
+/// The founding of a group, seen from one member. Pure.
+#[derive(Debug)]
+pub struct Founding {
+    plan: Plan,
+    stage: Stage,
+    group_id: [u8; 16],
+    frame: Bytes,
+    heard: HashMap<u32, Stage>,
+    until_next: u32,
+}
+
+/// Ticks of 10 ms between two hails.
+const HAIL_EVERY_TICKS: u32 = 5;
+
+impl Founding {
+    /// A member without anything on disk.
+    pub fn empty(plan: Plan) -> Self {
+        Self {
+            plan,
+            stage: Stage::Empty,
+            group_id: [0; 16],
+            frame: Bytes::new(),
+            heard: HashMap::new(),
+            until_next: 0,
+        }
+    }
+
+    /// A member that holds frame 1 already: it was stopped in the middle of a founding.
+    pub fn resumed(plan: Plan, group_id: [u8; 16], frame: Bytes) -> Self {
+        Self {
+            stage: Stage::Stored,
+            group_id,
+            frame,
+            ..Self::empty(plan)
+        }
+    }
+
+    /// Frame 1 is stored and synced here.
+    pub fn stored(&mut self, group_id: [u8; 16], frame: Bytes) {
+        self.stage = Stage::Stored;
+        self.group_id = group_id;
+        self.frame = frame;
+        self.until_next = 0;
+    }
+
+    /// How far this member is.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The group's id; zeros while empty.
+    pub fn group_id(&self) -> [u8; 16] {
+        self.group_id
+    }
+
+    /// Time passes: hails go out now and then.
+    pub fn tick(&mut self, ticks: u32, out: &mut Vec<PeerMessage>) {
+        self.until_next = self.until_next.saturating_sub(ticks);
+        if self.until_next > 0 {
+            return;
+        }
+        self.until_next = HAIL_EVERY_TICKS;
+        let others: Vec<u32> = self.others().collect();
+        for to in others {
+            out.push(self.hail_to(to));
+        }
+    }
+
+    /// The answer of a started member to a hail from one that has not: it lets the other start, or shows it
+    /// that it was wiped.
+    pub fn answer_of_started(
+        own: ReplicaId,
+        to: ReplicaId,
+        group_id: [u8; 16],
+        members: u64,
+    ) -> PeerMessage {
+        let hail = Hail {
+            stage: Stage::Started,
+            group_id,
+            members,
+            frame: Bytes::new(),
+        };
+        PeerMessage::status(own, to, hail.encode())
+    }
+
+    /// A hail arrived.
+    pub fn hear(&mut self, from: u32, hail: &Hail) -> FoundingOutcome {
+        if !self.plan.members.contains(&from) || from == self.plan.own {
+            return FoundingOutcome::Waiting;
+        }
+        if hail.members != self.plan.digest {
+            return FoundingOutcome::Contradiction(format!(
+                "member {from} lists other members of this group than this node does; give all nodes the same topology"
+            ));
+        }
+        if self.stage == Stage::Empty && hail.stage == Stage::Started {
+            return FoundingOutcome::Wiped;
+        }
+        if self.stage != Stage::Empty
+            && hail.stage != Stage::Empty
+            && hail.group_id != self.group_id
+        {
+            return FoundingOutcome::Contradiction(format!(
+                "member {from} belongs to another founding of this group; one of the two data directories is from elsewhere"
+            ));
+        }
+        let before = self.heard.insert(from, hail.stage);
+        if before.is_some_and(|stage| stage > hail.stage) {
+            // It held frame 1 and is empty now. It is not given the frame again: it may have voted.
+            self.heard.insert(from, before.expect("is some"));
+            return FoundingOutcome::Waiting;
+        }
+        self.decide(hail)
+    }
+
+    fn decide(&self, hail: &Hail) -> FoundingOutcome {
+        match self.stage {
+            Stage::Empty if hail.stage == Stage::Stored && !hail.frame.is_empty() => {
+                FoundingOutcome::Store {
+                    group_id: hail.group_id,
+                    frame: hail.frame.clone(),
+                }
+            }
+            Stage::Empty if self.founds() && self.heard_all(|stage| stage == Stage::Empty) => {
+                FoundingOutcome::Found
+            }
+            Stage::Stored
+                if hail.stage == Stage::Started
+                    || self.heard_all(|stage| stage >= Stage::Stored) =>
+            {
+                FoundingOutcome::Start
+            }
+            _ => FoundingOutcome::Waiting,
+        }
+    }
+
+    fn founds(&self) -> bool {
+        self.plan.members.iter().min() == Some(&self.plan.own)
+    }
+
+    fn heard_all(&self, wanted: impl Fn(Stage) -> bool) -> bool {
+        self.others()
+            .all(|other| self.heard.get(&other).is_some_and(|stage| wanted(*stage)))
+    }
+
+    fn others(&self) -> impl Iterator<Item = u32> {
+        let own = self.plan.own;
+        self.plan.members.iter().copied().filter(move |n| *n != own)
+    }
+
+    fn hail_to(&self, to: u32) -> PeerMessage {
+        let needs_frame = self.stage == Stage::Stored && self.heard.get(&to) == Some(&Stage::Empty);
+        let hail = Hail {
+            stage: self.stage,
+            group_id: self.group_id,
+            members: self.plan.digest,
+            frame: if needs_frame {
+                self.frame.clone()
+            } else {
+                Bytes::new()
+            },
+        };
+        PeerMessage::status(
+            replica_id(self.plan.own, 1),
+            replica_id(to, 1),
+            hail.encode(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use tern_replication::replica_number;
+
+    const GROUP: [u8; 16] = [7; 16];
+
+    fn plan(own: u32) -> Plan {
+        Plan {
+            own,
+            members: vec![1, 2, 3],
+            digest: 42,
+        }
+    }
+
+    /// Three members over a lossy network: `lost` says which message is dropped.
+    fn found(mut lost: impl FnMut(usize) -> bool) -> Vec<bool> {
+        let mut members: Vec<Founding> = (1..=3).map(|own| Founding::empty(plan(own))).collect();
+        let mut started = vec![false; 3];
+        let mut sent = 0;
+        for _ in 0..200 {
+            let mut wire = VecDeque::new();
+            for (at, member) in members.iter_mut().enumerate() {
+                let mut out = Vec::new();
+                if !started[at] {
+                    member.tick(5, &mut out);
+                }
+                wire.extend(out);
+            }
+            while let Some(message) = wire.pop_front() {
+                sent += 1;
+                if lost(sent) {
+                    continue;
+                }
+                let to = replica_number(message.to) as usize - 1;
+                let from = replica_number(message.from);
+                if started[to] {
+                    if !started[from as usize - 1] {
+                        wire.push_back(Founding::answer_of_started(
+                            message.to,
+                            message.from,
+                            GROUP,
+                            42,
+                        ));
+                    }
+                    continue;
+                }
+                let hail = Hail::decode(&message.context).unwrap();
+                match members[to].hear(from, &hail) {
+                    FoundingOutcome::Waiting => {}
+                    FoundingOutcome::Found => {
+                        assert_eq!(to, 0, "only the lowest member founds");
+                        members[to].stored(GROUP, Bytes::from_static(b"frame 1"));
+                    }
+                    FoundingOutcome::Store { group_id, frame } => {
+                        members[to].stored(group_id, frame);
+                    }
+                    FoundingOutcome::Start => {
+                        assert!(
+                            members.iter().all(|m| m.stage() >= Stage::Stored),
+                            "nobody starts before all have stored"
+                        );
+                        started[to] = true;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        started
+    }
+
+    #[test]
+    fn three_empty_members_found_one_group() {
+        assert_eq!(found(|_| false), [true, true, true]);
+    }
+
+    #[test]
+    fn a_founding_survives_lost_messages() {
+        for seed in 0..50_usize {
+            let started = found(|n| (n * 7919 + seed * 104_729) % 10 < 4);
+            assert_eq!(started, [true, true, true], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn nobody_founds_while_one_member_is_silent() {
+        let mut first = Founding::empty(plan(1));
+        let empty = Hail {
+            stage: Stage::Empty,
+            group_id: [0; 16],
+            members: 42,
+            frame: Bytes::new(),
+        };
+        assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
+        assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
+        assert_eq!(first.hear(3, &empty), FoundingOutcome::Found);
+    }
+
+    #[test]
+    fn an_empty_member_of_a_founded_group_learns_that_it_was_wiped() {
+        let mut wiped = Founding::empty(plan(2));
+        let started = Hail {
+            stage: Stage::Started,
+            group_id: GROUP,
+            members: 42,
+            frame: Bytes::new(),
+        };
+        assert_eq!(wiped.hear(1, &started), FoundingOutcome::Wiped);
+    }
+
+    #[test]
+    fn a_member_that_lost_frame_one_is_not_given_it_again() {
+        let mut holder = Founding::resumed(plan(1), GROUP, Bytes::from_static(b"frame 1"));
+        let stored = Hail {
+            stage: Stage::Stored,
+            group_id: GROUP,
+            members: 42,
+            frame: Bytes::new(),
+        };
+        let empty = Hail {
+            stage: Stage::Empty,
+            group_id: [0; 16],
+            ..stored.clone()
+        };
+        assert_eq!(holder.hear(2, &stored), FoundingOutcome::Waiting);
+        assert_eq!(holder.hear(2, &empty), FoundingOutcome::Waiting);
+        let mut out = Vec::new();
+        holder.tick(5, &mut out);
+        let again = Hail::decode(&out[0].context).unwrap();
+        assert!(again.frame.is_empty());
+    }
+
+    #[test]
+    fn another_list_of_members_is_named_as_a_contradiction() {
+        let mut first = Founding::empty(plan(1));
+        let other = Hail {
+            stage: Stage::Empty,
+            group_id: [0; 16],
+            members: 43,
+            frame: Bytes::new(),
+        };
+        assert!(matches!(
+            first.hear(2, &other),
+            FoundingOutcome::Contradiction(_)
+        ));
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_hail() {
+        for len in 0..40 {
+            let bytes = Bytes::from(vec![0xff; len]);
+            assert_eq!(Hail::decode(&bytes), None);
+        }
+    }
+}

@@ -1,0 +1,795 @@
+//! Pulls: 11.
+//!
+//! Every replica serves what is committed here. Only the leader commits the offset that rides on a pull, creates an
+//! unknown group, and corrects an offset outside of its queue (21), and this only after a fresh read: a view that is
+//! behind must not send a consumer back.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tern_log::LogError;
+use tern_state::{GroupConfig, State, Topic, is_system_group, perm};
+use tern_wire::codes::response;
+use tern_wire::headers::{PullRequest, PullResponse};
+use tern_wire::names::{check_group_from, check_topic};
+use tern_wire::sys_flag::pull as flags;
+use tern_wire::tags::Subscription;
+use tern_wire::{Fields, encode_frame_head};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::reading::{MAX_MESSAGES, Scanned, copy, scan};
+use super::reply::{Incoming, Reply};
+use crate::answers::{Answers, Ticket};
+use crate::clients::{ClientRegistry, Subscribed};
+use crate::commits::{Commits, Place};
+use crate::creations::{Creations, no_topic};
+use crate::heartbeat::MessageModel;
+use crate::holds::{Held, HoldId, HoldTable, QueueKey};
+use crate::mailbox::Mailbox;
+use crate::refused::{Forbidden, Halt, Refused, Sight};
+use crate::replica::Outcome;
+use crate::roles::RoleBoard;
+use crate::services::{Services, Settings};
+use crate::views::Views;
+
+/// A pull is never parked for longer.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Answers consumers that ask for messages.
+pub(crate) struct Pulls {
+    settings: Settings,
+    views: Arc<Views>,
+    roles: Arc<RoleBoard>,
+    mailbox: Mailbox,
+    holds: Arc<HoldTable>,
+    clients: Arc<ClientRegistry>,
+    creations: Arc<Creations>,
+    commits: Arc<Commits>,
+    runtime: Handle,
+}
+
+/// A pull that passed the checks.
+struct Pull {
+    reply: Reply,
+    queue: QueueKey,
+    filter: Arc<Subscription>,
+    most: usize,
+    /// Where the consumer wants to begin.
+    begin: i64,
+    /// Everything from there up to here was looked at, and the filter wants none of it.
+    next: u64,
+    /// Until when it may be parked.
+    until: Option<Instant>,
+    /// Its name among the parked ones, once it is.
+    hold: Option<HoldId>,
+    topic_sys_flag: i32,
+    group_sys_flag: i32,
+}
+
+/// A parked pull. Weak, as the table that holds it belongs to what answers it.
+struct Parked {
+    pulls: Weak<Pulls>,
+    pull: Pull,
+}
+
+impl Held for Parked {
+    fn wake(self: Box<Self>) {
+        if let Some(pulls) = self.pulls.upgrade() {
+            pulls.serve(self.pull);
+        }
+    }
+
+    fn expire(self: Box<Self>) {
+        if let Some(pulls) = self.pulls.upgrade() {
+            pulls.give_up(self.pull);
+        }
+    }
+}
+
+impl Pulls {
+    pub fn new(services: &Services) -> Self {
+        Self {
+            settings: services.settings.clone(),
+            views: Arc::clone(&services.views),
+            roles: Arc::clone(&services.roles),
+            mailbox: services.mailbox.clone(),
+            holds: Arc::clone(&services.holds),
+            clients: Arc::clone(&services.clients),
+            creations: Arc::clone(&services.creations),
+            commits: Arc::clone(&services.commits),
+            runtime: services.runtime.clone(),
+        }
+    }
+
+    /// Answer a pull: messages if there are any, otherwise park it until one arrives.
+    pub fn pull(self: &Arc<Self>, incoming: Incoming) {
+        self.attempt(incoming, Sight::Published);
+    }
+
+    fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight) {
+        let leads = self.roles.view().leads();
+        match (self.admit(&incoming, leads), sight) {
+            (Ok(admitted), _) => self.begin(admitted.with(incoming.reply), sight),
+            (Err(Halt::Doubt(_) | Halt::NoTopic(_)), Sight::Published) if leads => {
+                self.look_again(incoming);
+            }
+            (Err(Halt::NoGroup(_)), Sight::Published) if leads => self.create_group(incoming),
+            // Who cannot make a fresh read may be behind, just after a start by all of it: the leader knows.
+            (Err(Halt::Doubt(_) | Halt::NoTopic(_) | Halt::NoGroup(_)), Sight::Published) => {
+                incoming
+                    .reply
+                    .refuse_now(Refused::not_leader(&self.roles.view()));
+            }
+            (
+                Err(
+                    Halt::Refused(refused)
+                    | Halt::Doubt(refused)
+                    | Halt::NoTopic(refused)
+                    | Halt::NoGroup(refused),
+                ),
+                _,
+            ) => incoming.reply.refuse_now(refused),
+        }
+    }
+
+    /// The checks, in RocketMQ's order, and the offset that rides on the pull.
+    fn admit(&self, incoming: &Incoming, leads: bool) -> Result<Admitted, Halt> {
+        if !leads && !self.settings.slave_read {
+            return Err(Refused::not_leader(&self.roles.view()).into());
+        }
+        let command = &incoming.command;
+        let header = PullRequest::decode(&command.fields)?;
+        check_group_from(header.consumer_group, command.version)?;
+        check_topic(header.topic)?;
+        let state = self.views.state();
+        let group_sys_flag = self.check_group(&state, header.consumer_group, leads)?;
+        let topic = readable_topic(&state, header.topic)?;
+        let queue_id = queue_of(topic, header.queue_id)?;
+        let filter = self.filter(&header, state.group(header.consumer_group))?;
+        if leads && header.sys_flag & flags::COMMIT_OFFSET != 0 {
+            self.commit(&state, topic, queue_id, &header);
+        }
+        Ok(Admitted {
+            queue: (topic.id, queue_id),
+            filter,
+            most: usize::try_from(header.max_messages)
+                .unwrap_or(0)
+                .clamp(1, MAX_MESSAGES),
+            begin: header.queue_offset,
+            until: deadline(&header),
+            topic_sys_flag: topic.config.sys_flag.cast_signed(),
+            group_sys_flag,
+        })
+    }
+
+    /// The group's flags. Where groups come into being by use, a replica that does not lead reads for one that it
+    /// does not know.
+    fn check_group(&self, state: &State, name: &str, leads: bool) -> Result<i32, Halt> {
+        let Some(group) = state.group(name) else {
+            let may_create = self.settings.auto_create_group || is_system_group(name);
+            if may_create && !leads {
+                return Ok(0);
+            }
+            let refused = no_group(name);
+            return Err(if may_create {
+                Halt::NoGroup(refused)
+            } else {
+                Halt::Doubt(refused)
+            });
+        };
+        if !group.consume_enable {
+            let remark = format!("subscription group no permission, {name}");
+            return Err(Halt::Doubt(Refused::forbidden(Forbidden::Group, remark)));
+        }
+        Ok(group.group_sys_flag)
+    }
+
+    /// The filter in the request, or the one that the group's heartbeats announced.
+    fn filter(
+        &self,
+        header: &PullRequest<'_>,
+        group: Option<&GroupConfig>,
+    ) -> Result<Arc<Subscription>, Halt> {
+        if header.sys_flag & flags::CLASS_FILTER != 0 {
+            let remark = "The broker does not support consumer to filter message by a class";
+            return Err(Refused::new(response::SYSTEM_ERROR, remark).into());
+        }
+        if header.sys_flag & flags::SUBSCRIPTION != 0 {
+            let expression = header.subscription.unwrap_or_default();
+            if header
+                .expression_type
+                .is_some_and(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("TAG"))
+            {
+                return Err(no_sql().into());
+            }
+            let parsed = Subscription::parse(expression).map_err(|_| not_parsed());
+            return Ok(Arc::new(parsed?));
+        }
+        let gone = |remark| Refused::new(response::SUBSCRIPTION_NOT_EXIST, remark);
+        let check_model = |model| {
+            if model == MessageModel::Broadcasting
+                && group.is_some_and(|group| !group.consume_broadcast_enable)
+            {
+                let remark = format!(
+                    "the consumer group[{}] not allow by broadcast",
+                    header.consumer_group
+                );
+                return Err(Refused::forbidden(Forbidden::Broadcast, remark));
+            }
+            Ok(())
+        };
+        match self.clients.subscribed(header.consumer_group, header.topic) {
+            Subscribed::NoGroup => Err(gone("the consumer's group info not exist").into()),
+            Subscribed::NoTopic { model } => {
+                check_model(model)?;
+                Err(gone("the consumer's subscription not exist").into())
+            }
+            Subscribed::To {
+                model,
+                version,
+                filter,
+            } => {
+                check_model(model)?;
+                let filter = filter.ok_or_else(no_sql)?;
+                // A heartbeat with a new version may be lost or late, which blinds a new consumer for up to 30 s. For
+                // a filter that passes everything the version does not matter.
+                if version < header.subscription_version && *filter != Subscription::All {
+                    return Err(Refused::new(
+                        response::SUBSCRIPTION_NOT_LATEST,
+                        "the consumer's subscription not latest",
+                    )
+                    .into());
+                }
+                Ok(filter)
+            }
+        }
+    }
+
+    fn commit(&self, state: &State, topic: &Topic, queue_id: u32, header: &PullRequest<'_>) {
+        if let (Some(group), Ok(offset)) = (
+            state.group(header.consumer_group),
+            u64::try_from(header.commit_offset),
+        ) {
+            let place = Place {
+                group: Arc::clone(&group.name),
+                topic: Arc::clone(&topic.config.name),
+                topic_id: topic.id,
+                queue_id,
+            };
+            self.commits.add(&place, offset);
+        }
+    }
+
+    /// First look: inside the queue, at its end, or outside of it.
+    fn begin(self: &Arc<Self>, pull: Pull, sight: Sight) {
+        if !pull.reply.is_awaited() {
+            return;
+        }
+        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
+        let inside = u64::try_from(pull.begin).is_ok_and(|begin| (min..=max).contains(&begin));
+        if inside {
+            self.serve(pull);
+        } else if !self.roles.view().leads() {
+            self.wait(pull, max);
+        } else if sight == Sight::Published {
+            self.check_outside(pull, max);
+        } else {
+            let (remark, next) = correction(pull.begin, min, max);
+            self.answer_empty(pull, response::PULL_OFFSET_MOVED, remark, next);
+        }
+    }
+
+    /// Messages, or a place among the parked pulls. Runs again when the queue has got messages.
+    fn serve(self: &Arc<Self>, mut pull: Pull) {
+        if !pull.reply.is_awaited() {
+            return;
+        }
+        let end = self.views.queues.range(pull.queue.0, pull.queue.1).1;
+        let found = match scan(
+            &self.views.queues,
+            pull.queue,
+            pull.next,
+            &pull.filter,
+            pull.most,
+        ) {
+            Ok(found) => found,
+            Err(error) => return pull.reply.refuse_now(unreadable(&error)),
+        };
+        let is_first = pull.hold.is_none();
+        let moved = found.next != pull.next;
+        pull.next = found.next;
+        if !found.entries.is_empty() {
+            self.answer_messages(pull, &found);
+        } else if moved && (is_first || pull.next < end) {
+            self.give_up(pull);
+        } else {
+            self.wait(pull, end);
+        }
+    }
+
+    /// Park a pull, if it may wait. `end` is where its queue ended before it was looked at.
+    fn wait(self: &Arc<Self>, mut pull: Pull, end: u64) {
+        let Some(until) = pull.until else {
+            return self.give_up(pull);
+        };
+        let queue = pull.queue;
+        let id = pull.hold.unwrap_or_else(|| self.holds.next_id());
+        pull.hold = Some(id);
+        pull.reply.park();
+        let parked = Parked {
+            pulls: Arc::downgrade(self),
+            pull,
+        };
+        self.holds.park(id, queue, until, Box::new(parked));
+        // A message that came between the look and the parking has woken nobody.
+        if self.views.queues.range(queue.0, queue.1).1 > end
+            && let Some(parked) = self.holds.take(id)
+        {
+            self.runtime.spawn(async move { parked.wake() });
+        }
+    }
+
+    /// Nothing to give: go on behind what was looked at, or ask again later.
+    fn give_up(&self, pull: Pull) {
+        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
+        let begin = u64::try_from(pull.begin).unwrap_or(0);
+        if pull.next > begin {
+            let next = pull.next.cast_signed();
+            self.answer_empty(
+                pull,
+                response::PULL_RETRY_IMMEDIATELY,
+                "NO_MATCHED_MESSAGE",
+                next,
+            );
+        } else {
+            let remark = if min == max {
+                "NO_MESSAGE_IN_QUEUE"
+            } else {
+                "OFFSET_OVERFLOW_ONE"
+            };
+            let next = pull.begin;
+            self.answer_empty(pull, response::PULL_NOT_FOUND, remark, next);
+        }
+    }
+
+    fn answer_messages(&self, pull: Pull, found: &Scanned) {
+        let length = found.bytes();
+        let mut answer = pull.reply.with_fields(
+            response::SUCCESS,
+            self.fields(&pull, found.next.cast_signed()),
+        );
+        answer.remark = Some("FOUND".to_owned());
+        let mut frame = BytesMut::with_capacity(length + 512);
+        // The messages are copied once: from the log into the frame that is sent.
+        if encode_frame_head(&answer, length, &mut frame).is_err() {
+            let remark = "the messages are longer than a frame";
+            return pull
+                .reply
+                .refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
+        }
+        match copy(&self.views.log, &found.entries, &mut frame) {
+            Ok(()) => pull.reply.send_frame(frame.freeze()),
+            Err(error) => pull.reply.refuse_now(unreadable(&error)),
+        }
+    }
+
+    fn answer_empty(&self, pull: Pull, code: i32, remark: &str, next: i64) {
+        let answer = pull
+            .reply
+            .with_fields(code, self.fields(&pull, next))
+            .with_remark(remark);
+        pull.reply.send(answer);
+    }
+
+    fn fields(&self, pull: &Pull, next: i64) -> Fields {
+        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
+        let response = PullResponse {
+            suggested_broker_id: 0,
+            next_begin_offset: next,
+            min_offset: min.cast_signed(),
+            max_offset: max.cast_signed(),
+            offset_delta: None,
+            topic_sys_flag: Some(pull.topic_sys_flag),
+            group_sys_flag: Some(pull.group_sys_flag),
+            forbidden_type: None,
+        };
+        let mut fields = Fields::with_capacity(160);
+        response.encode(&mut fields);
+        fields
+    }
+
+    /// An offset outside of the queue is corrected only after a fresh read. Who cannot make one waits.
+    fn check_outside(self: &Arc<Self>, pull: Pull, end: u64) {
+        let this = Arc::clone(self);
+        self.read(Box::new(move |outcome, _| {
+            let runtime = this.runtime.clone();
+            runtime.spawn(async move {
+                match outcome {
+                    Outcome::Confirmed(_) => this.begin(pull, Sight::Fresh),
+                    _ => this.wait(pull, end),
+                }
+            });
+        }));
+    }
+
+    fn look_again(self: &Arc<Self>, incoming: Incoming) {
+        let this = Arc::clone(self);
+        self.read(Box::new(move |outcome, answers| match outcome {
+            Outcome::Confirmed(_) => this.resume(incoming),
+            other => incoming
+                .reply
+                .refuse(Refused::of_condition(&other, &this.roles), answers),
+        }));
+    }
+
+    fn create_group(self: &Arc<Self>, incoming: Incoming) {
+        let header =
+            PullRequest::decode(&incoming.command.fields).expect("the checks have read it");
+        let name = Arc::from(header.consumer_group);
+        let this = Arc::clone(self);
+        let then = Box::new(
+            move |created: Result<(), Refused>, answers: &mut Answers| match created {
+                Ok(()) => this.resume(incoming),
+                Err(refused) => incoming.reply.refuse(refused, answers),
+            },
+        );
+        let mut answers = Answers::default();
+        self.creations
+            .group(name, (false, false), then, &mut answers);
+        answers.flush();
+    }
+
+    /// Off the apply thread: from here on files may be read.
+    fn resume(self: &Arc<Self>, incoming: Incoming) {
+        let this = Arc::clone(self);
+        self.runtime
+            .spawn(async move { this.attempt(incoming, Sight::Fresh) });
+    }
+
+    fn read(&self, ticket: Ticket) {
+        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
+            let mut answers = Answers::default();
+            ticket(outcome, &mut answers);
+            answers.flush();
+        }
+    }
+}
+
+/// What the checks leave of a request.
+struct Admitted {
+    queue: QueueKey,
+    filter: Arc<Subscription>,
+    most: usize,
+    begin: i64,
+    until: Option<Instant>,
+    topic_sys_flag: i32,
+    group_sys_flag: i32,
+}
+
+impl Admitted {
+    fn with(self, reply: Reply) -> Pull {
+        Pull {
+            reply,
+            queue: self.queue,
+            filter: self.filter,
+            most: self.most,
+            begin: self.begin,
+            next: u64::try_from(self.begin).unwrap_or(0),
+            until: self.until,
+            hold: None,
+            topic_sys_flag: self.topic_sys_flag,
+            group_sys_flag: self.group_sys_flag,
+        }
+    }
+}
+
+fn readable_topic<'a>(state: &'a State, name: &str) -> Result<&'a Topic, Halt> {
+    let topic = state
+        .topic(name)
+        .ok_or_else(|| Halt::NoTopic(no_topic(name)))?;
+    if topic.config.perm & perm::READ == 0 {
+        let remark = format!("the topic[{name}] pulling message is forbidden");
+        return Err(Halt::Doubt(Refused::forbidden(Forbidden::Topic, remark)));
+    }
+    Ok(topic)
+}
+
+fn queue_of(topic: &Topic, queue_id: i32) -> Result<u32, Halt> {
+    let queues = topic.config.read_queues;
+    u32::try_from(queue_id)
+        .ok()
+        .filter(|queue_id| *queue_id < queues)
+        .ok_or_else(|| {
+            Halt::Doubt(Refused::invalid(format!(
+                "queueId[{queue_id}] is illegal, topic:[{}] topicConfig.readQueueNums:[{queues}]",
+                topic.config.name
+            )))
+        })
+}
+
+fn deadline(header: &PullRequest<'_>) -> Option<Instant> {
+    let wait =
+        Duration::from_millis(u64::try_from(header.suspend_timeout_ms).unwrap_or(0)).min(MAX_WAIT);
+    (header.sys_flag & flags::SUSPEND != 0 && !wait.is_zero()).then(|| Instant::now() + wait)
+}
+
+/// Remark and next offset of an answer 21.
+fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) {
+    if min == max {
+        ("NO_MESSAGE_IN_QUEUE", max.cast_signed())
+    } else if u64::try_from(begin).is_ok_and(|begin| begin > max) {
+        ("OFFSET_OVERFLOW_BADLY", max.cast_signed())
+    } else {
+        ("OFFSET_TOO_SMALL", min.cast_signed())
+    }
+}
+
+/// Answer 26.
+pub(super) fn no_group(name: &str) -> Refused {
+    Refused::new(
+        response::SUBSCRIPTION_GROUP_NOT_EXIST,
+        format!("subscription group [{name}] does not exist"),
+    )
+}
+
+fn no_sql() -> Refused {
+    Refused::new(
+        response::SYSTEM_ERROR,
+        "The broker does not support consumer to filter message by SQL92",
+    )
+}
+
+fn not_parsed() -> Refused {
+    Refused::new(
+        response::SUBSCRIPTION_PARSE_FAILED,
+        "parse the consumer's subscription failed",
+    )
+}
+
+fn unreadable(error: &LogError) -> Refused {
+    Refused::new(
+        response::SYSTEM_ERROR,
+        format!("the messages cannot be read: {error}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::Refusal;
+    use crate::testing::{Bench, Client, leading, role_board};
+    use tern_state::Op;
+    use tern_wire::Command;
+    use tern_wire::codes::request;
+
+    const TOPIC: &str = "BenchmarkTest";
+
+    struct Fixture {
+        bench: Bench,
+        services: Services,
+        pulls: Arc<Pulls>,
+        client: Client,
+    }
+
+    impl Fixture {
+        async fn new(roles: RoleBoard) -> Self {
+            let mut bench = Bench::new();
+            for _ in 0..3 {
+                bench.commit_message(TOPIC, 0, "", b"m");
+            }
+            bench.commit_ops(&[Op::PutGroup {
+                changed_at_ms: 1,
+                config: GroupConfig::new("CG"),
+            }]);
+            let services = bench.services(roles);
+            Self {
+                pulls: Arc::new(Pulls::new(&services)),
+                services,
+                bench,
+                client: Client::connect().await,
+            }
+        }
+
+        fn pull(&self, queue_offset: i64, wait_ms: i64) {
+            self.ask(&header(queue_offset, wait_ms));
+        }
+
+        fn ask(&self, header: &PullRequest<'_>) {
+            let mut command = Command::request(request::PULL_MESSAGE, 1);
+            header.encode(&mut command.fields);
+            self.pulls.pull(self.client.asks(command));
+        }
+
+        fn confirm(&self) {
+            let read = self.bench.read().expect("a fresh read is asked for");
+            read(Outcome::Confirmed(1), &mut Answers::default());
+        }
+
+        async fn code(&mut self) -> i32 {
+            self.client.answer().await.code
+        }
+    }
+
+    fn header(queue_offset: i64, wait_ms: i64) -> PullRequest<'static> {
+        PullRequest {
+            consumer_group: "CG",
+            topic: TOPIC,
+            queue_id: 0,
+            queue_offset,
+            max_messages: 32,
+            sys_flag: flags::SUBSCRIPTION | flags::SUSPEND,
+            commit_offset: 0,
+            suspend_timeout_ms: wait_ms,
+            subscription: Some("*"),
+            subscription_version: 0,
+            expression_type: None,
+            max_bytes: None,
+            request_source: None,
+            proxy_forward_client_id: None,
+        }
+    }
+
+    #[test]
+    fn an_offset_outside_of_a_queue_is_sent_to_its_nearer_end() {
+        assert_eq!(correction(11, 4, 10), ("OFFSET_OVERFLOW_BADLY", 10));
+        assert_eq!(correction(i64::MAX, 0, 10), ("OFFSET_OVERFLOW_BADLY", 10));
+        assert_eq!(correction(3, 4, 10), ("OFFSET_TOO_SMALL", 4));
+        assert_eq!(correction(-1, 0, 10), ("OFFSET_TOO_SMALL", 0));
+        assert_eq!(correction(5, 0, 0), ("NO_MESSAGE_IN_QUEUE", 0));
+    }
+
+    #[tokio::test]
+    async fn a_view_that_is_behind_sends_no_consumer_back() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.pull(5, 0);
+        for _ in 0..4 {
+            fixture.bench.commit_message(TOPIC, 0, "", b"m");
+        }
+        fixture.confirm();
+        let answer = fixture.client.answer().await;
+        assert_eq!(
+            (answer.code, answer.fields.get("nextBeginOffset")),
+            (0, Some("7"))
+        );
+        fixture.pull(9, 0);
+        fixture.confirm();
+        assert_eq!(fixture.code().await, response::PULL_OFFSET_MOVED);
+    }
+
+    #[tokio::test]
+    async fn who_cannot_make_a_fresh_read_corrects_nothing() {
+        let mut deposed = Fixture::new(leading()).await;
+        deposed.pull(9, 0);
+        let refusal = Refusal::NotLeader { leader: 0, term: 2 };
+        deposed.bench.read().expect("asked")(Outcome::Refused(refusal), &mut Answers::default());
+        assert_eq!(deposed.code().await, response::PULL_NOT_FOUND);
+
+        let mut follower = Fixture::new(role_board()).await;
+        for begin in [9, -1] {
+            follower.pull(begin, 0);
+            assert_eq!(follower.code().await, response::PULL_NOT_FOUND);
+        }
+        follower.pull(9, 50);
+        assert_eq!(follower.services.holds.waiting(), 1);
+        assert_eq!(follower.code().await, response::PULL_NOT_FOUND);
+        assert!(follower.bench.read().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_follower_serves_what_it_has_and_commits_and_creates_nothing() {
+        let mut follower = Fixture::new(role_board()).await;
+        let commits = PullRequest {
+            sys_flag: flags::SUBSCRIPTION | flags::COMMIT_OFFSET,
+            commit_offset: 2,
+            ..header(0, 0)
+        };
+        follower.ask(&commits);
+        follower.ask(&PullRequest {
+            consumer_group: "unknown",
+            ..commits
+        });
+        assert_eq!((follower.code().await, follower.code().await), (0, 0));
+        follower
+            .services
+            .commits
+            .settle("CG", Box::new(|_, _| {}), &mut Answers::default());
+        assert!(follower.bench.read().is_some(), "no commit is pending");
+        assert!(follower.bench.proposal().is_none());
+    }
+
+    #[tokio::test]
+    async fn where_followers_do_not_serve_they_name_the_leader() {
+        let mut fixture = Fixture::new(role_board()).await;
+        fixture.services.settings.slave_read = false;
+        fixture.pulls = Arc::new(Pulls::new(&fixture.services));
+        fixture.pull(0, 0);
+        assert_eq!(fixture.code().await, response::SERVICE_NOT_AVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_the_view_does_not_show_yet_is_not_denied() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.ask(&PullRequest {
+            topic: "young",
+            ..header(0, 0)
+        });
+        fixture.bench.commit_ops(&[Op::PutTopic {
+            changed_at_ms: 1,
+            config: tern_state::TopicConfig::new("young", 4, 6),
+        }]);
+        fixture.confirm();
+        assert_eq!(fixture.code().await, response::PULL_NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_follower_denies_nothing_that_it_may_only_not_know_yet() {
+        let mut fixture = Fixture::new(role_board()).await;
+        fixture.ask(&PullRequest {
+            topic: "young",
+            ..header(0, 0)
+        });
+        fixture.ask(&PullRequest {
+            queue_id: 5_000,
+            ..header(0, 0)
+        });
+        for _ in 0..2 {
+            assert_eq!(fixture.code().await, response::SERVICE_NOT_AVAILABLE);
+        }
+        assert!(fixture.bench.read().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_while_a_pull_is_being_parked_wakes_it() {
+        let mut fixture = Fixture::new(leading()).await;
+        // It comes after the pull has looked at a queue that ended at 3, and before it parks.
+        fixture.bench.commit_message(TOPIC, 0, "", b"m");
+        let pull = Admitted {
+            queue: (
+                fixture
+                    .bench
+                    .views
+                    .state()
+                    .topic(TOPIC)
+                    .expect("it exists")
+                    .id,
+                0,
+            ),
+            filter: Arc::new(Subscription::All),
+            most: 32,
+            begin: 3,
+            until: Some(Instant::now() + MAX_WAIT),
+            topic_sys_flag: 0,
+            group_sys_flag: 0,
+        };
+        let reply = fixture
+            .client
+            .asks(Command::request(request::PULL_MESSAGE, 2))
+            .reply;
+        fixture.pulls.wait(pull.with(reply), 3);
+        assert_eq!(fixture.code().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_roles_leaves_pulls_parked() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.pull(3, 20_000);
+        fixture.services.roles.changed(crate::replica::RoleChange {
+            role: tern_replication::Role::Follower,
+            term: 2,
+            leader: 0,
+        });
+        assert_eq!(fixture.services.holds.waiting(), 1);
+        fixture.bench.commit_message(TOPIC, 0, "", b"m");
+        let topic_id = fixture
+            .bench
+            .views
+            .state()
+            .topic(TOPIC)
+            .expect("it exists")
+            .id;
+        fixture.services.holds.wake(&[(topic_id, 0)]);
+        assert_eq!(fixture.code().await, 0);
+    }
+}

@@ -1,0 +1,181 @@
+//! From a queue and an offset to the bytes of a pull answer.
+
+use bytes::BytesMut;
+use smallvec::SmallVec;
+use tern_log::{ConsumeQueues, LogError, LogReader, QueueEntry};
+use tern_wire::tags::Subscription;
+
+use crate::holds::QueueKey;
+
+/// Messages of one answer.
+pub(super) const MAX_MESSAGES: usize = 32;
+/// Bytes of one answer, a single longer message apart.
+const MAX_BYTES: usize = 256 << 10;
+/// Entries that one look goes through for a filter that matches little.
+const SCAN_LIMIT: u64 = 16_000;
+/// Entries read at once behind a filter.
+const SCAN_STEP: usize = 256;
+
+/// What a look at a queue found.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    /// Matching messages, in order.
+    pub entries: SmallVec<[QueueEntry; MAX_MESSAGES]>,
+    /// Where to go on: behind the last entry that was looked at.
+    pub next: u64,
+}
+
+impl Scanned {
+    /// Bytes of the messages.
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.size as usize).sum()
+    }
+}
+
+/// Look for messages from an offset on: at most `most` of them and 256 KiB, but one if there is any.
+pub(super) fn scan(
+    queues: &ConsumeQueues,
+    (topic_id, queue_id): QueueKey,
+    from: u64,
+    filter: &Subscription,
+    most: usize,
+) -> Result<Scanned, LogError> {
+    let mut found = Scanned {
+        next: from,
+        ..Scanned::default()
+    };
+    let mut bytes = 0;
+    let mut step = Vec::with_capacity(most.min(MAX_MESSAGES));
+    while found.entries.len() < most && found.next - from < SCAN_LIMIT {
+        step.clear();
+        let wanted = match filter {
+            Subscription::All => most - found.entries.len(),
+            Subscription::Tags(_) => SCAN_STEP,
+        };
+        if queues.read(topic_id, queue_id, found.next, wanted, &mut step)? == 0 {
+            break;
+        }
+        for entry in &step {
+            if filter.matches(entry.tags_code) {
+                bytes += entry.size as usize;
+                if found.entries.len() == most || (bytes > MAX_BYTES && !found.entries.is_empty()) {
+                    return Ok(found);
+                }
+                found.entries.push(*entry);
+            }
+            found.next += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// Append the messages to a frame. Messages that lie next to each other in the log are copied together.
+pub(super) fn copy(
+    log: &LogReader,
+    entries: &[QueueEntry],
+    frame: &mut BytesMut,
+) -> Result<(), LogError> {
+    let adjacent = |one: &QueueEntry, next: &QueueEntry| {
+        one.physical_offset + u64::from(one.size) == next.physical_offset
+    };
+    for run in entries.chunk_by(adjacent) {
+        let length = run.iter().map(|entry| entry.size as usize).sum();
+        log.copy_bytes(run[0].physical_offset, length, frame)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+    use tern_wire::record::iter;
+
+    const TOPIC: &str = "BenchmarkTest";
+
+    fn queue(bench: &Bench) -> QueueKey {
+        (bench.views.state().topic(TOPIC).unwrap().id, 3)
+    }
+
+    fn look(bench: &Bench, from: u64, filter: &str, most: usize) -> (Vec<String>, u64) {
+        let filter = Subscription::parse(filter).unwrap();
+        let found = scan(&bench.views.queues, queue(bench), from, &filter, most).unwrap();
+        let mut frame = BytesMut::new();
+        copy(&bench.views.log, &found.entries, &mut frame).unwrap();
+        assert_eq!(frame.len(), found.bytes());
+        let bodies =
+            iter(&frame).map(|record| String::from_utf8_lossy(record.unwrap().body()).into_owned());
+        (bodies.collect(), found.next)
+    }
+
+    #[test]
+    fn messages_come_in_order_and_within_the_limit() {
+        let mut bench = Bench::new();
+        for number in 0..5 {
+            bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
+            bench.commit_message(TOPIC, 4, "", b"another queue");
+        }
+        assert_eq!(
+            look(&bench, 0, "*", 3),
+            (vec!["m0".into(), "m1".into(), "m2".into()], 3)
+        );
+        assert_eq!(
+            look(&bench, 3, "*", 32),
+            (vec!["m3".into(), "m4".into()], 5)
+        );
+        assert_eq!(look(&bench, 5, "*", 32), (vec![], 5));
+        assert_eq!(look(&bench, 99, "*", 32), (vec![], 99));
+    }
+
+    #[test]
+    fn a_filter_passes_over_what_it_does_not_want() {
+        let mut bench = Bench::new();
+        for number in 0..600 {
+            let tag = if number % 200 == 150 { "rare" } else { "often" };
+            bench.commit_message(TOPIC, 3, tag, format!("m{number}").as_bytes());
+        }
+        assert_eq!(
+            look(&bench, 0, "rare", 32),
+            (vec!["m150".into(), "m350".into(), "m550".into()], 600)
+        );
+        assert_eq!(
+            look(&bench, 0, "rare", 2),
+            (vec!["m150".into(), "m350".into()], 512)
+        );
+        assert_eq!(look(&bench, 551, "rare || never", 2), (vec![], 600));
+    }
+
+    #[test]
+    fn an_answer_has_256_kib_or_one_message() {
+        let mut bench = Bench::new();
+        for size in [300 << 10, 100 << 10, 100 << 10, 100 << 10] {
+            bench.commit_message(TOPIC, 3, "", &vec![b'x'; size]);
+        }
+        assert_eq!(look(&bench, 0, "*", 32).1, 1);
+        assert_eq!(look(&bench, 1, "*", 32).1, 3);
+        assert_eq!(look(&bench, 3, "*", 32).1, 4);
+    }
+
+    #[test]
+    fn one_look_ends_after_so_many_entries() {
+        let bench = Bench::new();
+        let queue = queue(&bench);
+        for offset in 0..SCAN_LIMIT + 500 {
+            let entry = QueueEntry {
+                physical_offset: 8,
+                size: 100,
+                tags_code: 1,
+            };
+            bench
+                .views
+                .queues
+                .append(queue.0, queue.1, offset, entry)
+                .unwrap();
+        }
+        let filter = Subscription::parse("none").unwrap();
+        let found = scan(&bench.views.queues, queue, 0, &filter, 32).unwrap();
+        assert!(
+            found.entries.is_empty() && found.next >= SCAN_LIMIT && found.next < SCAN_LIMIT + 500
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! What request handlers may use. A handler takes the two or three parts it needs, never this whole.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+use crate::clients::ClientRegistry;
+use crate::commits::Commits;
+use crate::creations::Creations;
+use crate::holds::HoldTable;
+use crate::mailbox::Mailbox;
+use crate::roles::RoleBoard;
+use crate::views::Views;
+
+/// What a process may choose for itself and handlers have to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Name of the cluster, written into every message as `CLUSTER`.
+    pub cluster: String,
+    /// Name of the group: the broker name that clients see.
+    pub group: String,
+    /// Advertised address; stands in records and message ids.
+    pub store_host: SocketAddr,
+    /// A first pull or heartbeat of an unknown group creates it.
+    pub auto_create_group: bool,
+    /// Largest body of a message, bytes.
+    pub max_message_bytes: usize,
+    /// Serve pulls of committed records while another replica leads.
+    pub slave_read: bool,
+}
+
+/// The parts, for wiring.
+pub struct Services {
+    /// Settings of this process.
+    pub settings: Settings,
+    /// Committed past.
+    pub views: Arc<Views>,
+    /// Who leads.
+    pub roles: Arc<RoleBoard>,
+    /// The way into the log.
+    pub mailbox: Mailbox,
+    /// Parked pulls.
+    pub holds: Arc<HoldTable>,
+    /// Connected clients and their groups.
+    pub clients: Arc<ClientRegistry>,
+    /// Topics and groups on their way into being.
+    pub creations: Arc<Creations>,
+    /// Consumer offsets on their way into the log.
+    pub commits: Arc<Commits>,
+    /// For work that must not run on the calling thread.
+    pub runtime: Handle,
+}

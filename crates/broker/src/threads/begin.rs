@@ -1,0 +1,237 @@
+//! The log thread's first half: founding or recovery, then the parts that serve, then the loop.
+
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use tern_log::{
+    ConsumeQueues, DirectoryLock, Disk, Found, Log, QueueLimits, RaftState, RaftStateFile,
+    StopKind, StopRecord,
+};
+use tern_net::peers::{Peers, Phase};
+use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo};
+use tern_state::State;
+use tokio::runtime::Handle;
+
+use super::log::Outlets;
+use super::{Stopper, apply, flush, founding, io, log, spawn};
+use crate::clients::ClientRegistry;
+use crate::commits::Commits;
+use crate::creations::Creations;
+use crate::holds::HoldTable;
+use crate::mailbox::{Mailbox, MailboxReceiver};
+use crate::node::{Mode, NodeEvents, NodeOptions};
+use crate::peer_front::Standing;
+use crate::post::{Post, post_box};
+use crate::replica::{Applier, Fatal, Plan, Replica, TurnOptions};
+use crate::roles::RoleBoard;
+use crate::services::Services;
+use crate::views::Views;
+
+/// What the log thread starts with.
+pub(crate) struct Beginning {
+    pub options: NodeOptions,
+    pub plan: Plan,
+    pub disk: Arc<dyn Disk>,
+    /// Held until the replica has stopped.
+    pub _lock: DirectoryLock,
+    pub stop_record: StopRecord,
+    pub last_stop: StopKind,
+    pub mailbox: Mailbox,
+    pub peers: Option<Arc<Peers>>,
+    pub roles: Arc<RoleBoard>,
+    pub serving: Arc<OnceLock<Arc<Services>>>,
+    pub standing: Arc<Standing>,
+    pub stopper: Arc<Stopper>,
+    pub events: Arc<dyn NodeEvents>,
+    pub runtime: Handle,
+}
+
+/// The body of the log thread.
+pub(crate) fn begin(
+    beginning: &Beginning,
+    state_file: RaftStateFile,
+    state: Option<RaftState>,
+    mailbox: &MailboxReceiver,
+) {
+    let stopper = Arc::clone(&beginning.stopper);
+    stopper.guard("log", || {
+        match founding::run(beginning, state_file, state, mailbox)? {
+            Some((state, file)) => serve(beginning, state, file, mailbox),
+            None => Ok(()),
+        }
+    });
+}
+
+fn serve(
+    beginning: &Beginning,
+    state: RaftState,
+    state_file: RaftStateFile,
+    mailbox: &MailboxReceiver,
+) -> Result<(), Fatal> {
+    let log = recover(beginning, &state)?;
+    beginning.stop_record.started()?;
+    let views = Arc::new(open_views(beginning, &log)?);
+    let holds = Arc::new(HoldTable::new(beginning.runtime.clone()));
+    let creations = Creations::new(
+        Arc::clone(&views),
+        Arc::clone(&beginning.roles),
+        beginning.mailbox.clone(),
+    );
+    let commits = Commits::new(
+        Arc::clone(&views),
+        beginning.mailbox.clone(),
+        beginning.runtime.clone(),
+    );
+    let services = Arc::new(Services {
+        settings: beginning.options.settings.clone(),
+        views: Arc::clone(&views),
+        roles: Arc::clone(&beginning.roles),
+        mailbox: beginning.mailbox.clone(),
+        holds: Arc::clone(&holds),
+        clients: Arc::new(ClientRegistry::new()),
+        creations: Arc::new(creations),
+        commits: Arc::new(commits),
+        runtime: beginning.runtime.clone(),
+    });
+    let helpers = start_helpers(beginning, &log, &views, &holds);
+    beginning.standing.enter(Phase::Started, state.group_id);
+    if beginning.serving.set(services).is_err() {
+        unreachable!("a replica begins once");
+    }
+    let outlets = Outlets {
+        peers: beginning.peers.clone(),
+        flush: helpers.flush.0.clone(),
+        apply: helpers.apply.0.clone(),
+        io: helpers.io.0.clone(),
+        roles: Arc::clone(&beginning.roles),
+        views,
+    };
+    let replica = replica(beginning, state, state_file, log)?;
+    let mut replica = log::run(replica, mailbox, &outlets)?;
+    helpers.stop();
+    replica.stop()?;
+    beginning.stop_record.stopped_cleanly()?;
+    Ok(())
+}
+
+/// Open the log, and refuse one that shows less than this replica has promised.
+fn recover(beginning: &Beginning, state: &RaftState) -> Result<Log, Fatal> {
+    let options = founding::log_options(beginning, state.group_id);
+    let (log, recovery) = Log::open(beginning.disk.clone(), options)?;
+    if let Found::Torn { position, fault } = recovery.found {
+        eprintln!("a write that was never finished was cut off the log at {position}: {fault}");
+    }
+    if recovery.first_index > 1 {
+        return Err(Fatal::Refused(format!(
+            "the log begins at {}, and nothing has been purged: its first segments are missing; put them back",
+            recovery.first_index
+        )));
+    }
+    if log.end().index < state.commit {
+        return Err(Fatal::Refused(format!(
+            "the log ends at {} but {} was known to be committed here: this replica lost acknowledged frames",
+            log.end().index,
+            state.commit
+        )));
+    }
+    Ok(log)
+}
+
+/// Views are derived: they are rebuilt from the log at each start.
+fn open_views(beginning: &Beginning, log: &Log) -> Result<Views, Fatal> {
+    let directory = beginning.options.data.join("views");
+    let queues = ConsumeQueues::open(beginning.disk.clone(), &directory, QueueLimits::default())?;
+    Ok(Views::new(log.reader(), Arc::new(queues), State::new()))
+}
+
+fn replica(
+    beginning: &Beginning,
+    state: RaftState,
+    state_file: RaftStateFile,
+    log: Log,
+) -> Result<Replica<crate::answers::Ticket>, Fatal> {
+    let options = &beginning.options;
+    let engine: Box<dyn Replication> = match options.mode {
+        Mode::MultiMaster => Box::new(Solo::new(state.own_id, state.term, log.end().index)),
+        Mode::Raft => {
+            let raft = RaftOptions {
+                id: state.own_id,
+                voters: state.voters.clone(),
+                hard_state: HardState {
+                    term: state.term,
+                    vote: state.vote,
+                },
+                commit: state.commit,
+                timing: options.timing,
+                seed: crate::clock::monotonic_ns(),
+            };
+            Box::new(
+                Raft::new(&raft, log.reader())
+                    .map_err(|error| Fatal::Consensus(error.to_string()))?,
+            )
+        }
+    };
+    let turn = TurnOptions {
+        heartbeat_ticks: options.timing.heartbeat_ticks,
+        leader_catch_up_ticks: 2 * options.timing.election_max_ticks,
+        segment_size: options.segment_size,
+        ..TurnOptions::default()
+    };
+    Ok(Replica::new(log, engine, state_file, state, turn))
+}
+
+/// The other threads, each with the channel that feeds it.
+struct Helpers {
+    flush: (Post<flush::Request>, JoinHandle<()>),
+    apply: (Post<apply::Step>, JoinHandle<()>),
+    io: (Post<io::Request>, JoinHandle<()>),
+}
+
+fn start_helpers(
+    beginning: &Beginning,
+    log: &Log,
+    views: &Arc<Views>,
+    holds: &Arc<HoldTable>,
+) -> Helpers {
+    let (flush_in, flush_out) = post_box();
+    let (apply_in, apply_out) = post_box();
+    let (io_in, io_out) = post_box();
+    let syncer = log.syncer();
+    let (stopper, mailbox) = (Arc::clone(&beginning.stopper), beginning.mailbox.clone());
+    let flush = spawn("flush", move || {
+        stopper.guard("flush", || flush::run(&syncer, &flush_out, &mailbox));
+    });
+    let applying = apply::Apply {
+        applier: Applier::new(State::new(), Arc::clone(&views.queues), log.reader()),
+        views: Arc::clone(views),
+        holds: Arc::clone(holds),
+        events: Arc::clone(&beginning.events),
+        mailbox: beginning.mailbox.clone(),
+    };
+    let stopper = Arc::clone(&beginning.stopper);
+    let apply = spawn("apply", move || {
+        stopper.guard("apply", || apply::run(applying, &apply_out));
+    });
+    let (disk, directory) = (beginning.disk.clone(), beginning.options.data.clone());
+    let (size, mailbox) = (beginning.options.segment_size, beginning.mailbox.clone());
+    let io = spawn("io", move || {
+        io::run(&*disk, &directory, size, &io_out, &mailbox);
+    });
+    Helpers {
+        flush: (flush_in, flush),
+        apply: (apply_in, apply),
+        io: (io_in, io),
+    }
+}
+
+impl Helpers {
+    /// Flush first: what was written becomes durable. A panic of a thread was reported when it happened.
+    fn stop(self) {
+        let _ = self.flush.0.send(flush::Request::Stop);
+        let _ = self.flush.1.join();
+        let _ = self.apply.0.send(apply::Step::Stop);
+        let _ = self.apply.1.join();
+        let _ = self.io.0.send(io::Request::Stop);
+        let _ = self.io.1.join();
+    }
+}

@@ -1,0 +1,138 @@
+//! Carries the founding of a group: hails in and out.
+
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tern_log::{LogOptions, RaftState, RaftStateFile};
+use tern_net::peers::Phase;
+use tern_replication::{PeerKind, replica_id, replica_number};
+use tern_state::{Flush, GroupFounding, Member};
+
+use super::begin::Beginning;
+use crate::clock;
+use crate::mailbox::{Input, MailboxReceiver};
+use crate::replica::{Birth, Born, Fatal, Hail, Stage};
+
+const TICK_NS: u64 = 10_000_000;
+
+/// Runs until the group has begun; `None` if the process was asked to stop first.
+pub(super) fn run(
+    beginning: &Beginning,
+    state_file: RaftStateFile,
+    state: Option<RaftState>,
+    mailbox: &MailboxReceiver,
+) -> Result<Option<(RaftState, RaftStateFile)>, Fatal> {
+    let state = match state {
+        Some(state) if !state.founding => return Ok(Some((state, state_file))),
+        other => other,
+    };
+    let options = log_options(beginning, [0; 16]);
+    let plan = beginning.plan.clone();
+    let mut birth = Birth::new(
+        plan,
+        beginning.disk.clone(),
+        options,
+        state_file,
+        state.as_ref(),
+    )?;
+    if birth.founding().stage() == Stage::Stored {
+        beginning
+            .standing
+            .enter(Phase::Founding, birth.founding().group_id());
+    }
+    let group_id = random_id()?;
+    if beginning.plan.members.len() == 1 {
+        return birth.alone(group(beginning), group_id).map(Some);
+    }
+    let mut ticked_ns = clock::monotonic_ns();
+    loop {
+        let now_ns = clock::monotonic_ns();
+        let ticks = (now_ns - ticked_ns) / TICK_NS;
+        if ticks > 0 {
+            ticked_ns = now_ns;
+            hail_all(
+                beginning,
+                &mut birth,
+                u32::try_from(ticks).unwrap_or(u32::MAX),
+            );
+        }
+        match mailbox.next(Duration::from_nanos(TICK_NS)) {
+            Some(Input::Stop(_)) => return Ok(None),
+            Some(Input::Failed(sentence)) => return Err(Fatal::Refused(sentence)),
+            Some(Input::Peer(message)) if message.kind == PeerKind::Status => {
+                let Some(hail) = Hail::decode(&message.context) else {
+                    continue;
+                };
+                let from = replica_number(message.from);
+                let (going_on, born) = birth.hear(from, &hail, || (group(beginning), group_id))?;
+                match born {
+                    Born::NotYet => {}
+                    Born::Holds(group_id) => beginning.standing.enter(Phase::Founding, group_id),
+                    Born::Started(started) => return Ok(Some(*started)),
+                    Born::Wiped => return Err(Fatal::Refused(wiped(beginning))),
+                    Born::Contradiction(sentence) => return Err(Fatal::Refused(sentence)),
+                }
+                birth = going_on.expect("it has not started");
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn hail_all(beginning: &Beginning, birth: &mut Birth, ticks: u32) {
+    let mut messages = Vec::new();
+    birth.founding().tick(ticks, &mut messages);
+    if let Some(peers) = &beginning.peers
+        && !messages.is_empty()
+    {
+        peers.send(messages);
+    }
+}
+
+/// What an operator reads when a replica comes back with an empty directory.
+pub(crate) fn wiped_sentence(group: &str, member: &str) -> String {
+    format!(
+        "the data directory of {group}/{member} is empty, but its group was founded with it: a replica that lost its \
+         memory may not vote again under its old id. Rejoining is not there yet; put its directory back"
+    )
+}
+
+fn wiped(beginning: &Beginning) -> String {
+    wiped_sentence(&beginning.options.settings.group, &beginning.options.member)
+}
+
+fn random_id() -> Result<[u8; 16], Fatal> {
+    let mut id = [0; 16];
+    SystemRandom::new().fill(&mut id).map_err(|_| {
+        Fatal::Refused("the system gives no random bytes for the group id".to_owned())
+    })?;
+    Ok(id)
+}
+
+fn group(beginning: &Beginning) -> GroupFounding {
+    let options = &beginning.options;
+    let members = options.members.iter().map(|member| Member {
+        name: member.id.as_str().into(),
+        replica_id: replica_id(member.number, 1),
+    });
+    GroupFounding {
+        cluster: options.settings.cluster.as_str().into(),
+        group: options.settings.group.as_str().into(),
+        members: members.collect(),
+        segment_size: options.segment_size,
+        flush: Flush::Sync,
+        feature_level: tern_state::FEATURE_LEVEL,
+        auto_create_topic: options.auto_create_topic,
+        default_topic_queue_nums: options.default_topic_queues,
+        founded_at_ms: clock::wall_ms(),
+    }
+}
+
+pub(super) fn log_options(beginning: &Beginning, group_id: [u8; 16]) -> LogOptions {
+    LogOptions {
+        segment_size: beginning.options.segment_size,
+        ring_bytes: beginning.options.ring_bytes,
+        stop: beginning.last_stop,
+        ..LogOptions::new(beginning.options.data.clone(), group_id)
+    }
+}

@@ -1,0 +1,146 @@
+//! The log thread: carries inputs into the turn and effects out of it. It decides nothing itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tern_net::peers::Peers;
+
+use super::apply::Step;
+use super::{flush, io, tell};
+use crate::answers::{Answers, Ticket};
+use crate::clock;
+use crate::mailbox::{Input, MailboxReceiver};
+use crate::post::Post;
+use crate::replica::{Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica};
+use crate::roles::RoleBoard;
+use crate::views::Views;
+
+/// Length of a tick, nanoseconds.
+const TICK_NS: u64 = 10_000_000;
+
+/// Where effects go.
+pub(super) struct Outlets {
+    pub peers: Option<Arc<Peers>>,
+    pub flush: Post<flush::Request>,
+    pub apply: Post<Step>,
+    pub io: Post<io::Request>,
+    pub roles: Arc<RoleBoard>,
+    pub views: Arc<Views>,
+}
+
+/// Runs until told to stop; returns the replica for the last writes of a clean stop.
+pub(super) fn run(
+    mut replica: Replica<Ticket>,
+    mailbox: &MailboxReceiver,
+    outlets: &Outlets,
+) -> Result<Replica<Ticket>, Fatal> {
+    let mut inbox = Inbox::default();
+    let mut out = Outbox::default();
+    let mut ticked_ns = clock::monotonic_ns();
+    let mut end_ns = None;
+    loop {
+        let wait = if replica.has_backlog() {
+            0
+        } else {
+            (ticked_ns + TICK_NS).saturating_sub(clock::monotonic_ns())
+        };
+        let stop = collect(mailbox, wait, &mut inbox)?;
+        inbox.now_ns = clock::monotonic_ns();
+        if let Some(drain) = stop {
+            end_ns.get_or_insert(inbox.now_ns + drain.as_nanos() as u64);
+        }
+        if let Some(end_ns) = end_ns {
+            refuse_new(&mut inbox);
+            if !replica.has_undecided() || inbox.now_ns >= end_ns {
+                return Ok(replica);
+            }
+        }
+        inbox.wall_ms = clock::wall_ms();
+        inbox.ticks = u32::try_from((inbox.now_ns - ticked_ns) / TICK_NS).unwrap_or(u32::MAX);
+        ticked_ns += u64::from(inbox.ticks) * TICK_NS;
+        inbox.applied_position = outlets.views.applied_position();
+        replica.step(&mut inbox, &mut out)?;
+        deliver(&mut out, outlets);
+    }
+}
+
+/// A replica that stops takes nothing new.
+fn refuse_new(inbox: &mut Inbox<Ticket>) {
+    let proposals = inbox.proposals.drain(..).map(|proposal| proposal.ticket);
+    let reads = inbox.reads.drain(..).map(|(ticket, _)| ticket);
+    let mut answers = Answers::default();
+    for ticket in proposals.chain(reads) {
+        ticket(Outcome::Refused(Refusal::Stopping), &mut answers);
+    }
+    answers.flush();
+}
+
+/// Waits for the first input, then takes what else is there. How long to drain, if it is time to stop.
+fn collect(
+    mailbox: &MailboxReceiver,
+    wait_ns: u64,
+    inbox: &mut Inbox<Ticket>,
+) -> Result<Option<Duration>, Fatal> {
+    let mut stop = None;
+    for input in mailbox.take(Duration::from_nanos(wait_ns)) {
+        match input {
+            Input::Propose(proposal) => inbox.proposals.push(proposal),
+            Input::Read(ticket, received_ns) => inbox.reads.push((ticket, received_ns)),
+            Input::Peer(message) => inbox.peers.push(message),
+            Input::Durable(number) => inbox.durable = Some(number),
+            Input::Folded(folded) => inbox.folded = Some(folded),
+            Input::Segment(segment) => inbox.segments.push(segment),
+            Input::Unreachable(peer) => inbox.unreachable.push(peer),
+            Input::Transfer(to) => inbox.transfer = Some(to),
+            Input::Failed(sentence) => return Err(Fatal::Refused(sentence)),
+            Input::Stop(drain) => stop = Some(drain),
+        }
+    }
+    Ok(stop)
+}
+
+fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
+    if !out.messages.is_empty()
+        && let Some(peers) = &outlets.peers
+    {
+        peers.send(std::mem::take(&mut out.messages));
+    }
+    out.messages.clear();
+    if let Some(flush) = out.flush.take() {
+        tell(&outlets.flush, flush::Request::Sync(flush));
+    }
+    if let Some(role) = out.role.take() {
+        outlets.roles.changed(role);
+    }
+    if let Some(fold) = out.fold.take() {
+        tell(&outlets.apply, Step::Fold(fold));
+    }
+    if let Some(commit) = out.commit.take() {
+        tell(&outlets.apply, Step::Commit(commit));
+    }
+    if let Some(base) = out.prepare_segment.take() {
+        tell(&outlets.io, io::Request::Prepare(base));
+    }
+    answer(std::mem::take(&mut out.answers), outlets);
+}
+
+/// Refusals leave from here; confirmed reads wait for the views.
+fn answer(tickets: Vec<(Ticket, Outcome)>, outlets: &Outlets) {
+    if tickets.is_empty() {
+        return;
+    }
+    let mut answers = Answers::default();
+    for (ticket, outcome) in tickets {
+        if let Outcome::Confirmed(index) = outcome {
+            let read = Committed {
+                index: 0,
+                decided: Vec::new(),
+                at_apply: vec![(index, ticket, outcome)],
+            };
+            tell(&outlets.apply, Step::Commit(read));
+        } else {
+            ticket(outcome, &mut answers);
+        }
+    }
+    answers.flush();
+}

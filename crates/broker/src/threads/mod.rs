@@ -1,0 +1,33 @@
+//! The threads of a replica. They carry inputs in and effects out; what they do stands in `replica`.
+
+mod apply;
+mod begin;
+mod flush;
+mod founding;
+mod io;
+mod log;
+mod stopper;
+
+pub(crate) use begin::{Beginning, begin};
+pub(crate) use founding::wiped_sentence;
+pub(crate) use stopper::Stopper;
+
+use std::thread::JoinHandle;
+
+use crate::post::Post;
+
+/// A named plain thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .expect("the system gives a process its few threads")
+}
+
+/// Send to another thread of the replica. One that is gone has reported why.
+fn tell<T>(to: &Post<T>, what: T) {
+    let _ = to.send(what);
+}

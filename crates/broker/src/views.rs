@@ -1,0 +1,81 @@
+//! What readers see: snapshots that the apply thread publishes, and who leads.
+
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tern_log::{ConsumeQueues, LogReader};
+use tern_replication::{ReplicaId, Role};
+use tern_state::State;
+
+/// The committed past, as far as it is applied. Shared by all threads, changed by the apply thread.
+pub struct Views {
+    /// Reads frames and record slices. Ask only for what a view names: the log also holds what is not committed.
+    pub log: LogReader,
+    /// Physical offsets by topic, queue and queue offset.
+    pub queues: Arc<ConsumeQueues>,
+    state: ArcSwap<State>,
+    applied_index: AtomicU64,
+    applied_position: AtomicU64,
+    applied_records: AtomicU64,
+}
+
+impl Views {
+    pub(crate) fn new(log: LogReader, queues: Arc<ConsumeQueues>, state: State) -> Self {
+        Self {
+            log,
+            queues,
+            state: ArcSwap::from_pointee(state),
+            applied_index: AtomicU64::new(0),
+            applied_position: AtomicU64::new(0),
+            applied_records: AtomicU64::new(0),
+        }
+    }
+
+    /// The newest published state.
+    pub fn state(&self) -> arc_swap::Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    /// Index of the newest frame that the views show.
+    pub fn applied_index(&self) -> u64 {
+        self.applied_index.load(Ordering::Acquire)
+    }
+
+    /// End position of that frame.
+    pub fn applied_position(&self) -> u64 {
+        self.applied_position.load(Ordering::Acquire)
+    }
+
+    /// Messages applied since the start, those of the replay included.
+    pub fn applied_records(&self) -> u64 {
+        self.applied_records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn publish(&self, state: &State, position: u64, records: u64) {
+        self.applied_records.fetch_add(records, Ordering::Relaxed);
+        self.state.store(Arc::new(state.clone()));
+        self.applied_position.store(position, Ordering::Release);
+        self.applied_index
+            .store(state.applied().0, Ordering::Release);
+    }
+}
+
+/// Who this replica is in its group, as of the last turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleView {
+    /// Role.
+    pub role: Role,
+    /// Term.
+    pub term: u64,
+    /// Who leads, 0 if unknown.
+    pub leader: ReplicaId,
+    /// Client address of the leader, if it is known.
+    pub leader_address: Option<String>,
+}
+
+impl RoleView {
+    /// Whether this replica may take what only the leader may.
+    pub fn leads(&self) -> bool {
+        self.role == Role::Leader
+    }
+}

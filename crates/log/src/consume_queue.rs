@@ -1,0 +1,320 @@
+//! Consume queues: for each queue, where its messages stand in the log.
+//!
+//! A view: built by the apply thread from committed frames, read by network threads, deleted and rebuilt at start. An
+//! entry is 20 bytes, big-endian, in files of a fixed number of entries, `<topic id>/<queue id>/<first offset>`:
+//!
+//! ```text
+//!  0  8  physical offset of the record
+//!  8  4  size of the record
+//! 12  8  tags code
+//! ```
+//!
+//! Memory is bounded: a queue holds its latest entries in a buffer that goes to the file when it is full, the
+//! buffers of all queues together have a limit, and so has the number of open files.
+
+mod files;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+
+use crate::disk::Disk;
+use crate::error::LogError;
+use crate::files::{be32, be64};
+use files::QueueFiles;
+
+/// Bytes of an entry.
+pub const ENTRY_SIZE: usize = 20;
+/// Locks over the table of queues.
+const SHARDS: usize = 16;
+/// Entries read from a file in one call.
+const READ_ENTRIES: u64 = 1024;
+
+/// Where one message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// Position of the record in the log.
+    pub physical_offset: u64,
+    /// Bytes of the record.
+    pub size: u32,
+    /// Code of the message's tag, for filtering.
+    pub tags_code: i64,
+}
+
+impl QueueEntry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.physical_offset.to_be_bytes());
+        out.extend_from_slice(&self.size.to_be_bytes());
+        out.extend_from_slice(&self.tags_code.to_be_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        Self {
+            physical_offset: be64(bytes, 0),
+            size: be32(bytes, 8),
+            tags_code: be64(bytes, 12).cast_signed(),
+        }
+    }
+}
+
+/// Bounds of memory and files.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Entries of one queue that are held in memory.
+    pub tail_entries: usize,
+    /// Bytes of all such buffers together.
+    pub buffered_bytes: usize,
+    /// Files held open.
+    pub open_files: usize,
+    /// Entries in one file.
+    pub entries_per_file: u64,
+}
+
+impl Default for QueueLimits {
+    /// 4 KiB a queue, 8 MiB together, 128 files of 5 MiB.
+    fn default() -> Self {
+        Self {
+            tail_entries: 204,
+            buffered_bytes: 8 << 20,
+            open_files: 128,
+            entries_per_file: 1 << 18,
+        }
+    }
+}
+
+type Key = (u32, u32);
+
+/// The consume queues of one replica: one thread appends, any thread reads.
+pub struct ConsumeQueues {
+    shards: [RwLock<HashMap<Key, Arc<Queue>>>; SHARDS],
+    files: QueueFiles,
+    limits: QueueLimits,
+    /// Capacity of all tails.
+    buffered: AtomicUsize,
+}
+
+struct Queue {
+    key: Key,
+    state: Mutex<QueueState>,
+}
+
+struct QueueState {
+    /// First entry that the queue has.
+    min: u64,
+    /// Entries below are in files.
+    stored: u64,
+    /// The entries behind, encoded.
+    tail: Vec<u8>,
+}
+
+impl QueueState {
+    fn max(&self) -> u64 {
+        self.stored + (self.tail.len() / ENTRY_SIZE) as u64
+    }
+}
+
+impl ConsumeQueues {
+    /// Starts with no queue: whatever is in the directory is deleted.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Write`] if the directory cannot be emptied or made.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: impl Into<PathBuf>,
+        limits: QueueLimits,
+    ) -> Result<Self, LogError> {
+        let files = QueueFiles::open(disk, directory.into(), limits)?;
+        Ok(Self {
+            shards: Default::default(),
+            files,
+            limits,
+            buffered: AtomicUsize::new(0),
+        })
+    }
+
+    /// Adds the entry at the end of a queue; readers see it at once. A queue starts with the first offset it is given.
+    ///
+    /// # Errors
+    /// [`LogError::QueueOrder`] if the offset is not the queue's end; [`LogError::NoSpace`], [`LogError::Write`]
+    /// if older entries cannot go to their file. Then nothing was added.
+    pub fn append(
+        &self,
+        topic_id: u32,
+        queue_id: u32,
+        queue_offset: u64,
+        entry: QueueEntry,
+    ) -> Result<(), LogError> {
+        let queue = self.queue_or_new((topic_id, queue_id), queue_offset);
+        let mut state = queue.state.lock();
+        if state.max() != queue_offset {
+            return Err(LogError::QueueOrder {
+                topic_id,
+                queue_id,
+                expected: state.max(),
+                given: queue_offset,
+            });
+        }
+        if state.tail.len() >= self.limits.tail_entries * ENTRY_SIZE {
+            self.flush(queue.key, &mut state)?;
+        }
+        let before = state.tail.capacity();
+        entry.encode(&mut state.tail);
+        let grown = state.tail.capacity() - before;
+        drop(state);
+        let buffered = self.buffered.fetch_add(grown, Ordering::Relaxed) + grown;
+        if buffered > self.limits.buffered_bytes {
+            // The entry is in; a full disk shows at the next append of a queue whose buffer is full.
+            self.release_tails(queue.key);
+        }
+        Ok(())
+    }
+
+    /// Appends to `out` the entries from an offset on, at most `most`; answers how many. None come from outside of
+    /// the queue's range.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if a file cannot be read.
+    pub fn read(
+        &self,
+        topic_id: u32,
+        queue_id: u32,
+        from: u64,
+        most: usize,
+        out: &mut Vec<QueueEntry>,
+    ) -> Result<usize, LogError> {
+        let key = (topic_id, queue_id);
+        let Some(queue) = self.queue(key) else {
+            return Ok(0);
+        };
+        let start = out.len();
+        let limit = from.saturating_add(most as u64);
+        let mut next = from;
+        loop {
+            let stored_end = {
+                let state = queue.state.lock();
+                if from < state.min {
+                    return Ok(0);
+                }
+                if next >= state.stored {
+                    copy_tail(&state, next, limit, out);
+                    return Ok(out.len() - start);
+                }
+                state.stored.min(limit).min(next + READ_ENTRIES)
+            };
+            // Entries in files do not change, so they are read without the lock. Meanwhile others may have gone
+            // from the buffer to the file: look again.
+            if next == stored_end {
+                return Ok(out.len() - start);
+            }
+            let bytes = self.files.read(key, next, stored_end - next)?;
+            out.extend(bytes.chunks_exact(ENTRY_SIZE).map(QueueEntry::decode));
+            next = stored_end;
+        }
+    }
+
+    /// First offset of a queue and the one behind its last; both 0 for a queue without entries.
+    pub fn range(&self, topic_id: u32, queue_id: u32) -> (u64, u64) {
+        self.queue((topic_id, queue_id)).map_or((0, 0), |queue| {
+            let state = queue.state.lock();
+            (state.min, state.max())
+        })
+    }
+
+    /// First offset of a queue whose message was stored at or after a time; the queue's end if there is none.
+    /// `store_time` tells when an entry was stored, in milliseconds; the times never fall.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], and what `store_time` answers.
+    pub fn first_stored_at(
+        &self,
+        topic_id: u32,
+        queue_id: u32,
+        timestamp_ms: u64,
+        mut store_time: impl FnMut(&QueueEntry) -> Result<u64, LogError>,
+    ) -> Result<u64, LogError> {
+        let (mut low, mut high) = self.range(topic_id, queue_id);
+        let mut found = Vec::with_capacity(1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            found.clear();
+            self.read(topic_id, queue_id, middle, 1, &mut found)?;
+            let is_before = match found.first() {
+                Some(entry) => store_time(entry)? < timestamp_ms,
+                None => true,
+            };
+            if is_before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Bytes of the buffers of all queues.
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, (topic_id, queue_id): Key) -> &RwLock<HashMap<Key, Arc<Queue>>> {
+        let mixed = topic_id.wrapping_mul(31).wrapping_add(queue_id);
+        &self.shards[mixed as usize % SHARDS]
+    }
+
+    fn queue(&self, key: Key) -> Option<Arc<Queue>> {
+        self.shard(key).read().get(&key).cloned()
+    }
+
+    fn queue_or_new(&self, key: Key, queue_offset: u64) -> Arc<Queue> {
+        if let Some(queue) = self.queue(key) {
+            return queue;
+        }
+        let queue = Arc::new(Queue {
+            key,
+            state: Mutex::new(QueueState {
+                min: queue_offset,
+                stored: queue_offset,
+                tail: Vec::new(),
+            }),
+        });
+        self.shard(key).write().insert(key, Arc::clone(&queue));
+        queue
+    }
+
+    /// Writes a queue's buffer to its file.
+    fn flush(&self, key: Key, state: &mut QueueState) -> Result<(), LogError> {
+        self.files.write(key, state.stored, &state.tail)?;
+        state.stored = state.max();
+        state.tail.clear();
+        Ok(())
+    }
+
+    /// Gives the buffers of a shard's queues back. One that cannot be written stays.
+    fn release_tails(&self, key: Key) {
+        for queue in self.shard(key).read().values() {
+            let mut state = queue.state.lock();
+            if self.flush(queue.key, &mut state).is_ok() {
+                self.buffered
+                    .fetch_sub(state.tail.capacity(), Ordering::Relaxed);
+                state.tail = Vec::new();
+            }
+        }
+    }
+}
+
+fn copy_tail(state: &QueueState, from: u64, limit: u64, out: &mut Vec<QueueEntry>) {
+    let end = limit.min(state.max());
+    if from >= end {
+        return;
+    }
+    let range =
+        (from - state.stored) as usize * ENTRY_SIZE..(end - state.stored) as usize * ENTRY_SIZE;
+    out.extend(
+        state.tail[range]
+            .chunks_exact(ENTRY_SIZE)
+            .map(QueueEntry::decode),
+    );
+}

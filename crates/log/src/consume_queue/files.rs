@@ -1,0 +1,172 @@
+//! The files of consume queues, a bounded number of them open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use std::io;
+
+use parking_lot::Mutex;
+
+use super::{ENTRY_SIZE, Key, QueueLimits};
+use crate::disk::{Disk, DiskFile};
+use crate::error::LogError;
+
+/// Files of all queues below one directory.
+pub struct QueueFiles {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    limits: QueueLimits,
+    open: Mutex<OpenFiles>,
+}
+
+/// Queue and number of the file within it.
+type FileKey = (Key, u64);
+
+#[derive(Default)]
+struct OpenFiles {
+    /// Each with the turn in which it was used last.
+    files: HashMap<FileKey, (Arc<dyn DiskFile>, u64)>,
+    turn: u64,
+}
+
+impl OpenFiles {
+    fn get(&mut self, key: FileKey) -> Option<Arc<dyn DiskFile>> {
+        self.turn += 1;
+        let (file, used) = self.files.get_mut(&key)?;
+        *used = self.turn;
+        Some(Arc::clone(file))
+    }
+
+    fn insert(&mut self, key: FileKey, file: Arc<dyn DiskFile>, most: usize) {
+        self.turn += 1;
+        self.files.insert(key, (file, self.turn));
+        while self.files.len() > most.max(1) {
+            let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else {
+                return;
+            };
+            self.files.remove(&oldest);
+        }
+    }
+}
+
+impl QueueFiles {
+    /// Empties the directory, or makes it.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        limits: QueueLimits,
+    ) -> Result<Self, LogError> {
+        match empty_directory(&*disk, &directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(|error| LogError::write(&directory, error))?,
+        }
+        disk.create_dir(&directory)
+            .map_err(|error| LogError::allocation(&directory, error))?;
+        Ok(Self {
+            disk,
+            directory,
+            limits,
+            open: Mutex::default(),
+        })
+    }
+
+    /// Writes encoded entries, of which the first has this offset.
+    pub fn write(&self, key: Key, from: u64, entries: &[u8]) -> Result<(), LogError> {
+        let mut from = from;
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (number, at, room) = self.place(from);
+            let (part, behind) = rest.split_at(rest.len().min(room as usize * ENTRY_SIZE));
+            let file = self.file((key, number), true)?;
+            file.write_at(part, at)
+                .map_err(|error| LogError::allocation(&self.path((key, number)), error))?;
+            from += (part.len() / ENTRY_SIZE) as u64;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Reads entries, all of which are in files.
+    pub fn read(&self, key: Key, from: u64, count: u64) -> Result<Vec<u8>, LogError> {
+        let mut bytes = vec![0; count as usize * ENTRY_SIZE];
+        let mut from = from;
+        let mut rest = &mut bytes[..];
+        while !rest.is_empty() {
+            let (number, at, room) = self.place(from);
+            let (part, behind) = rest.split_at_mut(rest.len().min(room as usize * ENTRY_SIZE));
+            self.read_part((key, number), part, at)?;
+            from += (part.len() / ENTRY_SIZE) as u64;
+            rest = behind;
+        }
+        Ok(bytes)
+    }
+
+    fn read_part(&self, key: FileKey, part: &mut [u8], at: u64) -> Result<(), LogError> {
+        let read = self.file(key, false)?.read_at(part, at);
+        let read = read.map_err(|error| LogError::io("read", &self.path(key), error))?;
+        if read < part.len() {
+            let error = io::ErrorKind::UnexpectedEof.into();
+            return Err(LogError::io("read", &self.path(key), error));
+        }
+        Ok(())
+    }
+
+    /// Number of the file, offset of the entry within it, and entries from there to its end.
+    const fn place(&self, offset: u64) -> (u64, u64, u64) {
+        let within = offset % self.limits.entries_per_file;
+        let number = offset / self.limits.entries_per_file;
+        (
+            number,
+            within * ENTRY_SIZE as u64,
+            self.limits.entries_per_file - within,
+        )
+    }
+
+    fn path(&self, ((topic_id, queue_id), number): FileKey) -> PathBuf {
+        let first = number * self.limits.entries_per_file;
+        self.directory
+            .join(topic_id.to_string())
+            .join(queue_id.to_string())
+            .join(format!("{first:020}"))
+    }
+
+    fn file(&self, key: FileKey, make: bool) -> Result<Arc<dyn DiskFile>, LogError> {
+        if let Some(file) = self.open.lock().get(key) {
+            return Ok(file);
+        }
+        let path = self.path(key);
+        let file = match self.disk.open(&path) {
+            Err(error) if make && error.kind() == io::ErrorKind::NotFound => self.create(&path)?,
+            other => other.map_err(|error| LogError::io("open", &path, error))?,
+        };
+        self.open
+            .lock()
+            .insert(key, Arc::clone(&file), self.limits.open_files);
+        Ok(file)
+    }
+
+    fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>, LogError> {
+        let refused = |error| LogError::allocation(path, error);
+        if let Some(directory) = path.parent() {
+            self.disk.create_dir(directory).map_err(refused)?;
+        }
+        self.disk.create(path).map_err(refused)
+    }
+}
+
+/// Deletes what is in a directory.
+fn empty_directory(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    for name in disk.list(directory)? {
+        let path = directory.join(name);
+        match disk.unlink(&path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                empty_directory(disk, &path)?;
+                disk.remove_dir(&path)?;
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Whose directory it is: a lock against a second process, and a file that names the node.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::disk::Disk;
+use crate::error::LogError;
+use crate::files::{make_directory, read_small, replace_small, sync_names_above};
+
+const LOCK: &str = "lock";
+const IDENTITY: &str = "identity";
+/// First line of the identity file; the second is the node's name, the third its CRC32C in hexadecimal.
+const TITLE: &str = "ternmq node 1";
+const LONGEST: usize = 1024;
+
+/// Holds a directory against other processes, until it is dropped or the process ends, however that happens.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: OwnedFd,
+}
+
+impl DirectoryLock {
+    /// Takes the lock of a directory that exists.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] if another holder is there; [`LogError::Io`].
+    pub fn acquire(directory: &Path) -> Result<Self, LogError> {
+        let path = directory.join(LOCK);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = retry_on_intr(|| rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR))
+            .map_err(|error| LogError::io("open", &path, error.into()))?;
+        match retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(Errno::WOULDBLOCK) => Err(LogError::Locked {
+                directory: directory.to_path_buf(),
+            }),
+            Err(error) => Err(LogError::io("lock", &path, error.into())),
+        }
+    }
+}
+
+/// Checks that a directory belongs to a node, and gives it to the node if it belongs to nobody. Makes the directory.
+/// `node` is one line of text that names cluster, group and member.
+///
+/// # Errors
+/// [`LogError::OtherNode`], [`LogError::IdentityUnreadable`], [`LogError::BadSetting`] for a name that does not fit,
+/// and the disk's errors.
+pub fn claim_directory(disk: &dyn Disk, directory: &Path, node: &str) -> Result<(), LogError> {
+    if node.is_empty() || node.len() > LONGEST / 2 || node.contains(['\n', '\r']) {
+        return Err(LogError::BadSetting {
+            reason: "a node's name is one line of 1 to 512 bytes",
+        });
+    }
+    make_directory(disk, directory)?;
+    let path = directory.join(IDENTITY);
+    let Some(content) = read_small(disk, &path, LONGEST)? else {
+        replace_small(disk, directory, IDENTITY, content_for(node).as_bytes())?;
+        return sync_names_above(disk, directory);
+    };
+    let unreadable = || LogError::IdentityUnreadable { path: path.clone() };
+    let text = std::str::from_utf8(&content).map_err(|_| unreadable())?;
+    let found = text.lines().nth(1).ok_or_else(unreadable)?;
+    if text != content_for(found) {
+        return Err(unreadable());
+    }
+    if found != node {
+        return Err(LogError::OtherNode {
+            directory: directory.to_path_buf(),
+            found: found.to_owned(),
+            expected: node.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn content_for(node: &str) -> String {
+    format!("{TITLE}\n{node}\n{:08x}\n", crc32c::crc32c(node.as_bytes()))
+}

@@ -1,0 +1,74 @@
+//! Bytes on disk: segments, frames, recovery, consume queues, over a [`Disk`] trait.
+//!
+//! The log of a broker group is a row of segment files that hold *frames*. A frame is one entry of the
+//! replicated log: a header, RocketMQ message records, and metadata changes. This crate decides where a frame
+//! stands ([`place()`]), writes it ([`Log`]), makes it durable ([`LogSyncer`]), reads it ([`LogReader`]), and finds out
+//! at start what is left after a crash ([`Log::open`]). Around it stand the small files of a replica: `raft.state`
+//! ([`RaftStateFile`]), `clean.stop` ([`StopRecord`]), the lock and the identity, and the consume queues
+//! ([`ConsumeQueues`]), which are a view of the log.
+//!
+//! Nothing here reads a clock or draws a random number. [`RealDisk`] talks to the kernel; [`memory_disk`] keeps
+//! page cache and platter apart, so that a test can take the power away.
+//!
+//! A directory of a replica:
+//!
+//! ```text
+//! lock            held while the process lives
+//! identity        names the node that owns the directory
+//! raft.state      term, vote, membership, stored commit; two copies
+//! flushed.pos     last recorded durable position
+//! boot.mark       the kernel's life in which the replica was last started
+//! clean.stop      only after a clean stop
+//! log/<base>      segments, named by base position, 20 digits
+//! views/          consume queues: derived, may be deleted at any time
+//! ```
+
+mod clean_stop;
+mod consume_queue;
+mod descriptor;
+mod disk;
+mod draft;
+mod durability;
+mod error;
+mod evidence;
+mod fault;
+mod files;
+mod frame;
+mod header;
+mod identity;
+mod index;
+mod log;
+pub mod memory_disk;
+mod place;
+mod raft_state;
+mod reader;
+mod real_disk;
+mod recovery;
+mod scan;
+mod segment;
+mod syncer;
+mod truncate;
+mod zero_map;
+
+pub use clean_stop::{BootMark, StopKind, StopRecord};
+pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};
+pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
+pub use disk::{Disk, DiskFile, is_no_space};
+pub use draft::FrameDraft;
+pub use error::LogError;
+pub use fault::Fault;
+pub use frame::Frame;
+pub use header::{
+    FLAG_DURABLE, FLAG_ZERO_MAP, FRAME_HEADER_SIZE, FrameHeader, FrameKind, MAX_FRAME_LENGTH,
+};
+pub use identity::{DirectoryLock, claim_directory};
+pub use log::{Log, LogOptions, SegmentRoom};
+pub use place::{LogEnd, align8, place};
+pub use raft_state::{RaftState, RaftStateFile};
+pub use reader::LogReader;
+pub use real_disk::RealDisk;
+pub use recovery::{Found, Recovery, stored_settings};
+pub use segment::{
+    DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment,
+};
+pub use syncer::LogSyncer;

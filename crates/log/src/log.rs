@@ -1,0 +1,355 @@
+//! The writer of the log: one thread appends.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::clean_stop::StopKind;
+use crate::disk::{Disk, DiskFile};
+use crate::durability::Durability;
+use crate::error::LogError;
+use crate::files::segment_path;
+use crate::frame::Frame;
+use crate::header::FrameHeader;
+use crate::index::{ReadIndex, Segment};
+use crate::place::{LogEnd, place};
+use crate::reader::LogReader;
+use crate::segment::{MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment};
+use crate::syncer::LogSyncer;
+
+/// Bytes of recent frames held in memory where many processes share a machine.
+const SMALL_RING_BYTES: usize = 16 << 20;
+/// The buffer in which several frames are put together keeps at most so much.
+const SCRATCH_KEPT: usize = 4 << 20;
+
+/// How a log is opened.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// The replica's directory; segments lie in `log` below it.
+    pub directory: PathBuf,
+    /// The group's UUID; a log of another group is refused.
+    pub group_id: [u8; 16],
+    /// Size of a segment, a multiple of 4096; a log with another size is refused.
+    pub segment_size: u64,
+    /// Bytes of recent frames that are held in memory.
+    pub ring_bytes: usize,
+    /// How the replica stopped last, from [`crate::StopRecord`].
+    pub stop: StopKind,
+}
+
+impl LogOptions {
+    /// Options with the least segment size, a ring of 16 MiB, and nothing known of the last stop.
+    pub fn new(directory: impl Into<PathBuf>, group_id: [u8; 16]) -> Self {
+        Self {
+            directory: directory.into(),
+            group_id,
+            segment_size: MIN_SEGMENT_SIZE,
+            ring_bytes: SMALL_RING_BYTES,
+            stop: StopKind::PowerCutPossible,
+        }
+    }
+}
+
+/// Where a frame would go, and whether a file is there for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentRoom {
+    /// Into the segment being written.
+    Here,
+    /// Into the next segment, whose file is prepared.
+    NextReady,
+    /// Into a segment that has no file yet: an append would have to make one.
+    NextMissing {
+        /// Base position of that segment.
+        base: u64,
+    },
+}
+
+/// The log of one replica, owned by its log thread.
+pub struct Log {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) options: LogOptions,
+    pub(crate) index: Arc<RwLock<ReadIndex>>,
+    pub(crate) reader: LogReader,
+    pub(crate) durability: Arc<Durability>,
+    pub(crate) end: LogEnd,
+    /// The segment being written.
+    pub(crate) current: Option<Segment>,
+    /// Files without a frame, by base.
+    pub(crate) prepared: BTreeMap<u64, Arc<dyn DiskFile>>,
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl Log {
+    /// What the next frame chains to.
+    pub const fn end(&self) -> LogEnd {
+        self.end
+    }
+
+    /// Index of the first frame that the log has or will have.
+    pub fn first_index(&self) -> u64 {
+        self.index.read().first_index()
+    }
+
+    /// Size of a segment.
+    pub const fn segment_size(&self) -> u64 {
+        self.options.segment_size
+    }
+
+    /// The position below which everything is durable.
+    pub fn durable(&self) -> u64 {
+        self.durability.durable()
+    }
+
+    /// Appends frames, which readers see when the call returns. They are durable only after [`LogSyncer::sync`].
+    ///
+    /// Nothing is made on disk where the segments that the frames need were handed over with
+    /// [`segment_prepared`](Self::segment_prepared); else the missing file is made here.
+    ///
+    /// # Errors
+    /// [`LogError::Diverged`] if a frame does not continue the log, and [`LogError::NoSpace`] if there is no room for
+    /// a new segment: then nothing was appended. [`LogError::Write`] if writing failed: the replica must stop.
+    pub fn append(&mut self, frames: &[Frame]) -> Result<(), LogError> {
+        self.durability.check()?;
+        self.check_chain(frames)?;
+        self.make_room(frames)?;
+        let mut rest = frames;
+        let mut touched = Vec::new();
+        while !rest.is_empty() {
+            let (run, behind) = rest.split_at(self.run_length(rest));
+            let written = self
+                .write_run(run)
+                .inspect_err(|_| self.durability.fail())?;
+            touched.push(written);
+            rest = behind;
+        }
+        let ends = touched
+            .iter()
+            .map(|segment| (segment.base, Arc::clone(&segment.file)));
+        self.durability.wrote(ends, self.end.position);
+        self.publish(frames, touched);
+        Ok(())
+    }
+
+    /// Where a frame of this length would go now.
+    pub fn segment_ready_for(&self, length: u64) -> SegmentRoom {
+        let base = self.base_of(place(self.end.position, length, self.options.segment_size));
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.base == base)
+        {
+            SegmentRoom::Here
+        } else if self.prepared.contains_key(&base) {
+            SegmentRoom::NextReady
+        } else {
+            SegmentRoom::NextMissing { base }
+        }
+    }
+
+    /// Base of the segment to prepare next, if it is not there yet: one ahead of the one being written.
+    pub fn segment_to_prepare(&self) -> Option<u64> {
+        let base = match &self.current {
+            Some(current) => current.base + self.options.segment_size,
+            None => self.base_of(self.end.position),
+        };
+        (!self.prepared.contains_key(&base)).then_some(base)
+    }
+
+    /// Takes a file from [`prepare_segment`]. One that comes late is dropped without harm.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if the file cannot be looked at.
+    pub fn segment_prepared(&mut self, base: u64, file: Arc<dyn DiskFile>) -> Result<(), LogError> {
+        let behind = self
+            .current
+            .as_ref()
+            .is_none_or(|current| base > current.base);
+        // The file may have been used without this thread's waiting for it, and have been cut off again: then the
+        // name now belongs to nothing or to another file.
+        let linked = file.is_linked().map_err(|error| {
+            LogError::io(
+                "look at",
+                &segment_path(&self.options.directory, base),
+                error,
+            )
+        })?;
+        if behind && linked && base >= self.base_of(self.end.position) {
+            self.prepared.entry(base).or_insert(file);
+        }
+        Ok(())
+    }
+
+    /// The header of a frame.
+    ///
+    /// # Errors
+    /// As [`LogReader::header`].
+    pub fn header(&self, index: u64) -> Result<FrameHeader, LogError> {
+        self.reader.header(index)
+    }
+
+    /// The term of a frame, or of the frame before the first; none for another index.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room for terms that have to be read.
+    pub fn term(&self, index: u64) -> Result<Option<u64>, LogError> {
+        Ok(self.index.read().term(index))
+    }
+
+    /// A reader that sees what `append` has finished.
+    pub fn reader(&self) -> LogReader {
+        self.reader.clone()
+    }
+
+    /// The flush thread's part.
+    pub fn syncer(&self) -> LogSyncer {
+        LogSyncer::new(Arc::clone(&self.durability))
+    }
+
+    pub(crate) const fn base_of(&self, position: u64) -> u64 {
+        position - position % self.options.segment_size
+    }
+
+    fn check_chain(&self, frames: &[Frame]) -> Result<(), LogError> {
+        let mut end = self.end;
+        for Frame { header, .. } in frames {
+            header
+                .follows(&end, self.options.segment_size)
+                .map_err(|fault| LogError::Diverged {
+                    index: header.index,
+                    position: header.position,
+                    fault,
+                })?;
+            end = header.end();
+        }
+        Ok(())
+    }
+
+    /// Makes sure, before anything is written, that every segment the frames need has a file.
+    fn make_room(&mut self, frames: &[Frame]) -> Result<(), LogError> {
+        let mut base = self.current.as_ref().map(|current| current.base);
+        for frame in frames {
+            let needed = self.base_of(frame.header.position);
+            if base != Some(needed) && !self.prepared.contains_key(&needed) {
+                let file = self.prepare_now(needed)?;
+                self.prepared.insert(needed, file);
+            }
+            base = Some(needed);
+        }
+        Ok(())
+    }
+
+    fn prepare_now(&self, base: u64) -> Result<Arc<dyn DiskFile>, LogError> {
+        let path = segment_path(&self.options.directory, base);
+        prepare_segment(
+            &*self.disk,
+            &self.options.directory,
+            base,
+            self.options.segment_size,
+        )
+        .map_err(|error| LogError::allocation(&path, error))
+        .inspect_err(|error| {
+            if error.is_fatal() {
+                self.durability.fail();
+            }
+        })
+    }
+
+    /// How many frames stand one behind the other in one segment.
+    fn run_length(&self, frames: &[Frame]) -> usize {
+        let base = self.base_of(frames[0].header.position);
+        frames
+            .iter()
+            .position(|frame| self.base_of(frame.header.position) != base)
+            .unwrap_or(frames.len())
+    }
+
+    /// Writes frames of one segment in one call, with the segment's header if they are its first.
+    fn write_run(&mut self, run: &[Frame]) -> Result<Segment, LogError> {
+        let base = self.base_of(run[0].header.position);
+        let rolled = self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.base != base);
+        self.scratch.clear();
+        if rolled {
+            let file = self
+                .prepared
+                .remove(&base)
+                .expect("make_room has prepared it");
+            let header = SegmentHeader::after(
+                &self.end,
+                base,
+                self.options.group_id,
+                self.options.segment_size,
+            );
+            header.encode(&mut self.scratch);
+            self.current = Some(Segment {
+                base,
+                first_index: run[0].header.index,
+                file,
+            });
+        }
+        let segment = self.current.clone().expect("a frame has a segment");
+        let start = if rolled { base } else { run[0].header.position };
+        if let ([frame], false) = (run, rolled) {
+            // Behind the written end a segment is zero, so the padding is there already.
+            self.write(&segment, &frame.bytes, start)?;
+        } else {
+            let scratch = self.put_together(run, start);
+            let written = self.write(&segment, &scratch, start);
+            self.scratch = scratch;
+            self.scratch.clear();
+            self.scratch.shrink_to(SCRATCH_KEPT);
+            written?;
+        }
+        self.end = run[run.len() - 1].end();
+        Ok(segment)
+    }
+
+    fn put_together(&mut self, run: &[Frame], start: u64) -> Vec<u8> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for frame in run {
+            scratch.resize((frame.header.position - start) as usize, 0);
+            scratch.extend_from_slice(&frame.bytes);
+        }
+        scratch
+    }
+
+    fn write(&self, segment: &Segment, bytes: &[u8], position: u64) -> Result<(), LogError> {
+        segment
+            .file
+            .write_at(bytes, position - segment.base)
+            .map_err(|error| {
+                LogError::write(&segment_path(&self.options.directory, segment.base), error)
+            })
+    }
+
+    /// Lets readers see the frames: their bytes can be read now.
+    fn publish(&self, frames: &[Frame], touched: Vec<Segment>) {
+        let mut index = self.index.write();
+        for segment in touched {
+            if index
+                .segments
+                .last()
+                .is_none_or(|last| last.base < segment.base)
+            {
+                index.segments.push(segment);
+            }
+        }
+        for frame in frames {
+            index.push(frame);
+        }
+    }
+}
+
+/// Refuses a segment size that cannot work.
+pub(crate) const fn check_segment_size(size: u64) -> Result<(), LogError> {
+    if size < 2 * SEGMENT_HEADER_SIZE || !size.is_multiple_of(SEGMENT_HEADER_SIZE) {
+        return Err(LogError::BadSetting {
+            reason: "the segment size must be a multiple of 4096, at least 8192",
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! Reading the log from any thread: memory first, else the segment files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::RwLock;
+
+use crate::descriptor::Descriptor;
+use crate::error::LogError;
+use crate::fault::Fault;
+use crate::files::segment_path;
+use crate::frame::Frame;
+use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
+use crate::index::{ReadIndex, Segment, Waypoint};
+use crate::place::{LogEnd, align8};
+use crate::segment::SEGMENT_HEADER_SIZE;
+
+/// One read of frames takes at least and at most so many bytes, a longer frame apart.
+const LEAST_READ: usize = 64 << 10;
+const MOST_READ: usize = 1 << 20;
+
+/// A reader of a [`crate::Log`]; sees what `append` has finished. Cheap to clone, for use by any thread.
+#[derive(Clone)]
+pub struct LogReader {
+    index: Arc<RwLock<ReadIndex>>,
+    directory: Arc<Path>,
+    segment_size: u64,
+}
+
+impl LogReader {
+    pub(crate) fn new(index: Arc<RwLock<ReadIndex>>, directory: &Path, segment_size: u64) -> Self {
+        Self {
+            index,
+            directory: directory.into(),
+            segment_size,
+        }
+    }
+
+    /// The end of the log.
+    pub fn end(&self) -> LogEnd {
+        self.index.read().end
+    }
+
+    /// Index of the first frame that the log has or will have.
+    pub fn first_index(&self) -> u64 {
+        self.index.read().first_index()
+    }
+
+    /// The term of a frame, or of the frame before the first; none for another index.
+    pub fn term(&self, index: u64) -> Option<u64> {
+        self.index.read().term(index)
+    }
+
+    /// The descriptor of a frame, if it is one of the latest 65,536.
+    pub fn descriptor(&self, index: u64) -> Option<Descriptor> {
+        self.index.read().descriptor(index).copied()
+    }
+
+    /// The header of a frame.
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`]; [`LogError::Rotted`] or [`LogError::Io`] if it cannot be read.
+    pub fn header(&self, index: u64) -> Result<FrameHeader, LogError> {
+        let waypoint = {
+            let held = self.index.read();
+            if let Some(header) = held.header(index) {
+                return Ok(header);
+            }
+            waypoint(&held, index)?
+        };
+        let found = self.walk(waypoint, |header| header.index == index);
+        self.unless_cut(index, found)
+    }
+
+    /// A frame.
+    ///
+    /// # Errors
+    /// As [`header`](Self::header).
+    pub fn frame(&self, index: u64) -> Result<Frame, LogError> {
+        let mut frames = self.frames(index, 0)?;
+        Ok(frames.swap_remove(0))
+    }
+
+    /// Frames from an index on, at most `max_bytes` of them and at least one. Fewer may come than there are.
+    ///
+    /// # Errors
+    /// As [`header`](Self::header).
+    pub fn frames(&self, from: u64, max_bytes: usize) -> Result<Vec<Frame>, LogError> {
+        let mut frames = Vec::new();
+        let waypoint = {
+            let held = self.index.read();
+            held.frames(from, max_bytes, &mut frames);
+            if !frames.is_empty() {
+                return Ok(frames);
+            }
+            waypoint(&held, from)?
+        };
+        let read = self
+            .walk(waypoint, |header| header.index == from)
+            .and_then(|header| self.read_frames(&header, max_bytes));
+        self.unless_cut(from, read)
+    }
+
+    /// Bytes of the log, as a part of one frame or more; the range must lie in one segment and before the end.
+    /// They are not checked here: records carry a checksum of their own.
+    ///
+    /// # Errors
+    /// [`LogError::NotStored`], [`LogError::Io`].
+    pub fn bytes(&self, physical_offset: u64, length: usize) -> Result<Bytes, LogError> {
+        let segment = {
+            let held = self.index.read();
+            if let Some(bytes) = held_bytes(&held, physical_offset, length) {
+                return Ok(bytes);
+            }
+            self.segment_for(&held, physical_offset, length)?
+        };
+        let mut buffer = vec![0; length];
+        self.fill(&segment, physical_offset, &mut buffer)?;
+        Ok(buffer.into())
+    }
+
+    /// Appends bytes of the log to a buffer; as [`bytes`](Self::bytes), without keeping a frame's memory in use.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes); then the buffer is as before.
+    pub fn copy_bytes(
+        &self,
+        physical_offset: u64,
+        length: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), LogError> {
+        let segment = {
+            let held = self.index.read();
+            if let Some(bytes) = held_bytes(&held, physical_offset, length) {
+                drop(held);
+                out.extend_from_slice(&bytes);
+                return Ok(());
+            }
+            self.segment_for(&held, physical_offset, length)?
+        };
+        let start = out.len();
+        out.resize(start + length, 0);
+        self.fill(&segment, physical_offset, &mut out[start..])
+            .inspect_err(|_| out.truncate(start))
+    }
+
+    /// Position of a frame's header.
+    ///
+    /// # Errors
+    /// As [`header`](Self::header).
+    pub fn position_of(&self, index: u64) -> Result<u64, LogError> {
+        Ok(self.header(index)?.position)
+    }
+
+    /// Index of the frame that holds a position, its padding included.
+    ///
+    /// # Errors
+    /// [`LogError::NotStored`] if none does; as [`header`](Self::header) if it cannot be read.
+    pub fn index_at(&self, position: u64) -> Result<u64, LogError> {
+        let (waypoint, end) = {
+            let held = self.index.read();
+            let waypoint = held
+                .waypoint_before(position)
+                .filter(|_| position < held.end.position);
+            (
+                waypoint.ok_or_else(|| not_stored(&held, position, 1))?,
+                held.end,
+            )
+        };
+        let header = self.walk(waypoint, |header| {
+            header.end_position() > position || header.index == end.index
+        })?;
+        if header.position <= position && position < header.end_position() {
+            Ok(header.index)
+        } else {
+            Err(not_stored(&self.index.read(), position, 1))
+        }
+    }
+
+    /// Walks headers from a known place until one is the one that was looked for.
+    fn walk(
+        &self,
+        from: Waypoint,
+        is_it: impl Fn(&FrameHeader) -> bool,
+    ) -> Result<FrameHeader, LogError> {
+        let Waypoint {
+            mut index,
+            mut position,
+        } = from;
+        loop {
+            let header = self.read_header(index, position)?;
+            if is_it(&header) {
+                return Ok(header);
+            }
+            index += 1;
+            position = header.end_position();
+        }
+    }
+
+    /// The header of the frame behind a position: right there, or at the start of the next segment.
+    fn read_header(&self, index: u64, position: u64) -> Result<FrameHeader, LogError> {
+        let (segment, at) = {
+            let held = self.index.read();
+            let segment = held
+                .segment_of(index)
+                .ok_or_else(|| not_stored(&held, position, 1))?;
+            (
+                segment.clone(),
+                position.max(segment.base + SEGMENT_HEADER_SIZE),
+            )
+        };
+        let mut bytes = [0; FRAME_HEADER_SIZE];
+        self.fill(&segment, at, &mut bytes)?;
+        let rotted = |fault| LogError::Rotted {
+            position: at,
+            index,
+            fault,
+        };
+        let header = FrameHeader::decode(&bytes).map_err(rotted)?;
+        if header.position != at {
+            return Err(rotted(Fault::Placement));
+        }
+        if header.index != index {
+            return Err(rotted(Fault::Index));
+        }
+        Ok(header)
+    }
+
+    /// Reads frames of one segment, the first of which is known.
+    fn read_frames(&self, first: &FrameHeader, max_bytes: usize) -> Result<Vec<Frame>, LogError> {
+        let (segment, end) = {
+            let held = self.index.read();
+            let segment = held.segment_at(first.position).cloned();
+            (
+                segment.ok_or_else(|| not_stored(&held, first.position, 1))?,
+                held.end.position,
+            )
+        };
+        let there = end.min(segment.base + self.segment_size) - first.position;
+        let wanted = max_bytes
+            .clamp(LEAST_READ, MOST_READ)
+            .max(first.total_length as usize);
+        let mut buffer = vec![0; wanted.min(there as usize)];
+        self.fill(&segment, first.position, &mut buffer)?;
+        cut_frames(&Bytes::from(buffer), first, max_bytes)
+    }
+
+    fn segment_for(
+        &self,
+        held: &ReadIndex,
+        position: u64,
+        length: usize,
+    ) -> Result<Segment, LogError> {
+        let end = position.saturating_add(length as u64);
+        held.segment_at(position)
+            .filter(|segment| end <= held.end.position && end <= segment.base + self.segment_size)
+            .cloned()
+            .ok_or_else(|| not_stored(held, position, length as u64))
+    }
+
+    fn fill(&self, segment: &Segment, position: u64, buffer: &mut [u8]) -> Result<(), LogError> {
+        let path = || segment_path(&self.directory, segment.base);
+        let read = segment
+            .file
+            .read_at(buffer, position - segment.base)
+            .map_err(|error| LogError::io("read", &path(), error))?;
+        if read < buffer.len() {
+            let error = std::io::ErrorKind::UnexpectedEof.into();
+            return Err(LogError::io("read", &path(), error));
+        }
+        Ok(())
+    }
+
+    /// What was read may have been truncated meanwhile: then it was no damage.
+    fn unless_cut<T>(&self, index: u64, found: Result<T, LogError>) -> Result<T, LogError> {
+        let Err(error) = found else { return found };
+        let held = self.index.read();
+        if held.contains(index) {
+            return Err(error);
+        }
+        Err(LogError::NotFound {
+            index,
+            first: held.first_index(),
+            last: held.end.index,
+        })
+    }
+}
+
+fn waypoint(held: &ReadIndex, index: u64) -> Result<Waypoint, LogError> {
+    let known = held.waypoint(index).filter(|_| held.contains(index));
+    known.ok_or(LogError::NotFound {
+        index,
+        first: held.first_index(),
+        last: held.end.index,
+    })
+}
+
+fn held_bytes(held: &ReadIndex, position: u64, length: usize) -> Option<Bytes> {
+    let frame = held.frame_around(position)?;
+    let start = (position - frame.header.position) as usize;
+    let end = start.checked_add(length)?;
+    (end <= frame.bytes.len()).then(|| frame.bytes.slice(start..end))
+}
+
+/// Cuts a buffer that starts with a known frame into frames: at most `max_bytes`, at least the first.
+fn cut_frames(
+    buffer: &Bytes,
+    first: &FrameHeader,
+    max_bytes: usize,
+) -> Result<Vec<Frame>, LogError> {
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut at = 0;
+    let mut taken = 0;
+    let mut expected = *first;
+    while let Some(header) = next_header(buffer, at, &expected, frames.is_empty()) {
+        let length = header.total_length as usize;
+        taken += length;
+        if at + length > buffer.len() || (taken > max_bytes && !frames.is_empty()) {
+            break;
+        }
+        let frame = Frame::parse_first(&buffer.slice(at..)).map_err(|error| LogError::Rotted {
+            position: header.position,
+            index: header.index,
+            fault: match error {
+                LogError::BadFrame { fault } => fault,
+                _ => Fault::PayloadCrc,
+            },
+        })?;
+        frames.push(frame);
+        expected = header;
+        at += align8(length as u64) as usize;
+    }
+    Ok(frames)
+}
+
+/// The header at a place of the buffer if it is the one that follows.
+fn next_header(
+    buffer: &Bytes,
+    at: usize,
+    before: &FrameHeader,
+    is_first: bool,
+) -> Option<FrameHeader> {
+    if is_first {
+        return Some(*before);
+    }
+    let header = FrameHeader::decode(buffer.get(at..)?).ok()?;
+    (header.previous_header_crc == before.header_crc && header.index == before.index + 1)
+        .then_some(header)
+}
+
+fn not_stored(held: &ReadIndex, position: u64, length: u64) -> LogError {
+    LogError::NotStored {
+        position,
+        length,
+        first: held.start.position,
+        end: held.end.position,
+    }
+}

@@ -1,0 +1,14 @@
+//! What the log promises, on the disk in memory and, where it matters, on the real one.
+
+mod appending;
+mod crashes;
+mod damage;
+mod directory;
+mod formats;
+mod memory;
+mod queues;
+mod raft_state;
+mod reading;
+mod seal;
+mod support;
+mod truncation;

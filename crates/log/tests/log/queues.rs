@@ -1,0 +1,259 @@
+//! Consume queues against a plain model.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use proptest::prelude::*;
+use tern_log::memory_disk::{MemoryDisk, Operation};
+use tern_log::{ConsumeQueues, Disk, LogError, QueueEntry, QueueLimits};
+
+use crate::support::disks;
+
+const SMALL: QueueLimits = QueueLimits {
+    tail_entries: 5,
+    buffered_bytes: 600,
+    open_files: 3,
+    entries_per_file: 8,
+};
+
+fn entry(number: u64) -> QueueEntry {
+    QueueEntry {
+        physical_offset: 4160 + number * 300,
+        size: 300 + number as u32 % 7,
+        tags_code: (number as i64 - 3) * 1_000_003,
+    }
+}
+
+fn queues(limits: QueueLimits) -> (MemoryDisk, ConsumeQueues) {
+    let disk = MemoryDisk::new();
+    let queues = ConsumeQueues::open(Arc::new(disk.clone()), "/data/n0/views/queues", limits)
+        .expect("a new directory");
+    (disk, queues)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn queues_answer_like_plain_lists(
+        appends in prop::collection::vec((0_u32..3, 0_u32..3), 0..300),
+        first in 0_u64..40,
+        reads in prop::collection::vec((0_u32..3, 0_u32..3, 0_u64..120, 0_usize..40), 0..60),
+        tail_entries in 1_usize..9,
+        buffered_bytes in 0_usize..2000,
+    ) {
+        let limits = QueueLimits { tail_entries, buffered_bytes, ..SMALL };
+        let (_disk, queues) = queues(limits);
+        let mut model: HashMap<(u32, u32), Vec<QueueEntry>> = HashMap::new();
+        for (number, (topic, queue)) in appends.into_iter().enumerate() {
+            let list = model.entry((topic, queue)).or_default();
+            let new = entry(number as u64);
+            queues.append(topic, queue, first + list.len() as u64, new).expect("in order");
+            list.push(new);
+            prop_assert!(queues.buffered_bytes() <= buffered_bytes.max(9 * 20 * 9));
+        }
+        for (topic, queue, from, most) in reads {
+            let list = model.get(&(topic, queue)).map_or(&[][..], Vec::as_slice);
+            let expected = match from.checked_sub(first) {
+                Some(at) if at < list.len() as u64 => &list[at as usize..list.len().min(at as usize + most)],
+                _ => &[],
+            };
+            let mut found = vec![entry(999)];
+            let count = queues.read(topic, queue, from, most, &mut found).expect("readable");
+            prop_assert_eq!(count, expected.len());
+            prop_assert_eq!(&found[1..], expected);
+            let range = if list.is_empty() { (0, 0) } else { (first, first + list.len() as u64) };
+            prop_assert_eq!(queues.range(topic, queue), range);
+        }
+    }
+
+    #[test]
+    fn search_by_time_finds_the_first_entry_at_or_after_it(
+        steps in prop::collection::vec(0_u64..4, 0..200),
+        timestamp_ms in 0_u64..500,
+    ) {
+        let (_disk, queues) = queues(SMALL);
+        let mut times = Vec::new();
+        let mut now = 10;
+        for (number, step) in steps.iter().enumerate() {
+            now += step;
+            times.push(now);
+            let new = QueueEntry { physical_offset: number as u64, size: 1, tags_code: 0 };
+            queues.append(1, 2, number as u64, new).expect("in order");
+        }
+        let expected = times.iter().position(|time| *time >= timestamp_ms).unwrap_or(times.len());
+        let store_time = |entry: &QueueEntry| Ok(times[entry.physical_offset as usize]);
+        prop_assert_eq!(queues.first_stored_at(1, 2, timestamp_ms, store_time).expect("found"), expected as u64);
+    }
+}
+
+#[test]
+fn queues_work_on_every_disk_and_start_empty() {
+    for (disk, directory, _guard) in disks() {
+        let path = directory.join("views/queues");
+        for _ in 0..2 {
+            let queues = ConsumeQueues::open(disk.clone(), &path, SMALL).expect("a directory");
+            assert_eq!(
+                queues.range(70_000, 3),
+                (0, 0),
+                "whatever was there is gone"
+            );
+            for number in 0..100 {
+                queues
+                    .append(70_000, 3, number, entry(number))
+                    .expect("in order");
+            }
+            let mut found = Vec::new();
+            queues
+                .read(70_000, 3, 10, 1000, &mut found)
+                .expect("readable");
+            assert_eq!(found, (10..100).map(entry).collect::<Vec<_>>());
+        }
+        let files = disk
+            .list(&path.join("70000/3"))
+            .expect("the queue's directory");
+        assert_eq!(
+            files.len(),
+            12,
+            "eight entries a file, the latest in memory"
+        );
+    }
+}
+
+#[test]
+fn an_entry_out_of_turn_is_refused() {
+    let (_disk, queues) = queues(SMALL);
+    queues.append(1, 1, 0, entry(0)).expect("in order");
+    for given in [0, 2] {
+        let refused = queues.append(1, 1, given, entry(1));
+        assert!(matches!(
+            refused,
+            Err(LogError::QueueOrder { expected: 1, .. })
+        ));
+    }
+    queues.append(1, 1, 1, entry(1)).expect("in order");
+}
+
+#[test]
+fn memory_stays_bounded_with_many_queues() {
+    let limits = QueueLimits {
+        tail_entries: 100,
+        buffered_bytes: 64 << 10,
+        open_files: 10,
+        entries_per_file: 1000,
+    };
+    let (_disk, queues) = queues(limits);
+    for number in 0..20 {
+        for queue in 0..2000 {
+            queues
+                .append(queue / 8, queue % 8, number, entry(number))
+                .expect("in order");
+            // One shard of sixteen may be given back at a time.
+            assert!(
+                queues.buffered_bytes() < 80 << 10,
+                "{}",
+                queues.buffered_bytes()
+            );
+        }
+    }
+    let mut found = Vec::new();
+    for queue in 0..2000 {
+        found.clear();
+        queues
+            .read(queue / 8, queue % 8, 0, 100, &mut found)
+            .expect("readable");
+        assert_eq!(found, (0..20).map(entry).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_the_entry_and_nothing_is_lost() {
+    let (disk, queues) = queues(SMALL);
+    for number in 0..5 {
+        queues
+            .append(1, 1, number, entry(number))
+            .expect("in memory");
+    }
+    disk.set_free_bytes(Some(0));
+    let refused = queues.append(1, 1, 5, entry(5));
+    assert!(
+        matches!(refused, Err(LogError::NoSpace { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(queues.range(1, 1), (0, 5));
+    disk.set_free_bytes(None);
+    for number in 5..40 {
+        queues
+            .append(1, 1, number, entry(number))
+            .expect("room again");
+    }
+    let mut found = Vec::new();
+    queues.read(1, 1, 0, 100, &mut found).expect("readable");
+    assert_eq!(found, (0..40).map(entry).collect::<Vec<_>>());
+    disk.fail_next(Operation::Read, "/1/1/");
+    assert!(matches!(
+        queues.read(1, 1, 0, 100, &mut found),
+        Err(LogError::Io { .. })
+    ));
+}
+
+#[test]
+fn readers_beside_the_writer_see_every_entry_below_the_range() {
+    let (_disk, queues) = queues(QueueLimits {
+        open_files: 2,
+        ..SMALL
+    });
+    let written = AtomicU64::new(0);
+    let failed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for seed in 0..3_u64 {
+            let (queues, written, failed) = (&queues, &written, &failed);
+            scope.spawn(move || {
+                let mut random = seed;
+                let mut found = Vec::new();
+                while written.load(Ordering::Acquire) < 20_000 && !failed.load(Ordering::Acquire) {
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    let queue = (random >> 60) as u32 % 4;
+                    let (min, max) = queues.range(1, queue);
+                    if max == min {
+                        continue;
+                    }
+                    let from = min + (random >> 20) % (max - min);
+                    found.clear();
+                    let count = queues
+                        .read(1, queue, from, 30, &mut found)
+                        .expect("readable");
+                    assert!(count as u64 >= 30.min(max - from));
+                    assert!(
+                        found
+                            .iter()
+                            .zip(from..)
+                            .all(|(found, number)| *found == entry(number))
+                    );
+                }
+            });
+        }
+        for number in 0..20_000_u64 {
+            let added = queues.append(1, number as u32 % 4, number / 4, entry(number / 4));
+            failed.store(added.is_err(), Ordering::Release);
+            added.expect("in order");
+            written.store(number + 1, Ordering::Release);
+        }
+    });
+}
+
+#[test]
+fn a_directory_that_holds_other_things_is_emptied() {
+    let disk = MemoryDisk::new();
+    let path = Path::new("/views/queues");
+    disk.create_dir(&path.join("1/2")).expect("a directory");
+    disk.create(&path.join("1/2/file")).expect("room");
+    disk.create(&path.join("stray")).expect("room");
+    ConsumeQueues::open(Arc::new(disk.clone()), path, SMALL).expect("a directory");
+    assert!(disk.list(path).expect("a directory").is_empty());
+}

@@ -1,0 +1,88 @@
+//! Log lines about what peers do wrong: at most one a second of each kind, so that an attack cannot fill a disk.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// One kind of complaint. Made once, as a static; counts everything, prints what its rate allows.
+#[derive(Debug)]
+pub struct Complaint {
+    kind: &'static str,
+    total: AtomicU64,
+    printed: Mutex<Printed>,
+}
+
+#[derive(Debug)]
+struct Printed {
+    last: Option<Instant>,
+    suppressed: u64,
+}
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+impl Complaint {
+    /// A kind of complaint; `kind` opens each line.
+    pub const fn new(kind: &'static str) -> Self {
+        let printed = Mutex::new(Printed {
+            last: None,
+            suppressed: 0,
+        });
+        Self {
+            kind,
+            total: AtomicU64::new(0),
+            printed,
+        }
+    }
+
+    /// How often it was said, printed or not.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Says that `who` did `what`.
+    pub fn say(&self, who: impl Display, what: impl Display) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        if let Some(suppressed) = self.admit(Instant::now()) {
+            let more = match suppressed {
+                0 => String::new(),
+                count => format!(" ({count} more of this kind not shown)"),
+            };
+            // A closed stderr is nobody's fault here.
+            let _ = writeln!(std::io::stderr(), "{}: {who}: {what}{more}", self.kind);
+        }
+    }
+
+    /// Whether a line may be printed now, and how many were not since the last one.
+    fn admit(&self, now: Instant) -> Option<u64> {
+        let mut printed = self.printed.lock();
+        match printed.last {
+            Some(last) if now.saturating_duration_since(last) < INTERVAL => {
+                printed.suppressed += 1;
+                None
+            }
+            _ => {
+                printed.last = Some(now);
+                Some(std::mem::take(&mut printed.suppressed))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_second_and_the_next_one_tells_how_many_were_left_out() {
+        let complaint = Complaint::new("test");
+        let start = Instant::now();
+        assert_eq!(complaint.admit(start), Some(0));
+        assert_eq!(complaint.admit(start + Duration::from_millis(1)), None);
+        assert_eq!(complaint.admit(start + Duration::from_millis(999)), None);
+        assert_eq!(complaint.admit(start + Duration::from_secs(1)), Some(2));
+        assert_eq!(complaint.admit(start + Duration::from_secs(3)), Some(0));
+    }
+}

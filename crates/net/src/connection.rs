@@ -1,0 +1,239 @@
+//! One connection, incoming or outgoing: what both sides of the crate and their handlers hold of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::net::Shutdown;
+use tern_wire::{Command, FrameError, encode_frame_head};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::budget::Load;
+use crate::complaint::Complaint;
+use crate::outbound::{By, Flushed, Outbound, Pushed};
+
+static NEVER_READS: Complaint = Complaint::new("peer does not read, connection closed");
+static UNSENDABLE: Complaint = Complaint::new("frame of ours not sent");
+
+/// A connection to a peer. Frames are queued by any thread and written in their order.
+pub struct Connection {
+    id: u64,
+    peer: SocketAddr,
+    local: SocketAddr,
+    socket: OwnedWriteHalf,
+    pub(crate) outbound: Outbound,
+    pub(crate) load: Arc<Load>,
+    open: AtomicBool,
+    /// Milliseconds on the process' clock of the last byte in or out.
+    active_ms: AtomicU64,
+    /// When the frame that is being received must be complete; 0 while none is.
+    frame_due_ms: AtomicU64,
+    /// When the reader began to wait for the peer to take its answers; 0 while it does not.
+    stalled_ms: AtomicU64,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Splits a socket into what its reader keeps and what everybody shares.
+    pub(crate) fn new(
+        stream: TcpStream,
+        load: Arc<Load>,
+        outbound_bytes: usize,
+    ) -> std::io::Result<(Arc<Self>, OwnedReadHalf)> {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        stream.set_nodelay(true)?;
+        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+        let (reading, socket) = stream.into_split();
+        let connection = Self {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            peer,
+            local,
+            socket,
+            outbound: Outbound::new(outbound_bytes),
+            load,
+            open: AtomicBool::new(true),
+            active_ms: AtomicU64::new(now_ms()),
+            frame_due_ms: AtomicU64::new(0),
+            stalled_ms: AtomicU64::new(0),
+        };
+        Ok((Arc::new(connection), reading))
+    }
+
+    /// A number that no other connection of this process has or had.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our end.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether frames can still be sent.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Bytes that wait to be taken by the peer.
+    pub fn queued_bytes(&self) -> usize {
+        self.outbound.progress().0
+    }
+
+    /// Queues one whole frame. False if the connection is closed, or closes because its peer does not read.
+    pub fn send(&self, frame: Bytes) -> bool {
+        self.send_parts(frame, Bytes::new())
+    }
+
+    /// Queues a frame in two parts: a head that announces the body's length, and the body, which is not copied.
+    pub fn send_parts(&self, head: Bytes, body: Bytes) -> bool {
+        let pushed = self.outbound.push_all([[head, body]]);
+        self.pushed(pushed)
+    }
+
+    /// Queues frames that leave together.
+    pub fn send_many(&self, frames: Vec<Bytes>) -> bool {
+        let pushed = self
+            .outbound
+            .push_all(frames.into_iter().map(|frame| [frame, Bytes::new()]));
+        self.pushed(pushed)
+    }
+
+    /// Encodes a command straight into the queue; a large body is not copied.
+    ///
+    /// False if the connection is closed, or if the command breaks the limits of a frame (said on stderr).
+    pub fn send_command(&self, command: Command) -> bool {
+        match self.queue_command(command) {
+            Ok(pushed) => self.pushed(pushed),
+            Err(error) => {
+                UNSENDABLE.say(self.peer, error);
+                false
+            }
+        }
+    }
+
+    /// Encodes a command into the queue and wakes nobody: for callers that flush once for many.
+    pub(crate) fn queue_command(&self, mut command: Command) -> Result<Pushed, FrameError> {
+        let body = std::mem::take(&mut command.body);
+        self.outbound.write_with(body, |out, body_bytes| {
+            encode_frame_head(&command, body_bytes, out)
+        })
+    }
+
+    /// Acts on the outcome of queueing: wakes the writer, or closes for a peer that does not read.
+    fn pushed(&self, pushed: Pushed) -> bool {
+        match pushed {
+            Pushed::Queued => {
+                self.outbound.wake_writer();
+                true
+            }
+            Pushed::Full => {
+                self.close_as_unread();
+                false
+            }
+            Pushed::Closed => false,
+        }
+    }
+
+    pub(crate) fn close_as_unread(&self) {
+        if self.is_open() {
+            NEVER_READS.say(
+                self.peer,
+                format_args!("{} bytes wait for it", self.queued_bytes()),
+            );
+        }
+        self.abort();
+    }
+
+    /// Writes what is queued from the calling thread, as far as the socket takes it; the rest is the writer task's.
+    pub(crate) fn flush(&self) {
+        match self.outbound.flush(&self.socket, By::Other) {
+            Flushed::Broken => self.abort(),
+            Flushed::Done | Flushed::Blocked => {}
+        }
+    }
+
+    /// Closes the connection after a last attempt to write what is queued. The handler hears of it once.
+    pub fn close(&self) {
+        if self.is_open() {
+            // Never waits: what the socket does not take at once is lost, as with any closed connection.
+            let _ = self.outbound.flush(&self.socket, By::Other);
+        }
+        self.abort();
+    }
+
+    /// Closes the connection and drops what is queued.
+    pub(crate) fn abort(&self) {
+        if self.open.swap(false, Ordering::AcqRel) {
+            self.outbound.close();
+            self.load.wake();
+            // The reader sees the end of the stream; an error here means that the peer was faster.
+            let _ = rustix::net::shutdown(self.socket.as_ref(), Shutdown::Both);
+        }
+    }
+
+    /// The task that writes what nobody could write at once.
+    pub(crate) async fn write_queued(self: Arc<Self>) {
+        while self.outbound.work().await {
+            loop {
+                match self.outbound.flush(&self.socket, By::WriterTask) {
+                    Flushed::Done => break,
+                    Flushed::Blocked if self.socket.writable().await.is_ok() => self.touch(),
+                    Flushed::Blocked | Flushed::Broken => return self.abort(),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn touch(&self) {
+        self.active_ms.store(now_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn idle_for(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.active_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Sets when the frame being received must be complete; none with 0.
+    pub(crate) fn frame_due(&self, due_ms: u64) {
+        self.frame_due_ms.store(due_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn frame_is_overdue(&self, now_ms: u64) -> bool {
+        let due = self.frame_due_ms.load(Ordering::Relaxed);
+        due != 0 && now_ms > due
+    }
+
+    /// Marks since when the reader waits for the peer to take its answers; not at all with 0.
+    pub(crate) fn stalled(&self, since_ms: u64) {
+        self.stalled_ms.store(since_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stalled_for(&self, now_ms: u64) -> Option<Duration> {
+        let since = self.stalled_ms.load(Ordering::Relaxed);
+        (since != 0).then(|| Duration::from_millis(now_ms.saturating_sub(since)))
+    }
+}
+
+/// Milliseconds since the process first asked, plus one, so that 0 can mean "not set".
+pub(crate) fn now_ms() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1)
+}

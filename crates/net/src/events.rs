@@ -1,0 +1,235 @@
+//! The queue from the net threads to the event loop of the control plane.
+//!
+//! Many threads push, one thread drains all at once. An eventfd becomes readable when the queue stops being empty, and
+//! only then is it written: one system call for as many events as arrive before the loop wakes up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+use tern_wire::Command;
+
+use crate::budget::Credit;
+use crate::error::CallError;
+
+/// Something that the control plane is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A client sent a request.
+    Request {
+        /// Names the request in the answer; 0 for a one-way request.
+        request_id: u64,
+        /// The connection it came on.
+        connection_id: u64,
+        /// Who sent it.
+        peer: SocketAddr,
+        /// The request.
+        command: Command,
+        /// What a one-way request is charged until it has been taken; free for the others, whose answer holds it.
+        credit: Credit,
+    },
+    /// A server sent a request on a connection of ours.
+    Push {
+        /// Names the request in the answer; 0 for a one-way request.
+        request_id: u64,
+        /// The server, as it was called.
+        address: Arc<str>,
+        /// The request.
+        command: Command,
+    },
+    /// A call of ours was answered, be it with an error code.
+    Answer {
+        /// The caller's number for it.
+        call_id: u64,
+        /// The answer.
+        command: Command,
+    },
+    /// A call of ours has no answer.
+    Failed {
+        /// The caller's number for it.
+        call_id: u64,
+        /// Why.
+        error: CallError,
+    },
+    /// A connection that had sent requests ended.
+    Closed {
+        /// The connection.
+        connection_id: u64,
+        /// Who it was.
+        peer: SocketAddr,
+    },
+    /// A connection of ours ended.
+    Disconnected {
+        /// Where it led.
+        address: Arc<str>,
+    },
+    /// A replica's role changed.
+    Role {
+        /// `leader`, `follower`, `candidate` or `starting`.
+        role: &'static str,
+        /// Term of the role.
+        term: u64,
+        /// Member id of the leader, if known.
+        leader: Option<String>,
+    },
+    /// The topics changed.
+    Topics {
+        /// Version counter of the topics.
+        counter: i64,
+        /// When that version came about.
+        timestamp_ms: i64,
+    },
+    /// A proposal was decided.
+    Proposed {
+        /// The proposer's number for it.
+        proposal_id: u64,
+        /// Response code; 0 for success.
+        code: i32,
+        /// Why not, for people.
+        remark: Option<String>,
+    },
+    /// An engine stopped for good.
+    Stopped {
+        /// Why, in one sentence.
+        sentence: String,
+    },
+}
+
+/// Events that wait for the event loop. What may be pushed is bounded by whoever pushes.
+#[derive(Debug)]
+pub struct EventQueue {
+    waiting: Mutex<Waiting>,
+    signal: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    events: Vec<Event>,
+    /// The eventfd has been written and not been read since.
+    signalled: bool,
+}
+
+impl EventQueue {
+    /// An empty queue.
+    ///
+    /// # Errors
+    /// If the system has no file descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self {
+            waiting: Mutex::default(),
+            signal,
+        })
+    }
+
+    /// Appends an event and makes the file descriptor readable.
+    pub fn push(&self, event: Event) {
+        let mut waiting = self.waiting.lock();
+        waiting.events.push(event);
+        let first = !std::mem::replace(&mut waiting.signalled, true);
+        drop(waiting);
+        if first {
+            // Cannot fail but for a full counter, and then it is readable anyway.
+            let _ = rustix::io::write(&self.signal, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Takes all events, in the order in which they were pushed. Never waits.
+    pub fn drain(&self) -> Vec<Event> {
+        // Read before the events are taken: an event that is pushed in between is taken too, or writes anew.
+        let mut counter = [0; 8];
+        let _ = rustix::io::read(&self.signal, &mut counter);
+        let mut waiting = self.waiting.lock();
+        waiting.signalled = false;
+        std::mem::take(&mut waiting.events)
+    }
+
+    /// Events that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.lock().events.len()
+    }
+
+    /// Whether no event waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl AsFd for EventQueue {
+    /// Readable while events wait. Nobody but [`EventQueue::drain`] reads it.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signal.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped(number: usize) -> Event {
+        Event::Stopped {
+            sentence: number.to_string(),
+        }
+    }
+
+    fn is_readable(queue: &EventQueue) -> bool {
+        let mut fds = [rustix::event::PollFd::new(
+            queue,
+            rustix::event::PollFlags::IN,
+        )];
+        let at_once = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        rustix::event::poll(&mut fds, Some(&at_once)).expect("poll works") == 1
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_exactly_while_events_wait() {
+        let queue = EventQueue::new().expect("a descriptor");
+        assert!(!is_readable(&queue));
+        queue.push(stopped(1));
+        queue.push(stopped(2));
+        assert!(is_readable(&queue));
+        assert_eq!(queue.drain().len(), 2);
+        assert!(!is_readable(&queue));
+        assert!(queue.drain().is_empty());
+        queue.push(stopped(3));
+        assert!(is_readable(&queue));
+    }
+
+    #[test]
+    fn no_event_is_lost_or_left_without_a_signal_when_many_threads_push() {
+        const EACH: usize = 20_000;
+        let queue = EventQueue::new().expect("a descriptor");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for number in 0..EACH {
+                        queue.push(stopped(number));
+                        // Lets the other side in, so that it drains often.
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            let mut drained = 0;
+            while drained < 2 * EACH {
+                let mut fds = [rustix::event::PollFd::new(
+                    &queue,
+                    rustix::event::PollFlags::IN,
+                )];
+                let patience = rustix::event::Timespec {
+                    tv_sec: 10,
+                    tv_nsec: 0,
+                };
+                let ready = rustix::event::poll(&mut fds, Some(&patience)).expect("poll works");
+                assert_eq!(ready, 1, "{drained} events, then none was signalled");
+                drained += queue.drain().len();
+            }
+            assert_eq!(drained, 2 * EACH);
+        });
+    }
+}

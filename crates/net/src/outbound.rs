@@ -1,0 +1,411 @@
+//! What waits to be written to one connection.
+//!
+//! Small frames are laid one behind the other in a single buffer, large ones keep their own memory, and both leave
+//! in one vectored write. Whoever finds the socket idle writes; the writer task is woken only for what did not fit.
+//! While a reader works through what it has just read it *corks* the queue: all its answers leave together.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+
+/// Frames up to this many bytes are copied together: cheaper than a slice of their own in a vectored write.
+const SMALL_BYTES: usize = 4096;
+/// First size of the buffer that small frames are laid in.
+const TAIL_BYTES: usize = 1024;
+/// Slices in one vectored write.
+const SLICES: usize = 64;
+
+/// Whether a frame was taken into the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    Queued,
+    /// More than the cap waits already: the peer does not read.
+    Full,
+    Closed,
+}
+
+/// How an attempt to write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left, or another thread is at it.
+    Done,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The connection is broken.
+    Broken,
+}
+
+/// Who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    WriterTask,
+    Other,
+}
+
+pub(crate) struct Outbound {
+    queue: Mutex<Queue>,
+    cap: usize,
+    /// Wakes the writer task.
+    work: Notify,
+    /// Wakes a reader that waits until the peer has taken some of its answers.
+    fell: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    sealed: VecDeque<Bytes>,
+    tail: BytesMut,
+    /// Everything not yet handed to the socket, including what a writer holds at this moment.
+    bytes: usize,
+    /// Bytes the socket has taken since the start; tells progress from a stall.
+    written: u64,
+    corks: u32,
+    writing: bool,
+    /// The writer task has been woken, or waits for the socket, and will look again.
+    task_awake: bool,
+    closed: bool,
+    /// The reader waits until no more than this is queued.
+    reader_waits_for: Option<usize>,
+}
+
+impl Outbound {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            cap,
+            work: Notify::new(),
+            fell: Notify::new(),
+        }
+    }
+
+    /// Appends frames, all or the first part that fits.
+    pub(crate) fn push_all(&self, frames: impl IntoIterator<Item = [Bytes; 2]>) -> Pushed {
+        let mut queue = self.queue.lock();
+        for [head, body] in frames {
+            match queue.admit(self.cap) {
+                Pushed::Queued => {}
+                refused => return refused,
+            }
+            queue.push(head);
+            queue.push(body);
+        }
+        Pushed::Queued
+    }
+
+    /// Lets `write_head` lay the head of a frame straight behind the last frame, and appends the body. `write_head` is
+    /// told how long the body is; what it leaves after an error is taken back.
+    pub(crate) fn write_with<E>(
+        &self,
+        body: Bytes,
+        write_head: impl FnOnce(&mut BytesMut, usize) -> Result<(), E>,
+    ) -> Result<Pushed, E> {
+        let mut queue = self.queue.lock();
+        match queue.admit(self.cap) {
+            Pushed::Queued => {}
+            refused => return Ok(refused),
+        }
+        if queue.tail.capacity() == 0 {
+            queue.tail.reserve(TAIL_BYTES);
+        }
+        let before = queue.tail.len();
+        if let Err(error) = write_head(&mut queue.tail, body.len()) {
+            queue.tail.truncate(before);
+            return Err(error);
+        }
+        queue.bytes += queue.tail.len() - before;
+        queue.push(body);
+        Ok(Pushed::Queued)
+    }
+
+    /// Wakes the writer task, once for all that is queued until it has looked.
+    pub(crate) fn wake_writer(&self) {
+        let mut queue = self.queue.lock();
+        if queue.has_work() && !queue.writing && !queue.task_awake && queue.corks == 0 {
+            queue.task_awake = true;
+            drop(queue);
+            self.work.notify_one();
+        }
+    }
+
+    /// Holds back writing until [`Outbound::uncork`].
+    pub(crate) fn cork(&self) {
+        self.queue.lock().corks += 1;
+    }
+
+    pub(crate) fn uncork(&self) {
+        let mut queue = self.queue.lock();
+        queue.corks = queue.corks.saturating_sub(1);
+    }
+
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        if !queue.writing {
+            queue.discard();
+        }
+        drop(queue);
+        self.work.notify_one();
+        self.fell.notify_one();
+    }
+
+    /// Bytes that wait, and bytes the socket has taken since the start.
+    pub(crate) fn progress(&self) -> (usize, u64) {
+        let queue = self.queue.lock();
+        (queue.bytes, queue.written)
+    }
+
+    /// Waits until no more than `bytes` are queued, or the connection is closed.
+    pub(crate) async fn fell_to(&self, bytes: usize) {
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                if queue.closed || queue.bytes <= bytes {
+                    queue.reader_waits_for = None;
+                    return;
+                }
+                queue.reader_waits_for = Some(bytes);
+            }
+            self.fell.notified().await;
+        }
+    }
+
+    /// Waits until there is something to write. False when the connection is closed.
+    pub(crate) async fn work(&self) -> bool {
+        self.work.notified().await;
+        !self.queue.lock().closed
+    }
+
+    /// Writes as much as the socket takes.
+    pub(crate) fn flush(&self, socket: &OwnedWriteHalf, by: By) -> Flushed {
+        let Some(mut batch) = self.start(by) else {
+            return Flushed::Done;
+        };
+        loop {
+            let (taken, result) = write_batch(socket, &mut batch);
+            if let Some(flushed) = self.account(&mut batch, taken, result, by) {
+                return flushed;
+            }
+        }
+    }
+
+    /// Takes what is queued and marks the caller as the one who writes; nothing if there is nothing to do.
+    fn start(&self, by: By) -> Option<VecDeque<Bytes>> {
+        let mut queue = self.queue.lock();
+        if queue.writing || !queue.has_work() {
+            if by == By::WriterTask && !queue.writing {
+                queue.task_awake = false;
+            }
+            return None;
+        }
+        queue.writing = true;
+        Some(queue.take())
+    }
+
+    /// Books what the socket took; tells how the flush ended, or fills `batch` with what was queued meanwhile.
+    fn account(
+        &self,
+        batch: &mut VecDeque<Bytes>,
+        taken: usize,
+        result: io::Result<()>,
+        by: By,
+    ) -> Option<Flushed> {
+        let mut queue = self.queue.lock();
+        queue.bytes -= taken;
+        queue.written += taken as u64;
+        if queue
+            .reader_waits_for
+            .is_some_and(|bytes| queue.bytes <= bytes)
+        {
+            self.fell.notify_one();
+        }
+        if queue.closed {
+            queue.writing = false;
+            queue.discard();
+            return Some(Flushed::Broken);
+        }
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                queue.put_back(batch);
+                queue.writing = false;
+                let wake = by == By::Other && !queue.task_awake;
+                queue.task_awake = true;
+                drop(queue);
+                if wake {
+                    self.work.notify_one();
+                }
+                Some(Flushed::Blocked)
+            }
+            Err(_) => {
+                queue.writing = false;
+                queue.closed = true;
+                queue.discard();
+                Some(Flushed::Broken)
+            }
+            Ok(()) if !queue.has_work() => {
+                queue.writing = false;
+                if by == By::WriterTask {
+                    queue.task_awake = false;
+                }
+                Some(Flushed::Done)
+            }
+            Ok(()) => {
+                *batch = queue.take();
+                None
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn admit(&self, cap: usize) -> Pushed {
+        if self.closed {
+            Pushed::Closed
+        } else if self.bytes > cap {
+            Pushed::Full
+        } else {
+            Pushed::Queued
+        }
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        if frame.len() <= SMALL_BYTES {
+            if self.tail.capacity() == 0 && !frame.is_empty() {
+                self.tail.reserve(TAIL_BYTES.max(frame.len()));
+            }
+            self.tail.extend_from_slice(&frame);
+        } else {
+            self.seal();
+            self.sealed.push_back(frame);
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.sealed.push_back(self.tail.split().freeze());
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.sealed.is_empty() || !self.tail.is_empty()
+    }
+
+    fn take(&mut self) -> VecDeque<Bytes> {
+        self.seal();
+        // The buffer goes with what it holds: an idle connection keeps none.
+        self.tail = BytesMut::new();
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// Lays unwritten frames in front of what was queued meanwhile.
+    fn put_back(&mut self, batch: &mut VecDeque<Bytes>) {
+        batch.append(&mut self.sealed);
+        self.sealed = std::mem::take(batch);
+    }
+
+    fn discard(&mut self) {
+        self.sealed = VecDeque::new();
+        self.tail = BytesMut::new();
+        self.bytes = 0;
+    }
+}
+
+/// Writes the batch until it is empty or the socket stops taking; removes what was taken and counts it.
+fn write_batch(socket: &OwnedWriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, io::Result<()>) {
+    let mut taken = 0;
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = batch.len().min(SLICES);
+        for (slice, chunk) in slices.iter_mut().zip(batch.iter()) {
+            *slice = IoSlice::new(chunk);
+        }
+        match socket.try_write_vectored(&slices[..count]) {
+            Ok(0) => return (taken, Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => {
+                taken += written;
+                advance(batch, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (taken, Err(error)),
+        }
+    }
+    (taken, Ok(()))
+}
+
+fn advance(batch: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(front) = batch.front_mut() {
+        if written < front.len() {
+            front.advance(written);
+            return;
+        }
+        written -= front.len();
+        batch.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(queue: &mut Queue) -> Vec<u8> {
+        queue.take().into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn small_and_large_frames_leave_in_the_order_in_which_they_came() {
+        let mut queue = Queue::default();
+        let mut expected = Vec::new();
+        for (number, size) in [10, 20, SMALL_BYTES + 1, 30, SMALL_BYTES + 1, SMALL_BYTES, 1]
+            .into_iter()
+            .enumerate()
+        {
+            let frame = vec![number as u8; size];
+            queue.push(frame.clone().into());
+            expected.extend(frame);
+        }
+        assert_eq!(queue.bytes, expected.len());
+        assert!(content(&mut queue) == expected);
+        assert!(!queue.has_work());
+    }
+
+    #[test]
+    fn what_the_socket_did_not_take_goes_before_what_came_meanwhile() {
+        let mut queue = Queue::default();
+        queue.push(Bytes::from_static(b"first"));
+        let mut batch = queue.take();
+        advance(&mut batch, 2);
+        queue.push(Bytes::from(vec![b'-'; SMALL_BYTES + 1]));
+        queue.push(Bytes::from_static(b"last"));
+        queue.put_back(&mut batch);
+        let all = content(&mut queue);
+        assert!(all.starts_with(b"rst-") && all.ends_with(b"-last"));
+    }
+
+    #[test]
+    fn a_closed_or_full_queue_takes_nothing_more() {
+        let outbound = Outbound::new(10);
+        let frame = || [Bytes::from_static(b"eleven bytes"), Bytes::new()];
+        assert_eq!(outbound.push_all([frame()]), Pushed::Queued);
+        assert_eq!(outbound.push_all([frame()]), Pushed::Full);
+        assert_eq!(outbound.progress().0, 12);
+        outbound.close();
+        assert_eq!(outbound.push_all([frame()]), Pushed::Closed);
+        assert_eq!(outbound.progress().0, 0);
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_written_leaves_nothing_behind() {
+        let outbound = Outbound::new(100);
+        let failed = outbound.write_with(Bytes::from_static(b"body"), |out, _| {
+            out.extend_from_slice(b"half a head");
+            Err("no")
+        });
+        assert_eq!(failed, Err("no"));
+        assert_eq!(outbound.progress().0, 0);
+        assert!(!outbound.queue.lock().has_work());
+    }
+}

@@ -1,0 +1,217 @@
+//! The receiving side: accept, open, read; a new connection of a peer replaces its old one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use socket2::SockRef;
+use tern_replication::{HEAD_BYTES, Lane, PeerHead, PeerKind, PeerMessage, ReplicaId};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::handshake::{self, Failed, Opened};
+use super::{PeerRefusal, Shared};
+use crate::complaint::Complaint;
+
+static REFUSED: Complaint = Complaint::new("peer connection refused");
+static BAD_MESSAGE: Complaint = Complaint::new("bad peer message, connection closed");
+
+/// Bytes by which a message's buffer grows: with what was received, not with what was announced.
+const GROWTH: usize = 256 << 10;
+
+/// Time for a message to arrive whole, once its first byte has.
+const MESSAGE_TIME: Duration = Duration::from_secs(10);
+
+/// Tasks that read from peers.
+#[derive(Default)]
+pub(super) struct Accepted {
+    readers: Mutex<HashMap<(u32, Lane), AbortHandle>>,
+    open: AtomicUsize,
+}
+
+impl Accepted {
+    pub fn close(&self) {
+        for (_, reader) in self.readers.lock().drain() {
+            reader.abort();
+        }
+    }
+}
+
+/// Opens the port; an address that a stopped process left behind can be used again at once.
+pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(64)
+}
+
+/// No delay, and no waiting for an acknowledgement that a cut network will not bring (D14).
+pub(super) fn tune(stream: &TcpStream, silence: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(silence * 2))
+}
+
+/// Accepts until it is aborted.
+pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, accepted: Arc<Accepted>) {
+    loop {
+        let Ok((stream, address)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        if accepted.open.fetch_add(1, Ordering::Relaxed) >= shared.options.max_connections {
+            accepted.open.fetch_sub(1, Ordering::Relaxed);
+            REFUSED.say(address, "too many connections to the peers' port");
+            continue;
+        }
+        let (shared, accepted) = (Arc::clone(&shared), Arc::clone(&accepted));
+        let reading = serve(shared, stream, address, Arc::clone(&accepted));
+        tokio::spawn(async move {
+            let counted = Counted(accepted);
+            reading.await;
+            drop(counted);
+        });
+    }
+}
+
+/// Counts a connection down when its task ends, also when it is aborted.
+struct Counted(Arc<Accepted>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    accepted: Arc<Accepted>,
+) {
+    let limit = shared.options.handshake_limit;
+    let opened = match timeout(limit, shake(&shared, &mut stream, address)).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(failed)) => return refused(&shared, address, &failed),
+        Err(_) => return REFUSED.say(address, "the handshake took too long"),
+    };
+    let number = (opened.hello.id >> 32) as u32;
+    shared.events.connected(number, &opened.hello);
+    for lane in [Lane::Control, Lane::Bulk] {
+        if let Some(queue) = shared.lanes.get(&(number, lane)) {
+            queue.awake.notify_one();
+        }
+    }
+    let key = (number, opened.lane);
+    let reader = tokio::spawn(read(shared, stream, opened));
+    if let Some(older) = accepted.readers.lock().insert(key, reader.abort_handle()) {
+        older.abort();
+    }
+    // The end of a reader, or its being replaced, is all there is to know here.
+    let _ = reader.await;
+}
+
+async fn shake(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    address: SocketAddr,
+) -> Result<Opened, Failed> {
+    tune(stream, shared.options.silence)?;
+    let secret = shared.options.secret.as_deref();
+    if secret.is_none() && !address.ip().is_loopback() {
+        return Err(Failed::ByUs(PeerRefusal::NotAuthenticated, None));
+    }
+    let own = shared.events.hello();
+    handshake::accept(stream, &own, secret, |theirs| shared.events.judge(theirs)).await
+}
+
+fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {
+    match *failed {
+        Failed::Io => {}
+        Failed::ByUs(why, number) => {
+            REFUSED.say(address, why);
+            if let Some(number) = number {
+                shared.events.refused(number, false, why);
+            }
+        }
+        Failed::ByThem(why) => REFUSED.say(address, format_args!("it refuses us: {why}")),
+    }
+}
+
+async fn read(shared: Arc<Shared>, mut stream: TcpStream, opened: Opened) {
+    let from = opened.hello.id;
+    let own = shared.events.hello().id;
+    let address = opened.hello.client_address;
+    loop {
+        // A peer says something on control in every third of this time (L43); bulk may be quiet for long.
+        let heard = match opened.lane {
+            Lane::Control => timeout(shared.options.silence, stream.readable())
+                .await
+                .is_ok(),
+            Lane::Bulk => stream.readable().await.is_ok(),
+        };
+        if !heard {
+            return;
+        }
+        // Never given up in the middle and then gone on with: the rest would be read as a head.
+        let next = timeout(
+            MESSAGE_TIME,
+            receive(&mut stream, shared.options.message_limit),
+        );
+        let message = match next.await {
+            Ok(Ok(message)) => message,
+            Ok(Err(Broken::Bad(why))) => return BAD_MESSAGE.say(address, why),
+            Ok(Err(Broken::Io)) | Err(_) => return,
+        };
+        if !belongs(&message, from, own, opened.lane) {
+            return BAD_MESSAGE.say(address, "it speaks for somebody else, or on the wrong lane");
+        }
+        if message.kind == PeerKind::Status && message.context.is_empty() {
+            continue;
+        }
+        shared.events.message(message);
+    }
+}
+
+fn belongs(message: &PeerMessage, from: ReplicaId, own: ReplicaId, lane: Lane) -> bool {
+    message.from == from && message.to == own && message.lane() == lane
+}
+
+enum Broken {
+    Io,
+    Bad(String),
+}
+
+impl From<io::Error> for Broken {
+    fn from(_: io::Error) -> Self {
+        Self::Io
+    }
+}
+
+async fn receive(stream: &mut TcpStream, limit: usize) -> Result<PeerMessage, Broken> {
+    let mut head = [0; HEAD_BYTES];
+    stream.read_exact(&mut head).await?;
+    let head = PeerHead::decode(&head, limit).map_err(|error| Broken::Bad(error.to_string()))?;
+    let need = head.context_len + head.frames_len;
+    let mut rest = BytesMut::with_capacity(need.min(GROWTH));
+    while rest.len() < need {
+        let missing = need - rest.len();
+        rest.reserve(missing.min(GROWTH));
+        let mut some = (&mut *stream).take(missing as u64);
+        if some.read_buf(&mut rest).await? == 0 {
+            return Err(Broken::Io);
+        }
+    }
+    head.finish(&rest.freeze())
+        .map_err(|error| Broken::Bad(error.to_string()))
+}

@@ -1,0 +1,163 @@
+//! The sending side: dial, open, write; again when it breaks.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tern_replication::{Lane, Member, MessageKind, PeerKind, PeerMessage, replica_id};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::accept::tune;
+use super::handshake::{self, Failed};
+use crate::complaint::Complaint;
+
+static REFUSED: Complaint = Complaint::new("peer connection refused");
+
+/// Pauses between two attempts; a peer that was heard of is dialled at once.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Below this, messages are copied into one buffer and one write.
+const COPY_LIMIT: usize = 64 << 10;
+
+/// Runs for as long as the replica does.
+pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
+    let queue = &shared.lanes[&(peer.number, lane)];
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        match timeout(shared.options.handshake_limit, open(&shared, &peer, lane)).await {
+            Ok(Ok(stream)) => {
+                pause = SHORTEST_PAUSE;
+                queue.open();
+                // What broke is told by what follows: the peer is dialled anew.
+                let _ = write(&shared, &peer, lane, stream).await;
+                queue.close();
+                shared.events.disconnected(peer.number);
+            }
+            Ok(Err(failed)) => refused(&shared, &peer, &failed),
+            Err(_) => {}
+        }
+        let _ = timeout(pause, queue.awake.notified()).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn open(shared: &Shared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
+    // The name is resolved again at each attempt.
+    let mut stream = TcpStream::connect(&peer.address).await?;
+    tune(&stream, shared.options.silence)?;
+    let own = shared.events.hello();
+    let secret = shared.options.secret.as_deref();
+    let opened = handshake::dial(&mut stream, lane, &own, secret, |theirs| {
+        shared.events.judge(theirs)
+    })
+    .await?;
+    if (opened.hello.id >> 32) as u32 != peer.number {
+        return Err(Failed::ByUs(super::PeerRefusal::UnknownMember, None));
+    }
+    shared.events.connected(peer.number, &opened.hello);
+    Ok(stream)
+}
+
+fn refused(shared: &Shared, peer: &Member, failed: &Failed) {
+    let (by_them, why) = match *failed {
+        Failed::Io => return,
+        Failed::ByUs(why, _) => (false, why),
+        Failed::ByThem(why) => (true, why),
+    };
+    let side = if by_them { "refuses us" } else { "is refused" };
+    REFUSED.say(&peer.address, format_args!("{} {side}: {why}", peer.id));
+    shared.events.refused(peer.number, by_them, why);
+}
+
+/// Writes what is queued; an empty status now and then shows that this side lives.
+async fn write(
+    shared: &Shared,
+    peer: &Member,
+    lane: Lane,
+    mut stream: TcpStream,
+) -> io::Result<()> {
+    let queue = &shared.lanes[&(peer.number, lane)];
+    let quiet = shared.options.silence / 3;
+    let mut small = Vec::with_capacity(8 << 10);
+    loop {
+        let messages = queue.take();
+        if messages.is_empty() {
+            let filled = timeout(quiet, queue.filled.notified()).await.is_ok();
+            if !filled && lane == Lane::Control {
+                let own = shared.events.hello().id;
+                let alive = PeerMessage::status(own, replica_id(peer.number, 1), Bytes::new());
+                stream.write_all(&alive.encode_head(0, 0)).await?;
+            }
+            if !filled && is_closed(&stream) {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            continue;
+        }
+        for message in messages {
+            if message.kind == PeerKind::Raft && message.message == MessageKind::Append {
+                write_append(shared, &mut stream, &mut small, message).await?;
+            } else {
+                small.extend_from_slice(&message.encode_head(0, 0));
+            }
+            if small.len() >= COPY_LIMIT {
+                stream.write_all(&small).await?;
+                small.clear();
+            }
+        }
+        stream.write_all(&small).await?;
+        small.clear();
+    }
+}
+
+/// Nothing is ever received on this side; what can be read is the end of the stream.
+fn is_closed(stream: &TcpStream) -> bool {
+    let mut byte = [0];
+    !matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Splits an append into messages of about `append_bytes`. Entries that the log no longer holds are dropped
+/// with what follows them.
+async fn write_append(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    small: &mut Vec<u8>,
+    mut message: PeerMessage,
+) -> io::Result<()> {
+    let entries = std::mem::take(&mut message.entries);
+    if entries.is_empty() {
+        small.extend_from_slice(&message.encode_head(0, 0));
+        return Ok(());
+    }
+    let mut rest = &entries[..];
+    while !rest.is_empty() {
+        let Some(frames) = shared.source.frames(rest, shared.options.append_bytes) else {
+            return Ok(());
+        };
+        let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+        small.extend_from_slice(&message.encode_head(frames.len() as u32, bytes as u32));
+        if bytes <= COPY_LIMIT {
+            for frame in &frames {
+                small.extend_from_slice(&frame.bytes);
+            }
+        } else {
+            stream.write_all(small).await?;
+            small.clear();
+            for frame in &frames {
+                stream.write_all(&frame.bytes).await?;
+            }
+        }
+        if small.len() >= COPY_LIMIT {
+            stream.write_all(small).await?;
+            small.clear();
+        }
+        let last = frames.last().expect("a source gives at least one frame");
+        message.index = last.header.index;
+        message.log_term = last.header.term;
+        rest = &rest[frames.len()..];
+    }
+    Ok(())
+}

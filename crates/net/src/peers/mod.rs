@@ -1,0 +1,183 @@
+//! Streams between the replicas of a group (`log-and-consensus.md` §11).
+//!
+//! Each member dials two connections to each other member, *control* and *bulk*, and only sends on them: a
+//! heartbeat never queues behind bulk data, and all that touches progress keeps one order. Every connection
+//! begins with a handshake that says who speaks and, where there is a cluster secret, proves it.
+
+mod accept;
+mod dial;
+mod handshake;
+mod hello;
+mod lane;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tern_log::Frame;
+use tern_replication::{Lane, Member, PeerMessage, ThinEntry, replica_number};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+pub use hello::{Hello, PeerRefusal, Phase};
+
+use lane::LaneQueue;
+
+/// What the streams tell their replica. Called on the net threads; must not block.
+pub trait PeerEvents: Send + Sync + 'static {
+    /// What this replica says of itself, fresh for each handshake.
+    fn hello(&self) -> Hello;
+    /// Whether a peer that says this of itself may be connected. Both sides judge.
+    ///
+    /// # Errors
+    /// The refusal, which the peer is told.
+    fn judge(&self, theirs: &Hello) -> Result<(), PeerRefusal>;
+    /// A message whose checksums all hold; in order within a lane.
+    fn message(&self, message: PeerMessage);
+    /// A peer passed the handshake.
+    fn connected(&self, peer: u32, theirs: &Hello);
+    /// What was on its way to a peer may be lost.
+    fn disconnected(&self, peer: u32);
+    /// A handshake ended in a refusal, by them or by us.
+    fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal);
+}
+
+/// Where the frames of appends come from.
+pub trait FrameSource: Send + Sync + 'static {
+    /// The frames of a prefix of `entries`, at least one, about `max_bytes` at most; `None` if the log no
+    /// longer holds the first of them, and then the message is dropped.
+    fn frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>>;
+}
+
+/// How the streams are set up.
+#[derive(Debug, Clone)]
+pub struct PeerOptions {
+    /// Where peers connect.
+    pub listen: SocketAddr,
+    /// Own replica number.
+    pub own: u32,
+    /// All members, the own one among them.
+    pub members: Vec<Member>,
+    /// Proves membership in the cluster; without one only loopback peers are accepted.
+    pub secret: Option<Vec<u8>>,
+    /// A peer that said nothing for this long is dialled anew (L43).
+    pub silence: Duration,
+    /// Longest message, bytes.
+    pub message_limit: usize,
+    /// Frames in one append, bytes; one frame may be longer.
+    pub append_bytes: usize,
+    /// Time for a handshake, from connect to the last byte.
+    pub handshake_limit: Duration,
+    /// Incoming connections at most, those in their handshake included.
+    pub max_connections: usize,
+}
+
+impl PeerOptions {
+    /// The usual limits.
+    pub fn new(listen: SocketAddr, own: u32, members: Vec<Member>, silence: Duration) -> Self {
+        let max_connections = 8 * members.len();
+        Self {
+            listen,
+            own,
+            members,
+            secret: None,
+            silence,
+            message_limit: 9 << 20,
+            append_bytes: 1 << 20,
+            handshake_limit: Duration::from_secs(2),
+            max_connections,
+        }
+    }
+}
+
+/// The parts that all tasks share.
+struct Shared {
+    options: PeerOptions,
+    events: Arc<dyn PeerEvents>,
+    source: Arc<dyn FrameSource>,
+    lanes: HashMap<(u32, Lane), LaneQueue>,
+}
+
+/// The streams of one replica. Dropping it closes them.
+pub struct Peers {
+    shared: Arc<Shared>,
+    tasks: Vec<AbortHandle>,
+    accepted: Arc<accept::Accepted>,
+}
+
+impl Peers {
+    /// Open the port and begin to dial.
+    ///
+    /// # Errors
+    /// The system's reason if the port cannot be opened.
+    pub fn start(
+        runtime: &Handle,
+        options: PeerOptions,
+        events: Arc<dyn PeerEvents>,
+        source: Arc<dyn FrameSource>,
+    ) -> io::Result<Self> {
+        let others: Vec<Member> = options
+            .members
+            .iter()
+            .filter(|member| member.number != options.own)
+            .cloned()
+            .collect();
+        let lanes = others
+            .iter()
+            .flat_map(|member| {
+                [Lane::Control, Lane::Bulk].map(|lane| ((member.number, lane), LaneQueue::new()))
+            })
+            .collect();
+        let listen = options.listen;
+        let shared = Arc::new(Shared {
+            options,
+            events,
+            source,
+            lanes,
+        });
+        let guard = runtime.enter();
+        let listener = accept::open(listen)?;
+        drop(guard);
+        let accepted = Arc::new(accept::Accepted::default());
+        let accepting = accept::run(Arc::clone(&shared), listener, Arc::clone(&accepted));
+        let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
+        for member in others {
+            for lane in [Lane::Control, Lane::Bulk] {
+                let dialling = dial::run(Arc::clone(&shared), member.clone(), lane);
+                tasks.push(runtime.spawn(dialling).abort_handle());
+            }
+        }
+        Ok(Self {
+            shared,
+            tasks,
+            accepted,
+        })
+    }
+
+    /// Queue messages for their receivers. Never blocks; a message to a peer that is not connected, or whose
+    /// queue is full, is dropped: Raft repeats what matters.
+    pub fn send(&self, messages: Vec<PeerMessage>) {
+        for message in messages {
+            let lane = (replica_number(message.to), message.lane());
+            if let Some(queue) = self.shared.lanes.get(&lane) {
+                queue.push(message);
+            }
+        }
+    }
+
+    /// Close all connections and stop dialling.
+    pub fn close(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.accepted.close();
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,427 @@
+//! One replica as the control plane sees it: start, stop, look, propose.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use tern_broker::replica::{AnswerAt, Outcome, Proposal, Refusal};
+use tern_broker::{
+    Answers, Mode, Node, NodeEvents, NodeOptions, RoleView, Services, Settings, Ticket,
+};
+use tern_net::{Bridge, Connection, Credit, Event, Handler};
+use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
+use tern_state::{Op, TopicConfig};
+use tern_wire::{Command, codes};
+
+use crate::endpoint::Endpoint;
+
+/// A replica of a broker group; its events come out of the endpoint's queue.
+#[pyclass(frozen, module = "ternmq._core")]
+pub(crate) struct Broker {
+    node: Node,
+    events: Arc<Events>,
+}
+
+/// Tells the control plane what happens, through the endpoint's bridge.
+struct Events {
+    bridge: Arc<Bridge>,
+    members: Vec<Member>,
+}
+
+impl Events {
+    fn member(&self, id: u64) -> Option<String> {
+        let number = replica_number(id);
+        let member = self.members.iter().find(|member| member.number == number)?;
+        Some(member.id.clone())
+    }
+}
+
+impl NodeEvents for Events {
+    fn role_changed(&self, view: &RoleView) {
+        self.bridge.queue().push(Event::Role {
+            role: role_name(view.role),
+            term: view.term,
+            leader: self.member(view.leader),
+        });
+    }
+
+    fn topics_changed(&self, counter: u64, changed_at_ms: u64) {
+        self.bridge.queue().push(Event::Topics {
+            counter: counter.cast_signed(),
+            timestamp_ms: changed_at_ms.cast_signed(),
+        });
+    }
+
+    fn stopped(&self, sentence: &str) {
+        self.bridge.queue().push(Event::Stopped {
+            sentence: sentence.to_owned(),
+        });
+    }
+
+    fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
+        Handler::request(&*self.bridge, connection, command, credit);
+    }
+
+    fn closed(&self, connection: &Arc<Connection>) {
+        Handler::closed(&*self.bridge, connection);
+    }
+}
+
+#[pymethods]
+impl Broker {
+    #[new]
+    fn new(py: Python<'_>, endpoint: &Endpoint, config: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let options = options_of(config)?;
+        let events = Arc::new(Events {
+            bridge: Arc::clone(&endpoint.bridge),
+            members: options.members.clone(),
+        });
+        let (handle, told) = (
+            endpoint.handle.clone(),
+            Arc::clone(&events) as Arc<dyn NodeEvents>,
+        );
+        let node = py
+            .detach(|| Node::start(options, &handle, told))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { node, events })
+    }
+
+    /// Stops cleanly; waits up to `timeout_ms` for what is appended to be decided.
+    fn stop(&self, py: Python<'_>, timeout_ms: u64) {
+        py.detach(|| self.node.stop(Duration::from_millis(timeout_ms)));
+    }
+
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let status = PyDict::new(py);
+        let services = self.node.services();
+        let view = self.node.roles().view();
+        let role = if services.is_some() {
+            role_name(view.role)
+        } else {
+            "starting"
+        };
+        status.set_item("role", role)?;
+        status.set_item("term", view.term)?;
+        status.set_item("leader", self.events.member(view.leader))?;
+        status.set_item("leader_address", view.leader_address.as_deref())?;
+        status.set_item("member", &self.node.options().member)?;
+        status.set_item("group", &self.node.options().settings.group)?;
+        let group_id = u128::from_be_bytes(self.node.standing().phase().1);
+        status.set_item("group_id", format!("{group_id:032x}"))?;
+        let Some(services) = services else {
+            return Ok(status);
+        };
+        let state = services.views.state();
+        status.set_item("applied_index", state.applied().0)?;
+        status.set_item("applied_position", services.views.applied_position())?;
+        status.set_item("last_index", services.views.log.end().index)?;
+        status.set_item("last_position", services.views.log.end().position)?;
+        status.set_item("state_hash", format!("{:016x}", state.hash()))?;
+        Ok(status)
+    }
+
+    /// Topics: name, read and write queues, perm, flags, order, filter type, attributes.
+    fn topics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let topics = PyList::empty(py);
+        let Some(services) = self.node.services() else {
+            return Ok(topics);
+        };
+        for topic in services.views.state().topics() {
+            let config = &topic.config;
+            let attributes = PyDict::new(py);
+            for (name, value) in &config.attributes {
+                attributes.set_item(name, value)?;
+            }
+            topics.append((
+                &*config.name,
+                config.read_queues,
+                config.write_queues,
+                config.perm,
+                config.sys_flag,
+                config.order,
+                if config.multi_tag {
+                    "MULTI_TAG"
+                } else {
+                    "SINGLE_TAG"
+                },
+                attributes,
+            ))?;
+        }
+        Ok(topics)
+    }
+
+    /// Counter and timestamp of the topic table.
+    fn topic_version(&self) -> (u64, u64) {
+        self.node.services().map_or((0, 0), |services| {
+            let version = services.views.state().topic_version();
+            (version.counter, version.changed_at_ms)
+        })
+    }
+
+    /// Names of the subscription groups.
+    fn groups(&self) -> Vec<String> {
+        self.node.services().map_or_else(Vec::new, |services| {
+            services
+                .views
+                .state()
+                .groups()
+                .map(|group| group.name.to_string())
+                .collect()
+        })
+    }
+
+    /// Create or change a topic; the outcome is a `PROPOSED` event.
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (proposal_id, name, read, write, perm, sys_flag, order, filter_type, attributes))]
+    fn put_topic(
+        &self,
+        py: Python<'_>,
+        proposal_id: u64,
+        name: &str,
+        read: u32,
+        write: u32,
+        perm: u32,
+        sys_flag: u32,
+        order: bool,
+        filter_type: &str,
+        attributes: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
+        let mut config = TopicConfig::new(name, write, perm);
+        config.read_queues = read;
+        config.sys_flag = sys_flag;
+        config.order = order;
+        config.multi_tag = filter_type == "MULTI_TAG";
+        for (key, value) in attributes {
+            config.attributes.push((key.extract()?, value.extract()?));
+        }
+        let op = Op::PutTopic {
+            changed_at_ms: wall_ms(),
+            config,
+        };
+        py.detach(|| self.propose(proposal_id, &op));
+        Ok(())
+    }
+
+    /// Totals since the start.
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = PyDict::new(py);
+        if let Some(services) = self.node.services() {
+            counters.set_item("messages_applied", services.views.applied_records())?;
+            counters.set_item("log_end_position", services.views.log.end().position)?;
+            counters.set_item("applied_position", services.views.applied_position())?;
+        }
+        Ok(counters)
+    }
+
+    /// Hand leadership to a member of the group.
+    fn transfer_leader(&self, member: &str) -> PyResult<()> {
+        let members = &self.node.options().members;
+        let target = members
+            .iter()
+            .find(|known| known.id == member)
+            .ok_or_else(|| {
+                PyValueError::new_err(format!("{member:?} is no member of this group"))
+            })?;
+        self.node.mailbox().transfer(replica_id(target.number, 1));
+        Ok(())
+    }
+}
+
+impl Broker {
+    fn propose(&self, proposal_id: u64, op: &Op) {
+        let Some(services) = self.node.services() else {
+            return self.proposed(
+                proposal_id,
+                codes::response::SERVICE_NOT_AVAILABLE,
+                Some("this replica is starting".to_owned()),
+            );
+        };
+        if let Err(violation) = check(&services, op) {
+            return self.proposed(
+                proposal_id,
+                codes::response::INVALID_PARAMETER,
+                Some(violation),
+            );
+        }
+        let mut ops = Vec::new();
+        op.encode(&mut ops);
+        let bridge = Arc::clone(&self.events.bridge);
+        let ticket: Ticket = Box::new(move |outcome: Outcome, _: &mut Answers| {
+            let (code, remark) = verdict(&outcome);
+            bridge.queue().push(Event::Proposed {
+                proposal_id,
+                code,
+                remark,
+            });
+        });
+        let proposal = Proposal {
+            draft: None,
+            ops: Bytes::from(ops),
+            answer: AnswerAt::Apply,
+            ticket,
+            received_ns: tern_broker::monotonic_ns(),
+        };
+        if let Err((ticket, outcome)) = services.mailbox.propose(proposal) {
+            ticket(outcome, &mut Answers::default());
+        }
+    }
+
+    fn proposed(&self, proposal_id: u64, code: i32, remark: Option<String>) {
+        self.events.bridge.queue().push(Event::Proposed {
+            proposal_id,
+            code,
+            remark,
+        });
+    }
+}
+
+fn check(services: &Services, op: &Op) -> Result<(), String> {
+    services
+        .views
+        .state()
+        .check(op)
+        .map_err(|violation| violation.to_string())
+}
+
+/// The response code of an outcome (`log-and-consensus.md` §8).
+fn verdict(outcome: &Outcome) -> (i32, Option<String>) {
+    use codes::response::{SERVICE_NOT_AVAILABLE, SUCCESS, SYSTEM_BUSY, SYSTEM_ERROR};
+    match outcome {
+        Outcome::Stored(_) | Outcome::Confirmed(_) => (SUCCESS, None),
+        Outcome::Refused(Refusal::Busy(bound)) => (
+            SYSTEM_BUSY,
+            Some(format!("limit reached: {}", bound.name())),
+        ),
+        Outcome::Refused(Refusal::NotLeader { .. }) => (
+            SERVICE_NOT_AVAILABLE,
+            Some("this replica does not lead its group".to_owned()),
+        ),
+        Outcome::Refused(Refusal::NoRoom) => (
+            SERVICE_NOT_AVAILABLE,
+            Some("the disk has no room for the next segment".to_owned()),
+        ),
+        Outcome::Refused(Refusal::Stopping) => (
+            SERVICE_NOT_AVAILABLE,
+            Some("this replica is stopping".to_owned()),
+        ),
+        Outcome::NotStored => (SYSTEM_ERROR, Some("not stored".to_owned())),
+        Outcome::Unknown => (SYSTEM_ERROR, Some("outcome unknown".to_owned())),
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+    }
+}
+
+fn wall_ms() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A required entry of the configuration.
+fn field<'py, T>(config: &Bound<'py, PyDict>, name: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py>,
+{
+    let value = config.get_item(name)?.ok_or_else(|| {
+        PyValueError::new_err(format!("the broker's configuration has no {name:?}"))
+    })?;
+    value.extract().map_err(|_| {
+        PyValueError::new_err(format!("the broker's configuration has a wrong {name:?}"))
+    })
+}
+
+fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
+    let port: u16 = field(config, "port")?;
+    let listen_host: String = field(config, "listen_host")?;
+    let advertise_host: String = field(config, "advertise_host")?;
+    let fast_port: Option<u16> = field(config, "fast_port")?;
+    let ticks = |name: &str| field::<u32>(config, name).map(|ms| ms / 10);
+    let mode: String = field(config, "mode")?;
+    let settings = Settings {
+        cluster: field(config, "cluster")?,
+        group: field(config, "group")?,
+        store_host: address(&field::<String>(config, "store_host")?, port)?,
+        auto_create_group: field(config, "auto_create_group")?,
+        max_message_bytes: field(config, "max_message_bytes")?,
+        slave_read: field(config, "slave_read")?,
+    };
+    Ok(NodeOptions {
+        settings,
+        member: field(config, "member")?,
+        members: members_of(config)?,
+        mode: match mode.as_str() {
+            "raft" => Mode::Raft,
+            "multi-master" => Mode::MultiMaster,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "mode {other:?} is not there yet: use raft or multi-master"
+                )));
+            }
+        },
+        listen: address(&listen_host, port)?,
+        fast_listen: fast_port
+            .map(|port| address(&listen_host, port))
+            .transpose()?,
+        peer_listen: address(
+            &field::<String>(config, "peer_host")?,
+            field(config, "peer_port")?,
+        )?,
+        advertise: format!("{advertise_host}:{port}"),
+        data: field::<PathBuf>(config, "data")?,
+        secret: field(config, "secret")?,
+        timing: Timing {
+            heartbeat_ticks: ticks("heartbeat_ms")?,
+            election_min_ticks: ticks("election_min_ms")?,
+            election_max_ticks: ticks("election_max_ms")?,
+        },
+        segment_size: field(config, "segment_size_bytes")?,
+        ring_bytes: field(config, "frame_ring_bytes")?,
+        in_flight_bytes: field(config, "in_flight_bytes")?,
+        auto_create_topic: field(config, "auto_create_topic")?,
+        default_topic_queues: field(config, "default_topic_queues")?,
+        control_codes: field(config, "python_codes")?,
+    })
+}
+
+fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<Member>> {
+    let members: Vec<(String, String, u16)> = field(config, "members")?;
+    members
+        .into_iter()
+        .map(|(id, host, port)| {
+            let number =
+                member_number(&id).map_err(|error| PyValueError::new_err(error.to_string()))?;
+            Ok(Member {
+                id,
+                number,
+                address: format!("{host}:{port}"),
+            })
+        })
+        .collect()
+}
+
+/// Names are resolved here: records and message ids carry addresses.
+fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    (host, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| {
+            PyRuntimeError::new_err(format!(
+                "{host:?} has no address; name a host that resolves, or an IP address"
+            ))
+        })
+}

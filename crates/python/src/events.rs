@@ -1,0 +1,99 @@
+//! Events of the engine as the tuples that Python sees. The first item is the kind.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use tern_net::{CallError, Event};
+
+use crate::fields::dict_of;
+
+const REQUEST: u8 = 0;
+const ANSWER: u8 = 1;
+const FAILED: u8 = 2;
+const CLOSED: u8 = 3;
+const DISCONNECTED: u8 = 4;
+const PUSH: u8 = 5;
+const ROLE: u8 = 10;
+const TOPICS: u8 = 11;
+const PROPOSED: u8 = 12;
+const STOPPED: u8 = 13;
+
+/// The tuple of one event.
+pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
+    match event {
+        Event::Request {
+            request_id,
+            connection_id,
+            peer,
+            command,
+            credit: _,
+        } => (
+            REQUEST,
+            request_id,
+            connection_id,
+            peer.to_string(),
+            command.code,
+            command.version,
+            command.language.0,
+            command.is_oneway(),
+            dict_of(py, &command.fields)?,
+            PyBytes::new(py, &command.body),
+        )
+            .into_pyobject(py),
+        Event::Answer { call_id, command } => (
+            ANSWER,
+            call_id,
+            command.code,
+            command.version,
+            command.remark,
+            dict_of(py, &command.fields)?,
+            PyBytes::new(py, &command.body),
+        )
+            .into_pyobject(py),
+        Event::Failed { call_id, error } => {
+            (FAILED, call_id, reason(&error), error.to_string()).into_pyobject(py)
+        }
+        Event::Closed {
+            connection_id,
+            peer,
+        } => (CLOSED, connection_id, peer.to_string()).into_pyobject(py),
+        Event::Disconnected { address } => (DISCONNECTED, &*address).into_pyobject(py),
+        Event::Push {
+            request_id,
+            address,
+            command,
+        } => (
+            PUSH,
+            request_id,
+            &*address,
+            command.code,
+            command.version,
+            dict_of(py, &command.fields)?,
+            PyBytes::new(py, &command.body),
+        )
+            .into_pyobject(py),
+        Event::Role { role, term, leader } => (ROLE, role, term, leader).into_pyobject(py),
+        Event::Topics {
+            counter,
+            timestamp_ms,
+        } => (TOPICS, counter, timestamp_ms).into_pyobject(py),
+        Event::Proposed {
+            proposal_id,
+            code,
+            remark,
+        } => (PROPOSED, proposal_id, code, remark).into_pyobject(py),
+        Event::Stopped { sentence } => (STOPPED, sentence).into_pyobject(py),
+    }
+}
+
+/// What a caller tells apart: 0 nothing was sent, 1 no answer in time, 2 connection closed, 3 refused here.
+fn reason(error: &CallError) -> u8 {
+    match error {
+        CallError::Unreachable { .. } => 0,
+        CallError::TimedOut { .. } => 1,
+        CallError::ConnectionLost { .. } => 2,
+        CallError::TooManyPending { .. }
+        | CallError::TooManyConnections { .. }
+        | CallError::Unsendable(_)
+        | CallError::Closed => 3,
+    }
+}

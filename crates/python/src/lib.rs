@@ -1,0 +1,24 @@
+//! The `PyO3` binding, built as ternmq._core. Converts, decides nothing.
+//!
+//! No thread of ours ever attaches to the interpreter: Python drains events and hands back answers, in batches.
+
+mod broker;
+mod endpoint;
+mod events;
+mod fields;
+mod messages;
+
+use pyo3::prelude::*;
+
+/// The engine of ternmq; `_core.pyi` is its whole surface.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::broker::Broker;
+    #[pymodule_export]
+    use crate::endpoint::Endpoint;
+    #[pymodule_export]
+    use crate::messages::{
+        crc32, decode_messages, encode_batch, encode_properties, java_hash, offset_id, unique_id,
+    };
+}

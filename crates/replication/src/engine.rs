@@ -1,0 +1,478 @@
+//! Raft on the `raft` crate. The engine sees a 40-byte descriptor for each frame, never the bytes.
+//!
+//! The traps of the crate and their guards stand in `log-and-consensus.md` §2.2; what this module adds is
+//! translation, the guard of its random election timeout, and the rule which messages may leave early (L11).
+
+use crate::member::ReplicaId;
+use crate::peer::{MessageKind, PeerKind, PeerMessage};
+use crate::strategy::{
+    EntrySource, HardState, Persisted, Refused, Replication, Role, Status, StepError, ThinEntry,
+    Work,
+};
+use bytes::Bytes;
+use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
+use raft::{GetEntriesContext, RaftState, RawNode, ReadOnlyOption, Ready, StateRole, Storage};
+use tern_log::{Descriptor, FrameHeader, FrameKind};
+
+/// Heartbeat and election times in ticks of 10 ms. Local configuration: they affect liveness only (L39).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Ticks between heartbeats; at least 2.
+    pub heartbeat_ticks: u32,
+    /// Shortest election timeout; at least 3 heartbeats.
+    pub election_min_ticks: u32,
+    /// Longest election timeout, exclusive; at least twice the shortest.
+    pub election_max_ticks: u32,
+}
+
+/// What a replica starts from.
+#[derive(Debug, Clone)]
+pub struct RaftOptions {
+    /// Own id.
+    pub id: ReplicaId,
+    /// All voters, this replica among them.
+    pub voters: Vec<ReplicaId>,
+    /// Term and vote as they were stored.
+    pub hard_state: HardState,
+    /// An index known to be committed and durable here.
+    pub commit: u64,
+    /// Heartbeat and election times.
+    pub timing: Timing,
+    /// Spreads election timeouts; the same seed gives the same run.
+    pub seed: u64,
+}
+
+/// The strategy of a group of three or more replicas that elect their leader.
+pub struct Raft<S: EntrySource> {
+    raw: RawNode<Engine<S>>,
+    pending: Option<(Ready, Option<u64>)>,
+    stored: HardState,
+    timing: Timing,
+    seed: u64,
+    attempt: u64,
+}
+
+impl<S: EntrySource> std::fmt::Debug for Raft<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Raft")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: EntrySource> Raft<S> {
+    /// Start the engine over a recovered log.
+    ///
+    /// # Errors
+    /// The engine's words if the options contradict each other or the log.
+    pub fn new(options: &RaftOptions, source: S) -> Result<Self, StepError> {
+        let timing = options.timing;
+        let config = raft::Config {
+            id: options.id,
+            election_tick: timing.election_min_ticks as usize,
+            min_election_tick: timing.election_min_ticks as usize,
+            max_election_tick: timing.election_max_ticks as usize,
+            heartbeat_tick: timing.heartbeat_ticks as usize,
+            applied: options.commit,
+            max_size_per_msg: 8192,
+            max_inflight_msgs: 256,
+            check_quorum: true,
+            pre_vote: true,
+            read_only_option: ReadOnlyOption::Safe,
+            skip_bcast_commit: false,
+            // With batching, 0.7.0 adds entries to a queued append that has none without looking at its index: after
+            // a rejection has moved `next` back, the message then claims to follow what it does not follow.
+            batch_append: false,
+            priority: 0,
+            max_uncommitted_size: raft::NO_LIMIT,
+            max_committed_size_per_ready: 64 << 10,
+        };
+        let engine = Engine {
+            source,
+            initial: initial_state(options),
+        };
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let raw = RawNode::new(&config, engine, &logger)
+            .map_err(|error| StepError::Engine(error.to_string()))?;
+        let mut raft = Self {
+            raw,
+            pending: None,
+            stored: options.hard_state,
+            timing,
+            seed: options.seed,
+            attempt: 0,
+        };
+        raft.spread_timeout();
+        Ok(raft)
+    }
+
+    /// The engine draws election timeouts from a thread-local generator. They are set anew after every call
+    /// into it, unconditionally: setting them only when they changed would make two runs of one seed differ.
+    fn spread_timeout(&mut self) {
+        let raft = &self.raw.raft;
+        let role = raft.state as u64;
+        let mut mixed = self.seed ^ 0x9e37_79b9_7f4a_7c15;
+        for value in [raft.id, raft.term, role, self.attempt] {
+            mixed = (mixed ^ value).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed ^= mixed >> 29;
+        }
+        let span = u64::from(self.timing.election_max_ticks - self.timing.election_min_ticks);
+        let ticks = u64::from(self.timing.election_min_ticks) + mixed % span;
+        self.raw
+            .raft
+            .set_randomized_election_timeout(ticks as usize);
+    }
+
+    fn is_leader(&self) -> bool {
+        self.raw.raft.state == StateRole::Leader
+    }
+
+    fn may_append(&self) -> Result<(), Refused> {
+        if !self.is_leader() {
+            return Err(Refused::NotLeader);
+        }
+        if self.transferring() {
+            return Err(Refused::Transferring);
+        }
+        Ok(())
+    }
+}
+
+fn initial_state(options: &RaftOptions) -> RaftState {
+    let hard = raft::eraftpb::HardState {
+        term: options.hard_state.term,
+        vote: options.hard_state.vote,
+        commit: options.commit,
+        ..Default::default()
+    };
+    let mut members = ConfState::default();
+    members.voters.clone_from(&options.voters);
+    RaftState::new(hard, members)
+}
+
+impl<S: EntrySource> Replication for Raft<S> {
+    fn tick(&mut self) {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader
+            && raft.election_elapsed + 1 >= raft.randomized_election_timeout()
+        {
+            self.attempt += 1;
+        }
+        self.raw.tick();
+        self.spread_timeout();
+    }
+
+    fn step(&mut self, message: &PeerMessage) -> Result<(), StepError> {
+        if !self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .any(|(id, _)| *id == message.from)
+        {
+            return Err(StepError::UnknownPeer(message.from));
+        }
+        let stepped = self.raw.step(to_engine(message));
+        self.spread_timeout();
+        stepped.map_err(|error| StepError::Engine(error.to_string()))
+    }
+
+    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused> {
+        self.may_append()?;
+        let raft = &self.raw.raft;
+        assert_eq!(
+            first_index,
+            raft.raft_log.last_index() + 1,
+            "engine-made entries are placed before anything is proposed (L9)"
+        );
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = raft.id;
+        let entries: Vec<Entry> = descriptors
+            .iter()
+            .map(|descriptor| Entry {
+                data: Bytes::copy_from_slice(&descriptor.encode()),
+                ..Default::default()
+            })
+            .collect();
+        message.set_entries(entries.into());
+        let proposed = self.raw.raft.step(message);
+        self.spread_timeout();
+        proposed.map_err(|_| Refused::NotLeader)
+    }
+
+    fn read(&mut self, context: u64) -> Result<(), Refused> {
+        if !self.is_leader() {
+            return Err(Refused::NotLeader);
+        }
+        self.raw.read_index(context.to_be_bytes().to_vec());
+        self.spread_timeout();
+        Ok(())
+    }
+
+    fn has_work(&self) -> bool {
+        self.raw.has_ready()
+    }
+
+    fn work(&mut self) -> Work {
+        let mut ready = self.raw.ready();
+        let raft = &self.raw.raft;
+        let now = HardState {
+            term: raft.term,
+            vote: raft.vote,
+        };
+        let changed = (now != self.stored).then_some(now);
+        self.stored = now;
+        let mut work = Work {
+            number: ready.number(),
+            hard_state: changed,
+            commit: raft.raft_log.committed,
+            messages: ready
+                .take_messages()
+                .into_iter()
+                .filter_map(from_engine)
+                .collect(),
+            reads: ready
+                .take_read_states()
+                .into_iter()
+                .filter_map(|read| {
+                    Some((
+                        u64::from_be_bytes(read.request_ctx.try_into().ok()?),
+                        read.index,
+                    ))
+                })
+                .collect(),
+            entries: ready.take_entries().iter().map(to_thin).collect(),
+            ..Work::default()
+        };
+        for message in ready
+            .take_persisted_messages()
+            .into_iter()
+            .filter_map(from_engine)
+        {
+            if promises_nothing(message.message) {
+                work.early.push(message);
+            } else {
+                work.after_durable.push(message);
+            }
+        }
+        let handed = ready
+            .take_committed_entries()
+            .last()
+            .map(|entry| entry.index);
+        self.pending = Some((ready, handed));
+        work
+    }
+
+    fn written(&mut self) {
+        let (ready, handed) = self.pending.take().expect("a work was taken before");
+        self.raw.advance_append_async(ready);
+        // The engine's `applied` means membership (L12), which does not change in this version.
+        if let Some(index) = handed {
+            self.raw.advance_apply_to(index);
+        }
+        self.spread_timeout();
+    }
+
+    fn durable(&mut self, number: Persisted) {
+        self.raw.on_persist_ready(number);
+        self.spread_timeout();
+    }
+
+    fn transfer(&mut self, to: ReplicaId) {
+        self.raw.transfer_leader(to);
+        self.spread_timeout();
+    }
+
+    fn transferring(&self) -> bool {
+        self.raw.raft.lead_transferee.is_some()
+    }
+
+    fn unreachable(&mut self, peer: ReplicaId) {
+        self.raw.report_unreachable(peer);
+        self.spread_timeout();
+    }
+
+    fn status(&self) -> Status {
+        let raft = &self.raw.raft;
+        Status {
+            role: match raft.state {
+                StateRole::Leader => Role::Leader,
+                StateRole::Follower => Role::Follower,
+                StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+            },
+            term: raft.term,
+            leader: raft.leader_id,
+            commit: raft.raft_log.committed,
+            settled: raft.state == StateRole::Leader && raft.commit_to_current_term(),
+        }
+    }
+}
+
+/// L11: these may leave before the flush of their round, because they promise nothing about log or vote.
+/// Held back, a slow disk would look like a dead node.
+fn promises_nothing(kind: MessageKind) -> bool {
+    matches!(
+        kind,
+        MessageKind::HeartbeatAnswer | MessageKind::PreVote | MessageKind::PreVoteAnswer
+    )
+}
+
+struct Engine<S> {
+    source: S,
+    initial: RaftState,
+}
+
+impl<S: EntrySource> Storage for Engine<S> {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(self.initial.clone())
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        let limit = max_size.into().unwrap_or(u64::MAX);
+        let mut entries = Vec::new();
+        let mut size = 0_u64;
+        for index in low..high {
+            let header = self.source.header(index).ok_or(UNAVAILABLE)?;
+            let entry = entry_of(&header);
+            size = size.saturating_add(entry.data.len() as u64 + 16);
+            if size > limit && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        self.source.term(index).ok_or(UNAVAILABLE)
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.source.first_index())
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.source.last_index())
+    }
+
+    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        Err(raft::Error::Store(
+            raft::StorageError::SnapshotTemporarilyUnavailable,
+        ))
+    }
+}
+
+const UNAVAILABLE: raft::Error = raft::Error::Store(raft::StorageError::Unavailable);
+
+fn entry_of(header: &FrameHeader) -> Entry {
+    let descriptor = (header.kind == FrameKind::Batch).then(|| Descriptor::from(header));
+    entry(header.index, header.term, descriptor.as_ref())
+}
+
+/// An entry of the engine; without a descriptor it is one that the engine made by itself.
+fn entry(index: u64, term: u64, descriptor: Option<&Descriptor>) -> Entry {
+    Entry {
+        index,
+        term,
+        data: descriptor.map_or_else(Bytes::new, |d| Bytes::copy_from_slice(&d.encode())),
+        ..Default::default()
+    }
+}
+
+fn to_thin(entry: &Entry) -> ThinEntry {
+    assert_eq!(
+        entry.get_entry_type(),
+        EntryType::EntryNormal,
+        "membership changes are not proposed in this version"
+    );
+    let descriptor = (!entry.data.is_empty())
+        .then(|| Descriptor::decode(&entry.data).expect("the engine keeps what it was given"));
+    ThinEntry {
+        index: entry.index,
+        term: entry.term,
+        kind: if descriptor.is_some() {
+            FrameKind::Batch
+        } else {
+            FrameKind::NoOp
+        },
+        descriptor,
+    }
+}
+
+const KINDS: [(MessageKind, MessageType); 10] = [
+    (MessageKind::Append, MessageType::MsgAppend),
+    (MessageKind::AppendAnswer, MessageType::MsgAppendResponse),
+    (MessageKind::Vote, MessageType::MsgRequestVote),
+    (MessageKind::VoteAnswer, MessageType::MsgRequestVoteResponse),
+    (MessageKind::PreVote, MessageType::MsgRequestPreVote),
+    (
+        MessageKind::PreVoteAnswer,
+        MessageType::MsgRequestPreVoteResponse,
+    ),
+    (MessageKind::Heartbeat, MessageType::MsgHeartbeat),
+    (
+        MessageKind::HeartbeatAnswer,
+        MessageType::MsgHeartbeatResponse,
+    ),
+    (MessageKind::Snapshot, MessageType::MsgSnapshot),
+    (MessageKind::TimeoutNow, MessageType::MsgTimeoutNow),
+];
+
+fn to_engine(message: &PeerMessage) -> Message {
+    let mut out = Message::default();
+    let kind = KINDS
+        .iter()
+        .find(|(ours, _)| *ours == message.message)
+        .map(|(_, theirs)| *theirs)
+        .expect("the table holds every kind");
+    out.set_msg_type(kind);
+    out.from = message.from;
+    out.to = message.to;
+    out.term = message.term;
+    out.index = message.index;
+    out.log_term = message.log_term;
+    out.commit = message.commit;
+    out.commit_term = message.commit_term;
+    out.reject = message.reject;
+    out.reject_hint = message.reject_hint;
+    out.request_snapshot = message.request_snapshot;
+    out.priority = message.priority;
+    out.context = message.context.clone();
+    let entries: Vec<Entry> = message
+        .entries
+        .iter()
+        .map(|thin| entry(thin.index, thin.term, thin.descriptor.as_ref()))
+        .collect();
+    out.set_entries(entries.into());
+    out
+}
+
+/// `None` for types that never leave a replica.
+fn from_engine(mut message: Message) -> Option<PeerMessage> {
+    let kind = KINDS
+        .iter()
+        .find(|(_, theirs)| *theirs == message.get_msg_type())
+        .map(|(ours, _)| *ours)?;
+    Some(PeerMessage {
+        kind: PeerKind::Raft,
+        term: message.term,
+        index: message.index,
+        log_term: message.log_term,
+        commit: message.commit,
+        commit_term: message.commit_term,
+        reject: message.reject,
+        reject_hint: message.reject_hint,
+        request_snapshot: message.request_snapshot,
+        priority: message.priority,
+        context: std::mem::take(&mut message.context),
+        entries: message.get_entries().iter().map(to_thin).collect(),
+        ..PeerMessage::raft(kind, message.from, message.to)
+    })
+}

@@ -1,0 +1,23 @@
+//! Who may append, and what is committed.
+//!
+//! Everything here is pure: no clock, no socket, no file, no randomness. The caller brings ticks, messages
+//! and notices of written and durable frames, and carries out the [`Work`] that comes back. Two strategies
+//! stand behind one trait: [`Solo`] (one replica, committed when it is durable) and [`Raft`] (the `raft`
+//! crate, committed when a majority holds it). No type of the `raft` crate leaves the module `engine`.
+
+mod engine;
+mod member;
+mod peer;
+mod solo;
+mod strategy;
+
+pub use engine::{Raft, RaftOptions, Timing};
+pub use member::{Member, MemberIdError, ReplicaId, member_number, replica_id, replica_number};
+pub use peer::{
+    HEAD_BYTES, Lane, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, decode_frames,
+};
+pub use solo::Solo;
+pub use strategy::{
+    EntrySource, HardState, Persisted, Refused, Replication, Role, Status, StepError, ThinEntry,
+    Work,
+};

@@ -1,0 +1,171 @@
+//! The seam: what a strategy is told, and what it asks for.
+
+use crate::member::ReplicaId;
+use crate::peer::PeerMessage;
+use tern_log::{Descriptor, FrameHeader, FrameKind};
+use thiserror::Error;
+
+/// What this replica is in its group at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// May append.
+    Leader,
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+}
+
+/// One log entry without its bytes: all that consensus has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThinEntry {
+    /// Place in the log, from 1.
+    pub index: u64,
+    /// Term (mode `raft`) or epoch of the frame.
+    pub term: u64,
+    /// What the frame is for. Taken from the engine's entry, never from what was proposed.
+    pub kind: FrameKind,
+    /// Set where the frame exists already; `None` for entries that the engine made by itself.
+    pub descriptor: Option<Descriptor>,
+}
+
+/// What must survive a restart before any message that depends on it leaves (D2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HardState {
+    /// Current term.
+    pub term: u64,
+    /// Whom this replica voted for in that term; 0 for nobody.
+    pub vote: ReplicaId,
+}
+
+/// The log as the engine reads it. Implemented by the log's reader; it may read headers from disk.
+pub trait EntrySource: Send {
+    /// Index of the oldest frame that is there.
+    fn first_index(&self) -> u64;
+    /// Index of the newest frame that is readable; `first_index() - 1` for an empty log.
+    fn last_index(&self) -> u64;
+    /// Term of the frame at `index`, or of the frame before the first one.
+    fn term(&self, index: u64) -> Option<u64>;
+    /// Header of the frame at `index`.
+    fn header(&self, index: u64) -> Option<FrameHeader>;
+}
+
+/// Why an append was refused. Nothing was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// This replica does not lead.
+    #[error("this replica does not lead")]
+    NotLeader,
+    /// Leadership is being handed over.
+    #[error("leadership is being handed over")]
+    Transferring,
+}
+
+/// A message that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StepError {
+    /// The sender is not a member, or the mode has no peers.
+    #[error("replica {0:#x} is no member of this group")]
+    UnknownPeer(ReplicaId),
+    /// The engine could not take it.
+    #[error("consensus engine: {0}")]
+    Engine(String),
+}
+
+/// Number of a [`Work`]; notices of durability come back with it, strictly in order.
+pub type Persisted = u64;
+
+/// One round of work, to be carried out in the order of its fields (`log-and-consensus.md` §4.3).
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Goes up by one each time.
+    pub number: Persisted,
+    /// Term or vote changed: write and sync it before anything below leaves (D2, L18).
+    pub hard_state: Option<HardState>,
+    /// Leave at once, before the own write: the leader's appends and heartbeats.
+    pub messages: Vec<PeerMessage>,
+    /// Promise nothing about the log: leave once the term is durable, even if the disk is slow (L11).
+    pub early: Vec<PeerMessage>,
+    /// Frames to append. If the first index lies inside the log, cut the log behind the entry before it.
+    pub entries: Vec<ThinEntry>,
+    /// Leave after this round is durable: append answers, votes, vote requests.
+    pub after_durable: Vec<PeerMessage>,
+    /// Everything up to this index is committed. Never beyond what is written.
+    pub commit: u64,
+    /// Fresh reads whose leadership was confirmed: context, and the index that must be applied first.
+    pub reads: Vec<(u64, u64)>,
+}
+
+/// What an operator, a registration, and a refusal want to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Role at the moment.
+    pub role: Role,
+    /// Term or epoch.
+    pub term: u64,
+    /// Who leads, 0 if nobody is known to.
+    pub leader: ReplicaId,
+    /// Greatest committed index known here.
+    pub commit: u64,
+    /// An entry of the own term has committed, so that reads can be confirmed.
+    pub settled: bool,
+}
+
+/// A strategy on one log: sans-IO, stepped by one thread.
+///
+/// Call order: any number of `tick`, `step`, `propose`, `read`; then, while `has_work`, one `work` followed by
+/// `written` once its entries can be read from the log; `durable` with the number of a work whose entries
+/// have been synced.
+pub trait Replication: Send {
+    /// One tick of 10 ms has passed on a clock that counts suspension.
+    fn tick(&mut self);
+    /// A checked message from a peer; its frames are held by the caller until a work names them.
+    ///
+    /// # Errors
+    /// [`StepError`] if the message cannot be taken; the state is unchanged then.
+    fn step(&mut self, message: &PeerMessage) -> Result<(), StepError>;
+    /// Append frames that stand behind the log end, the first at `first_index`.
+    ///
+    /// # Errors
+    /// [`Refused`] if this replica may not append; nothing was appended.
+    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused>;
+    /// Ask that leadership be confirmed for a read; the context comes back in [`Work::reads`].
+    ///
+    /// # Errors
+    /// [`Refused`] if this replica does not lead.
+    fn read(&mut self, context: u64) -> Result<(), Refused>;
+    /// Whether `work` has something to give.
+    fn has_work(&self) -> bool;
+    /// The next round.
+    fn work(&mut self) -> Work;
+    /// The entries of the last work can be read from the log.
+    fn written(&mut self);
+    /// Everything up to work `number` is durable.
+    fn durable(&mut self, number: Persisted);
+    /// Hand leadership to another replica.
+    fn transfer(&mut self, to: ReplicaId);
+    /// Whether a handover is under way; appends are refused meanwhile.
+    fn transferring(&self) -> bool;
+    /// The connection to a peer was lost; what was in flight to it may be gone.
+    fn unreachable(&mut self, peer: ReplicaId);
+    /// Where things stand.
+    fn status(&self) -> Status;
+}
+
+impl EntrySource for tern_log::LogReader {
+    fn first_index(&self) -> u64 {
+        Self::first_index(self)
+    }
+
+    fn last_index(&self) -> u64 {
+        self.end().index
+    }
+
+    fn term(&self, index: u64) -> Option<u64> {
+        Self::term(self, index)
+    }
+
+    fn header(&self, index: u64) -> Option<FrameHeader> {
+        Self::header(self, index).ok()
+    }
+}

@@ -1,0 +1,168 @@
+//! The field types of op bodies.
+//!
+//! | type | bytes |
+//! |---|---|
+//! | integer | fixed width, big-endian |
+//! | flag | 1: 0 or 1 |
+//! | string | length `u32`, then UTF-8 |
+//! | list | count `u32`, then the items |
+//!
+//! Every value has exactly one form: what decodes re-encodes to the same bytes.
+
+use crate::OpError;
+
+/// Reads fields from the front of a slice. Nothing is allocated on the word of a length that the
+/// slice does not back.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], OpError> {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(OpError::Truncated {
+                need: length,
+                have: self.rest.len(),
+            })?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], OpError> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(OpError::Truncated {
+            need: N,
+            have: self.rest.len(),
+        })?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, OpError> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, OpError> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, OpError> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, OpError> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, OpError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn flag(&mut self, field: &'static str) -> Result<bool, OpError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            value => Err(OpError::BadValue {
+                field,
+                value: u64::from(value),
+            }),
+        }
+    }
+
+    pub(crate) fn string(&mut self) -> Result<&'a str, OpError> {
+        let length = self.u32()?;
+        std::str::from_utf8(self.bytes(length as usize)?).map_err(|_| OpError::NotUtf8)
+    }
+
+    /// A list; `least` is the size of its smallest item, which bounds the count before anything is
+    /// allocated.
+    pub(crate) fn list<T>(
+        &mut self,
+        least: usize,
+        item: impl Fn(&mut Self) -> Result<T, OpError>,
+    ) -> Result<Vec<T>, OpError> {
+        let count = self.u32()? as usize;
+        let need = count.saturating_mul(least);
+        if need > self.left() {
+            return Err(OpError::Truncated {
+                need,
+                have: self.left(),
+            });
+        }
+        let mut items = Vec::with_capacity(count);
+        for _ in 0..count {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+}
+
+/// Appends fields to a buffer.
+pub(crate) struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.out.push(value);
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i32(&mut self, value: i32) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn flag(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    pub(crate) fn string(&mut self, value: &str) {
+        self.length(value.len());
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    pub(crate) fn list<T>(&mut self, items: &[T], item: impl Fn(&mut Self, &T)) {
+        self.length(items.len());
+        for each in items {
+            item(self, each);
+        }
+    }
+
+    /// A length field, then what `body` writes: the length is filled in afterwards.
+    pub(crate) fn sized(&mut self, body: impl FnOnce(&mut Self)) {
+        let at = self.out.len();
+        self.u32(0);
+        body(self);
+        let length = u32::try_from(self.out.len() - at - 4)
+            .expect("an op is far below 4 GiB: a frame holds 8 MiB");
+        self.out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn length(&mut self, length: usize) {
+        self.u32(u32::try_from(length).expect("a field is far below 4 GiB: a frame holds 8 MiB"));
+    }
+}

@@ -1,0 +1,154 @@
+//! What can be wrong with a metadata block, and what stops a replica.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// Bytes that are not a metadata block of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpError {
+    /// A field, a body or a list reaches past the end of the bytes.
+    #[error("op bytes end at {have}, a field needs {need}")]
+    Truncated {
+        /// Bytes that the field needs.
+        need: usize,
+        /// Bytes that are left.
+        have: usize,
+    },
+    /// No op of this version of the code has that type.
+    #[error("unknown op type {kind}")]
+    UnknownType {
+        /// The type that was read.
+        kind: u16,
+    },
+    /// The type is known, its version is not.
+    #[error("op type {kind} has unknown version {version}")]
+    UnknownVersion {
+        /// The type of the op.
+        kind: u16,
+        /// The version that was read.
+        version: u16,
+    },
+    /// A body is longer than its fields.
+    #[error("{left} bytes follow the last field of an op of type {kind}")]
+    Trailing {
+        /// The type of the op.
+        kind: u16,
+        /// Bytes left over.
+        left: usize,
+    },
+    /// A string is not UTF-8.
+    #[error("a string of an op is not UTF-8")]
+    NotUtf8,
+    /// A flag or an enumeration holds a value that it has no meaning for.
+    #[error("field {field} cannot be {value}")]
+    BadValue {
+        /// Which field.
+        field: &'static str,
+        /// The value that was read.
+        value: u64,
+    },
+}
+
+/// A committed entry that contradicts the state. This is a bug or a damaged log, never an operating
+/// error: the replica stops, and the state that returned it must not be used any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// The metadata block cannot be read.
+    #[error("metadata block of frame {index} is not readable: {source}")]
+    Op {
+        /// Index of the frame.
+        index: u64,
+        /// What is wrong with its bytes.
+        source: OpError,
+    },
+    /// Frames were not applied one after the other.
+    #[error("frame ({index}, term {term}) cannot follow ({applied_index}, term {applied_term})")]
+    Order {
+        /// Index of the refused frame.
+        index: u64,
+        /// Term of the refused frame.
+        term: u64,
+        /// Index applied last.
+        applied_index: u64,
+        /// Term applied last.
+        applied_term: u64,
+    },
+    /// An op or a record came before the group was founded.
+    #[error("the group is not founded")]
+    NotFounded,
+    /// The group was founded a second time.
+    #[error("the group is founded already")]
+    FoundedTwice,
+    /// The group uses more than this code understands.
+    #[error("the group needs feature level {level}, this replica knows {known}")]
+    FeatureLevel {
+        /// What the op asks for.
+        level: u32,
+        /// What this code knows.
+        known: u32,
+    },
+    /// A setting or a configuration holds a number outside its bounds.
+    #[error("{field} of {name} is {value}, allowed are {min} to {max}")]
+    Bounds {
+        /// Which field.
+        field: &'static str,
+        /// Name of the topic, subscription group, cluster or broker group.
+        name: Arc<str>,
+        /// The refused value.
+        value: u64,
+        /// Least allowed value.
+        min: u64,
+        /// Greatest allowed value.
+        max: u64,
+    },
+    /// A record of a topic that no op has created.
+    #[error("record of unknown topic {topic}")]
+    UnknownTopic {
+        /// The topic of the record.
+        topic: Arc<str>,
+    },
+    /// A record of a queue that no topic can have.
+    #[error("record of topic {topic} names queue {queue_id}")]
+    UnknownQueue {
+        /// The topic of the record.
+        topic: Arc<str>,
+        /// Its queue.
+        queue_id: u32,
+    },
+    /// A record whose queue offset is not the next one of its queue: a gap or a repetition.
+    #[error(
+        "record of topic {topic} queue {queue_id} has queue offset {have}, the next one is {need}"
+    )]
+    QueueOffset {
+        /// The topic of the record.
+        topic: Arc<str>,
+        /// Its queue.
+        queue_id: u32,
+        /// The queue offset that had to come.
+        need: u64,
+        /// The queue offset that came.
+        have: u64,
+    },
+}
+
+impl Violation {
+    /// Refuses a value outside its bounds.
+    pub(crate) fn unless_within(
+        bounds: RangeInclusive<u32>,
+        field: &'static str,
+        name: &Arc<str>,
+        value: u64,
+    ) -> Result<(), Self> {
+        let (min, max) = (u64::from(*bounds.start()), u64::from(*bounds.end()));
+        if (min..=max).contains(&value) {
+            return Ok(());
+        }
+        Err(Self::Bounds {
+            field,
+            name: name.clone(),
+            value,
+            min,
+            max,
+        })
+    }
+}

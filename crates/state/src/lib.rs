@@ -1,0 +1,39 @@
+//! What committed entries mean: topics, groups, consumer offsets. Pure, deterministic.
+//!
+//! A frame of the log carries records and a *metadata block* of [`Op`]s. [`State`] is what a
+//! replica knows after walking the committed frames in order; two replicas that walked the same
+//! frames have equal states and equal [`State::hash`]es. Nothing here looks at a clock, a file, a
+//! socket or a random number: the leader stamps times into the ops (`clippy.toml` holds this).
+//!
+//! Where to start reading: [`Op`] for the bytes, [`State`] for what applying them does,
+//! [`auto_create`] for what a send to an unknown topic leads to.
+
+mod codec;
+mod creation;
+mod error;
+mod founding;
+mod group;
+mod hash;
+mod offsets;
+mod ops;
+mod state;
+mod system;
+mod topic;
+
+pub use creation::{Refusal, auto_create, retry_topic, retry_topic_name};
+pub use error::{OpError, Violation};
+pub use founding::{Flush, GroupFounding, Member};
+pub use group::{GroupConfig, RetryPolicy};
+pub use hash::TableSums;
+pub use offsets::OffsetCommit;
+pub use ops::Op;
+pub use state::{Changes, State, Version};
+pub use system::{
+    BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,
+    system_topics,
+};
+pub use topic::{MAX_QUEUES, Topic, TopicConfig, perm, sys_flag};
+
+/// The newest feature level that this code understands. A group founded with a higher one is not
+/// followed.
+pub const FEATURE_LEVEL: u32 = 1;

@@ -1,0 +1,52 @@
+//! The hash of one entry of each table. An entry is hashed in the form that it has in its op.
+
+use super::Version;
+use crate::codec::Writer;
+use crate::founding::GroupFounding;
+use crate::group::GroupConfig;
+use crate::hash::{Entry, EntryHash};
+use crate::topic::Topic;
+
+fn encoded(entry: EntryHash, write: impl FnOnce(&mut Writer<'_>)) -> u64 {
+    let mut bytes = Vec::new();
+    write(&mut Writer::new(&mut bytes));
+    entry.bytes(&bytes).finish()
+}
+
+pub(super) fn founding_hash(founding: &GroupFounding) -> u64 {
+    encoded(EntryHash::new(Entry::Founding), |out| founding.write(out))
+}
+
+pub(super) fn topic_hash(topic: &Topic) -> u64 {
+    encoded(
+        EntryHash::new(Entry::Topic).word(u64::from(topic.id)),
+        |out| topic.config.write(out),
+    )
+}
+
+pub(super) fn group_hash(group: &GroupConfig) -> u64 {
+    encoded(EntryHash::new(Entry::Group), |out| group.write(out))
+}
+
+/// A queue without records has no entry, however long its row is.
+#[inline]
+pub(super) fn next_hash(topic_id: u32, queue: usize, next: u64) -> u64 {
+    if next == 0 {
+        return 0;
+    }
+    EntryHash::new(Entry::NextOffset)
+        .word(u64::from(topic_id) << 32 | queue as u64)
+        .word(next)
+        .finish()
+}
+
+/// A table that was never changed has no version entry.
+pub(super) fn version_hash(version: Version, entry: Entry) -> u64 {
+    if version.counter == 0 {
+        return 0;
+    }
+    EntryHash::new(entry)
+        .word(version.counter)
+        .word(version.changed_at_ms)
+        .finish()
+}

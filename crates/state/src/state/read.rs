@@ -1,0 +1,123 @@
+//! Reading a state or a snapshot of it.
+
+use super::entries::{founding_hash, group_hash, next_hash, topic_hash, version_hash};
+use super::{State, Version, place};
+use crate::founding::GroupFounding;
+use crate::group::GroupConfig;
+use crate::hash::{Entry, TableSums};
+use crate::system::is_system_topic;
+use crate::topic::Topic;
+
+impl State {
+    /// Index and term of the last frame that was closed; (0, 0) before the first one.
+    pub fn applied(&self) -> (u64, u64) {
+        self.applied
+    }
+
+    /// What the group was founded with; none before frame 1.
+    pub fn settings(&self) -> Option<&GroupFounding> {
+        self.settings.as_deref()
+    }
+
+    /// A topic by name.
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name).map(|topic| &**topic)
+    }
+
+    /// A topic by id.
+    pub fn topic_by_id(&self, id: u32) -> Option<&Topic> {
+        self.topics_by_id
+            .get(id.checked_sub(1)? as usize)
+            .map(|topic| &**topic)
+    }
+
+    /// All topics, ordered by id.
+    pub fn topics(&self) -> impl ExactSizeIterator<Item = &Topic> {
+        self.topics_by_id.iter().map(|topic| &**topic)
+    }
+
+    /// Version of the topic table.
+    pub fn topic_version(&self) -> Version {
+        self.topic_version
+    }
+
+    /// True for a topic of the system: an administrator may not create or change it.
+    pub fn is_system_topic(&self, name: &str) -> bool {
+        is_system_topic(self.settings(), name)
+    }
+
+    /// A subscription group by name.
+    pub fn group(&self, name: &str) -> Option<&GroupConfig> {
+        self.groups.get(name).map(|group| &**group)
+    }
+
+    /// All subscription groups, ordered by name.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupConfig> {
+        self.groups.values().map(|group| &**group)
+    }
+
+    /// Version of the group table.
+    pub fn group_version(&self) -> Version {
+        self.group_version
+    }
+
+    /// The committed offset of a group in a queue; none if it never committed there.
+    pub fn offset(&self, group: &str, topic: &str, queue_id: u32) -> Option<u64> {
+        self.offsets.get(group, self.topic(topic)?.id, queue_id)
+    }
+
+    /// All committed offsets of a group: topic, queue id, offset; ordered by topic id and queue id.
+    pub fn offsets_of_group(&self, group: &str) -> impl Iterator<Item = (&Topic, u32, u64)> {
+        self.offsets
+            .of_group(group)
+            .map(|(topic_id, queue_id, offset)| {
+                (&*self.topics_by_id[place(topic_id)], queue_id, offset)
+            })
+    }
+
+    /// Queue offset that the next record of a queue must have, which is the number of its committed
+    /// records; 0 for queues without records.
+    pub fn next_offset(&self, topic: &str, queue_id: u32) -> u64 {
+        self.topic(topic)
+            .map_or(0, |topic| self.next_offset_by_id(topic.id, queue_id))
+    }
+
+    /// As [`next_offset`](Self::next_offset), by topic id.
+    pub fn next_offset_by_id(&self, topic_id: u32, queue_id: u32) -> u64 {
+        let row = topic_id
+            .checked_sub(1)
+            .and_then(|place| self.next_offsets.get(place as usize));
+        row.and_then(|row| row.get(queue_id as usize))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The state in one number: equal on all replicas that applied the same frames.
+    pub fn hash(&self) -> u64 {
+        self.sums.combined()
+    }
+
+    /// The sums behind [`hash`](Self::hash), to see which table differs.
+    pub fn table_sums(&self) -> TableSums {
+        self.sums
+    }
+
+    /// The sums counted anew from the entries; for audits and tests.
+    pub fn recomputed_sums(&self) -> TableSums {
+        let sum = |hashes: &mut dyn Iterator<Item = u64>| hashes.fold(0, u64::wrapping_add);
+        let rows = (1..).zip(self.next_offsets.iter());
+        let topics = sum(&mut self.topics().map(topic_hash));
+        let groups = sum(&mut self.groups().map(group_hash));
+        TableSums {
+            settings: self.settings().map_or(0, founding_hash),
+            topics: topics.wrapping_add(version_hash(self.topic_version, Entry::TopicVersion)),
+            groups: groups.wrapping_add(version_hash(self.group_version, Entry::GroupVersion)),
+            consumer_offsets: self.offsets.recomputed_sum(),
+            next_offsets: sum(&mut rows.flat_map(|(id, row)| {
+                row.iter()
+                    .enumerate()
+                    .map(move |(queue, &next)| next_hash(id, queue, next))
+            })),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Frames: where one ends, what its header says, and the way back.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 4 | length of what follows |
+//! | 1 | form of the header: 0 JSON, 1 binary |
+//! | 3 | length of the header |
+//! | header | [`crate::Command`] without its body |
+//! | rest | body |
+//!
+//! All integers are big-endian. Lengths are compared as unsigned and before anything is allocated for them.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{Command, HeaderEncoding, binary, json};
+
+/// The largest frame of the protocol, its length field included.
+pub const MAX_FRAME_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Bytes of the word that holds the form and the length of the header.
+const HEADER_WORD: usize = 4;
+/// Bytes of the length field.
+const LENGTH_FIELD: usize = 4;
+/// The header length has 24 bits.
+const MAX_HEADER: usize = 0x00ff_ffff;
+
+/// What a peer may send. A frame beyond it closes the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a frame, its length field included.
+    pub max_frame_bytes: u32,
+    /// Bytes of a header.
+    pub max_header_bytes: u32,
+    /// Fields of a header, and keys of a JSON object anywhere in it.
+    pub max_fields: usize,
+    /// Nesting of a JSON header. It bounds a recursion: thousands would be too many.
+    pub max_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame_bytes: MAX_FRAME_BYTES,
+            max_header_bytes: 1024 * 1024,
+            max_fields: 256,
+            max_depth: 32,
+        }
+    }
+}
+
+/// Why a frame is refused. None of these can be answered: the connection has lost its place, or its peer is hostile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The frame is longer than the limit (both with the length field).
+    #[error("frame of {announced} bytes, the limit is {limit}")]
+    TooLong {
+        /// Bytes of the frame.
+        announced: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The frame has no room for the word that describes its header.
+    #[error("frame of {announced} bytes has no room for a header")]
+    TooShort {
+        /// Bytes after the length field.
+        announced: u64,
+    },
+    /// The header is longer than the limit.
+    #[error("header of {announced} bytes, the limit is {limit}")]
+    HeaderTooLong {
+        /// Bytes of the header.
+        announced: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The header would end after the frame.
+    #[error("header of {announced} bytes in a frame with room for {room}")]
+    HeaderBeyondFrame {
+        /// Bytes of the header.
+        announced: usize,
+        /// Bytes between the header word and the end of the frame.
+        room: usize,
+    },
+    /// The header is neither JSON nor binary.
+    #[error("unknown header form {0}")]
+    UnknownForm(u8),
+    /// The header is not UTF-8.
+    #[error("header is not UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// Place in the header.
+        at: usize,
+    },
+    /// The JSON header is not what it should be.
+    #[error("JSON header, byte {at}: {problem}")]
+    Json {
+        /// Place in the header.
+        at: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+    /// The binary header is not what it should be.
+    #[error("binary header, byte {at}: {problem}")]
+    Binary {
+        /// Place in the header.
+        at: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+    /// More fields than the limit.
+    #[error("more than {limit} header fields")]
+    TooManyFields {
+        /// Fields allowed.
+        limit: usize,
+    },
+    /// A JSON header nested deeper than the limit.
+    #[error("header is nested deeper than {limit}")]
+    TooDeep {
+        /// Levels allowed.
+        limit: usize,
+    },
+    /// A key that occurs twice and so has no single meaning.
+    #[error("header, byte {at}: a key occurs twice")]
+    DuplicateKey {
+        /// Place in the header.
+        at: usize,
+    },
+}
+
+/// How many bytes follow the length field of a frame.
+///
+/// # Errors
+/// [`FrameError::TooLong`] and [`FrameError::TooShort`]; a negative length is a very long one.
+pub fn frame_length(first_four: [u8; 4], limits: &Limits) -> Result<usize, FrameError> {
+    let length = u32::from_be_bytes(first_four);
+    check_length(u64::from(length), limits)?;
+    Ok(length as usize)
+}
+
+/// Decodes a frame from which the length field was taken off. The body is a slice of the input.
+///
+/// # Errors
+/// Every [`FrameError`] but none about fields of a request: those are found by the structs in [`crate::headers`], and
+/// can be answered.
+pub fn decode_frame(after_length: Bytes, limits: &Limits) -> Result<Command, FrameError> {
+    check_length(after_length.len() as u64, limits)?;
+    let (form, header_len) = header_word(&after_length);
+    if header_len as u64 > u64::from(limits.max_header_bytes) {
+        return Err(FrameError::HeaderTooLong {
+            announced: header_len as u64,
+            limit: u64::from(limits.max_header_bytes),
+        });
+    }
+    let room = after_length.len() - HEADER_WORD;
+    if header_len > room {
+        return Err(FrameError::HeaderBeyondFrame {
+            announced: header_len,
+            room,
+        });
+    }
+    let mut body = after_length;
+    let head = body.split_to(HEADER_WORD + header_len);
+    let mut command = match form {
+        0 => json::decode(&head[HEADER_WORD..], limits)?,
+        1 => binary::decode(&head[HEADER_WORD..], limits)?,
+        other => return Err(FrameError::UnknownForm(other)),
+    };
+    command.body = body;
+    Ok(command)
+}
+
+/// Appends the whole frame, from its length field to its body.
+///
+/// A command that the binary form cannot express (codes above 32767) is written with a JSON header.
+///
+/// # Errors
+/// [`FrameError::TooLong`] and [`FrameError::HeaderTooLong`], with nothing appended, for what no peer would take.
+pub fn encode_frame(command: &Command, out: &mut BytesMut) -> Result<(), FrameError> {
+    out.reserve(command.body.len());
+    encode_frame_head(command, command.body.len(), out)?;
+    out.put_slice(&command.body);
+    Ok(())
+}
+
+/// Appends a frame up to its body, whose length is `body_len`: for bodies that are sent from where they lie.
+/// `command.body` is not looked at.
+///
+/// # Errors
+/// As [`encode_frame`].
+pub fn encode_frame_head(
+    command: &Command,
+    body_len: usize,
+    out: &mut BytesMut,
+) -> Result<(), FrameError> {
+    let start = out.len();
+    out.reserve(LENGTH_FIELD + HEADER_WORD + command.fields.text_len() + 192);
+    out.put_u64(0);
+    let form = if command.encoding == HeaderEncoding::Binary && binary::can_express(command) {
+        binary::encode(command, out);
+        1
+    } else {
+        json::encode(command, out);
+        0
+    };
+    let header_len = out.len() - start - LENGTH_FIELD - HEADER_WORD;
+    if let Err(refused) = check_encoded(header_len, body_len) {
+        out.truncate(start);
+        return Err(refused);
+    }
+    let total = (HEADER_WORD + header_len + body_len) as u32;
+    out[start..start + 4].copy_from_slice(&total.to_be_bytes());
+    out[start + 4..start + 8].copy_from_slice(&(form << 24 | header_len as u32).to_be_bytes());
+    Ok(())
+}
+
+fn check_length(after_length: u64, limits: &Limits) -> Result<(), FrameError> {
+    let announced = after_length + LENGTH_FIELD as u64;
+    let limit = u64::from(limits.max_frame_bytes);
+    if announced > limit {
+        return Err(FrameError::TooLong { announced, limit });
+    }
+    if after_length < HEADER_WORD as u64 {
+        return Err(FrameError::TooShort {
+            announced: after_length,
+        });
+    }
+    Ok(())
+}
+
+fn check_encoded(header_len: usize, body_len: usize) -> Result<(), FrameError> {
+    if header_len > MAX_HEADER {
+        return Err(FrameError::HeaderTooLong {
+            announced: header_len as u64,
+            limit: MAX_HEADER as u64,
+        });
+    }
+    let frame = (LENGTH_FIELD + HEADER_WORD + header_len) as u64 + body_len as u64;
+    if frame > u64::from(MAX_FRAME_BYTES) {
+        return Err(FrameError::TooLong {
+            announced: frame,
+            limit: u64::from(MAX_FRAME_BYTES),
+        });
+    }
+    Ok(())
+}
+
+/// Form and length of the header. The input has at least four bytes.
+fn header_word(after_length: &[u8]) -> (u8, usize) {
+    let word = u32::from_be_bytes([0, after_length[1], after_length[2], after_length[3]]);
+    (after_length[0], word as usize)
+}

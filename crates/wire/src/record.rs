@@ -1,0 +1,223 @@
+//! The stored form of a message: what a pull answer carries, and what a log keeps.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 4 | size of the whole record |
+//! | 4 | magic: V1 or V2 |
+//! | 4 | CRC of the body as stored ([`crate::crc32_java`]) |
+//! | 4 | queue id |
+//! | 4 | user flag |
+//! | 8 | queue offset |
+//! | 8 | physical offset |
+//! | 4 | system flag ([`crate::sys_flag`]) |
+//! | 8 | born timestamp, ms |
+//! | 8 or 20 | born host: address, 4-byte port |
+//! | 8 | store timestamp, ms |
+//! | 8 or 20 | store host |
+//! | 4 | reconsume times |
+//! | 8 | prepared transaction offset |
+//! | 4 + n | body |
+//! | 1 + n, in V2 2 + n | topic |
+//! | 2 + n | property text |
+//!
+//! All integers are signed and big-endian. V2 is written only for topics that V1 cannot hold, because Go and C++ clients
+//! and older Java ones cannot read it.
+
+pub(crate) mod host;
+mod view;
+
+use std::net::SocketAddr;
+
+pub use view::{Record, iter};
+
+use crate::crc::crc32_java;
+use crate::sys_flag;
+
+/// Magic of a record with a 1-byte topic length.
+pub const MAGIC_V1: u32 = 0xdaa3_20a7;
+/// Magic of a record with a 2-byte topic length.
+pub const MAGIC_V2: u32 = 0xdaa3_20ab;
+/// Bytes of a record with IPv4 hosts and nothing in body, topic and properties.
+pub const MIN_SIZE: usize = 91;
+/// The longest topic in V1, bytes.
+pub const MAX_V1_TOPIC: usize = 127;
+/// The longest property text, bytes.
+pub const MAX_PROPERTIES: usize = 32_767;
+
+/// Places of the fields that come before the first host, the same in every record.
+mod place {
+    pub(super) const MAGIC: usize = 4;
+    pub(super) const BODY_CRC: usize = 8;
+    pub(super) const QUEUE_ID: usize = 12;
+    pub(super) const FLAG: usize = 16;
+    pub(super) const QUEUE_OFFSET: usize = 20;
+    pub(super) const PHYSICAL_OFFSET: usize = 28;
+    pub(super) const SYS_FLAG: usize = 36;
+    pub(super) const BORN_TIMESTAMP: usize = 40;
+    pub(super) const BORN_HOST: usize = 48;
+}
+
+/// Why a record is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The slice ends inside the record.
+    #[error("a record needs {need} bytes, there are {have}")]
+    Truncated {
+        /// Bytes needed, as far as known.
+        need: usize,
+        /// Bytes there.
+        have: usize,
+    },
+    /// The record's size is not what its fields add up to.
+    #[error("a record of {size} bytes whose {field} does not fit")]
+    BadSize {
+        /// Size that the record claims.
+        size: usize,
+        /// The field at which it shows.
+        field: &'static str,
+    },
+    /// Neither V1 nor V2.
+    #[error("unknown record magic {0:08x}")]
+    UnknownMagic(u32),
+    /// A field with an impossible value.
+    #[error("a record with a bad {field}")]
+    BadField {
+        /// The field.
+        field: &'static str,
+    },
+    /// The body is not what its CRC covers.
+    #[error("body CRC {found}, the record says {expected}")]
+    BodyCrc {
+        /// CRC in the record.
+        expected: u32,
+        /// CRC of the body.
+        found: u32,
+    },
+    /// A part is too long to be encoded.
+    #[error("{field} of {have} bytes, the limit is {limit}")]
+    TooLong {
+        /// The part.
+        field: &'static str,
+        /// Its bytes.
+        have: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+}
+
+/// What a record is made of before the log gives it its place.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRecord<'a> {
+    /// Queue.
+    pub queue_id: i32,
+    /// User flag.
+    pub flag: i32,
+    /// Bits of [`crate::sys_flag`]; those that say how wide the hosts are follow from the hosts.
+    pub sys_flag: i32,
+    /// The producer's clock, ms.
+    pub born_timestamp_ms: i64,
+    /// Address of the producer.
+    pub born_host: SocketAddr,
+    /// Address of the broker for clients.
+    pub store_host: SocketAddr,
+    /// How often the message was consumed in vain.
+    pub reconsume_times: i32,
+    /// Physical offset of the half message, of a committed one.
+    pub prepared_transaction_offset: i64,
+    /// Body, compressed if the flag says so.
+    pub body: &'a [u8],
+    /// Topic.
+    pub topic: &'a str,
+    /// Property text.
+    pub properties: &'a [u8],
+}
+
+impl NewRecord<'_> {
+    /// Bytes that the record will take.
+    pub fn encoded_len(&self) -> usize {
+        let hosts =
+            host::len(self.born_host) - host::V4_LEN + host::len(self.store_host) - host::V4_LEN;
+        let topic_length = usize::from(self.topic.len() > MAX_V1_TOPIC);
+        MIN_SIZE + topic_length + hosts + self.body.len() + self.topic.len() + self.properties.len()
+    }
+
+    fn check(&self) -> Result<usize, RecordError> {
+        let within = |field, have: usize, limit: usize| {
+            if have > limit {
+                Err(RecordError::TooLong { field, have, limit })
+            } else {
+                Ok(())
+            }
+        };
+        within("topic", self.topic.len(), i16::MAX as usize)?;
+        within("properties", self.properties.len(), MAX_PROPERTIES)?;
+        let size = self.encoded_len();
+        within("record", size, i32::MAX as usize)?;
+        Ok(size)
+    }
+}
+
+/// Appends a record and returns its size. Queue offset, physical offset and store timestamp are left 0, for [`stamp`].
+///
+/// # Errors
+/// [`RecordError::TooLong`], with nothing appended.
+pub fn encode(record: &NewRecord<'_>, out: &mut Vec<u8>) -> Result<usize, RecordError> {
+    let size = record.check()?;
+    let v2 = record.topic.len() > MAX_V1_TOPIC;
+    let host_bits = host::bit(record.born_host, sys_flag::BORN_HOST_V6)
+        | host::bit(record.store_host, sys_flag::STORE_HOST_V6);
+    let other_bits = record.sys_flag & !(sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6);
+    let start = out.len();
+    out.reserve(size);
+    put32(out, size as u32);
+    put32(out, if v2 { MAGIC_V2 } else { MAGIC_V1 });
+    put32(out, crc32_java(record.body));
+    put32(out, record.queue_id as u32);
+    put32(out, record.flag as u32);
+    put64(out, 0);
+    put64(out, 0);
+    put32(out, (other_bits | host_bits) as u32);
+    put64(out, record.born_timestamp_ms as u64);
+    host::encode(record.born_host, out);
+    put64(out, 0);
+    host::encode(record.store_host, out);
+    put32(out, record.reconsume_times as u32);
+    put64(out, record.prepared_transaction_offset as u64);
+    put32(out, record.body.len() as u32);
+    out.extend_from_slice(record.body);
+    if v2 {
+        out.extend_from_slice(&(record.topic.len() as u16).to_be_bytes());
+    } else {
+        out.push(record.topic.len() as u8);
+    }
+    out.extend_from_slice(record.topic.as_bytes());
+    out.extend_from_slice(&(record.properties.len() as u16).to_be_bytes());
+    out.extend_from_slice(record.properties);
+    debug_assert_eq!(out.len() - start, size);
+    Ok(size)
+}
+
+/// Gives an encoded record its place. The body's CRC does not cover what changes.
+///
+/// # Panics
+/// If `record` is not one that [`encode`] wrote or [`Record::parse`] accepts.
+pub fn stamp(record: &mut [u8], queue_offset: u64, physical_offset: u64, store_timestamp_ms: u64) {
+    let mut put = |at: usize, value: u64| record[at..at + 8].copy_from_slice(&value.to_be_bytes());
+    put(place::QUEUE_OFFSET, queue_offset);
+    put(place::PHYSICAL_OFFSET, physical_offset);
+    let flags = i32::from_be_bytes(
+        record[place::SYS_FLAG..place::SYS_FLAG + 4]
+            .try_into()
+            .expect("four bytes"),
+    );
+    let at = place::BORN_HOST + host::width(flags, sys_flag::BORN_HOST_V6);
+    record[at..at + 8].copy_from_slice(&store_timestamp_ms.to_be_bytes());
+}
+
+fn put32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+fn put64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_be_bytes());
+}

@@ -1,0 +1,233 @@
+"""The engine's whole surface: transport, replica, message codecs.
+
+Everything is exchanged in batches. No thread of the engine ever calls Python: it queues events, makes a file descriptor
+readable, and Python drains. Objects must not be used after a fork; processes are started with spawn.
+"""
+
+from typing import Any, Self, final
+
+__all__ = [
+    "Broker",
+    "Endpoint",
+    "crc32",
+    "decode_messages",
+    "encode_batch",
+    "encode_properties",
+    "java_hash",
+    "offset_id",
+    "unique_id",
+]
+
+# One event; the first item is its kind.
+#
+# 0 request: request_id, connection_id, peer, code, version, language, oneway, fields, body
+# 1 answer to a call: call_id, code, version, remark | None, fields, body
+# 2 call without an answer: call_id, reason, text. Reason 0: unreachable, nothing was sent; 1: timed out; 2: the
+#   connection closed, the peer may have seen it; 3: refused here, nothing was sent
+# 3 connection of a client closed, for those that had sent requests: connection_id, peer
+# 4 connection of ours closed: address
+# 5 request of a server on a connection of ours: request_id, address, code, version, fields, body
+# 10 role of a replica: role, term, leader_member | None
+# 11 topics changed: counter, timestamp_ms
+# 12 proposal decided: proposal_id, code, remark | None
+# 13 replica stopped for good: sentence
+#
+# fields is a dict[str, str], body is bytes, peer is host:port. A request_id of 0 marks a one-way request, which is
+# never answered.
+_Event = tuple[Any, ...]
+
+@final
+class Endpoint:
+    """Connections in and out of one process, and the queue of what they have to tell.
+
+    Args:
+        workers: net threads.
+        max_pending: requests that wait to be drained or answered, and calls that wait for answers; one request more is
+            answered 2 at once, one call more fails with reason 3.
+        max_pending_bytes: bytes of these requests; also what may wait to be sent on one outgoing connection.
+
+    Raises:
+        OSError: no threads or descriptors are left.
+        ValueError: ``workers`` or ``max_pending`` is 0.
+
+    Every method raises ``RuntimeError`` in a fork of the process that made the endpoint.
+    """
+
+    def __new__(
+        cls, *, workers: int = 1, max_pending: int = 10_000, max_pending_bytes: int = 67_108_864
+    ) -> Endpoint: ...
+    def fileno(self) -> int:
+        """File descriptor that is readable while events wait. Stays open as long as the object lives."""
+
+    def drain(self) -> list[_Event]:
+        """Take all waiting events, oldest first; never blocks."""
+
+    def listen(
+        self,
+        host: str,
+        port: int,
+        *,
+        max_frame_bytes: int = 16_777_216,
+        max_connections: int = 16_384,
+        idle_seconds: int = 120,
+    ) -> int:
+        """Open a port for requests, which then arrive as events.
+
+        Args:
+            host: address or name to bind.
+            port: 0 for any free one.
+            max_frame_bytes: largest frame, its length field included.
+            max_connections: open connections of this port.
+            idle_seconds: a connection on which nothing moved for this long is closed.
+
+        Returns:
+            The bound port.
+
+        Raises:
+            OSError: the port cannot be bound; carries the system's ``errno``.
+            RuntimeError: the endpoint is closed.
+        """
+
+    def call(self, calls: list[tuple[int, str, int, dict[str, str], bytes, int]]) -> None:
+        """Start calls; each ends with exactly one event 1 or 2.
+
+        Args:
+            calls: ``(call_id, address, code, fields, body, timeout_ms)``; the address is ``host:port``, the time
+                includes connecting.
+
+        Raises:
+            RuntimeError: the endpoint is closed.
+        """
+
+    def oneway(self, calls: list[tuple[str, int, dict[str, str], bytes]]) -> None:
+        """Send requests that nobody answers; what cannot be sent is dropped.
+
+        Args:
+            calls: ``(address, code, fields, body)``.
+
+        Raises:
+            RuntimeError: the endpoint is closed.
+        """
+
+    def answer(self, answers: list[tuple[int, int, str | None, dict[str, str] | None, bytes]]) -> None:
+        """Answer requests, in the header form of each; unknown ids and closed connections are passed over.
+
+        Args:
+            answers: ``(request_id, code, remark, fields, body)``.
+        """
+
+    def disconnect(self, address: str) -> None:
+        """Close the connection to an address; its calls end with reason 2."""
+
+    def close(self) -> None:
+        """Close all ports and connections and end the threads. What is queued is still drained; may be repeated."""
+
+def decode_messages(
+    body: bytes, max_body: int
+) -> list[tuple[str, int, int, int, int, int, int, str, int, str, int, bytes, dict[str, str], int]]:
+    """Decode the stored messages of a pull answer.
+
+    Args:
+        body: records back to back.
+        max_body: bytes that a compressed body may have in the clear.
+
+    Returns:
+        ``(topic, queue_id, queue_offset, physical_offset, flag, sys_flag, born_ms, born_host, store_ms, store_host,
+        reconsume_times, body, properties, prepared_transaction_offset)`` for each. A compressed body comes inflated and
+        with the bits that said so taken off ``sys_flag``; one that cannot be inflated comes as it is, with its bits.
+
+    Raises:
+        ValueError: a record is cut short, contradicts itself or fails its checksum.
+    """
+
+def encode_properties(properties: dict[str, str]) -> str:
+    """Write message properties in their text form.
+
+    Raises:
+        ValueError: a name or value is empty or holds a separator, or the text exceeds 32,767 bytes.
+    """
+
+def encode_batch(messages: list[tuple[int, bytes, str]]) -> bytes:
+    """Encode the body of a batch send.
+
+    Args:
+        messages: ``(flag, body, properties)``, the properties in their text form.
+
+    Raises:
+        ValueError: a part is too long for its length field.
+    """
+
+def unique_id() -> str:
+    """Make the next message id of this process (``UNIQ_KEY``): 32 hex digits, 56 with an IPv6 address."""
+
+def java_hash(text: str) -> int:
+    """Hash a text as Java's ``String.hashCode`` does; tag codes are made of it."""
+
+def crc32(data: bytes) -> int:
+    """Checksum of a message body: CRC-32 without its highest bit."""
+
+def offset_id(host: str, port: int, physical_offset: int) -> str:
+    """Id of a stored message, from the broker's IP address, its port and the record's place in the log.
+
+    Raises:
+        ValueError: ``host`` is not an IP address.
+    """
+
+@final
+class Broker:
+    """One replica of a broker group, with its threads. Its events come out of the endpoint's `drain`.
+
+    Events: `(10, role, term, leader)` role, term or leader changed; `(11, counter, timestamp_ms)` the topic table
+    changed; `(12, proposal_id, code, remark)` a proposal was decided; `(13, sentence)` the replica stopped by itself,
+    and the process ends within a second. Requests with one of the configured `python_codes` arrive as request events.
+    """
+
+    def __new__(cls, endpoint: Endpoint, config: dict[str, object]) -> Self:
+        """Start a replica. Returns before it serves: a new group waits for all its members.
+
+        Args:
+            endpoint: whose threads and events it uses.
+            config: the settings, by name; all are required.
+
+        Raises:
+            ValueError: a setting is missing or wrong, the directory is in use, or a port cannot be opened.
+        """
+
+    def stop(self, timeout_ms: int) -> None:
+        """Stop cleanly; wait at most `timeout_ms` for what is appended to be decided."""
+
+    def status(self) -> dict[str, Any]:
+        """Role, term, leader, indexes, and a hash of the state."""
+
+    def topics(self) -> list[tuple[str, int, int, int, int, bool, str, dict[str, str]]]:
+        """Name, read queues, write queues, perm, system flags, order, filter type, attributes of each topic."""
+
+    def topic_version(self) -> tuple[int, int]:
+        """Counter and time, in milliseconds, of the last change of the topic table."""
+
+    def groups(self) -> list[str]:
+        """Names of the subscription groups."""
+
+    def put_topic(
+        self,
+        proposal_id: int,
+        name: str,
+        read: int,
+        write: int,
+        perm: int,
+        sys_flag: int,
+        order: bool,
+        filter_type: str,
+        attributes: dict[str, str],
+    ) -> None:
+        """Propose a topic; the outcome is an event with `proposal_id`."""
+
+    def counters(self) -> dict[str, int]:
+        """Totals since the start."""
+
+    def transfer_leader(self, member: str) -> None:
+        """Hand leadership to a member, if this replica leads.
+
+        Raises:
+            ValueError: no such member.
+        """

@@ -1,0 +1,168 @@
+"""Who leads a Raft group, and handing leadership to another member."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from ternmq.client import ClusterInfo
+from ternmq.errors import BodyError, MQError, NotFoundError, NotWritableError, UnsupportedError
+from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.responses import response_error
+from ternmq.remoting import Endpoint
+
+MASTER_ID = 0
+_ANSWER_WITHIN_S = 3.0
+_LOOK_EVERY_S = 0.02
+LEADER = "leader"
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True):
+    """What a replica says about itself.
+
+    Args:
+        role: ``leader``, ``follower``, ``candidate`` or ``starting``.
+        term: Raft term.
+        member: its member id, such as ``n0``.
+        leader: member id of the leader that it knows.
+        last_index: end of its log.
+    """
+
+    role: str
+    term: int
+    member: str
+    leader: str | None = None
+    last_index: int = 0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A hand-over that worked.
+
+    Args:
+        group: broker group.
+        old_leader: member id.
+        new_leader: member id.
+        term: of the new leader.
+        duration_s: from the request until the new leader said that it leads.
+    """
+
+    group: str
+    old_leader: str
+    new_leader: str
+    term: int
+    duration_s: float
+
+
+async def replica_status(endpoint: Endpoint, address: str) -> ReplicaStatus | None:
+    """Ask a replica about itself.
+
+    Args:
+        endpoint: the network.
+        address: where clients reach it.
+
+    Returns:
+        What it says; None if it does not answer now.
+
+    Raises:
+        UnsupportedError: it does not speak about replicas.
+        BodyError: its answer cannot be read.
+    """
+    try:
+        answer = await endpoint.call(address, RequestCode.GET_REPLICA_STATUS, timeout=_ANSWER_WITHIN_S)
+    except MQError:
+        return None
+    if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+        raise UnsupportedError(f"{address} does not speak about replicas: no Raft group of ternmq", broker=address)
+    if answer.code != ResponseCode.SUCCESS:
+        return None
+    try:
+        return msgspec.json.decode(answer.body, type=ReplicaStatus)
+    except msgspec.DecodeError as error:
+        raise BodyError(f"{address} describes itself in a form that cannot be read: {error}", broker=address) from error
+
+
+async def group_members(endpoint: Endpoint, cluster: ClusterInfo, group: str) -> dict[str, ReplicaStatus]:
+    """Ask every member of a group that its NameServers show; those that do not answer are left out.
+
+    Args:
+        endpoint: the network.
+        cluster: what a NameServer shows.
+        group: broker name.
+
+    Returns:
+        Address to status.
+
+    Raises:
+        NotFoundError: no such group.
+        UnsupportedError: its members do not speak about replicas; they are not ours, or no Raft group.
+    """
+    found = cluster.brokers.get(group)
+    if found is None:
+        raise NotFoundError(f"there is no group {group}; groups here: {', '.join(cluster.brokers) or 'none'}")
+    addresses = sorted(set(found.addresses.values()))
+    answers = await asyncio.gather(*(replica_status(endpoint, address) for address in addresses))
+    return {address: answer for address, answer in zip(addresses, answers, strict=True) if answer is not None}
+
+
+async def transfer_leader(
+    endpoint: Endpoint, cluster: ClusterInfo, group: str, member: str | None, *, within_s: float
+) -> Transfer:
+    """Hand the leadership of a group to another member; returns when that member leads.
+
+    Args:
+        endpoint: the network.
+        cluster: what a NameServer shows.
+        group: broker name.
+        member: member id of the new leader; None takes the most complete of the others.
+        within_s: longest wait for the change.
+
+    Raises:
+        NotFoundError: no such group or member.
+        NotWritableError: nobody leads now, or the change did not happen in time: the old leader goes on.
+        UnsupportedError: not a Raft group of ours.
+        MQError: the leader refused.
+    """
+    members = await group_members(endpoint, cluster, group)
+    leader_address = next((address for address, status in members.items() if status.role == LEADER), None)
+    if leader_address is None:
+        raise NotWritableError(f"group {group} has no leader at the moment, so there is nothing to hand over")
+    old = members[leader_address].member
+    target = _target(group, members, old, member)
+    if target == old:
+        raise MQError(f"{group}/{old} leads already")
+    began = time.monotonic()
+    answer = await endpoint.call(
+        leader_address, RequestCode.TRANSFER_LEADER, {"member": target}, timeout=_ANSWER_WITHIN_S
+    )
+    if answer.code != ResponseCode.SUCCESS:
+        raise response_error(answer.code, answer.remark, broker=leader_address)
+    address = next(address for address, status in members.items() if status.member == target)
+    term = await _wait_for_leader(endpoint, address, began + within_s)
+    if term is None:
+        raise NotWritableError(f"{group}/{target} does not lead after {within_s:g} s; {group}/{old} may go on")
+    return Transfer(group, old, target, term, time.monotonic() - began)
+
+
+def _target(group: str, members: Mapping[str, ReplicaStatus], leader: str, wanted: str | None) -> str:
+    others = {status.member: status.last_index for status in members.values() if status.member != leader}
+    if wanted is None:
+        if not others:
+            raise NotFoundError(f"no other member of {group} answers")
+        return max(others, key=lambda name: others[name])
+    if wanted not in others and wanted != leader:
+        raise NotFoundError(f"{group} has no member {wanted} that answers; these do: {', '.join(sorted(others))}")
+    return wanted
+
+
+async def _wait_for_leader(endpoint: Endpoint, address: str, deadline: float) -> int | None:
+    while time.monotonic() < deadline:
+        status = await replica_status(endpoint, address)
+        if status is not None and status.role == LEADER:
+            return status.term
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return None

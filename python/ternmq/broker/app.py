@@ -1,0 +1,190 @@
+"""One replica: builds the parts in order from its configuration, starts and stops them."""
+
+import asyncio
+import logging
+import time
+
+from ternmq.broker.engine import (
+    PROPOSED_EVENT,
+    ROLE_EVENT,
+    STOPPED_EVENT,
+    TOPICS_EVENT,
+    Engine,
+    start_engine,
+)
+from ternmq.broker.handlers.admin.replica import ReplicaHandlers
+from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
+from ternmq.broker.handlers.admin.topics import TopicHandlers
+from ternmq.broker.proposals import Proposals
+from ternmq.broker.registration import Registrar, Self, Standing
+from ternmq.broker.roles import Role, Roles
+from ternmq.broker.routes import admin_routes
+from ternmq.config import BrokerConfig
+from ternmq.config.addresses import join_address
+from ternmq.config.exposure import warn_while_exposed
+from ternmq.errors import MQError
+from ternmq.protocol.codes import ResponseCode
+from ternmq.protocol.topics import DataVersion, TopicConfig
+from ternmq.remoting import Endpoint, Event, open_endpoint
+
+_log = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+_STARTING = "starting"
+
+
+class BrokerApp:
+    """A replica on the running event loop.
+
+    Args:
+        config: what this process was told.
+    """
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self._config = config
+        self._engine: Engine | None = None
+        self._endpoint: Endpoint | None = None
+        self._registrar: Registrar | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._proposals = Proposals()
+        self._roles = Roles(self._leader_address)
+
+    async def start(self) -> None:
+        """Recover, listen, join the group, and register with every NameServer as soon as the role is known.
+
+        Raises:
+            ConfigError: the replica cannot start; the sentence says what to change.
+        """
+        config = self._config
+        endpoint = self._endpoint = open_endpoint(workers=config.workers)
+        runtime = RuntimeHandlers(self._running_engine, config.data)
+        routes = admin_routes(
+            TopicHandlers(self._running_engine, self._roles, self._proposals, _own_names(config)),
+            runtime,
+            ReplicaHandlers(self._running_engine, self._roles, frozenset(member.id for member in config.members)),
+        )
+        endpoint.answer_requests(routes)
+        endpoint.on_event(ROLE_EVENT, self._role_event)
+        endpoint.on_event(TOPICS_EVENT, self._topics_event)
+        endpoint.on_event(PROPOSED_EVENT, self._proposed_event)
+        endpoint.on_event(STOPPED_EVENT, self._stopped_event)
+        self._registrar = Registrar(endpoint, config.nameservers, _identity(config), self._standing)
+        try:
+            # Recovery reads the log, which takes as long as it takes: not on the event loop.
+            self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(routes))
+        except BaseException:
+            await endpoint.close()
+            raise
+        self._roles.on_change(self._role_changed)
+        self._take_status()
+        self._registrar.start()
+        self._tasks = [
+            asyncio.create_task(_sample_every_second(runtime)),
+            asyncio.create_task(warn_while_exposed(config.name, config.listen_host)),
+        ]
+        _log.info("%s listens on %s:%d", config.name, config.listen_host, config.port)
+
+    async def stop(self) -> None:
+        """Leave the NameServers, let what is appended be decided, close."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._registrar is not None:
+            await self._registrar.stop()
+            self._registrar = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.stop, round(STOP_SECONDS * 1000))
+        if self._endpoint is not None:
+            await self._endpoint.close()
+            self._endpoint = None
+
+    async def failed(self) -> str:
+        """Wait until the replica stops by itself; gives its sentence. Never returns while all is well."""
+        return await asyncio.shield(self._failure)
+
+    # -- what the engine tells -----------------------------------------------------------------------------------
+
+    def _role_event(self, event: Event) -> None:
+        _, name, term, leader = event
+        self._roles.changed(name, term, leader)
+
+    def _topics_event(self, event: Event) -> None:
+        if self._registrar is not None:
+            self._registrar.changed()
+
+    def _proposed_event(self, event: Event) -> None:
+        _, number, code, remark = event
+        self._proposals.decided(number, code, remark)
+
+    def _stopped_event(self, event: Event) -> None:
+        _log.error("%s stopped: %s", self._config.name, event[1])
+        if not self._failure.done():
+            self._failure.set_result(event[1])
+
+    def _take_status(self) -> None:
+        """Take the role that the engine had before anyone listened."""
+        status = self._running_engine().status()
+        if status["role"] != _STARTING:
+            self._roles.changed(status["role"], status["term"], status["leader"])
+
+    def _role_changed(self, role: Role) -> None:
+        _log.info("%s is %s in term %d, leader %s", self._config.name, role.name, role.term, role.leader or "unknown")
+        if self._registrar is not None:
+            self._registrar.changed()
+
+    # -- what it tells others ------------------------------------------------------------------------------------
+
+    def _running_engine(self) -> Engine:
+        if self._engine is None:
+            raise MQError(f"{self._config.name} is starting or stopping", code=ResponseCode.SERVICE_NOT_AVAILABLE)
+        return self._engine
+
+    def _leader_address(self) -> str | None:
+        address = self._engine.status().get("leader_address") if self._engine is not None else None
+        return str(address) if address else None
+
+    def _standing(self) -> Standing | None:
+        """Give what to register now.
+
+        The version is read before the topics: a topic that comes in between is registered early under the old version,
+        and again, with its own, by the event that follows. The other order could lose it.
+        """
+        role = self._roles.current
+        if role.name == _STARTING or self._engine is None:
+            return None
+        counter, changed_ms = self._engine.topic_version()
+        topics = {
+            name: TopicConfig(
+                attributes=attributes,
+                order=order,
+                perm=perm,
+                read_queue_nums=read,
+                topic_filter_type=filter_type,
+                topic_name=name,
+                topic_sys_flag=sys_flag,
+                write_queue_nums=write,
+            )
+            for name, read, write, perm, sys_flag, order, filter_type, attributes in self._engine.topics()
+        }
+        if len(topics) < 2:
+            # Nothing is applied yet; a NameServer refuses a table of one topic.
+            return None
+        broker_id = 0 if role.is_leader else self._config.follower_broker_id
+        return Standing(broker_id, role.term, DataVersion(counter, role.term, changed_ms), topics)
+
+
+def _identity(config: BrokerConfig) -> Self:
+    return Self(config.cluster, config.group, config.advertised, join_address(config.advertise_host, config.port + 1))
+
+
+def _own_names(config: BrokerConfig) -> frozenset[str]:
+    return frozenset({config.cluster, config.group, f"{config.cluster}_REPLY_TOPIC"})
+
+
+async def _sample_every_second(runtime: RuntimeHandlers) -> None:
+    while True:
+        runtime.sample(time.monotonic())
+        await asyncio.sleep(1.0)

@@ -1,0 +1,125 @@
+"""The engine as the control plane sees it, and how it is started from a configuration."""
+
+import logging
+from typing import Any, Protocol
+
+from ternmq import _core
+from ternmq.config import BrokerConfig
+from ternmq.config.addresses import resolve_ip
+from ternmq.errors import ConfigError
+from ternmq.remoting import Endpoint
+
+_log = logging.getLogger(__name__)
+
+ROLE_EVENT = 10
+TOPICS_EVENT = 11
+PROPOSED_EVENT = 12
+STOPPED_EVENT = 13
+
+# A single master has no member id of the Raft form in its file; the engine wants one.
+_SINGLE_MEMBER = "n0"
+
+TopicRow = tuple[str, int, int, int, int, bool, str, dict[str, str]]
+"""name, read queues, write queues, perm, system flags, order, filter type, attributes"""
+
+
+class Engine(Protocol):
+    """What the control plane needs of `_core.Broker`."""
+
+    def stop(self, timeout_ms: int) -> None:
+        """Stop cleanly; wait at most so long for what is appended to be decided."""
+
+    def status(self) -> dict[str, Any]:
+        """Role, term, leader, indexes."""
+
+    def topics(self) -> list[TopicRow]:
+        """All topics that are committed and applied here."""
+
+    def topic_version(self) -> tuple[int, int]:
+        """Counter and time, in milliseconds, of the last change of a topic."""
+
+    def put_topic(
+        self,
+        proposal_id: int,
+        name: str,
+        read: int,
+        write: int,
+        perm: int,
+        sys_flag: int,
+        order: bool,
+        filter_type: str,
+        attributes: dict[str, str],
+    ) -> None:
+        """Propose a topic; the outcome is an event."""
+
+    def transfer_leader(self, member: str) -> None:
+        """Hand leadership to a member."""
+
+    def counters(self) -> dict[str, int]:
+        """Totals since start."""
+
+
+def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, object]:
+    """Give the engine's form of a configuration.
+
+    Args:
+        config: what this process was told.
+        python_codes: request codes that the control plane answers.
+
+    Raises:
+        ConfigError: the advertised host does not resolve here; message records hold an IP.
+    """
+    is_raft = config.mode == "raft"
+    return {
+        "cluster": config.cluster,
+        "group": config.group,
+        "member": config.member if is_raft else _SINGLE_MEMBER,
+        "mode": config.mode,
+        "members": [
+            (member.id if is_raft else _SINGLE_MEMBER, member.host, member.peer_port) for member in config.members
+        ],
+        "listen_host": config.listen_host,
+        "port": config.port,
+        "fast_port": config.fast_port,
+        "peer_host": config.peer_host,
+        "peer_port": config.peer_port,
+        "advertise_host": config.advertise_host,
+        "store_host": resolve_ip(config.advertise_host, "advertise"),
+        "data": str(config.data),
+        "secret": config.secret,
+        "flush": config.flush,
+        "heartbeat_ms": config.heartbeat_ms,
+        "election_min_ms": config.election_min_ms,
+        "election_max_ms": config.election_max_ms,
+        "segment_size_bytes": config.segment_size_bytes,
+        "frame_ring_bytes": config.frame_ring_bytes,
+        "in_flight_bytes": config.in_flight_bytes,
+        "auto_create_topic": config.auto_create_topic,
+        "default_topic_queues": config.default_topic_queues,
+        "auto_create_group": config.auto_create_group,
+        "max_message_bytes": config.max_message_bytes,
+        "slave_read": config.slave_read,
+        "workers": config.workers,
+        "python_codes": python_codes,
+    }
+
+
+def start_engine(endpoint: Endpoint, config: BrokerConfig, python_codes: list[int]) -> Engine:
+    """Start the replica: recovers its log, listens, joins its group. Blocks while it recovers.
+
+    Args:
+        endpoint: where its events come out.
+        config: what this process was told.
+        python_codes: request codes that the control plane answers.
+
+    Raises:
+        ConfigError: the engine refused to start, with its sentence.
+    """
+    settings = engine_settings(config, python_codes)
+    transport = endpoint.transport
+    assert isinstance(transport, _core.Endpoint), "a replica shares the engine's own transport"
+    try:
+        engine: Engine = _core.Broker(transport, settings)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(f"{config.name} cannot start: {error}") from error
+    return engine

@@ -1,0 +1,1 @@
+"""What operators send, one file per family."""

@@ -1,0 +1,40 @@
+"""The replica itself: its Raft state (30001) and hand-over of leadership (30002)."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from ternmq.broker.engine import Engine
+from ternmq.broker.roles import Roles
+from ternmq.protocol.fields import HeaderError, name_field
+from ternmq.remoting import Reply, Request
+
+
+class ReplicaHandlers:
+    """Requests about this replica.
+
+    Args:
+        engine: what knows its state.
+        roles: who leads.
+        members: member ids of the group.
+    """
+
+    def __init__(self, engine: Callable[[], Engine], roles: Roles, members: frozenset[str]) -> None:
+        self._engine = engine
+        self._roles = roles
+        self._members = members
+
+    def status(self, request: Request) -> Reply:
+        """30001: role, term, leader, indexes and the hash of the state, as one JSON object."""
+        return Reply(body=msgspec.json.encode(self._engine().status()))
+
+    def transfer(self, request: Request) -> Reply:
+        """30002: hand leadership to `member`; success says that it began, the next role change that it worked."""
+        member = name_field(request.fields, "member")
+        if member not in self._members:
+            raise HeaderError(f"{member} is no member of this group; it has {', '.join(sorted(self._members))}")
+        if not self._roles.current.is_leader:
+            return self._roles.not_leader()
+        if member != self._roles.current.leader:
+            self._engine().transfer_leader(member)
+        return Reply()

@@ -1,0 +1,1 @@
+"""What is recorded of a run under faults, and the checks of what must have held."""

@@ -1,0 +1,68 @@
+"""``ternmq consume``: messages become lines on stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from ternmq.cli import failures
+from ternmq.cli.messages import FORMATS
+from ternmq.cli.options import with_endpoints
+from ternmq.cli.output import Output
+
+
+@click.command()
+@click.argument("topic")
+@click.option(
+    "--group", default="ternmq-consume", show_default=True, help="Consumer group; it remembers where it stopped."
+)
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice(["earliest", "latest"]),
+    default="latest",
+    show_default=True,
+    help="Where a group begins that has not read this topic before.",
+)
+@click.option("--filter", "tags", default="*", show_default=True, help="Tags, such as 'paid || refund'.")
+@click.option("--count", type=click.IntRange(1), help="End after so many messages.")
+@click.option("--idle", type=click.FloatRange(0, min_open=True), help="End after so many seconds without a message.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Of a line.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@with_endpoints
+def consume(
+    topic: str,
+    group: str,
+    start: str,
+    tags: str,
+    count: int | None,
+    idle: float | None,
+    form: str,
+    as_json: bool,
+    quiet: bool,
+    endpoints: str | None,
+    data: Path | None,
+) -> int:
+    """Print messages of TOPIC as they come, and acknowledge each; exits with 1 if --idle ends it before --count."""
+    import asyncio
+
+    from ternmq.cli.consuming import Reading
+    from ternmq.cli.endpoints import find_endpoints
+
+    out = Output(quiet=quiet)
+    reading = Reading(
+        topic=topic,
+        group=group,
+        from_earliest=start == "earliest",
+        tags=tags,
+        count=count,
+        idle_s=idle,
+        jsonl=form == "jsonl" or as_json,
+        out=out,
+    )
+    printed = asyncio.run(reading.run(find_endpoints(endpoints, data)))
+    out.note(f"{printed} messages")
+    return failures.OK if count is None or printed == count else failures.NEGATIVE

@@ -1,0 +1,39 @@
+"""A command group that imports a command's module when it is first needed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import rich_click as click
+
+
+class LazyGroup(click.RichGroup):
+    """A group whose commands are named as ``"module:attribute"`` and imported on use.
+
+    Args:
+        lazy: command name to the place of its object, in the order in which help lists them.
+        hidden: names that run but that help does not list; they are never imported for it.
+    """
+
+    def __init__(
+        self, *args: Any, lazy: Mapping[str, str] | None = None, hidden: frozenset[str] = frozenset(), **extra: Any
+    ) -> None:
+        super().__init__(*args, **extra)
+        self._lazy = dict(lazy or {})
+        self._unlisted = hidden
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order in which they were given."""
+        return [*super().list_commands(ctx), *(name for name in self._lazy if name not in self._unlisted)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command; its module is imported here and not before."""
+        place = self._lazy.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = place.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command), place
+        return command

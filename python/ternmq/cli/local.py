@@ -1,0 +1,158 @@
+"""The local cluster: ``up``, ``ps``, ``down``, ``kill-leader``, ``start``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from ternmq.cli import failures
+from ternmq.cli.options import with_data, with_output
+from ternmq.cli.output import Output
+from ternmq.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from ternmq.cluster.launch import LaunchOptions
+    from ternmq.cluster.supervisor import Supervisor
+
+PS_SCHEMA = "ternmq.ps/1"
+KILL_SCHEMA = "ternmq.kill-leader/1"
+START_SCHEMA = "ternmq.start/1"
+
+
+def _with_launch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--no-restart", is_flag=True, help="Leave nodes dead that die."),
+        click.option("--base-port", type=click.IntRange(1024, 32767), help="Where ports start, else 9876 and 10911."),
+        click.option("--groups", type=click.IntRange(1, 26), help="Broker groups of three; 2 in a new cluster."),
+    ):
+        command = option(command)
+    return with_data(command)
+
+
+def _options(groups: int | None, base_port: int | None, no_restart: bool) -> LaunchOptions:
+    from ternmq.cluster.launch import LaunchOptions
+
+    return LaunchOptions(groups=groups, base_port=base_port, restart=not no_restart)
+
+
+@click.command()
+@_with_launch_options
+@click.option("--detach", "-d", is_flag=True, help="Return when it is ready; it runs on in the background.")
+@with_output
+def up(
+    data: Path, groups: int | None, base_port: int | None, no_restart: bool, detach: bool, out: Output
+) -> int | None:
+    """Start a cluster on this machine: three NameServers and broker groups of three, a process each.
+
+    A folder that holds a cluster is continued. Without --detach it runs until Ctrl-C, which drains; a second one kills.
+    """
+    from ternmq.cluster.layout import DataDir
+
+    folder = DataDir.at(data)
+    options = _options(groups, base_port, no_restart)
+    if detach:
+        from ternmq.cluster.detach import start_detached
+
+        with Progress(out, "starting") as progress:
+            items = start_detached(folder, options, progress.say)
+        out.items(PS_SCHEMA, items)
+        out.note(f"it runs in the background; `ternmq down --data {data}` stops it")
+        return None
+    return _run_here(folder, options, out)
+
+
+def _run_here(folder: Any, options: LaunchOptions, out: Output) -> int:
+    import asyncio
+
+    from ternmq.cluster.launch import run_until_stopped
+
+    with Progress(out, "starting") as progress:
+
+        async def on_ready(supervisor: Supervisor) -> None:
+            progress.close()
+            out.items(PS_SCHEMA, await supervisor.ps())
+            out.note(f"logs in {folder.logs}; Ctrl-C stops it")
+
+        interrupted = asyncio.run(run_until_stopped(folder, options, progress.say, on_ready))
+    return failures.INTERRUPTED if interrupted else failures.OK
+
+
+@click.command(hidden=True)
+@_with_launch_options
+@click.option("--report-fd", type=int, required=True, help="Pipe to the command that started this one.")
+def supervise(data: Path, groups: int | None, base_port: int | None, no_restart: bool, report_fd: int) -> None:
+    """Be the background process of `up --detach`."""
+    from ternmq.cluster.detach import run_detached
+    from ternmq.cluster.layout import DataDir
+
+    run_detached(DataDir.at(data), _options(groups, base_port, no_restart), report_fd)
+
+
+@click.command()
+@with_data
+@with_output
+def ps(data: Path, out: Output) -> None:
+    """List the nodes of the local cluster: pid, address, role."""
+    from ternmq.cluster import requests
+
+    out.items(PS_SCHEMA, _ask(data, {"command": requests.PS}, out))
+
+
+@click.command()
+@with_data
+@click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+def down(data: Path, quiet: bool) -> None:
+    """Stop the local cluster; what it stored stays in its folder."""
+    from ternmq.cluster.layout import DataDir
+    from ternmq.cluster.stopping import stop_cluster
+
+    out = Output(quiet=quiet)
+    said = ""
+    with Progress(out, "stopping") as progress:
+
+        def say(text: str) -> None:
+            nonlocal said
+            said = text
+            progress.say(text)
+
+        stop_cluster(DataDir.at(data), say)
+    if out.is_live:
+        out.note(said)  # the live line is gone by now
+
+
+@click.command("kill-leader")
+@click.argument("group", required=False)
+@with_data
+@with_output
+def kill_leader(group: str | None, data: Path, out: Output) -> None:
+    """Kill (SIGKILL) the master of GROUP, or of the first group; it stays dead until `ternmq start NODE`."""
+    from ternmq.cluster import requests
+
+    items = _ask(data, {"command": requests.KILL_LEADER, "group": group}, out)
+    out.items(KILL_SCHEMA, items)
+    for item in items:
+        out.note(f"`ternmq start {item['name']}` brings it back")
+
+
+@click.command()
+@click.argument("nodes", metavar="NODE…", nargs=-1, required=True)
+@with_data
+@with_output
+def start(nodes: tuple[str, ...], data: Path, out: Output) -> None:
+    """Start nodes of the local cluster, such as ns1 or group-a/n0, and wait until they take part."""
+    from ternmq.cluster import requests
+
+    with Progress(out, f"starting {', '.join(nodes)}"):
+        items = _ask(data, {"command": requests.START, "nodes": nodes}, out)
+    out.items(START_SCHEMA, items)
+
+
+def _ask(data: Path, request: dict[str, Any], out: Output) -> list[dict[str, Any]]:
+    from ternmq.cluster.control import ask
+    from ternmq.cluster.layout import DataDir
+
+    return ask(DataDir.at(data).control, request, report=out.note)

@@ -1,0 +1,33 @@
+"""The client: `connect`, producers, consumers, administration."""
+
+from __future__ import annotations
+
+from ternmq.client.admin import Admin, BrokerInfo, ClusterInfo, TopicType
+from ternmq.client.arguments import Start
+from ternmq.client.codecs import JSON, Codec, Raw, Text
+from ternmq.client.connection import Client, connect
+from ternmq.client.consumer import Consumer
+from ternmq.client.messages import Message, MessageQueue, SendReceipt
+from ternmq.client.producer import Producer
+from ternmq.client.routes import QueueCounts, TopicRoute
+
+__all__ = [
+    "JSON",
+    "Admin",
+    "BrokerInfo",
+    "Client",
+    "ClusterInfo",
+    "Codec",
+    "Consumer",
+    "Message",
+    "MessageQueue",
+    "Producer",
+    "QueueCounts",
+    "Raw",
+    "SendReceipt",
+    "Start",
+    "Text",
+    "TopicRoute",
+    "TopicType",
+    "connect",
+]

@@ -1,0 +1,171 @@
+"""Checks of what callers hand in: everything wrong is refused here, before any I/O."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from ternmq.errors import ConfigError
+
+Start = Literal["latest", "earliest"] | datetime
+"""Where a group without a stored offset begins."""
+
+_NAME = re.compile(r"[%|a-zA-Z0-9_-]+")
+_MAX_TOPIC = 127
+_MAX_GROUP = 120
+_ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+):(?P<port>\d{1,5})")
+_CONTROL = re.compile(r"[\x01\x02]")
+_KEY = re.compile(r"[^\s\x00-\x1f]+")
+
+RESERVED = frozenset(
+    {
+        "KEYS", "TAGS", "WAIT", "DELAY", "RETRY_TOPIC", "REAL_TOPIC", "REAL_QID", "TRAN_MSG", "PGROUP", "MIN_OFFSET",
+        "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID", "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG",
+        "RECONSUME_TIME", "MAX_RECONSUME_TIMES", "MSG_REGION", "TRACE_ON", "UNIQ_KEY", "CONSUME_START_TIME",
+        "INNER_NUM", "INNER_BASE", "DUP_INFO", "CHECK_IMMUNITY_TIME_IN_SECONDS", "TRAN_PREPARED_QUEUE_OFFSET",
+        "__transactionId__", "TRANSACTION_CHECK_TIMES", "INSTANCE_ID", "CORRELATION_ID", "REPLY_TO_CLIENT", "TTL",
+        "ARRIVE_TIME", "PUSH_REPLY_TIME", "MSG_TYPE", "CLUSTER", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
+        "__SHARDINGKEY", "PROPERTY_FORWARD_QUEUE_ID", "REDIRECT", "EXTEND_UNIQ_INFO", "INNER_MULTI_DISPATCH",
+        "INNER_MULTI_QUEUE_OFFSET", "TRACE_CONTEXT", "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS",
+        "TIMER_ENQUEUE_MS", "TIMER_DEQUEUE_MS", "TIMER_OUT_MS", "TIMER_ROLL_TIMES", "TIMER_DEL_UNIQKEY",
+        "TIMER_DELAY_LEVEL", "__BORNHOST", "BORN_TIMESTAMP", "__CRC32#", "DLQ_ORIGIN_TOPIC", "DLQ_ORIGIN_MESSAGE_ID",
+    }
+)  # fmt: skip
+"""Property names that RocketMQ keeps for itself."""
+_RESERVED_PREFIX = "__RMQ."
+
+
+def endpoints(text: str | None) -> tuple[str, ...]:
+    """Read NameServer addresses, ``host:port`` separated by ``;`` or ``,``.
+
+    Args:
+        text: None takes ``TERNMQ_ENDPOINTS``, then ``NAMESRV_ADDR`` from the environment.
+
+    Raises:
+        ConfigError: none given, or one that is not ``host:port``.
+    """
+    if text is None:
+        text = os.environ.get("TERNMQ_ENDPOINTS") or os.environ.get("NAMESRV_ADDR")
+        if text is None:
+            raise ConfigError('no NameServer given: pass endpoints="host:9876" or set TERNMQ_ENDPOINTS')
+    found = tuple(dict.fromkeys(part.strip() for part in re.split("[;,]", text) if part.strip()))
+    if not found:
+        raise ConfigError("no NameServer given: endpoints is empty")
+    for address in found:
+        match = _ADDRESS.fullmatch(address)
+        if match is None or not 0 < int(match["port"]) < 65536:
+            raise ConfigError(f"NameServer address {address!r} is not host:port")
+    return found
+
+
+def seconds(value: object, name: str) -> float:
+    """Read a duration in seconds, greater than 0.
+
+    Raises:
+        ConfigError: not a number or timedelta, or not above 0.
+    """
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise ConfigError(f"{name} is {value!r}, but must be a duration above 0, in seconds or as a timedelta")
+    return float(value)
+
+
+def count(value: object, name: str, at_least: int = 1, at_most: int = 1 << 40) -> int:
+    """Check a whole number against its bounds.
+
+    Raises:
+        ConfigError: not an int, or out of bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= at_most:
+        raise ConfigError(f"{name} is {value!r}, but must be a whole number from {at_least} to {at_most}")
+    return value
+
+
+def topic_name(name: object) -> str:
+    """Check a topic's name: at most 127 letters, digits and ``% | - _``.
+
+    Raises:
+        ConfigError: it is not such a name.
+    """
+    return _name(name, "topic", _MAX_TOPIC)
+
+
+def group_name(name: object) -> str:
+    """Check a group's name: at most 120 letters, digits and ``% | - _``.
+
+    Raises:
+        ConfigError: it is not such a name.
+    """
+    return _name(name, "group", _MAX_GROUP)
+
+
+def start_position(start: Start) -> Start:
+    """Check where a new group begins.
+
+    Raises:
+        ConfigError: another word, or a datetime without time zone.
+    """
+    if isinstance(start, datetime):
+        if start.tzinfo is None:
+            raise ConfigError("start is a datetime without time zone; use for example datetime.now(UTC)")
+        return start
+    if start not in ("latest", "earliest"):
+        raise ConfigError(f"start is {start!r}, but must be 'latest', 'earliest' or a datetime with time zone")
+    return start
+
+
+def joined_keys(keys: Sequence[object]) -> str:
+    """Join index keys as the KEYS property has them.
+
+    Raises:
+        ConfigError: a single string instead of a list, or a key that is empty or contains blanks.
+    """
+    if isinstance(keys, str):
+        raise ConfigError(f"keys is the string {keys!r}; pass a list of strings")
+    names = []
+    for key in keys:
+        if not isinstance(key, str) or _KEY.fullmatch(key) is None:
+            raise ConfigError(f"key {key!r} must be a string without blanks, and not empty")
+        names.append(key)
+    return " ".join(names)
+
+
+def user_properties(properties: Mapping[Any, object]) -> str:
+    """Write properties as the wire has them: name, 01, value, 02.
+
+    Raises:
+        ConfigError: a name that RocketMQ reserves, an empty name or value, or the bytes 01 or 02 inside.
+    """
+    parts = []
+    for name, value in properties.items():
+        if not isinstance(name, str) or not isinstance(value, str) or not name or not value:
+            raise ConfigError(f"property {name!r}: name and value must be strings, and not empty")
+        if name in RESERVED or name.startswith(_RESERVED_PREFIX):
+            raise ConfigError(f"property {name!r} is reserved by the protocol; choose another name")
+        if _CONTROL.search(name) or _CONTROL.search(value):
+            raise ConfigError(f"property {name!r}: the control characters 01 and 02 cannot be sent")
+        parts.append(f"{name}\x01{value}\x02")
+    return "".join(parts)
+
+
+def shard_key(shard: object) -> str:
+    """Check a shard key.
+
+    Raises:
+        ConfigError: not a string, empty, or with the bytes 01 or 02 inside.
+    """
+    if not isinstance(shard, str) or not shard or _CONTROL.search(shard):
+        raise ConfigError(f"shard is {shard!r}, but must be a string, not empty, without the characters 01 and 02")
+    return shard
+
+
+def _name(name: object, what: str, limit: int) -> str:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ConfigError(f"{what} name {name!r} must consist of letters, digits, '-', '_', '%' and '|'")
+    if len(name) > limit:
+        raise ConfigError(f"{what} name {name[:20]!r}... has {len(name)} characters, but {limit} are allowed")
+    return name

@@ -1,0 +1,316 @@
+"""`connect` and the client: one network, one set of routes, one membership for its producers and consumers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
+
+from ternmq.client import arguments
+from ternmq.client.admin import Admin
+from ternmq.client.arguments import Start
+from ternmq.client.codecs import Codec, Raw
+from ternmq.client.consumer import Consumer
+from ternmq.client.leader_calls import LeaderCalls
+from ternmq.client.membership import Membership
+from ternmq.client.nameservers import NameServers
+from ternmq.client.producer import Producer
+from ternmq.client.routing import Routing
+from ternmq.errors import ClientClosedError, ConfigError
+from ternmq.remoting import Endpoint, open_endpoint
+
+T = TypeVar("T")
+
+_MIB = 1 << 20
+_MAX_CALLS = 200_000
+_MAX_CALL_BYTES = 1 << 30
+"""Bounds of all calls of a client together; producers keep narrower ones, and those wait instead of failing."""
+
+_sequence = itertools.count()
+
+
+class Parts(NamedTuple):
+    """What the objects of an open client share.
+
+    Args:
+        endpoint: the network.
+        routing: routes and leaders.
+        membership: heartbeats.
+        timeout: seconds for one request.
+        wall_clock_ms: milliseconds since 1970.
+    """
+
+    endpoint: Endpoint
+    routing: Routing
+    membership: Membership
+    timeout: float
+    wall_clock_ms: Callable[[], int]
+
+
+class Closable(Protocol):
+    """A producer or consumer, as the client sees it."""
+
+    async def close(self) -> None:
+        """Drain and leave."""
+
+
+def open_default_endpoint() -> Endpoint:
+    """The engine's transport, with bounds that producers and consumers reach first."""
+    return open_endpoint(max_pending=_MAX_CALLS, max_pending_bytes=_MAX_CALL_BYTES)
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Client:
+    """A connection to a cluster; made by `connect`, used as an async context manager.
+
+    Args:
+        nameservers: addresses, ``host:port``.
+        timeout: seconds for one request, and for looking up a route.
+        open_network: makes the endpoint; tests put their own network here.
+        clock: milliseconds since 1970; tests put their own time here.
+    """
+
+    def __init__(
+        self,
+        nameservers: tuple[str, ...],
+        timeout: float,
+        open_network: Callable[[], Endpoint] = open_default_endpoint,
+        clock: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.nameservers = nameservers
+        self.client_id = f"{socket.gethostname()}@{os.getpid()}#{time.time_ns()}{next(_sequence)}"
+        self._timeout = timeout
+        self._open_network = open_network
+        self._clock = clock
+        self._parts: Parts | None = None
+        self._closed = False
+        self._children: list[Closable] = []
+
+    async def open(self) -> Client:
+        """Start the network; `async with` does it. Nothing is sent before the first use.
+
+        Raises:
+            ConfigError: opened before.
+        """
+        if self._parts is not None or self._closed:
+            raise ConfigError("this client was opened before; connect() makes a new one")
+        endpoint = self._open_network()
+        routing = Routing(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
+        membership = Membership(endpoint, routing, self.client_id)
+        self._parts = Parts(endpoint, routing, membership, self._timeout, self._clock)
+        return self
+
+    async def close(self) -> None:
+        """Close producers and consumers, which drains them, then the network."""
+        parts = self._parts
+        if parts is None:
+            return
+        self._closed = True
+        await asyncio.gather(*(child.close() for child in tuple(self._children)))
+        self._parts = None
+        await parts.membership.close()
+        await parts.routing.close()
+        await parts.endpoint.close()
+
+    async def __aenter__(self) -> Client:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def admin(self) -> Admin:
+        """Operations on topics and the cluster.
+
+        Raises:
+            ClientClosedError: the client is not open.
+        """
+        parts = self.parts()
+        return Admin(parts.endpoint, parts.routing, LeaderCalls(parts.endpoint, parts.routing), parts.timeout)
+
+    @overload
+    def producer(
+        self,
+        group: str,
+        *,
+        retries: int = ...,
+        timeout: float | timedelta = ...,
+        max_pending: int = ...,
+        max_pending_bytes: int = ...,
+        compress_over: int = ...,
+        max_message: int = ...,
+    ) -> Producer[bytes]: ...
+
+    @overload
+    def producer(
+        self,
+        group: str,
+        *,
+        codec: Codec[T],
+        retries: int = ...,
+        timeout: float | timedelta = ...,
+        max_pending: int = ...,
+        max_pending_bytes: int = ...,
+        compress_over: int = ...,
+        max_message: int = ...,
+    ) -> Producer[T]: ...
+
+    def producer(
+        self,
+        group: str,
+        *,
+        codec: Codec[Any] | None = None,
+        retries: int = 2,
+        timeout: float | timedelta = 3.0,
+        max_pending: int = 1024,
+        max_pending_bytes: int = 100 * _MIB,
+        compress_over: int = 4096,
+        max_message: int = 4 * _MIB,
+    ) -> Producer[Any]:
+        """Make a producer.
+
+        Args:
+            group: name of the producer group.
+            codec: turns payloads into bodies; without one they are bytes.
+            retries: more tries of a send, on network errors and on refusals that may pass.
+            timeout: seconds for a send with all its tries and waits.
+            max_pending: unanswered sends; more wait.
+            max_pending_bytes: the same in bytes of bodies.
+            compress_over: bytes from which a body is compressed.
+            max_message: most bytes of a body.
+
+        Raises:
+            ConfigError: an argument is wrong.
+        """
+        return Producer(
+            self,
+            group,
+            Raw() if codec is None else codec,
+            retries=retries,
+            timeout=timeout,
+            max_pending=max_pending,
+            max_pending_bytes=max_pending_bytes,
+            compress_over=compress_over,
+            max_message=max_message,
+        )
+
+    @overload
+    def consumer(
+        self,
+        group: str,
+        topic: str,
+        *,
+        filter: str = ...,
+        start: Start = ...,
+        max_in_flight: int = ...,
+        max_bytes: int = ...,
+        max_total_bytes: int = ...,
+        pull_batch: int = ...,
+        max_processing: float | timedelta = ...,
+    ) -> Consumer[bytes]: ...
+
+    @overload
+    def consumer(
+        self,
+        group: str,
+        topic: str,
+        *,
+        codec: Codec[T],
+        filter: str = ...,
+        start: Start = ...,
+        max_in_flight: int = ...,
+        max_bytes: int = ...,
+        max_total_bytes: int = ...,
+        pull_batch: int = ...,
+        max_processing: float | timedelta = ...,
+    ) -> Consumer[T]: ...
+
+    def consumer(
+        self,
+        group: str,
+        topic: str,
+        *,
+        codec: Codec[Any] | None = None,
+        filter: str = "*",
+        start: Start = "latest",
+        max_in_flight: int = 1000,
+        max_bytes: int = 100 * _MIB,
+        max_total_bytes: int = 256 * _MIB,
+        pull_batch: int = 32,
+        max_processing: float | timedelta = timedelta(minutes=15),
+    ) -> Consumer[Any]:
+        """Make a consumer, a member of a group.
+
+        Args:
+            group: name of the consumer group; a client has at most one consumer of a group.
+            topic: what to read.
+            codec: turns bodies into payloads; without one they are bytes.
+            filter: ``*`` or tags, ``a || b``.
+            start: where a group without a stored offset begins: ``latest``, ``earliest`` or a datetime with time zone.
+            max_in_flight: fetched and unsettled messages of one queue.
+            max_bytes: the same in bytes of bodies.
+            max_total_bytes: bytes of all queues together.
+            pull_batch: most messages of one request.
+            max_processing: seconds after which a delivered message counts as failed.
+
+        Raises:
+            ConfigError: an argument is wrong.
+        """
+        return Consumer(
+            self,
+            group,
+            topic,
+            Raw() if codec is None else codec,
+            filter=filter,
+            start=start,
+            max_in_flight=max_in_flight,
+            max_bytes=max_bytes,
+            max_total_bytes=max_total_bytes,
+            pull_batch=pull_batch,
+            max_processing=max_processing,
+        )
+
+    def parts(self) -> Parts:
+        """What producers and consumers of this client share; for this package only.
+
+        Raises:
+            ClientClosedError: the client is not open.
+        """
+        if self._parts is None or self._closed:
+            raise ClientClosedError("the client is not open; use `async with connect(...)`")
+        return self._parts
+
+    def attach(self, child: Closable) -> None:
+        """Have a producer or consumer closed with the client; for this package only."""
+        self._children.append(child)
+
+    def detach(self, child: Closable) -> None:
+        """End `attach`; for this package only."""
+        if child in self._children:
+            self._children.remove(child)
+
+
+def connect(endpoints: str | None = None, *, timeout: float | timedelta = 3.0) -> Client:
+    """Make a client of a cluster, to be opened with ``async with``.
+
+    Args:
+        endpoints: NameServers, ``host:port`` separated by ``;``; None takes them from the environment, from
+            ``TERNMQ_ENDPOINTS``, else from ``NAMESRV_ADDR``.
+        timeout: seconds for one request, and for looking up a route.
+
+    Raises:
+        ConfigError: no NameServer, or an argument is wrong.
+    """
+    return Client(arguments.endpoints(endpoints), arguments.seconds(timeout, "timeout"))

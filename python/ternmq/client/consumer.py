@@ -1,0 +1,278 @@
+"""The group consumer: iterate, settle, or run a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ternmq.client import arguments
+from ternmq.client.arguments import Start
+from ternmq.client.assignment import Assignment
+from ternmq.client.codecs import Codec
+from ternmq.client.filters import parse_filter
+from ternmq.client.inbox import Inbox
+from ternmq.client.leader_calls import LeaderCalls
+from ternmq.client.membership import Subscription
+from ternmq.client.messages import Message, MessageQueue
+from ternmq.client.offsets import Offsets
+from ternmq.client.pulling import Puller, PullSettings
+from ternmq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ternmq.client.connection import Client, Parts
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 30.0
+"""How long closing waits for handlers of `run`."""
+_ENTER_SECONDS = 10.0
+"""Least time for the first assignment: an election may be under way."""
+
+
+class Consumer(Generic[T]):
+    """Reads a topic as a member of a group; made by `Client.consumer`, used as an async context manager.
+
+    The members of a group share the topic's queues. Entering returns after the first assignment, with all start
+    positions fixed: a message sent afterwards is seen. ``async for`` walks the messages; several tasks may do so.
+
+    Delivery is at least once: what was delivered and not yet committed comes again after a crash.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        group: str,
+        topic: str,
+        codec: Codec[T],
+        *,
+        filter: str,
+        start: Start,
+        max_in_flight: int,
+        max_bytes: int,
+        max_total_bytes: int,
+        pull_batch: int,
+        max_processing: float | timedelta,
+    ) -> None:
+        self.group = arguments.group_name(group)
+        self.topic = arguments.topic_name(topic)
+        self._client = client
+        self._codec = codec
+        self._start = arguments.start_position(start)
+        self._max_processing = arguments.seconds(max_processing, "max_processing")
+        self._settings = PullSettings(
+            group=group,
+            tags=parse_filter(filter),
+            version=time.time_ns() // 1_000_000,
+            batch=arguments.count(pull_batch, "pull_batch", at_most=1024),
+            max_in_flight=arguments.count(max_in_flight, "max_in_flight", at_most=65535),
+            max_bytes=arguments.count(max_bytes, "max_bytes"),
+            max_total_bytes=arguments.count(max_total_bytes, "max_total_bytes"),
+        )
+        self._parts: Parts | None = None
+        self._assignment: Assignment[T] | None = None
+        self._inbox: Inbox[T] | None = None
+        self._open = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._runs: set[asyncio.Task[None]] = set()
+
+    @property
+    def queues(self) -> list[MessageQueue]:
+        """The queues that this consumer reads now, sorted."""
+        return sorted(self._assignment.pullers) if self._assignment is not None else []
+
+    async def open(self) -> Consumer[T]:
+        """Join the group and take the first assignment; `async with` does it.
+
+        Raises:
+            ConfigError: this client has a consumer of the group already, or it was opened before.
+            RouteNotFoundError: no such topic.
+            UnreachableError: no NameServer answers.
+            MQError: members or start positions could not be learnt in time.
+            ClientClosedError: the client is not open.
+        """
+        parts = self._client.parts()
+        if self._assignment is not None:
+            raise ConfigError(f"consumer {self.group} was opened before; make a new one")
+        if parts.membership.has_consumer(self.group):
+            raise ConfigError(
+                f"this client has a consumer of group {self.group} already; connect() once more for another"
+            )
+        self._parts = parts
+        loop = asyncio.get_running_loop()
+        self._inbox = inbox = Inbox[T](
+            self._max_processing, loop.time, on_waiting=self._messages_waiting, on_room=self._room_changed
+        )
+        offsets = Offsets(LeaderCalls(parts.endpoint, parts.routing), self.group, self._start)
+
+        def make_puller(queue: MessageQueue, first: int) -> Puller[T]:
+            return Puller(
+                parts.endpoint, parts.routing, inbox, self._codec, queue, first, self._settings, self._room_changed
+            )
+
+        self._assignment = assignment = Assignment(
+            parts.endpoint,
+            parts.routing,
+            parts.membership,
+            offsets,
+            inbox,
+            self.group,
+            self.topic,
+            make_puller,
+            parts.wall_clock_ms,
+        )
+        within = max(parts.timeout, _ENTER_SECONDS)
+        await parts.routing.find(self.topic, loop.time() + parts.timeout)
+        self._open = True
+        self._client.attach(self)
+        subscription = Subscription(self.topic, self._settings.tags, self._settings.version, self._start == "earliest")
+        try:
+            await parts.membership.add_consumer(self.group, subscription, assignment.ask)
+            await assignment.start(within)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Stop reading, wait for running handlers, commit the positions, leave the group."""
+        if not self._open or self._assignment is None or self._parts is None:
+            return
+        self._open = False
+        self._wake_all()
+        others = self._runs - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=_DRAIN_SECONDS)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._assignment.close()
+        self._client.detach(self)
+        await self._parts.membership.remove_consumer(self.group)
+
+    async def __aenter__(self) -> Consumer[T]:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- delivery ------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Consumer[T]:
+        return self
+
+    async def __anext__(self) -> Message[T]:
+        inbox = self._inbox
+        while self._open and inbox is not None:
+            message = inbox.take()
+            if message is not None:
+                if self._timer is None:
+                    self._set_timer(inbox)
+                return message
+            await self._wait()
+        raise StopAsyncIteration
+
+    async def run(self, handler: Callable[[Message[T]], Awaitable[None]], concurrency: int = 1) -> None:
+        """Handle messages until cancelled or closed; each is acknowledged when its handler returns.
+
+        A handler that raises is logged and its message comes again after a pause. Cancelling lets running handlers
+        end and settle first; cancelling once more cancels them too, and their messages stay unsettled.
+
+        Args:
+            handler: takes one message.
+            concurrency: handlers at the same time.
+
+        Raises:
+            ConfigError: concurrency is not a number from 1 on.
+        """
+        arguments.count(concurrency, "concurrency", at_most=100_000)
+        stopping = asyncio.Event()
+        workers = [asyncio.create_task(self._work(handler, stopping)) for _ in range(concurrency)]
+        self._runs.update(workers)
+        try:
+            await asyncio.wait(workers)
+        except asyncio.CancelledError:
+            stopping.set()
+            self._wake_all()
+            await asyncio.wait(workers)
+            raise
+        finally:
+            for worker in workers:
+                worker.cancel()
+            self._runs.difference_update(workers)
+        for worker in workers:
+            worker.result()
+
+    async def _work(self, handler: Callable[[Message[T]], Awaitable[None]], stopping: asyncio.Event) -> None:
+        inbox = self._inbox
+        while self._open and inbox is not None and not stopping.is_set():
+            message = inbox.take()
+            if message is None:
+                await self._wait()
+                continue
+            if self._timer is None:
+                self._set_timer(inbox)
+            async with message:
+                await handler(message)
+
+    # -- waking --------------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._messages_waiting()  # it was meant for somebody: wake another one
+            raise
+
+    def _messages_waiting(self) -> None:
+        """Wake as many readers as there are messages ready, and come back when a paused one is due."""
+        inbox = self._inbox
+        if inbox is None:
+            return
+        ready = inbox.ready_count
+        while ready and self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                ready -= 1
+        self._set_timer(inbox)
+
+    def _set_timer(self, inbox: Inbox[T]) -> None:
+        due = inbox.next_due()
+        if self._timer is not None:
+            if due is None or self._timer.when() <= due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._open:
+            self._timer = asyncio.get_running_loop().call_at(due, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        if self._inbox is not None:
+            self._inbox.tick()
+            self._messages_waiting()
+
+    def _wake_all(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _room_changed(self) -> None:
+        if self._assignment is not None:
+            for puller in self._assignment.pullers.values():
+                puller.room_changed()

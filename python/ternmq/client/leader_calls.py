@@ -1,0 +1,80 @@
+"""Requests that only a group's leader answers, and that may be repeated without harm."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ternmq.client.routing import Routing
+from ternmq.errors import CallTimeoutError, ConnectionLostError, MQError, NotWritableError, UnreachableError
+from ternmq.protocol.codes import ResponseCode
+from ternmq.protocol.responses import response_error
+from ternmq.remoting import Answer, Endpoint
+
+_TRY_SECONDS = 3.0
+_PAUSE_SECONDS = 0.05
+
+
+class LeaderCalls:
+    """Calls to the leader of a group, wherever it moves to within the caller's time.
+
+    Args:
+        endpoint: the network.
+        routing: knows the leaders.
+    """
+
+    def __init__(self, endpoint: Endpoint, routing: Routing) -> None:
+        self._endpoint = endpoint
+        self._routing = routing
+        self._loop = asyncio.get_running_loop()
+
+    async def ask(self, broker: str, code: int, fields: dict[str, str], body: bytes = b"", *, within: float) -> Answer:
+        """Ask the leader of a group; goes on with the next leader when it moves.
+
+        Args:
+            broker: name of the group.
+            code: code of a request that does no harm when it is repeated.
+            fields: header fields.
+            body: body.
+            within: seconds.
+
+        Raises:
+            NotWritableError: no leader in time.
+            MQError: the last failure, when the time is up.
+        """
+        deadline = self._loop.time() + within
+        failure: MQError | None = None
+        while True:
+            try:
+                address = await self._routing.wait_for_master(broker, deadline)
+            except NotWritableError:
+                if failure is not None:
+                    raise failure from None
+                raise
+            left = deadline - self._loop.time()
+            if left <= 0:
+                raise failure or NotWritableError(f"no time was left to ask the leader of {broker}", broker=broker)
+            try:
+                answer = await self._endpoint.call(address, code, fields, body, min(left, _TRY_SECONDS))
+            except (UnreachableError, CallTimeoutError, ConnectionLostError) as error:
+                failure = error
+                self._routing.reject(broker, address)
+                continue
+            if answer.code not in (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY):
+                return answer
+            failure = response_error(answer.code, answer.remark, broker=address)
+            if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
+                self._routing.reject(broker, address, answer)
+            await asyncio.sleep(_PAUSE_SECONDS)  # two replicas that name each other must not be asked in a circle
+
+    async def demand(
+        self, broker: str, code: int, fields: dict[str, str], body: bytes = b"", *, within: float
+    ) -> Answer:
+        """As `ask`, but any answer other than success is raised.
+
+        Raises:
+            MQError: what the leader answered.
+        """
+        answer = await self.ask(broker, code, fields, body, within=within)
+        if answer.code != ResponseCode.SUCCESS:
+            raise response_error(answer.code, answer.remark, broker=broker)
+        return answer

@@ -1,0 +1,87 @@
+"""Calls to NameServers: any one that answers is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+
+from ternmq.errors import CallTimeoutError, ConnectionLostError, MQError, UnreachableError
+from ternmq.remoting import Answer, Endpoint
+
+_TRY_SECONDS = 1.0
+"""A NameServer that is alive answers in milliseconds; one that hangs must not use up the caller's time."""
+_PAUSE_SECONDS = 0.2
+
+
+class NameServers:
+    """The NameServers of a cluster; stays with one while it answers.
+
+    Args:
+        endpoint: the network.
+        addresses: each ``host:port``.
+        seed: where to start, so that clients spread over the servers.
+    """
+
+    def __init__(self, endpoint: Endpoint, addresses: Sequence[str], seed: int | None = None) -> None:
+        self.addresses = tuple(addresses)
+        self._endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
+        self._current = random.randrange(len(self.addresses)) if seed is None else seed % len(self.addresses)
+        self._next = self._current
+
+    @property
+    def current(self) -> str:
+        """Address of the one that is asked first."""
+        return self.addresses[self._current]
+
+    async def ask(self, code: int, fields: dict[str, str], deadline: float) -> Answer:
+        """Ask one NameServer after the other until one answers, whatever its code.
+
+        Args:
+            code: request code.
+            fields: header fields.
+            deadline: time of the loop after which to give up.
+
+        Raises:
+            UnreachableError: none answered; names all addresses.
+        """
+        failures: dict[str, MQError] = {}
+        while True:
+            for _ in self.addresses:
+                address = self.addresses[self._current]
+                left = deadline - self._loop.time()
+                if left <= 0:
+                    raise self._nobody(failures)
+                try:
+                    return await self._endpoint.call(address, code, fields, timeout=min(left, _TRY_SECONDS))
+                except (UnreachableError, CallTimeoutError, ConnectionLostError) as error:
+                    failures[address] = error
+                    self._current = (self._current + 1) % len(self.addresses)
+            await asyncio.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - self._loop.time())))
+
+    async def ask_next(self, code: int, fields: dict[str, str], timeout: float) -> Answer:
+        """Ask the next one, and only it: each call another, whatever `ask` stays with.
+
+        Raises:
+            MQError: it did not answer in time.
+        """
+        self._next = (self._next + 1) % len(self.addresses)
+        return await self._endpoint.call(self.addresses[self._next], code, fields, timeout=timeout)
+
+    async def ask_each(self, code: int, fields: dict[str, str], deadline: float) -> list[tuple[str, Answer]]:
+        """Ask all NameServers at the same time; those that do not answer are left out."""
+        left = max(0.01, min(deadline - self._loop.time(), _TRY_SECONDS))
+        outcomes = await asyncio.gather(
+            *(self._endpoint.call(address, code, fields, timeout=left) for address in self.addresses),
+            return_exceptions=True,
+        )
+        return [
+            (address, outcome)
+            for address, outcome in zip(self.addresses, outcomes, strict=True)
+            if isinstance(outcome, Answer)
+        ]
+
+    def _nobody(self, failures: Mapping[str, MQError]) -> UnreachableError:
+        detail = "; ".join(str(error) for error in failures.values()) or "no time left"
+        return UnreachableError(f"no NameServer answers ({', '.join(self.addresses)}): {detail}")

@@ -1,0 +1,294 @@
+"""One assigned queue: a long poll that follows the group's leader, or a follower while there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from ternmq import _core
+from ternmq.client.codecs import Codec
+from ternmq.client.filters import TagFilter
+from ternmq.client.inbox import MAX_SPAN, Inbox, ProcessQueue
+from ternmq.client.messages import Message, MessageQueue
+from ternmq.client.routing import Routing
+from ternmq.errors import MQError
+from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.remoting import Answer, Endpoint, Outcome
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+SUSPEND_SECONDS = 15.0
+TIMEOUT_SECONDS = 30.0
+_OVERDUE_SECONDS = SUSPEND_SECONDS + 1.0
+"""A master that holds a poll longer may be a stopped process: the NameServers are asked."""
+_MAX_INFLATED = 64 << 20
+_COMMIT = 1
+_SUSPEND = 2
+_SUBSCRIPTION = 4
+_COMPRESSED = 1
+_FLOW_CONTROL_SECONDS = 0.02
+_EMPTY_SECONDS = 0.1
+"""Pause after an answer that came at once and brought nothing."""
+_FAILED_SECONDS = 0.2
+_REFUSED_SECONDS = 1.0
+
+
+class PullSettings(NamedTuple):
+    """What all queues of a consumer share.
+
+    Args:
+        group: consumer group.
+        tags: which messages.
+        version: version of the subscription.
+        batch: most messages of one pull.
+        max_in_flight: fetched and unsettled messages of one queue.
+        max_bytes: the same in bytes of bodies.
+        max_total_bytes: bytes of all queues of the consumer.
+    """
+
+    group: str
+    tags: TagFilter
+    version: int
+    batch: int
+    max_in_flight: int
+    max_bytes: int
+    max_total_bytes: int
+
+
+class Puller(Generic[T]):
+    """Keeps one queue's messages coming while there is room for them.
+
+    Args:
+        endpoint: the network.
+        routing: knows leaders and followers.
+        inbox: takes the messages.
+        codec: of the payload.
+        queue: the queue.
+        first: queue offset to read first.
+        settings: limits and subscription.
+        on_moved: called when the broker no longer has the next offset and reading goes on elsewhere.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        routing: Routing,
+        inbox: Inbox[T],
+        codec: Codec[T],
+        queue: MessageQueue,
+        first: int,
+        settings: PullSettings,
+        on_moved: Callable[[], None],
+    ) -> None:
+        self.queue = queue
+        self.committed = first
+        self.commit_lock = asyncio.Lock()
+        self.place: ProcessQueue[T] = ProcessQueue(queue, first)
+        self._endpoint = endpoint
+        self._routing = routing
+        self._inbox = inbox
+        self._codec = codec
+        self._settings = settings
+        self._on_moved = on_moved
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._poll: tuple[str, asyncio.Future[Outcome | None]] | None = None
+        self._turn = 0
+        routing.on_change(self._routes_changed)
+        self._task = self._loop.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop pulling; what is fetched stays in the inbox until its queue is dropped there."""
+        self._routing.forget(self._routes_changed)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def room_changed(self) -> None:
+        """Look again whether there is room."""
+        self._room.set()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._step()
+            except Exception:
+                _log.exception("pulling %s failed; it goes on", self.queue)
+                await asyncio.sleep(_REFUSED_SECONDS)
+
+    async def _step(self) -> None:
+        await self._wait_for_room()
+        address = self._choose()
+        if address is None:
+            await self._routing.wait_for_change(_FAILED_SECONDS)
+            return
+        began = self._loop.time()
+        outcome = await self._pull(address)
+        if outcome is None:
+            return  # the leader changed: ask the new one
+        if isinstance(outcome, MQError):
+            await self._failed(address, outcome)
+            return
+        pause = self._take(address, outcome, self._loop.time() - began)
+        if pause:
+            await asyncio.sleep(pause)
+
+    async def _wait_for_room(self) -> None:
+        settings, place, inbox = self._settings, self.place, self._inbox
+        while (
+            len(place.in_flight) >= settings.max_in_flight
+            or place.in_flight_bytes >= settings.max_bytes
+            or inbox.bytes >= settings.max_total_bytes
+            or place.span >= MAX_SPAN
+        ):
+            self._room.clear()
+            await self._room.wait()
+
+    def _choose(self) -> str | None:
+        """The leader; without one the other replicas in turn, which serve committed messages too."""
+        self._routing.master(self.queue.broker)  # starts the search if there is none
+        addresses = self._routing.leaders.readable(self.queue.broker)
+        return addresses[self._turn % len(addresses)] if addresses else None
+
+    async def _pull(self, address: str) -> Outcome | None:
+        """Ask for messages; None if the leader changed while the broker held the request."""
+        future: asyncio.Future[Outcome | None] = self._loop.create_future()
+
+        def done(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        self._poll = (address, future)
+        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._routing.doubt)
+        try:
+            self._endpoint.start_call(
+                address,
+                RequestCode.PULL_MESSAGE,
+                self._fields(address),
+                b"",
+                round(TIMEOUT_SECONDS * 1000),
+                done,
+            )
+            return await future
+        finally:
+            self._poll = None
+            overdue.cancel()
+
+    def _fields(self, address: str) -> dict[str, str]:
+        settings, place = self._settings, self.place
+        watermark = place.watermark
+        leads = address == self._routing.leaders.master(self.queue.broker)
+        commit = _COMMIT if leads and watermark > 0 else 0
+        return {
+            "consumerGroup": settings.group,
+            "topic": self.queue.topic,
+            "queueId": str(self.queue.id),
+            "queueOffset": str(place.next_offset),
+            "maxMsgNums": str(min(settings.batch, settings.max_in_flight - len(place.in_flight))),
+            "sysFlag": str(_SUBSCRIPTION | _SUSPEND | commit),
+            "commitOffset": str(watermark),
+            "suspendTimeoutMillis": str(round(SUSPEND_SECONDS * 1000)),
+            "subscription": settings.tags.expression,
+            "subVersion": str(settings.version),
+            "expressionType": "TAG",
+        }
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _take(self, address: str, answer: Answer, took: float) -> float:
+        """Use an answer; returns the seconds to wait before the next pull."""
+        code = answer.code
+        before = self.place.next_offset
+        if code == ResponseCode.SUCCESS:
+            self._inbox.put(self.place, self._messages(answer.body), _next_offset(answer, before))
+        elif code in (ResponseCode.PULL_NOT_FOUND, ResponseCode.PULL_RETRY_IMMEDIATELY):
+            self.place.next_offset = max(before, _next_offset(answer, before))
+        elif code == ResponseCode.PULL_OFFSET_MOVED:
+            return self._moved(address, _next_offset(answer, before))
+        elif code == ResponseCode.FLOW_CONTROL:
+            return _FLOW_CONTROL_SECONDS
+        else:
+            return self._refused(address, answer)
+        if self.place.next_offset == before and took < _EMPTY_SECONDS:
+            self._turn += 1  # a follower that lags has nothing yet; another one may
+            return _EMPTY_SECONDS
+        return 0.0
+
+    def _messages(self, body: bytes) -> list[Message[T]]:
+        """Decode a pull's body, and filter by the tags themselves: the broker compares only their hashes."""
+        matches = self._settings.tags.matches
+        return [self._message(record) for record in _core.decode_messages(body, _MAX_INFLATED) if matches(record[12])]
+
+    def _message(self, record: Sequence[Any]) -> Message[T]:
+        (_, _, queue_offset, physical_offset, _, sys_flag, born_ms, _, stored_ms, store_host, again, body, named, _) = (
+            record
+        )
+        ident = named.get("UNIQ_KEY") or _offset_id(store_host, physical_offset)
+        if sys_flag & _COMPRESSED:
+            _log.warning("message %s at %s offset %d cannot be inflated", ident, self.queue, queue_offset)
+        return Message(
+            id=ident,
+            queue=self.queue,
+            queue_offset=queue_offset,
+            body=body,
+            properties=named,
+            born_ms=born_ms,
+            stored_ms=stored_ms,
+            attempt=again + 1,
+            codec=self._codec,
+            place=self.place,
+            inbox=self._inbox,
+        )
+
+    def _moved(self, address: str, to: int) -> float:
+        """Go on where the broker still has messages; only its leader may say so, followers just lag."""
+        if address != self._routing.leaders.master(self.queue.broker):
+            self._turn += 1
+            return _FAILED_SECONDS
+        _log.warning("%s: offset %d is not there any more, going on at %d", self.queue, self.place.next_offset, to)
+        self._inbox.drop(self.place)
+        self.place = ProcessQueue(self.queue, to)
+        self.committed = -1  # so that the new position is committed
+        self._on_moved()
+        return 0.0
+
+    def _refused(self, address: str, answer: Answer) -> float:
+        self._turn += 1
+        if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
+            self._routing.reject(self.queue.broker, address, answer)
+            return _FAILED_SECONDS
+        if answer.code != ResponseCode.SYSTEM_BUSY:
+            _log.warning("%s: %s refused a pull with code %d: %s", self.queue, address, answer.code, answer.remark)
+        return _REFUSED_SECONDS
+
+    async def _failed(self, address: str, error: MQError) -> None:
+        self._turn += 1
+        _log.debug("%s: pull from %s failed: %s", self.queue, address, error)
+        if error.refresh_route and address == self._routing.leaders.master(self.queue.broker):
+            self._routing.reject(self.queue.broker, address)  # and read from a follower at once
+        else:
+            await self._routing.wait_for_change(_FAILED_SECONDS)
+
+    def _routes_changed(self) -> None:
+        """Give up a poll that somebody holds who does not lead any more."""
+        if self._poll is None:
+            return
+        address, future = self._poll
+        master = self._routing.leaders.master(self.queue.broker)
+        if master is not None and master != address and not future.done():
+            future.set_result(None)
+
+
+def _next_offset(answer: Answer, otherwise: int) -> int:
+    text = answer.fields.get("nextBeginOffset", "")
+    return int(text) if text.isdecimal() else otherwise
+
+
+def _offset_id(store_host: str, physical_offset: int) -> str:
+    host, _, port = store_host.rpartition(":")
+    return _core.offset_id(host.strip("[]"), int(port), physical_offset)

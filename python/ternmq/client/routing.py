@@ -1,0 +1,304 @@
+"""Routes of topics and masters of groups: looked up once, polled, and read again at once when a master goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+
+from ternmq.client.leaders import Leaders
+from ternmq.client.nameservers import NameServers
+from ternmq.client.routes import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
+from ternmq.errors import MQError, NotWritableError, RouteNotFoundError
+from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.responses import response_error
+from ternmq.remoting import Answer, Endpoint
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 30.0
+HUNT_SECONDS = 0.2
+"""Least time between two questions for the master of a group."""
+_WANTED_SECONDS = 10.0
+"""How long a group stays wanted after the last call that needed its master."""
+_KEEP_MISSING_SECONDS = 60.0
+"""A NameServer that has just started knows few groups: what it leaves out is kept this long."""
+_TEMPLATE_TOPIC = "TBW102"
+_REFRESH_CREATED_SECONDS = 0.3
+
+
+class Routing:
+    """What the client knows of topics and groups, and the tasks that keep it true.
+
+    Args:
+        endpoint: the network.
+        nameservers: whom to ask.
+        timeout: seconds for questions that no caller bounds.
+    """
+
+    def __init__(self, endpoint: Endpoint, nameservers: NameServers, timeout: float) -> None:
+        self.leaders = Leaders()
+        self.nameservers = nameservers
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._routes: dict[str, TopicRoute] = {}
+        self._seen: dict[tuple[str, str], float] = {}  # when a NameServer last showed (topic, broker)
+        self._lookups: dict[str, asyncio.Task[TopicRoute]] = {}
+        self._wanted: dict[str, float] = {}
+        self._hunt_task: asyncio.Task[None] | None = None
+        self._doubt_task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listeners: list[Callable[[], None]] = []
+        self._waiters: set[asyncio.Future[None]] = set()
+        endpoint.on_disconnected(self._disconnected)
+        self._spawn(self._poll())
+
+    # -- topics --------------------------------------------------------------------------------------------------
+
+    def known(self, topic: str) -> TopicRoute | None:
+        """The route of a topic, if it was looked up before."""
+        return self._routes.get(topic)
+
+    async def find(self, topic: str, deadline: float, *, create: bool = False) -> TopicRoute:
+        """The route of a topic; asks a NameServer if it is not known yet.
+
+        Args:
+            topic: name of the topic.
+            deadline: time of the loop after which to give up.
+            create: for an unknown topic take the route that it gets when a broker creates it at the first send.
+
+        Raises:
+            RouteNotFoundError: no NameServer knows the topic, and it cannot be created by sending.
+            UnreachableError: no NameServer answers.
+        """
+        route = self._routes.get(topic)
+        if route is not None and (create or not route.derived):
+            return route
+        lookup = self._lookups.get(topic)
+        if lookup is None:  # one question, however many callers wait for the answer
+            lookup = self._loop.create_task(self._look_up(topic, deadline))
+            self._lookups[topic] = lookup
+            lookup.add_done_callback(lambda task: self._looked_up(topic, task))
+        try:
+            return await asyncio.shield(lookup)
+        except RouteNotFoundError:
+            if not create:
+                raise
+            return await self._derive(topic, deadline)
+
+    def refresh_soon(self, topic: str, after: float = _REFRESH_CREATED_SECONDS) -> None:
+        """Read a topic's route again after so many seconds, in the background."""
+        self._spawn(self._refresh(topic, after))
+
+    # -- masters -------------------------------------------------------------------------------------------------
+
+    def master(self, broker: str) -> str | None:
+        """Address of a group's master; None while none is known, and then it is looked for."""
+        address = self.leaders.master(broker)
+        if address is None:
+            self.want(broker)
+        return address
+
+    async def wait_for_master(self, broker: str, deadline: float) -> str:
+        """Address of a group's master, as soon as one is known.
+
+        Raises:
+            NotWritableError: none until the deadline.
+        """
+        while True:
+            address = self.master(broker)
+            if address is not None:
+                return address
+            left = deadline - self._loop.time()
+            if left <= 0:
+                raise NotWritableError(f"group {broker} has shown no leader in time", broker=broker)
+            await self.wait_for_change(left)
+
+    def reject(self, broker: str, address: str, answer: Answer | None = None) -> None:
+        """Take note that a master failed, or that `answer` says it is none; a new one is looked for at once."""
+        hint, term = _hint(answer)
+        if self.leaders.reject(broker, address, hint, term):
+            _log.info("group %s: %s does not lead any more, now %s", broker, address, self.leaders.master(broker))
+            self._notify()
+        if self.leaders.master(broker) is None:
+            self.want(broker)
+
+    def want(self, broker: str) -> None:
+        """Keep looking for a group's master for the next seconds."""
+        self._wanted[broker] = self._loop.time() + _WANTED_SECONDS
+        if self._hunt_task is None or self._hunt_task.done():
+            self._hunt_task = self._spawn(self._hunt())
+
+    def doubt(self) -> None:
+        """Ask the next NameServer for all masters, while the known ones stay believed."""
+        if self._doubt_task is None or self._doubt_task.done():
+            self._doubt_task = self._spawn(self._ask_cluster())
+
+    def learn_cluster(self, body: bytes) -> None:
+        """Take all addresses of a cluster info body.
+
+        Raises:
+            BodyError: not readable.
+        """
+        changed = [self.leaders.learn(name, addresses) for name, addresses in read_cluster(body).items()]
+        if any(changed):
+            self._notify()
+
+    def addresses_in_use(self) -> set[str]:
+        """Addresses of all replicas of all groups that hold a topic in use."""
+        return self.leaders.addresses({broker for route in self._routes.values() for broker in route.brokers})
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when a route or a master changes."""
+        self._listeners.append(callback)
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """End `on_change` for this callback."""
+        self._listeners.remove(callback)
+
+    async def wait_for_change(self, timeout: float) -> None:
+        """Wait until a route or a master changes, or the time is up."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError:
+            pass
+        finally:
+            self._waiters.discard(waiter)
+
+    async def close(self) -> None:
+        """Stop all background work."""
+        tasks = [*self._tasks, *self._lookups.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _look_up(self, topic: str, deadline: float) -> TopicRoute:
+        """Ask for a topic; one NameServer that knows it is enough, as another may have just started."""
+        fields = {"topic": topic}
+        answer = await self.nameservers.ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields, deadline)
+        if answer.code == ResponseCode.TOPIC_NOT_EXIST:
+            for _, other in await self.nameservers.ask_each(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields, deadline):
+                if other.code == ResponseCode.SUCCESS:
+                    answer = other
+                    break
+        if answer.code == ResponseCode.TOPIC_NOT_EXIST:
+            raise RouteNotFoundError(f"no NameServer knows topic {topic}", code=answer.code, remark=answer.remark)
+        if answer.code != ResponseCode.SUCCESS:
+            raise response_error(answer.code, answer.remark, broker="the NameServer")
+        return self._store(read_route(topic, answer.body))
+
+    async def _derive(self, topic: str, deadline: float) -> TopicRoute:
+        """Route of a topic that does not exist yet: the queues that brokers will give it at the first send."""
+        template = await self.find(_TEMPLATE_TOPIC, deadline)
+        known = self._routes.get(topic)
+        if known is not None:
+            return known
+        return self._store(derived_route(topic, template))
+
+    def _looked_up(self, topic: str, task: asyncio.Task[TopicRoute]) -> None:
+        del self._lookups[topic]
+        if not task.cancelled():
+            task.exception()  # whoever waited has got it; nobody may be left when all were cancelled
+
+    def _store(self, route: TopicRoute) -> TopicRoute:
+        now = self._loop.time()
+        for broker in route.brokers:
+            self._seen[route.topic, broker] = now
+        before = self._routes.get(route.topic)
+        if before is not None:
+            recent = {
+                broker for broker in before.brokers
+                if now - self._seen.get((route.topic, broker), 0.0) < _KEEP_MISSING_SECONDS
+            }  # fmt: skip
+            route = with_missing_groups(route, before, recent)
+        changed = route != before
+        for broker, addresses in route.brokers.items():
+            changed |= self.leaders.learn(broker, addresses)
+        self._routes[route.topic] = route
+        if changed:
+            self._notify()
+        return route
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            for topic in list(self._routes):
+                await self._refresh(topic, 0.0)
+
+    async def _refresh(self, topic: str, after: float) -> None:
+        await asyncio.sleep(after)
+        with contextlib.suppress(MQError):  # the next poll, or the next send that fails, asks again
+            await self._look_up(topic, self._loop.time() + self._timeout)
+
+    async def _hunt(self) -> None:
+        """Ask NameServers in turn, and the rejected masters themselves, until all wanted groups show a master."""
+        while missing := self._missing():
+            began = self._loop.time()
+            await asyncio.gather(self._ask_cluster(), *(self._probe(broker) for broker in missing))
+            if self._missing():
+                await asyncio.sleep(max(0.0, began + HUNT_SECONDS - self._loop.time()))
+
+    def _missing(self) -> list[str]:
+        now = self._loop.time()
+        self._wanted = {broker: until for broker, until in self._wanted.items() if until > now}
+        return [broker for broker in self._wanted if self.leaders.master(broker) is None]
+
+    async def _ask_cluster(self) -> None:
+        """One question covers all groups, whatever topics they carry."""
+        with contextlib.suppress(MQError):
+            answer = await self.nameservers.ask_next(RequestCode.GET_BROKER_CLUSTER_INFO, {}, 2 * HUNT_SECONDS)
+            if answer.code == ResponseCode.SUCCESS:
+                self.learn_cluster(answer.body)
+
+    async def _probe(self, broker: str) -> None:
+        """Ask the rejected master whether it leads: after a short cut of the network it is still the right one."""
+        address = self.leaders.rejected(broker)
+        if address is None:
+            return
+        queue = next(
+            (queue for route in self._routes.values() for queue in route.readable if queue.broker == broker), None
+        )
+        fields = {"topic": queue.topic if queue else _TEMPLATE_TOPIC, "queueId": str(queue.id if queue else 0)}
+        with contextlib.suppress(MQError):
+            answer = await self._endpoint.call(address, RequestCode.GET_MAX_OFFSET, fields, timeout=HUNT_SECONDS)
+            if answer.code == ResponseCode.SUCCESS:
+                changed = self.leaders.confirm(broker, address)
+            else:
+                changed = self.leaders.reject(broker, address, *_hint(answer))
+            if changed:
+                self._notify()
+
+    def _disconnected(self, address: str) -> None:
+        for broker in self.leaders.led_by(address):
+            self.reject(broker, address)
+
+    def _notify(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        for listener in tuple(self._listeners):
+            listener()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _hint(answer: Answer | None) -> tuple[str, int]:
+    """The leader that a refusal names, and its term; empty and 0 if it names none."""
+    if answer is None:
+        return "", 0
+    term = answer.fields.get("leaderTerm", "")
+    return answer.fields.get("leaderAddr", ""), int(term) if term.isdecimal() else 0

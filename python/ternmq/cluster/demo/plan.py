@@ -1,0 +1,220 @@
+"""The steps of the demonstration, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ternmq.admin import replica_status
+from ternmq.client import Client, connect
+from ternmq.cluster.demo.display import Display, Snapshot
+from ternmq.cluster.demo.load import Load
+from ternmq.cluster.demo.meter import MASTER_DEAD, NAMESERVERS_DEAD, RECOVERED, STEADY
+from ternmq.cluster.demo.reading import queue_ends, read_all
+from ternmq.cluster.demo.report import Election, Figures
+from ternmq.cluster.demo.verify import check
+from ternmq.cluster.launch import LaunchOptions, running_cluster
+from ternmq.cluster.layout import DataDir
+from ternmq.cluster.node import NAMESRV
+from ternmq.cluster.routes import agreed_master
+from ternmq.cluster.supervisor import Supervisor
+from ternmq.errors import LaunchError
+from ternmq.remoting import Endpoint, open_endpoint
+
+TOPIC = "demo"
+_QUEUES = 4
+_PRODUCERS = 16
+_NEWCOMER_MESSAGES = 10
+_ELECTION_WITHIN_S = 20.0
+_LOOK_EVERY_S = 0.01
+_SHOW_EVERY_S = 0.25
+_SILENCE_S = 10.0
+
+
+async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: int | None = None) -> Figures:
+    """Run all steps; everything that was started is stopped afterwards, also on cancellation.
+
+    Args:
+        folder: empty; holds the cluster. The caller makes and removes it.
+        display: shows what goes on.
+        load_s: how long the load runs, apart from the waits for elections and starts; the phases share it.
+        base_port: where ports start; None takes the usual ones, and skips those that are taken.
+
+    Raises:
+        LaunchError: the cluster did not start, or a step could not be done.
+        MQError: somebody could not be reached.
+    """
+    began = time.monotonic()
+    options = LaunchOptions(groups=2, base_port=base_port, restart=False)
+    display.step("starting 3 NameServers and 2 groups of 3 brokers, a process each")
+    async with running_cluster(DataDir.at(folder), options, display.say) as supervisor:
+        figures = Figures(ready_s=time.monotonic() - began)
+        display.done(f"9 processes ready in {figures.ready_s:.1f} s")
+        try:
+            await _perform(supervisor, display, figures, load_s / 4)
+        except BaseException:
+            supervisor.kill_now()  # nobody waits for a drain any more
+            raise
+        display.step("stopping everything")
+    figures.total_s = time.monotonic() - began
+    display.done(f"stopped after {figures.total_s:.0f} s")
+    return figures
+
+
+async def _perform(supervisor: Supervisor, display: Display, figures: Figures, phase_s: float) -> None:
+    nameservers = [item["address"] for item in await supervisor.ps() if item["kind"] == NAMESRV]
+    endpoint = open_endpoint()
+    try:
+        async with connect(";".join(nameservers)) as client:
+            await client.admin.create_topic(TOPIC, queues=_QUEUES)
+            load = Load(client, TOPIC, _PRODUCERS)
+            steps = _Steps(supervisor, endpoint, client, load, display, figures, phase_s)
+            async with steps.shown():
+                try:
+                    await steps.under_load()
+                except BaseException:
+                    await load.abort()
+                    raise
+                await steps.check(nameservers[0])
+    finally:
+        await endpoint.close()
+
+
+@dataclass
+class _Steps:
+    """What is done to a running cluster.
+
+    Args:
+        supervisor: kills and starts nodes.
+        endpoint: for questions to single nodes.
+        client: sends and reads.
+        load: what runs meanwhile.
+        display: shows it.
+        figures: takes what is found out.
+        phase_s: how long the load runs on after each step.
+    """
+
+    supervisor: Supervisor
+    endpoint: Endpoint
+    client: Client
+    load: Load
+    display: Display
+    figures: Figures
+    phase_s: float
+
+    async def under_load(self) -> None:
+        """Send and consume; kill a master, kill two NameServers, bring all back."""
+        began = time.monotonic()
+        self.load.start()
+        await self._let_run(STEADY, f"{_PRODUCERS} producers send, a consumer follows")
+        await self._kill_master()
+        await self._let_run(MASTER_DEAD, "the load goes on with the new master")
+        await self._kill_nameservers()
+        await self._let_run(NAMESERVERS_DEAD, "the load goes on with one NameServer")
+        await self._bring_back()
+        await self._let_run(RECOVERED, "the load goes on with everything back")
+        self.figures.rss_bytes = _memory(self.supervisor)
+        await self.load.stop()
+        self.figures.load_s = time.monotonic() - began
+        self.figures.gaps = list(self.load.meter.gaps.values())
+        self.figures.send_errors = self.load.meter.refused
+        acknowledged = len(self.load.record.acknowledged)
+        self.figures.sends_per_second = acknowledged / self.figures.load_s
+        self.display.done(f"load ended: {acknowledged:,} messages acknowledged")
+
+    async def check(self, nameserver: str) -> None:
+        """Read everything back and compare it with what was promised."""
+        self.display.step("a second consumer group reads everything from the first offset on")
+        ends = await queue_ends(self.endpoint, nameserver, TOPIC)
+
+        def progress(count: int) -> None:
+            self.display.say(f"{count:,} of {sum(ends.values()):,}")
+
+        deliveries = await read_all(self.client, "demo-checkers", TOPIC, ends, progress, silence_s=_SILENCE_S)
+        verdict = self.figures.verdict = await asyncio.to_thread(check, self.load.record, deliveries)
+        order = "held" if verdict.order_held else f"broken {len(verdict.reordered)} times"
+        self.display.done(f"read {len(deliveries):,} messages: {len(verdict.lost)} lost, order per key {order}")
+
+    @contextlib.asynccontextmanager
+    async def shown(self) -> AsyncIterator[None]:
+        """Keep the display fed for the time of a block."""
+
+        async def feed() -> None:
+            while True:
+                nodes = await self.supervisor.ps()
+                acknowledged, consumed = len(self.load.record.acknowledged), self.load.meter.consumed
+                self.display.show(Snapshot(nodes, _memory(self.supervisor), acknowledged, consumed))
+                await asyncio.sleep(_SHOW_EVERY_S)
+
+        feeding = asyncio.create_task(feed())
+        try:
+            yield
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+
+    async def _let_run(self, phase: str, text: str) -> None:
+        self.load.meter.phase = phase
+        self.display.step(text)
+        await asyncio.sleep(self.phase_s)
+
+    async def _kill_master(self) -> None:
+        leader = await self.supervisor.leader()
+        group = str(leader.group)
+        self.display.step(f"kill -9 of {leader.name}, master of {group}")
+        self.load.meter.phase = MASTER_DEAD
+        began = time.monotonic()
+        await self.supervisor.kill(leader.name)
+        address = await self._successor(group, leader.address)
+        took_s = time.monotonic() - began
+        successor = self.supervisor.node_at(address)
+        status = await replica_status(self.endpoint, address)
+        term = 0 if status is None else status.term
+        self.figures.election = Election(group, leader.name, successor, term, took_s)
+        self.display.done(
+            f"killed {leader.name}: {successor} leads {group} in term {term} after {took_s * 1000:.0f} ms"
+        )
+
+    async def _successor(self, group: str, former: str) -> str:
+        deadline = time.monotonic() + _ELECTION_WITHIN_S
+        while time.monotonic() < deadline:
+            address = agreed_master(group, list((await self.supervisor.tables()).values()))
+            if address is not None and address != former:
+                return address
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise LaunchError(f"no new master of {group} after {_ELECTION_WITHIN_S:g} s", "read the logs of its members")
+
+    async def _kill_nameservers(self) -> None:
+        *killed, last = [item for item in await self.supervisor.ps() if item["kind"] == NAMESRV]
+        names = [item["name"] for item in killed]
+        self.display.step(f"kill -9 of {' and '.join(names)}")
+        self.load.meter.phase = NAMESERVERS_DEAD
+        for name in names:
+            await self.supervisor.kill(name)
+        self.figures.nameservers_killed = names
+        async with connect(last["address"]) as newcomer:
+            await self.load.greet(newcomer, _NEWCOMER_MESSAGES)
+        self.display.done(f"killed {' and '.join(names)}: a new client starts and sends through {last['name']} alone")
+
+    async def _bring_back(self) -> None:
+        dead = [item["name"] for item in await self.supervisor.ps() if item["pid"] is None]
+        self.display.step(f"starting {', '.join(dead)} again")
+        self.load.meter.phase = RECOVERED
+        began = time.monotonic()
+        await asyncio.gather(*(self.supervisor.start_node(name) for name in dead))
+        await self.supervisor.until_complete()
+        self.display.done(f"{', '.join(dead)} are back after {time.monotonic() - began:.1f} s")
+
+
+def _memory(supervisor: Supervisor) -> dict[str, int]:
+    sizes = {}
+    for name, pid in supervisor.processes().items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            sizes[name] = psutil.Process(pid).memory_info().rss
+    return sizes

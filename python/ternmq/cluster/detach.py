@@ -1,0 +1,135 @@
+"""A supervisor in the background: the command that starts one, and the process that is one.
+
+The two share a pipe until the cluster is ready. The new process writes JSON lines to it: ``{"progress": "…"}``, then
+``{"ready": [items of ps]}`` or ``{"failed": "…", "hint": "…", "usage": false}``. If the pipe breaks, whoever started
+it has gone, and it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from ternmq.cluster.control import Items
+from ternmq.cluster.launch import LaunchOptions, run_until_stopped
+from ternmq.cluster.layout import DataDir
+from ternmq.cluster.supervisor import Report, Supervisor
+from ternmq.errors import ConfigError, LaunchError
+
+SUPERVISOR = "supervisor"
+
+
+def start_detached(data: DataDir, options: LaunchOptions, report: Report) -> Items:
+    """Start a supervisor in the background and wait until its cluster is ready.
+
+    Args:
+        data: the cluster's folder.
+        options: what a person chose.
+        report: receives progress.
+
+    Returns:
+        The items of ``ps``.
+
+    Raises:
+        LaunchError: it could not be started; nothing runs then.
+        ConfigError: the folder's topology cannot be used.
+    """
+    data.create()
+    reading, writing = os.pipe()
+    with data.log(SUPERVISOR).open("ab") as log, os.fdopen(reading, "rb") as lines:
+        child = subprocess.Popen(
+            _command(data, options, writing),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+        os.close(writing)
+        try:
+            for raw in lines:
+                line = json.loads(raw)
+                if "ready" in line:
+                    ready: Items = line["ready"]
+                    return ready
+                if "failed" in line:
+                    child.wait()
+                    raise ConfigError(line["failed"]) if line["usage"] else LaunchError(line["failed"], line["hint"])
+                report(str(line["progress"]))
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGTERM)
+            child.wait()
+            raise
+    child.wait()
+    raise LaunchError("the supervisor ended while it started", f"read {data.log(SUPERVISOR)}")
+
+
+def _command(data: DataDir, options: LaunchOptions, report_fd: int) -> list[str]:
+    command = [sys.executable, "-m", "ternmq.cli.main", "supervise"]
+    command += ["--data", str(data.root), "--report-fd", str(report_fd)]
+    if options.groups is not None:
+        command += ["--groups", str(options.groups)]
+    if options.base_port is not None:
+        command += ["--base-port", str(options.base_port)]
+    return command if options.restart else [*command, "--no-restart"]
+
+
+class _ReportPipe:
+    """The background process's end of the pipe; every line also goes to its log."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def progress(self, text: str) -> None:
+        self.log(text)
+        self.write({"progress": text})
+
+    def log(self, text: str) -> None:
+        sys.stdout.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
+        sys.stdout.flush()
+
+    def write(self, line: dict[str, Any]) -> None:
+        if self._descriptor is None:
+            return
+        try:
+            os.write(self._descriptor, json.dumps(line).encode() + b"\n")
+        except BrokenPipeError:
+            self.close()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+
+
+def run_detached(data: DataDir, options: LaunchOptions, report_fd: int) -> None:
+    """Be the supervisor in the background; returns after its last node has stopped.
+
+    Args:
+        data: the cluster's folder.
+        options: what a person chose.
+        report_fd: descriptor of the pipe to whoever started this process.
+    """
+    pipe = _ReportPipe(report_fd)
+
+    async def on_ready(supervisor: Supervisor) -> None:
+        pipe.write({"ready": await supervisor.ps()})
+        pipe.close()
+
+    try:
+        asyncio.run(run_until_stopped(data, options, pipe.progress, on_ready))
+    except (LaunchError, ConfigError) as error:
+        pipe.log(f"error: {error}")
+        hint = getattr(error, "hint", None)
+        pipe.write({"failed": str(error), "hint": hint, "usage": isinstance(error, ConfigError)})
+    finally:
+        pipe.close()

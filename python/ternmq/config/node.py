@@ -1,0 +1,267 @@
+"""What one process is told: frozen, made once at start, replaced as a whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ternmq.config.addresses import is_loopback, join_address, split_address
+from ternmq.config.names import raft_member_number
+from ternmq.config.quantities import parse_duration_ms, parse_size
+from ternmq.config.rules import advertised_host
+from ternmq.config.secrets import read_secret
+from ternmq.config.timing import PROFILES, Timing, check_timing, profile_for, usable_cores, worker_threads
+from ternmq.config.topology import DefaultsSection, GroupSection, MemberSection, Topology, member_ports
+from ternmq.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class NameServerConfig:
+    """One NameServer.
+
+    Attributes:
+        id: name of the node.
+        listen_host: address to listen on.
+        port: port to listen on.
+        data: folder of its only file, the key-value table.
+        kv_path: that file; fixed at start, no request can name another.
+        order_message_enable: put `orderTopicConf` into routes (RocketMQ: orderMessageEnable).
+        return_order_topic_config: answer registrations with the table of ordered topics.
+        delete_topic_with_registration: forget topics that a full registration no longer names.
+        scan_interval_ms: how often silent brokers are looked for.
+        insecure: whether listening beyond loopback without access control was accepted.
+    """
+
+    id: str
+    listen_host: str
+    port: int
+    data: Path
+    kv_path: Path
+    order_message_enable: bool = False
+    return_order_topic_config: bool = True
+    delete_topic_with_registration: bool = False
+    scan_interval_ms: int = 5_000
+    insecure: bool = False
+
+
+@dataclass(frozen=True)
+class Member:
+    """A replica as the other members see it: id, host to dial, peers' port."""
+
+    id: str
+    host: str
+    peer_port: int
+
+
+@dataclass(frozen=True)
+class BrokerConfig:
+    """One replica of a broker group.
+
+    Attributes:
+        cluster: cluster name.
+        group: broker name, the same on all members.
+        member: own member id, "n0".
+        mode: "raft" or "multi-master".
+        members: every member of the group, itself included.
+        listen_host: address to listen on for clients.
+        port: client port.
+        fast_port: second client port with the same handlers.
+        peer_host: address to listen on for the other members.
+        peer_port: port for the other members.
+        advertise_host: host that clients are told.
+        data: data folder of this node.
+        nameservers: addresses of all NameServers.
+        secret: what members prove to each other; None only where all are on loopback.
+        flush: "sync" or "async".
+        heartbeat_ms: time between a leader's heartbeats.
+        election_min_ms: least election timeout.
+        election_max_ms: greatest election timeout.
+        segment_size_bytes: size of a log segment.
+        frame_ring_bytes: memory for recent frames.
+        in_flight_bytes: bound on bytes between socket and answer.
+        auto_create_topic: create unknown topics on the first send.
+        default_topic_queues: queues of TBW102, so the most that an automatic topic gets.
+        auto_create_group: create unknown consumer groups.
+        max_message_bytes: largest message body.
+        slave_read: let followers serve pulls of committed messages.
+        workers: network threads.
+        insecure: whether listening beyond loopback without access control was accepted.
+    """
+
+    cluster: str
+    group: str
+    member: str
+    mode: Literal["raft", "multi-master"]
+    members: tuple[Member, ...]
+    listen_host: str
+    port: int
+    fast_port: int
+    peer_host: str
+    peer_port: int
+    advertise_host: str
+    data: Path
+    nameservers: tuple[str, ...]
+    secret: bytes | None = field(default=None, repr=False)
+    flush: Literal["sync", "async"] = "sync"
+    heartbeat_ms: int = PROFILES["shared"].heartbeat_ms
+    election_min_ms: int = PROFILES["shared"].election_min_ms
+    election_max_ms: int = PROFILES["shared"].election_max_ms
+    segment_size_bytes: int = 1 << 30
+    frame_ring_bytes: int = 64 << 20
+    in_flight_bytes: int = 256 << 20
+    auto_create_topic: bool = True
+    default_topic_queues: int = 8
+    auto_create_group: bool = True
+    max_message_bytes: int = 4 << 20
+    slave_read: bool = True
+    workers: int = 1
+    insecure: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the node, "group/member"."""
+        return f"{self.group}/{self.member}"
+
+    @property
+    def advertised(self) -> str:
+        """Address that clients are told."""
+        return join_address(self.advertise_host, self.port)
+
+    @property
+    def follower_broker_id(self) -> int:
+        """Broker id while this replica does not lead: the number in its member id, plus 1."""
+        return raft_member_number(self.member, "member") + 1 if self.mode == "raft" else 0
+
+
+def check_listening(name: str, hosts: Sequence[str], insecure: bool) -> None:
+    """Refuse to listen beyond loopback while there is no access control.
+
+    Raises:
+        ConfigError: an address beyond loopback without `--insecure`.
+    """
+    for host in hosts:
+        if not is_loopback(host) and not insecure:
+            raise ConfigError(
+                f"{name} would listen on {host}, beyond loopback, and there is no access control yet: start it with"
+                " --insecure on a trusted network, or listen on 127.0.0.1"
+            )
+
+
+def check_secret(name: str, members: Sequence[Member], secret: bytes | None) -> None:
+    """Refuse a group that others on the network could join.
+
+    Raises:
+        ConfigError: members beyond loopback and no secret.
+    """
+    remote = next((member.host for member in members if not is_loopback(member.host)), None)
+    if remote is not None and secret is None and len(members) > 1:
+        raise ConfigError(
+            f'{name} has a member on {remote} and no cluster secret: write secret = "file:cluster.secret" into'
+            " [cluster], or give --secret file:PATH, --secret env:NAME or TERNMQ_SECRET"
+        )
+
+
+def _timing(defaults: DefaultsSection, brokers_on_host: int) -> Timing:
+    profile = PROFILES[defaults.timing or profile_for(brokers_on_host, usable_cores())]
+
+    def own(key: str, text: str | None, default: int) -> int:
+        return default if text is None else parse_duration_ms(text, f"defaults.{key}")
+
+    timing = Timing(
+        own("heartbeat", defaults.heartbeat, profile.heartbeat_ms),
+        own("election_min", defaults.election_min, profile.election_min_ms),
+        own("election_max", defaults.election_max, profile.election_max_ms),
+    )
+    check_timing(timing)
+    return timing
+
+
+def nameserver_config(topology: Topology, name: str, *, insecure: bool = False) -> NameServerConfig:
+    """Take one NameServer's configuration out of a topology.
+
+    Args:
+        topology: a checked topology.
+        name: id of the NameServer, "ns1".
+        insecure: accept listening beyond loopback.
+
+    Raises:
+        ConfigError: no such NameServer, or it would listen beyond loopback without `insecure`.
+    """
+    for server in topology.nameserver:
+        if server.id == name:
+            host, port = split_address(server.listen, f"listen of {name}")
+            check_listening(name, [host], insecure)
+            data = _data_folder(topology, server.data, name)
+            return NameServerConfig(name, host, port, data, data / "kvConfig.json", insecure=insecure)
+    raise ConfigError(f'the topology has no NameServer "{name}"; it has {", ".join(topology.node_names())}')
+
+
+def broker_config(
+    topology: Topology, name: str, *, insecure: bool = False, secret: bytes | None = None
+) -> BrokerConfig:
+    """Take one replica's configuration out of a topology.
+
+    Args:
+        topology: a checked topology.
+        name: "group/member".
+        insecure: accept listening beyond loopback.
+        secret: used in place of the one that the file names.
+
+    Raises:
+        ConfigError: no such replica, a secret that cannot be read, or a rule of listening broken.
+    """
+    group, member = _find(topology, name)
+    ports = member_ports(group, member)
+    listen = member.listen or (member.host if is_loopback(member.host) else "0.0.0.0")
+    check_listening(name, [listen], insecure)
+    if secret is None and topology.cluster.secret is not None:
+        secret = read_secret(topology.cluster.secret, topology.base)
+    members = tuple(Member(peer.id, peer.host, member_ports(group, peer).raft) for peer in group.members)
+    check_secret(name, members, secret)
+    defaults = topology.defaults
+    neighbours = sum(peer.host == member.host for other in topology.group for peer in other.members)
+    timing = _timing(defaults, neighbours)
+    return BrokerConfig(
+        cluster=topology.cluster.name,
+        group=group.name,
+        member=member.id,
+        mode="raft" if group.mode == "raft" else "multi-master",
+        members=members,
+        listen_host=listen,
+        port=ports.client,
+        fast_port=ports.fast,
+        peer_host=listen,
+        peer_port=ports.raft,
+        advertise_host=advertised_host(group, member),
+        data=_data_folder(topology, member.data, f"{group.name}/{member.id}"),
+        nameservers=tuple(server.listen for server in topology.nameserver),
+        secret=secret,
+        flush=defaults.flush,
+        heartbeat_ms=timing.heartbeat_ms,
+        election_min_ms=timing.election_min_ms,
+        election_max_ms=timing.election_max_ms,
+        segment_size_bytes=parse_size(defaults.segment_size, "defaults.segment_size"),
+        frame_ring_bytes=parse_size(defaults.frame_ring, "defaults.frame_ring"),
+        in_flight_bytes=parse_size(defaults.in_flight, "defaults.in_flight"),
+        auto_create_topic=defaults.auto_create_topic,
+        default_topic_queues=defaults.default_topic_queues,
+        auto_create_group=defaults.auto_create_group,
+        max_message_bytes=parse_size(defaults.max_message, "defaults.max_message"),
+        slave_read=defaults.slave_read,
+        workers=defaults.workers or worker_threads(neighbours, usable_cores()),
+        insecure=insecure,
+    )
+
+
+def _find(topology: Topology, name: str) -> tuple[GroupSection, MemberSection]:
+    group_name, _, member_id = name.partition("/")
+    for group in topology.group:
+        for member in group.members:
+            if (group.name, member.id) == (group_name, member_id):
+                return group, member
+    raise ConfigError(f'the topology has no node "{name}"; it has {", ".join(topology.node_names())}')
+
+
+def _data_folder(topology: Topology, own: str | None, name: str) -> Path:
+    """Folder of a node: its own name below the common folder, also where the node has a folder of its own."""
+    return topology.base / (own or topology.defaults.data) / name

@@ -1,0 +1,150 @@
+"""What a topology file may say: each key once, with its type, bounds, default and help.
+
+What must agree across a cluster stands in the file once. A node finds itself by its id and keeps only its own frozen
+configuration (`ternmq.config.node`). Reading and writing the file: `ternmq.config.topology_file`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
+Flush = Literal["sync", "async"]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file: unknown keys stop the start."""
+
+
+class ClusterSection(Section, frozen=True):
+    """`[cluster]`: what makes it one cluster."""
+
+    name: Annotated[str, Meta(description="Cluster name, as clients and tools show it.")] = "DefaultCluster"
+    secret: Annotated[
+        str | None,
+        Meta(description='Reference to the secret by which members know each other, "file:PATH" or "env:NAME".'),
+    ] = None
+
+
+class DefaultsSection(Section, frozen=True):
+    """`[defaults]`: settings of every node, equal on all of them except `data`."""
+
+    data: Annotated[str, Meta(description="Data folder, relative to this file; each node appends its own name.")] = (
+        "data"
+    )
+    timing: Annotated[
+        Literal["lan", "shared", "wan"] | None,
+        Meta(description="Heartbeat and election times; without it chosen by the cores of the machine."),
+    ] = None
+    heartbeat: Annotated[str | None, Meta(description="Overrides the profile, at least 20ms.")] = None
+    election_min: Annotated[str | None, Meta(description="Overrides the profile, at least three heartbeats.")] = None
+    election_max: Annotated[str | None, Meta(description="Overrides the profile, at least twice the minimum.")] = None
+    flush: Annotated[
+        Flush, Meta(description='"sync": acknowledged means fdatasync on a majority; "async" may lose on a power cut.')
+    ] = "sync"
+    segment_size: Annotated[
+        str, Meta(description="Size of a log segment, at least 32MiB; fixed when a group is founded.")
+    ] = "1GiB"
+    frame_ring: Annotated[str, Meta(description="Memory for recent log frames, per broker.")] = "64MiB"
+    in_flight: Annotated[
+        str, Meta(description="Bytes between socket and answer, per broker; beyond it sends are refused with code 2.")
+    ] = "256MiB"
+    max_message: Annotated[str, Meta(description="Largest message body, at most 15MiB (a frame is 16MiB).")] = "4MiB"
+    auto_create_topic: Annotated[bool, Meta(description="Create an unknown topic on the first send.")] = True
+    default_topic_queues: Annotated[
+        int, Meta(ge=1, le=1024, description="Queues that an automatically created topic may have at most.")
+    ] = 8
+    auto_create_group: Annotated[bool, Meta(description="Create an unknown consumer group when it first appears.")] = (
+        True
+    )
+    slave_read: Annotated[
+        bool, Meta(description="Let replicas that do not lead serve pulls of committed messages.")
+    ] = True
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None,
+        Meta(description="Network threads of a broker; without it chosen by the cores."),
+    ] = None
+
+
+class NameServerSection(Section, frozen=True):
+    """`[[nameserver]]`: one NameServer."""
+
+    id: str
+    listen: Annotated[str, Meta(description="host:port that clients and brokers are told, too.")] = "127.0.0.1:9876"
+    data: str | None = None
+
+
+class MemberSection(Section, frozen=True):
+    """A replica. It may override only what a process may choose."""
+
+    id: str
+    host: Annotated[str, Meta(description="Name or IP under which the other members reach it.")] = "127.0.0.1"
+    port: Port | None = None
+    fast: Annotated[Port | None, Meta(description="Second client port; without it port - 2.")] = None
+    ha: Annotated[Port | None, Meta(description="Kept free for slaves; without it port + 1.")] = None
+    raft: Annotated[Port | None, Meta(description="Port of the other members; without it port + 30000.")] = None
+    metrics: Annotated[Port | None, Meta(description="Kept free for metrics; without it 5557.")] = None
+    listen: Annotated[str | None, Meta(description="Address to listen on; without it loopback or all.")] = None
+    advertise: Annotated[str | None, Meta(description="Host that clients are told; without it host.")] = None
+    data: str | None = None
+
+
+class GroupSection(Section, frozen=True):
+    """`[[group]]`: one broker group, one Raft group in mode "raft"."""
+
+    name: str
+    mode: Mode = "raft"
+    port: Port = 10_911
+    advertise: Annotated[str | None, Meta(description="Host that clients are told; {id} is the member id.")] = None
+    dev: Annotated[bool, Meta(description="Allow a Raft group of one member, which has no spare.")] = False
+    colocate: Annotated[bool, Meta(description="Allow several members on one host, which may fail at once.")] = False
+    members: tuple[MemberSection, ...] = ()
+
+
+class Ports(NamedTuple):
+    """Every port of a replica, written or derived."""
+
+    client: int
+    fast: int
+    ha: int
+    raft: int
+    metrics: int
+
+
+RAFT_PORT_DISTANCE = 30_000
+METRICS_PORT = 5_557
+
+
+def member_ports(group: GroupSection, member: MemberSection) -> Ports:
+    """Give the ports of a member, derived as RocketMQ users know them where the file names none."""
+    client = member.port or group.port
+    return Ports(
+        client,
+        member.fast or client - 2,
+        member.ha or client + 1,
+        member.raft or client + RAFT_PORT_DISTANCE,
+        member.metrics or METRICS_PORT,
+    )
+
+
+class TopologyFile(Section, frozen=True):
+    """The whole file."""
+
+    cluster: ClusterSection = ClusterSection()
+    defaults: DefaultsSection = DefaultsSection()
+    nameserver: tuple[NameServerSection, ...] = ()
+    group: tuple[GroupSection, ...] = ()
+
+
+class Topology(TopologyFile, frozen=True):
+    """The file, and the folder from which its relative paths start."""
+
+    base: Path = Path()
+
+    def node_names(self) -> tuple[str, ...]:
+        """Name every node, NameServers first: "ns1", "broker-a/n0"."""
+        servers = tuple(server.id for server in self.nameserver)
+        return servers + tuple(f"{group.name}/{member.id}" for group in self.group for member in group.members)

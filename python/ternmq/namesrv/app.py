@@ -1,0 +1,99 @@
+"""One NameServer: builds the parts in order from its configuration, starts and stops them."""
+
+import asyncio
+import logging
+import time
+
+from ternmq.config import NameServerConfig
+from ternmq.config.exposure import warn_while_exposed
+from ternmq.errors import ConfigError
+from ternmq.namesrv.handlers.kv import KvHandlers
+from ternmq.namesrv.handlers.registration import RegistrationHandlers
+from ternmq.namesrv.handlers.routes import RouteHandlers
+from ternmq.namesrv.handlers.settings import SettingsHandlers
+from ternmq.namesrv.handlers.topics import TopicHandlers
+from ternmq.namesrv.kv_store import KvStore
+from ternmq.namesrv.route_answers import RouteAnswers
+from ternmq.namesrv.route_table import RouteTable
+from ternmq.namesrv.routes import request_routes
+from ternmq.remoting import Endpoint, open_endpoint
+
+_log = logging.getLogger(__name__)
+
+
+def monotonic_ms() -> int:
+    """Time for liveness: never goes back, and counts the time that the machine sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class NameServerApp:
+    """A NameServer on the running event loop.
+
+    Args:
+        config: what this process was told.
+
+    Raises:
+        ConfigError: the key-value file is there and cannot be read.
+    """
+
+    def __init__(self, config: NameServerConfig) -> None:
+        self._config = config
+        self._kv = KvStore(config.kv_path)
+        self._table = RouteTable(delete_missing_topics=config.delete_topic_with_registration)
+        self._endpoint: Endpoint | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = config.port
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the port is taken or the address is not of this machine; says by what setting.
+        """
+        config = self._config
+        answers = RouteAnswers(self._table, self._kv, with_order=config.order_message_enable)
+        routes = request_routes(
+            RegistrationHandlers(
+                self._table, self._kv, monotonic_ms, return_order_topics=config.return_order_topic_config
+            ),
+            RouteHandlers(self._table, answers),
+            TopicHandlers(self._table),
+            KvHandlers(self._kv),
+            SettingsHandlers(config),
+        )
+        endpoint = open_endpoint(workers=1)
+        try:
+            self.port = endpoint.serve(config.listen_host, config.port, routes, self._connection_closed)
+        except OSError as error:
+            await endpoint.close()
+            raise ConfigError(
+                f"{config.id} cannot listen on {config.listen_host}:{config.port}: {error.strerror or error};"
+                f" change listen of {config.id} in the topology, or listenPort in namesrv.conf"
+            ) from error
+        self._endpoint = endpoint
+        self._tasks = [
+            asyncio.create_task(self._expire_silent_brokers()),
+            asyncio.create_task(warn_while_exposed(config.id, config.listen_host)),
+        ]
+        _log.info("%s listens on %s:%d", config.id, config.listen_host, self.port)
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection; brokers and clients go to the other NameServers."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._endpoint is not None:
+            await self._endpoint.close()
+            self._endpoint = None
+
+    def _connection_closed(self, connection_id: int, peer: str) -> None:
+        for broker in self._table.connection_closed(connection_id):
+            _log.info("%s id %d at %s is gone: connection closed", broker.name, broker.id, broker.address)
+
+    async def _expire_silent_brokers(self) -> None:
+        interval = self._config.scan_interval_ms / 1000
+        while True:
+            await asyncio.sleep(interval)
+            for broker in self._table.expire(monotonic_ms()):
+                _log.warning("%s id %d at %s is gone: silent for too long", broker.name, broker.id, broker.address)

@@ -1,0 +1,81 @@
+"""Topic lists and changes: 205, 206, 216, 217, 224, 304, 311 to 313, 327."""
+
+from ternmq.errors import BodyError
+from ternmq.namesrv.route_table import RouteTable
+from ternmq.protocol.codes import ResponseCode
+from ternmq.protocol.fields import HeaderError, name_field
+from ternmq.protocol.names import topic_problem
+from ternmq.protocol.routes import decode_route
+from ternmq.protocol.tables import encode_topic_list
+from ternmq.protocol.topics import SYS_FLAG_UNIT, SYS_FLAG_UNIT_SUB
+from ternmq.remoting import Reply, Request
+
+
+def _topic(request: Request) -> str:
+    topic = name_field(request.fields, "topic")
+    problem = topic_problem(topic)
+    if problem is not None:
+        raise HeaderError(problem)
+    return topic
+
+
+class TopicHandlers:
+    """Requests of tools about topics.
+
+    Args:
+        table: the routing table.
+    """
+
+    def __init__(self, table: RouteTable) -> None:
+        self._table = table
+
+    def all_topics(self, request: Request) -> Reply:
+        """206."""
+        return Reply(body=encode_topic_list(self._table.topics()))
+
+    def topics_of_cluster(self, request: Request) -> Reply:
+        """224."""
+        cluster = name_field(request.fields, "cluster")
+        return Reply(body=encode_topic_list(self._table.topics_of_cluster(cluster)))
+
+    def system_topics(self, request: Request) -> Reply:
+        """304: cluster and broker names, which are topics too."""
+        names, address = self._table.system_names()
+        return Reply(body=encode_topic_list(names, address))
+
+    def unit_topics(self, request: Request) -> Reply:
+        """311."""
+        return Reply(body=encode_topic_list(self._table.topics_with_flags(SYS_FLAG_UNIT)))
+
+    def unit_sub_topics(self, request: Request) -> Reply:
+        """312."""
+        return Reply(body=encode_topic_list(self._table.topics_with_flags(SYS_FLAG_UNIT_SUB)))
+
+    def unit_sub_only_topics(self, request: Request) -> Reply:
+        """313."""
+        return Reply(body=encode_topic_list(self._table.topics_with_flags(SYS_FLAG_UNIT_SUB, SYS_FLAG_UNIT)))
+
+    def add_topic(self, request: Request) -> Reply:
+        """217: queues of one topic, from a broker that does not want to send its whole table."""
+        topic = _topic(request)
+        try:
+            route = decode_route(request.body)
+        except BodyError as error:
+            return Reply(ResponseCode.SYSTEM_ERROR, str(error))
+        self._table.add_topic(topic, route.queue_datas)
+        return Reply()
+
+    def delete_topic(self, request: Request) -> Reply:
+        """216: registrations never remove a topic, so a tool says it to every NameServer."""
+        self._table.delete_topic(_topic(request), request.fields.get("clusterName") or None)
+        return Reply()
+
+    def wipe_write_permission(self, request: Request) -> Reply:
+        """205."""
+        count = self._table.wipe_write_permission(name_field(request.fields, "brokerName"))
+        return Reply(fields={"wipeTopicCount": str(count)})
+
+    def add_write_permission(self, request: Request) -> Reply:
+        """327."""
+        count = self._table.add_write_permission(name_field(request.fields, "brokerName"))
+        return Reply(fields={"addTopicCount": str(count)})

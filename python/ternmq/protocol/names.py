@@ -1,0 +1,49 @@
+"""Names of topics and groups, and the topics that belong to the broker itself.
+
+Source: RocketMQ 5.x, TopicValidator. A name is checked at the edge of every request that carries one, and never becomes
+part of a path.
+"""
+
+import re
+
+_LEGAL = re.compile(r"[%|a-zA-Z0-9_-]+")
+_LEGAL_AS_TEXT = "^[%|a-zA-Z0-9_-]+$"
+
+MAX_TOPIC_LENGTH = 127
+MAX_RETRY_TOPIC_LENGTH = 255
+RETRY_PREFIX = "%RETRY%"
+DLQ_PREFIX = "%DLQ%"
+
+SYSTEM_TOPICS = frozenset(
+    {
+        "TBW102",
+        "SCHEDULE_TOPIC_XXXX",
+        "BenchmarkTest",
+        "RMQ_SYS_TRANS_HALF_TOPIC",
+        "RMQ_SYS_TRACE_TOPIC",
+        "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+        "TRANS_CHECK_MAX_TIME_TOPIC",
+        "SELF_TEST_TOPIC",
+        "OFFSET_MOVED_EVENT",
+        "CHECKPOINT_TOPIC",
+        "rmq_sys_wheel_timer",
+    }
+)
+SYSTEM_PREFIX = "rmq_sys_"
+
+
+def topic_problem(topic: str) -> str | None:
+    """Say what is wrong with a topic name, in RocketMQ's words; None if nothing is."""
+    if not topic.strip():
+        return "The specified topic is blank."
+    if not _LEGAL.fullmatch(topic):
+        return f"The specified topic contains illegal characters, allowing only {_LEGAL_AS_TEXT}"
+    longest = MAX_RETRY_TOPIC_LENGTH if topic.startswith((RETRY_PREFIX, DLQ_PREFIX)) else MAX_TOPIC_LENGTH
+    if len(topic) > longest:
+        return f"The specified topic is longer than topic max length {longest}."
+    return None
+
+
+def is_system_topic(topic: str) -> bool:
+    """Say whether a topic belongs to the broker: the fixed ones and everything that begins rmq_sys_."""
+    return topic in SYSTEM_TOPICS or topic.startswith(SYSTEM_PREFIX)

@@ -1,0 +1,113 @@
+"""The body of a broker's registration (103), plain and compressed."""
+
+import struct
+import zlib
+
+import msgspec
+
+from ternmq.errors import BodyError
+from ternmq.protocol.codes import MAPPING_SECTION_VERSION, REGISTER_BODY_VERSION
+from ternmq.protocol.fastjson import decode_as
+from ternmq.protocol.topics import (
+    TopicConfig,
+    TopicTable,
+    decode_data_version,
+    decode_topic_table,
+    decode_topic_text,
+    topic_table_members,
+)
+
+MAX_INFLATED_BYTES = 64 << 20
+
+
+class RegisterBrokerBody(msgspec.Struct, frozen=True, rename="camel"):
+    """Topics of a broker, and the filter servers that nobody has any more."""
+
+    filter_server_list: list[str] = []
+    topic_config_serialize_wrapper: TopicTable = TopicTable()
+
+    def encode(self) -> bytes:
+        """Write the plain form."""
+        return msgspec.json.encode(
+            {
+                "filterServerList": self.filter_server_list,
+                "topicConfigSerializeWrapper": topic_table_members(self.topic_config_serialize_wrapper),
+            }
+        )
+
+
+def body_crc32(body: bytes) -> int:
+    """Checksum of a body as transmitted, 31 bits as in Java; 0 in a header means unchecked."""
+    return zlib.crc32(body) & 0x7FFF_FFFF
+
+
+def decode_register_body(body: bytes, *, compressed: bool, version: int) -> RegisterBrokerBody:
+    """Read the body of a registration.
+
+    Args:
+        body: as transmitted.
+        compressed: header field `compressed`.
+        version: the sender's version ordinal; decides which sections the body has.
+
+    Raises:
+        BodyError: not readable, or larger than 64 MiB when inflated.
+    """
+    if version < REGISTER_BODY_VERSION:
+        return RegisterBrokerBody(topic_config_serialize_wrapper=decode_topic_table(body))
+    if not compressed:
+        return decode_as(body, RegisterBrokerBody, "RegisterBrokerBody")
+    return _decode_compressed(_inflate(body), with_mappings=version >= MAPPING_SECTION_VERSION)
+
+
+def _inflate(body: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(body, MAX_INFLATED_BYTES)
+    except zlib.error as error:
+        raise BodyError(f"a compressed registration cannot be inflated: {error}") from error
+    if inflater.unconsumed_tail:
+        raise BodyError(f"a compressed registration has more than {MAX_INFLATED_BYTES} bytes")
+    if not inflater.eof:
+        raise BodyError("a compressed registration is cut off")
+    return plain
+
+
+class _Sections:
+    """Reader of `i32 length, bytes` sections."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def count(self) -> int:
+        if self.at + 4 > len(self.data):
+            raise BodyError("a compressed registration ends within a length")
+        (number,) = struct.unpack_from(">i", self.data, self.at)
+        self.at += 4
+        if not 0 <= number <= len(self.data) - self.at:
+            raise BodyError(f"a compressed registration claims {number} with {len(self.data) - self.at} bytes left")
+        return int(number)
+
+    def section(self) -> bytes:
+        length = self.count()
+        self.at += length
+        return self.data[self.at - length : self.at]
+
+
+def _decode_compressed(plain: bytes, *, with_mappings: bool) -> RegisterBrokerBody:
+    """Layout, inflated: version JSON; count, topics as text; filter servers JSON; since 5.0 count and mappings."""
+    sections = _Sections(plain)
+    version = decode_data_version(sections.section())
+    topics: dict[str, TopicConfig] = {}
+    for _ in range(sections.count()):
+        raw = sections.section()
+        try:
+            topic = decode_topic_text(raw.decode())
+        except ValueError as error:
+            raise BodyError(f"a topic in a compressed registration cannot be read: {error}") from error
+        topics[topic.topic_name] = topic
+    filter_servers = decode_as(sections.section(), list[str], "filter server list")
+    if with_mappings:
+        for _ in range(sections.count()):
+            sections.section()
+    return RegisterBrokerBody(filter_servers, TopicTable(data_version=version, topic_config_table=topics))

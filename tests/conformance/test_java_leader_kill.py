@@ -1,0 +1,42 @@
+"""The official Java producer through the death of a master: everything it was told is stored is there."""
+
+from pathlib import Path
+
+import pytest
+
+from conformance.messages import assert_came_back
+from support.battery import Battery, events
+from support.processes import wait_for
+from support.subject import Subject
+
+pytestmark = pytest.mark.java
+ACKNOWLEDGED_BEFORE = 200
+ACKNOWLEDGED_AFTER = 200
+FAIL_OVER_SECONDS = 60
+
+
+def test_nothing_a_java_producer_was_acknowledged_is_lost_when_the_master_is_killed(
+    replicated: Subject, tmp_path: Path, topic: str
+) -> None:
+    battery = Battery(tmp_path)
+    battery.run(replicated.nameservers, "create-topic", topic, 4)
+    wait_for(lambda: replicated.topic_is_everywhere(topic), 60, "the topic to reach every replica")
+    producer = battery.start(replicated.nameservers, topic)
+    try:
+        wait_for(lambda: producer.acknowledged() >= ACKNOWLEDGED_BEFORE, 60, "the producer to get going")
+        old = replicated.master()
+        assert old is not None
+        replicated.identity(old).kill()
+        at_death = producer.acknowledged()
+        wait_for(lambda: replicated.master() not in {None, old}, FAIL_OVER_SECONDS, "another master to show")
+        wait_for(lambda: producer.acknowledged() >= at_death + ACKNOWLEDGED_AFTER, FAIL_OVER_SECONDS, "sends to go on")
+        lines = producer.stop()
+    finally:
+        producer.end()
+    pulled = events(battery.run(replicated.nameservers, "pull", topic), "pulled")
+    sent = events(lines, "sent")
+    assert_came_back(sent, pulled)
+    invoked = {str(line["number"]) for line in events(lines, "invoked")}
+    numbers = [line["out"]["properties"]["number"] for line in pulled]
+    assert set(numbers) <= invoked, "nothing is read that was not sent"
+    assert len(set(numbers)) == len(numbers), "the producer did not retry, so nothing is there twice"

@@ -1,0 +1,5 @@
+"""The command line against real clusters."""
+
+from support.cluster import cluster, make_cluster
+
+__all__ = ["cluster", "make_cluster"]

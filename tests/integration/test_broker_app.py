@@ -1,0 +1,189 @@
+"""Replicas with their engines and NameServers, all in one process: roles, registration, topics, hand-over, stop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from support.ports import free_block
+from ternmq.broker import BrokerApp
+from ternmq.config import BrokerConfig, Topology, broker_config, generate_topology, nameserver_config, read_broker_conf
+from ternmq.errors import ConfigError, MQError
+from ternmq.namesrv import NameServerApp
+from ternmq.protocol.cluster_info import decode_cluster_info
+from ternmq.protocol.routes import decode_route
+from ternmq.remoting import Answer, Endpoint, open_endpoint
+
+pytestmark = pytest.mark.asyncio
+
+CREATE = {"topic": "orders", "readQueueNums": "8", "writeQueueNums": "8", "perm": "6", "order": "false"}
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Wait for a condition; each look is a round trip, so the loop is not a busy one."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            pass
+
+
+class Cluster:
+    """NameServers and replicas of one topology."""
+
+    def __init__(self, topology: Topology, client: Endpoint) -> None:
+        self.topology = topology
+        self.client = client
+        self.nameservers = [NameServerApp(nameserver_config(topology, server.id)) for server in topology.nameserver]
+        self.replicas: dict[str, BrokerApp] = {}
+
+    @property
+    def addresses(self) -> list[str]:
+        return [server.listen for server in self.topology.nameserver]
+
+    async def start_replicas(self, *configs: BrokerConfig) -> None:
+        for config in configs:
+            self.replicas[config.advertised] = BrokerApp(config)
+        await asyncio.gather(*(self.replicas[config.advertised].start() for config in configs))
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(replica.stop() for replica in self.replicas.values()))
+        await asyncio.gather(*(server.stop() for server in self.nameservers))
+        await self.client.close()
+
+    async def ids(self, nameserver: str) -> dict[int, str]:
+        answer = await self.client.call(nameserver, 106)
+        groups = decode_cluster_info(answer.body).broker_addr_table
+        return next(iter(groups.values())).broker_addrs if groups else {}
+
+    async def agreed(self, complete: Callable[[dict[int, str]], bool]) -> dict[int, str]:
+        """Wait until every NameServer shows the same replicas and they are complete."""
+        seen: list[dict[int, str]] = []
+
+        async def look() -> bool:
+            seen[:] = [await self.ids(address) for address in self.addresses]
+            return complete(seen[0]) and all(ids == seen[0] for ids in seen)
+
+        await until(look)
+        return seen[0]
+
+    async def has_route(self, nameserver: str, topic: str) -> bool:
+        answer = await self.client.call(nameserver, 105, {"topic": topic})
+        return answer.code == 0 and decode_route(answer.body).queue_datas[0].write_queue_nums == 8
+
+
+@pytest_asyncio.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    topology = generate_topology(tmp_path, groups=1, base_port=free_block(100))
+    cluster = Cluster(topology, open_endpoint())
+    await asyncio.gather(*(server.start() for server in cluster.nameservers))
+    yield cluster
+    await cluster.stop()
+
+
+def three(cluster: Cluster) -> list[BrokerConfig]:
+    return [broker_config(cluster.topology, f"group-a/n{number}") for number in range(3)]
+
+
+def whole(ids: dict[int, str]) -> bool:
+    return len(ids) == 3 and 0 in ids
+
+
+async def test_a_group_elects_and_every_nameserver_shows_leader_and_followers(cluster: Cluster) -> None:
+    configs = three(cluster)
+    await cluster.start_replicas(*configs)
+    ids = await cluster.agreed(whole)
+    followers = {config.follower_broker_id: config.advertised for config in configs if config.advertised != ids[0]}
+    assert {number: address for number, address in ids.items() if number} == followers
+
+
+async def test_a_topic_is_created_at_the_leader_and_shows_in_every_route_others_say_where_the_leader_is(
+    cluster: Cluster,
+) -> None:
+    await cluster.start_replicas(*three(cluster))
+    ids = await cluster.agreed(whole)
+    for number, address in ids.items():
+        answer = await cluster.client.call(address, 17, CREATE)
+        assert answer.code == (14 if number else 0)
+        if number:
+            assert answer.fields["leaderAddr"] == ids[0]
+            assert int(answer.fields["leaderTerm"]) >= 1
+    for nameserver in cluster.addresses:
+        await until(lambda nameserver=nameserver: cluster.has_route(nameserver, "orders"), 2.0)  # type: ignore[misc]
+
+
+async def test_leadership_is_handed_over_and_every_nameserver_shows_it(cluster: Cluster) -> None:
+    configs = three(cluster)
+    await cluster.start_replicas(*configs)
+    before = await cluster.agreed(whole)
+    target = next(config for config in configs if config.advertised != before[0])
+    assert (await cluster.client.call(before[0], 30_002, {"member": target.member})).code == 0
+    after = await cluster.agreed(lambda ids: whole(ids) and ids[0] == target.advertised)
+    status = json.loads((await cluster.client.call(after[0], 30_001)).body)
+    assert (status["role"], status["leader"]) == ("leader", target.member)
+
+
+async def test_when_the_leader_stops_its_successor_knows_the_topics(cluster: Cluster) -> None:
+    await cluster.start_replicas(*three(cluster))
+    before = await cluster.agreed(whole)
+    assert (await cluster.client.call(before[0], 17, CREATE)).code == 0
+    await cluster.replicas.pop(before[0]).stop()
+    after = await cluster.agreed(lambda ids: len(ids) == 2 and 0 in ids)
+    assert after[0] != before[0]
+    for nameserver in cluster.addresses:
+        assert await cluster.has_route(nameserver, "orders")
+
+
+async def test_all_replicas_restart_with_what_they_had(cluster: Cluster) -> None:
+    configs = three(cluster)
+    await cluster.start_replicas(*configs)
+    ids = await cluster.agreed(whole)
+    assert (await cluster.client.call(ids[0], 17, CREATE)).code == 0
+    await asyncio.gather(*(cluster.replicas.pop(config.advertised).stop() for config in configs))
+    assert await cluster.ids(cluster.addresses[0]) == {}
+    await cluster.start_replicas(*configs)
+    await cluster.agreed(whole)
+    await until(lambda: cluster.has_route(cluster.addresses[2], "orders"), 5.0)
+
+
+async def test_a_single_master_starts_from_an_apache_file(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "broker.conf"
+    path.write_text(
+        "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\nbrokerRole=ASYNC_MASTER\n"
+        f"flushDiskType=SYNC_FLUSH\nlistenPort={free_block(10) + 2}\nstorePathRootDir={tmp_path / 'store'}\n"
+        "mappedFileSizeCommitLog=67108864\nfileReservedTime=48\ndeleteWhen=04\n"
+    )
+    await cluster.start_replicas(read_broker_conf(path, nameservers=";".join(cluster.addresses)).config)
+    ids = await cluster.agreed(lambda ids: 0 in ids)
+    assert (await cluster.client.call(ids[0], 17, CREATE)).code == 0
+    runtime = await cluster.client.call(ids[0], 28)
+    assert json.loads(runtime.body)["table"]["brokerActive"] == "true"
+
+
+async def test_a_taken_port_is_named_with_the_setting_that_changes_it(cluster: Cluster) -> None:
+    with pytest.raises(ConfigError, match="change listen of ns1"):
+        await NameServerApp(nameserver_config(cluster.topology, "ns1")).start()
+    configs = three(cluster)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", configs[0].port)
+    async with server:
+        with pytest.raises(ConfigError, match=f"{configs[0].port}"):
+            await BrokerApp(configs[0]).start()
+
+
+async def test_a_replica_that_waits_for_its_group_refuses_with_14_before_it_serves(cluster: Cluster) -> None:
+    """One member of a new group founds nothing; an operator gets an answer all the same."""
+    config = three(cluster)[0]
+    await cluster.start_replicas(config)
+    answers: list[Answer] = []
+
+    async def answered() -> bool:
+        try:
+            answers.append(await cluster.client.call(config.advertised, 17, CREATE, timeout=1.0))
+        except MQError:
+            return False
+        return True
+
+    await until(answered)
+    assert answers[0].code == 14
+    assert await cluster.ids(cluster.addresses[0]) == {}

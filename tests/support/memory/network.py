@@ -1,0 +1,173 @@
+"""A network in memory with the surface of the engine's endpoint: addresses, delays, kills, stopped processes."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ternmq.remoting import Endpoint, Event
+
+Reply = tuple[int, dict[str, str], bytes]
+LATENCY = 0.001
+
+
+class Exchange:
+    """One request that a server has and may answer once, now or later."""
+
+    def __init__(self, transport: "MemoryTransport", call_id: int, address: str) -> None:
+        self.transport = transport
+        self.address = address
+        self._call_id = call_id
+
+    def answer(self, code: int = 0, fields: dict[str, str] | None = None, body: bytes = b"", remark: str = "") -> None:
+        """Answer; lost if the caller has given up or the server died."""
+        self.transport.answered(self._call_id, self.address, (code, fields or {}, body), remark)
+
+
+class Server:
+    """What listens at an address; replaced by a test's own."""
+
+    def request(self, exchange: Exchange, code: int, fields: dict[str, str], body: bytes) -> None:
+        """Take one request."""
+        raise NotImplementedError
+
+    def disconnected(self, transport: "MemoryTransport") -> None:
+        """A client's connection has closed."""
+
+
+class MemoryNetwork:
+    """Who listens where."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, Server] = {}
+        self.stopped: set[str] = set()
+        self.transports: list[MemoryTransport] = []
+        self.requests: list[tuple[str, int, dict[str, str]]] = []
+
+    def open_endpoint(self) -> Endpoint:
+        """A client's endpoint on this network."""
+        transport = MemoryTransport(self)
+        self.transports.append(transport)
+        return Endpoint(transport)
+
+    def kill(self, address: str) -> None:
+        """End a server: its connections close, new ones are refused."""
+        server = self.servers.pop(address, None)
+        self.stopped.discard(address)
+        for transport in self.transports:
+            if server is not None and address in transport.connected:
+                server.disconnected(transport)
+            transport.lost(address)
+
+    def push(self, transport: "MemoryTransport", address: str, code: int, fields: dict[str, str]) -> None:
+        """Have a server send a one-way request on a client's connection."""
+        if address in transport.connected:
+            transport.emit((5, 0, address, code, 513, fields, b""))
+
+    def sent(self, code: int) -> list[tuple[str, dict[str, str]]]:
+        """Address and fields of all requests with a code, in order."""
+        return [(address, fields) for address, seen, fields in self.requests if seen == code]
+
+
+class MemoryTransport:
+    """Implements the engine's endpoint for one client."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self.network = network
+        self.connected: set[str] = set()
+        self.latency = LATENCY
+        self._loop = asyncio.get_running_loop()
+        self._signal = os.eventfd(0, os.EFD_NONBLOCK)
+        self._events: list[Event] = []
+        self._waiting: dict[int, tuple[str, asyncio.TimerHandle]] = {}
+        self._on_the_way: deque[Callable[[], None]] = deque()
+        self._closed = False
+
+    def fileno(self) -> int:
+        return self._signal
+
+    def drain(self) -> list[Event]:
+        events, self._events = self._events, []
+        os.eventfd_read(self._signal)
+        return events
+
+    def listen(self, host: str, port: int) -> int:
+        raise NotImplementedError
+
+    def call(self, calls: list[tuple[int, str, int, dict[str, str], bytes, int]]) -> None:
+        for call_id, address, code, fields, body, timeout_ms in calls:
+            timer = self._loop.call_later(timeout_ms / 1000, self._fail, call_id, 1, "timed out")
+            self._waiting[call_id] = (address, timer)
+            self._travel(partial(self._deliver, call_id, address, code, dict(fields), body))
+
+    def oneway(self, calls: list[tuple[str, int, dict[str, str], bytes]]) -> None:
+        for address, code, fields, body in calls:
+            self._travel(partial(self._deliver, 0, address, code, dict(fields), body))
+
+    def answer(self, answers: list[Any]) -> None:
+        pass
+
+    def disconnect(self, address: str) -> None:
+        self.lost(address)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for _, timer in self._waiting.values():
+            timer.cancel()
+        self.network.transports.remove(self)
+        for address in self.connected:
+            server = self.network.servers.get(address)
+            if server is not None:
+                server.disconnected(self)
+        os.close(self._signal)
+
+    # -- the network's side --
+
+    def emit(self, event: Event) -> None:
+        if not self._closed:
+            self._events.append(event)
+            os.eventfd_write(self._signal, 1)
+
+    def answered(self, call_id: int, address: str, reply: Reply, remark: str) -> None:
+        def arrive() -> None:
+            if call_id in self._waiting and address in self.network.servers and address not in self.network.stopped:
+                self._waiting.pop(call_id)[1].cancel()
+                self.emit((1, call_id, reply[0], 513, remark or None, reply[1], reply[2]))
+
+        self._travel(arrive)
+
+    def lost(self, address: str) -> None:
+        for call_id, (target, _) in tuple(self._waiting.items()):
+            if target == address:
+                self._fail(call_id, 2, "connection closed")
+        if address in self.connected:
+            self.connected.discard(address)
+            self.emit((4, address))
+
+    def _travel(self, arrive: Callable[[], None]) -> None:
+        """Have something arrive after the latency, in the order of departure: timers of the same moment have none."""
+        self._on_the_way.append(arrive)
+        self._loop.call_later(self.latency, lambda: self._on_the_way.popleft()())
+
+    def _deliver(self, call_id: int, address: str, code: int, fields: dict[str, str], body: bytes) -> None:
+        if self._closed or (call_id and call_id not in self._waiting):
+            return
+        self.network.requests.append((address, code, fields))
+        server = self.network.servers.get(address)
+        if address in self.network.stopped:
+            return
+        if server is None:
+            self._fail(call_id, 0, "connection refused")
+            return
+        self.connected.add(address)
+        server.request(Exchange(self, call_id, address), code, fields, body)
+
+    def _fail(self, call_id: int, reason: int, text: str) -> None:
+        waiting = self._waiting.pop(call_id, None)
+        if waiting is not None:
+            waiting[1].cancel()
+            self.emit((2, call_id, reason, text))

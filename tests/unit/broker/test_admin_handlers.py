@@ -1,0 +1,188 @@
+"""What operators ask of a replica: topics, runtime information, leadership."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from support.fake_engine import FakeEngine
+from support.golden import golden_frames
+from ternmq.broker.handlers.admin.replica import ReplicaHandlers
+from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
+from ternmq.broker.handlers.admin.topics import TopicHandlers
+from ternmq.broker.proposals import Proposals
+from ternmq.broker.roles import Roles
+from ternmq.broker.routes import admin_routes
+from ternmq.errors import MQError
+from ternmq.protocol.fields import HeaderError
+from ternmq.protocol.tables import decode_kv_table
+from ternmq.remoting import Reply, Request
+
+CREATE = {"topic": "orders", "readQueueNums": "8", "writeQueueNums": "4", "perm": "6", "defaultTopic": "TBW102"}
+
+
+class Replica:
+    """Handlers over a fake engine; leads in term 3."""
+
+    def __init__(self) -> None:
+        self.proposals = Proposals()
+        self.engine = FakeEngine(self.proposals.decided)
+        self.leader_address: str | None = "10.0.0.9:10911"
+        self.roles = Roles(lambda: self.leader_address)
+        self.roles.changed("leader", 3, "n0")
+        self.topics = TopicHandlers(lambda: self.engine, self.roles, self.proposals, frozenset({"c", "g"}))
+        self.replica = ReplicaHandlers(lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}))
+
+    def create(self, **fields: str) -> Reply:
+        return asyncio.run(self.topics.create(request(17, CREATE | fields)))
+
+
+def request(code: int, fields: dict[str, str] | None = None) -> Request:
+    return Request(code, 513, 0, False, "127.0.0.1:1", 1, fields or {}, b"")
+
+
+@pytest.fixture
+def replica() -> Replica:
+    return Replica()
+
+
+def test_a_topic_is_created_and_answered_after_its_commit(replica: Replica) -> None:
+    assert replica.create(attributes="+message.type=FIFO", order="true") == Reply()
+    assert replica.engine.rows["orders"] == (
+        "orders", 8, 4, 6, 0, True, "SINGLE_TAG", {"message.type": "FIFO"},
+    )  # fmt: skip
+
+
+def test_topics_that_tools_created_on_java_are_created_here(replica: Replica) -> None:
+    frames = list(golden_frames("broker", 17, "c2s"))
+    assert frames
+    for frame in frames:
+        assert asyncio.run(replica.topics.create(request(17, frame.fields))).code == 0, frame.where
+        row = replica.engine.rows[frame.fields["topic"]]
+        assert (str(row[1]), str(row[2])) == (frame.fields["readQueueNums"], frame.fields["writeQueueNums"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("topic", ""),
+        ("topic", "../x"),
+        ("topic", "TBW102"),
+        ("topic", "rmq_sys_x"),
+        ("topic", "c"),
+        ("topic", "g"),
+        ("readQueueNums", "0"),
+        ("readQueueNums", "-1"),
+        ("writeQueueNums", "16385"),
+        ("writeQueueNums", "many"),
+        ("perm", "8"),
+        ("perm", ""),
+        ("topicSysFlag", "4"),
+        ("topicFilterType", "ANY"),
+    ],
+)
+def test_a_field_that_breaks_a_rule_is_refused_with_29_before_anything_is_proposed(
+    replica: Replica, field: str, value: str
+) -> None:
+    with pytest.raises(HeaderError) as caught:
+        replica.create(**{field: value})
+    assert caught.value.code == 29
+    assert replica.engine.rows == {}
+
+
+def test_an_attribute_that_breaks_a_rule_is_refused_with_29(replica: Replica) -> None:
+    with pytest.raises(MQError) as caught:
+        replica.create(attributes="+colour=red")
+    assert caught.value.code == 29
+
+
+def test_a_change_keeps_the_attributes_that_it_does_not_name(replica: Replica) -> None:
+    replica.create(attributes="+message.type=FIFO")
+    replica.create(writeQueueNums="16")
+    assert replica.engine.rows["orders"][2] == 16
+    assert replica.engine.rows["orders"][7] == {"message.type": "FIFO"}
+
+
+def test_a_replica_that_does_not_lead_answers_14_and_says_where_the_leader_is(replica: Replica) -> None:
+    replica.roles.changed("follower", 4, "n1")
+    reply = replica.create()
+    assert reply.code == 14
+    assert reply.fields == {"leaderAddr": "10.0.0.9:10911", "leaderTerm": "4"}
+    assert reply.remark == "this replica does not lead its group; it is 10.0.0.9:10911 in term 4"
+    replica.leader_address = None
+    assert replica.create().fields == {"leaderTerm": "4"}
+    assert replica.engine.rows == {}
+
+
+def test_leadership_lost_while_proposing_is_answered_14_with_the_same_hint(replica: Replica) -> None:
+    replica.engine.verdict = (14, "this replica is stopping")
+    reply = replica.create()
+    assert (reply.code, reply.remark) == (14, "this replica is stopping")
+    assert reply.fields == {"leaderAddr": "10.0.0.9:10911", "leaderTerm": "3"}
+
+
+def test_an_undecided_proposal_is_answered_as_unknown(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ternmq.broker.proposals._LONGEST_SECONDS", 0.0)
+    replica.engine.verdict = None
+    assert replica.create() == Reply(1, "outcome unknown: it may still be applied")
+
+
+def test_an_outcome_that_nobody_waits_for_is_passed_over(replica: Replica) -> None:
+    replica.proposals.decided(99, 0, None)
+
+
+def test_runtime_information_has_every_key_that_java_answers(replica: Replica, tmp_path: Path) -> None:
+    runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
+    ours = decode_kv_table(runtime.show(request(28)).body)
+    frames = [frame for frame in golden_frames("broker", 28, "s2c") if frame.body]
+    assert frames
+    for frame in frames:
+        theirs = {
+            key
+            for key in decode_kv_table(frame.body)
+            if not key.startswith(("scheduleMessageOffset_", "commitLogDiskRatio_"))
+        }
+        assert theirs <= set(ours), frame.where
+    # The exporter reads it; Java dropped it.
+    assert ours["brokerVersion"] == "513"
+    assert ours["commitLogMaxOffset"] == "4096"
+
+
+def test_runtime_rates_come_from_the_engines_totals(replica: Replica, tmp_path: Path) -> None:
+    runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
+    for second in range(3):
+        replica.engine.totals["messages_applied"] = 50 * second
+        runtime.sample(float(second))
+    table = runtime.table(0)
+    assert table["putTps"] == "50.0 50.0 50.0"
+    assert table["msgPutTotalTodayNow"] == "100"
+
+
+def test_a_replica_shows_its_state(replica: Replica) -> None:
+    assert json.loads(replica.replica.status(request(30_001)).body)["term"] == 3
+
+
+def test_leadership_is_handed_to_a_member_by_the_leader_only(replica: Replica) -> None:
+    assert replica.replica.transfer(request(30_002, {"member": "n1"})) == Reply()
+    assert replica.engine.transferred == ["n1"]
+    with pytest.raises(HeaderError, match="it has n0, n1, n2"):
+        replica.replica.transfer(request(30_002, {"member": "n7"}))
+    replica.roles.changed("follower", 4, "n1")
+    assert replica.replica.transfer(request(30_002, {"member": "n1"})).code == 14
+    assert replica.engine.transferred == ["n1"]
+
+
+def test_each_role_is_told_once(replica: Replica) -> None:
+    told: list[str] = []
+    replica.roles.on_change(lambda role: told.append(f"{role.name} {role.term}"))
+    replica.roles.changed("follower", 4, None)
+    replica.roles.changed("follower", 4, None)
+    replica.roles.changed("follower", 4, "n1")
+    assert told == ["follower 4", "follower 4"]
+    assert not replica.roles.current.is_leader
+
+
+def test_every_admin_code_has_a_handler(replica: Replica, tmp_path: Path) -> None:
+    routes = admin_routes(replica.topics, RuntimeHandlers(lambda: replica.engine, tmp_path), replica.replica)
+    assert sorted(routes) == [17, 28, 30_001, 30_002]

@@ -1,0 +1,92 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ternmq import connect
+from ternmq.client import arguments
+from ternmq.client.codecs import JSON, Raw, Text
+from ternmq.errors import CodecError, ConfigError
+
+
+def test_nameservers_are_separated_by_semicolons_or_commas() -> None:
+    assert arguments.endpoints("n1:9876;n2:9876, n3:9876;n1:9876") == ("n1:9876", "n2:9876", "n3:9876")
+    assert arguments.endpoints("[::1]:9876") == ("[::1]:9876",)
+
+
+@pytest.mark.parametrize("text", ["", ";", "n1", "n1:", "n1:0", "n1:70000", ":9876", "n1:9876:1", "http://n1:9876"])
+def test_what_is_not_host_and_port_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        connect(text)
+
+
+def test_nameservers_come_from_the_environment_when_none_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TERNMQ_ENDPOINTS", raising=False)
+    monkeypatch.delenv("NAMESRV_ADDR", raising=False)
+    with pytest.raises(ConfigError, match="TERNMQ_ENDPOINTS"):
+        connect()
+    monkeypatch.setenv("NAMESRV_ADDR", "java:9876")
+    assert connect().nameservers == ("java:9876",)
+    monkeypatch.setenv("TERNMQ_ENDPOINTS", "ours:9876")
+    assert connect().nameservers == ("ours:9876",)
+
+
+def test_durations_are_seconds_or_timedeltas() -> None:
+    assert arguments.seconds(1.5, "timeout") == 1.5
+    assert arguments.seconds(timedelta(minutes=1), "timeout") == 60.0
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "3", None, timedelta(0)])
+def test_a_duration_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match="timeout"):
+        connect("n1:1", timeout=value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a.b", "ä", "a/b", "t" * 128, "a\n", None, 5])
+def test_a_bad_topic_name_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigError, match="topic"):
+        arguments.topic_name(name)
+
+
+def test_names_may_be_as_long_as_the_protocol_allows() -> None:
+    assert arguments.topic_name("%|-_" + "t" * 123)
+    assert arguments.group_name("g" * 120)
+    with pytest.raises(ConfigError, match="121 characters"):
+        arguments.group_name("g" * 121)
+
+
+def test_a_start_without_time_zone_is_refused() -> None:
+    with pytest.raises(ConfigError, match="time zone"):
+        arguments.start_position(datetime(2026, 11, 1))  # noqa: DTZ001 - this is what is refused
+    assert arguments.start_position(datetime(2026, 11, 1, tzinfo=UTC))
+    with pytest.raises(ConfigError, match="earliest"):
+        arguments.start_position("first")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("keys", ["A1", [""], ["a b"], [5], ["a\x01"]])
+def test_keys_that_could_not_be_found_again_are_refused(keys: Any) -> None:
+    with pytest.raises(ConfigError, match="key"):
+        arguments.joined_keys(keys)
+
+
+@pytest.mark.parametrize(
+    "properties", [{"": "v"}, {"n": ""}, {"UNIQ_KEY": "x"}, {"__RMQ.x": "v"}, {"n": "a\x01"}, {"n\x02": "v"}, {"n": 1}]
+)
+def test_properties_that_would_break_the_wire_are_refused(properties: Any) -> None:
+    with pytest.raises(ConfigError, match="property"):
+        arguments.user_properties(properties)
+
+
+def test_properties_are_written_as_the_wire_has_them() -> None:
+    assert arguments.user_properties({"a": "1", "ü": "2 3"}) == "a\x011\x02ü\x012 3\x02"
+
+
+def test_codecs_return_what_went_in() -> None:
+    assert Raw().decode(Raw().encode(b"\x00\xff")) == b"\x00\xff"
+    assert Text().decode(Text().encode("grün")) == "grün"
+    assert JSON(dict[str, int]).decode(JSON(dict[str, int]).encode({"a": 1})) == {"a": 1}
+
+
+def test_without_a_codec_only_bytes_are_payloads() -> None:
+    with pytest.raises(CodecError, match="must be bytes"):
+        Raw().encode("text")  # type: ignore[arg-type]

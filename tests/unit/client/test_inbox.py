@@ -1,0 +1,161 @@
+"""Settlement and watermark, with a clock in the test's hand."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from ternmq.client.codecs import Raw
+from ternmq.client.inbox import RETRY_PAUSE, Inbox, ProcessQueue
+from ternmq.client.messages import ACKED, FAILED, RELEASED, Message, MessageQueue
+from ternmq.errors import SettlementLostError
+
+QUEUE = MessageQueue("t", "a", 0)
+
+
+@dataclass
+class Bench:
+    """An inbox, one queue, a clock, and how often the owner was called."""
+
+    now: float = 100.0
+    woken: int = 0
+    room: int = 0
+    place: ProcessQueue[bytes] = field(default_factory=lambda: ProcessQueue(QUEUE, 10))
+
+    def __post_init__(self) -> None:
+        self.inbox: Inbox[bytes] = Inbox(60.0, lambda: self.now, on_waiting=self._wake, on_room=self._free)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def _free(self) -> None:
+        self.room += 1
+
+    def fetch(self, *offsets: int, size: int = 1) -> None:
+        messages = [
+            Message(
+                id=f"m{offset}", queue=QUEUE, queue_offset=offset, body=b"x" * size, properties={}, born_ms=0,
+                stored_ms=0, attempt=1, codec=Raw(), place=self.place, inbox=self.inbox,
+            )
+            for offset in offsets
+        ]  # fmt: skip
+        self.inbox.put(self.place, messages, offsets[-1] + 1)
+
+    def take(self) -> Message[bytes]:
+        message = self.inbox.take()
+        assert message is not None
+        return message
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_the_watermark_is_the_smallest_unsettled_offset(bench: Bench) -> None:
+    bench.fetch(10, 11, 12)
+    first, second, third = bench.take(), bench.take(), bench.take()
+    assert bench.place.watermark == 10
+    bench.inbox.settle(second, ACKED)
+    assert bench.place.watermark == 10
+    bench.inbox.settle(first, ACKED)
+    assert bench.place.watermark == 12
+    bench.inbox.settle(third, ACKED)
+    assert bench.place.watermark == 13
+
+
+def test_filtered_offsets_count_as_settled(bench: Bench) -> None:
+    bench.inbox.put(bench.place, [], 40)
+    assert bench.place.watermark == 40
+
+
+def test_one_stuck_message_shows_in_the_span(bench: Bench) -> None:
+    bench.fetch(10, 11)
+    bench.take()
+    bench.inbox.settle(bench.take(), ACKED)
+    bench.inbox.put(bench.place, [], 2010)
+    assert bench.place.span == 2000
+
+
+def test_bytes_follow_what_is_in_flight(bench: Bench) -> None:
+    bench.fetch(10, 11, size=50)
+    assert (bench.inbox.bytes, bench.place.in_flight_bytes) == (100, 100)
+    bench.inbox.settle(bench.take(), ACKED)
+    assert (bench.inbox.bytes, bench.place.in_flight_bytes, bench.room) == (50, 50, 1)
+
+
+def test_a_failed_message_comes_again_after_a_pause_and_holds_the_watermark(bench: Bench) -> None:
+    bench.fetch(10, 11)
+    bench.inbox.settle(bench.take(), FAILED)
+    bench.inbox.settle(bench.take(), ACKED)
+    assert bench.inbox.take() is None
+    assert bench.place.watermark == 10
+    assert bench.inbox.next_due() == bench.now + RETRY_PAUSE
+    bench.now += RETRY_PAUSE - 0.01
+    assert bench.inbox.take() is None
+    bench.now += 0.01
+    again = bench.take()
+    assert (again.id, again.attempt, again.body) == ("m10", 2, b"x")
+    bench.inbox.settle(again, ACKED)
+    assert bench.place.watermark == 12
+
+
+def test_a_released_message_comes_again_at_once_and_first(bench: Bench) -> None:
+    bench.fetch(10, 11)
+    bench.inbox.settle(bench.take(), RELEASED)
+    assert [bench.take().queue_offset, bench.take().queue_offset] == [10, 11]
+
+
+def test_settling_twice_is_an_error(bench: Bench) -> None:
+    bench.fetch(10)
+    message = bench.take()
+    bench.inbox.settle(message, FAILED)
+    with pytest.raises(RuntimeError, match="settled before"):
+        bench.inbox.settle(message, ACKED)
+    bench.now += RETRY_PAUSE
+    again = bench.take()
+    bench.inbox.settle(again, ACKED)
+    with pytest.raises(RuntimeError, match="settled before"):
+        bench.inbox.settle(again, ACKED)
+    assert bench.place.watermark == 11
+
+
+def test_nothing_of_a_dropped_queue_is_delivered_or_settled(bench: Bench) -> None:
+    bench.fetch(10, 11, 12)
+    held = bench.take()
+    failed = bench.take()
+    bench.inbox.settle(failed, FAILED)
+    bench.inbox.drop(bench.place)
+    assert (bench.inbox.bytes, bench.place.in_flight) == (0, {})
+    with pytest.raises(SettlementLostError):
+        bench.inbox.settle(held, ACKED)
+    bench.now += 120
+    assert bench.inbox.take() is None
+    assert bench.inbox.next_due() is None
+
+
+def test_a_message_that_takes_too_long_counts_as_failed(bench: Bench) -> None:
+    bench.fetch(10)
+    slow = bench.take()
+    assert bench.inbox.next_due() == bench.now + 60
+    bench.now += 60
+    bench.inbox.tick()
+    with pytest.raises(SettlementLostError):
+        bench.inbox.settle(slow, ACKED)
+    bench.now += RETRY_PAUSE
+    assert bench.take().attempt == 2
+
+
+def test_what_was_fetched_before_is_not_fetched_twice(bench: Bench) -> None:
+    bench.fetch(10, 11)
+    bench.fetch(11, 12)
+    assert [bench.take().queue_offset for _ in range(3)] == [10, 11, 12]
+    assert bench.inbox.take() is None
+
+
+def test_readers_are_woken_for_new_failed_and_released_messages(bench: Bench) -> None:
+    bench.fetch(10)
+    assert bench.woken == 1
+    bench.inbox.settle(bench.take(), RELEASED)
+    assert bench.woken == 2
+    bench.inbox.settle(bench.take(), FAILED)
+    assert bench.woken == 3

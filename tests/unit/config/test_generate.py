@@ -1,0 +1,87 @@
+"""The topology of a local cluster: every port written out, taken ones skipped, the same after writing and reading."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ternmq.config import broker_config, dump_topology, generate_topology, load_topology
+from ternmq.config.topology import member_ports
+from ternmq.errors import ConfigError
+
+
+def everything_free(port: int) -> bool:
+    return True
+
+
+def test_ports_start_where_rocketmq_users_look_for_them(tmp_path: Path) -> None:
+    topology = generate_topology(tmp_path, is_free=everything_free)
+    assert [server.listen for server in topology.nameserver] == [f"127.0.0.1:{port}" for port in (9876, 9877, 9878)]
+    assert [group.name for group in topology.group] == ["group-a", "group-b"]
+    ports = [member_ports(group, member) for group in topology.group for member in group.members]
+    assert ports[0] == (10911, 10909, 10912, 10914, 10915)
+    assert [port.client for port in ports] == [10911, 10921, 10931, 10941, 10951, 10961]
+
+
+def test_a_base_port_moves_everything_into_its_neighbourhood(tmp_path: Path) -> None:
+    topology = generate_topology(tmp_path, base_port=20000, is_free=everything_free)
+    assert topology.nameserver[0].listen == "127.0.0.1:20000"
+    assert min(member_ports(topology.group[0], topology.group[0].members[0])) == 20010
+
+
+def test_a_taken_nameserver_port_and_a_block_with_a_taken_port_are_skipped(tmp_path: Path) -> None:
+    taken = {9877, 10914}
+    topology = generate_topology(tmp_path, is_free=lambda port: port not in taken)
+    assert [server.listen[-4:] for server in topology.nameserver] == ["9876", "9878", "9879"]
+    assert topology.group[0].members[0].port == 10921
+
+
+def test_no_port_lies_where_outgoing_connections_take_theirs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--base-port"):
+        generate_topology(tmp_path, base_port=32700, is_free=everything_free)
+
+
+def test_no_free_port_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="start elsewhere with --base-port"):
+        generate_topology(tmp_path, is_free=lambda port: False)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"groups": 0}, {"groups": 27}, {"nameservers": 0}, {"nameservers": 11}, {"replicas": 2}, {"base_port": 80}],
+)
+def test_counts_out_of_bounds_are_refused(tmp_path: Path, counts: dict[str, int]) -> None:
+    with pytest.raises(ConfigError):
+        generate_topology(tmp_path, is_free=everything_free, **counts)
+
+
+def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    generate_topology(tmp_path, is_free=everything_free)
+    path = tmp_path / "cluster.secret"
+    before = path.read_bytes()
+    assert path.stat().st_mode & 0o077 == 0
+    topology = generate_topology(tmp_path, is_free=everything_free)
+    assert path.read_bytes() == before
+    assert broker_config(topology, "group-a/n0").secret == before.strip()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    groups=st.integers(1, 6),
+    replicas=st.sampled_from([1, 3, 5]),
+    nameservers=st.integers(1, 5),
+    taken=st.sets(st.integers(10900, 11000), max_size=20),
+)
+def test_a_written_topology_reads_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, groups: int, replicas: int, nameservers: int, taken: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("topology")
+    topology = generate_topology(
+        folder, groups=groups, replicas=replicas, nameservers=nameservers, is_free=lambda port: port not in taken
+    )
+    path = folder / "topology.toml"
+    path.write_text(dump_topology(topology))
+    assert load_topology(path) == topology
+    used = {port for group in topology.group for member in group.members for port in member_ports(group, member)}
+    assert not used & taken
