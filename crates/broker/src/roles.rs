@@ -1,4 +1,7 @@
 //! The role of this replica as everybody else sees it: published after each turn that changed it.
+//!
+//! Leadership is announced to the control plane only once everything committed before it is applied here: what a new
+//! leader registers is its topic table, and a replica that has just started may still be reading its log.
 
 use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
@@ -6,26 +9,31 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tern_replication::{Role, replica_number};
 
+use crate::mailbox::Mailbox;
 use crate::node::NodeEvents;
-use crate::replica::RoleChange;
+use crate::replica::{Outcome, Refusal, RoleChange};
 use crate::views::RoleView;
 
 /// Publishes the role, and knows the client addresses that other members named.
 pub struct RoleBoard {
     view: ArcSwap<RoleView>,
+    /// What the control plane was told last; held while it is told, so that it hears roles in their order.
+    told: Mutex<RoleView>,
     addresses: Mutex<HashMap<u32, String>>,
     events: Arc<dyn NodeEvents>,
 }
 
 impl RoleBoard {
     pub(crate) fn new(own: u32, address: String, events: Arc<dyn NodeEvents>) -> Self {
+        let unknown = RoleView {
+            role: Role::Follower,
+            term: 0,
+            leader: 0,
+            leader_address: None,
+        };
         Self {
-            view: ArcSwap::from_pointee(RoleView {
-                role: Role::Follower,
-                term: 0,
-                leader: 0,
-                leader_address: None,
-            }),
+            view: ArcSwap::from_pointee(unknown.clone()),
+            told: Mutex::new(unknown),
             addresses: Mutex::new(HashMap::from_iter([(own, address)])),
             events,
         }
@@ -34,6 +42,11 @@ impl RoleBoard {
     /// The role as of the last turn.
     pub fn view(&self) -> Guard<Arc<RoleView>> {
         self.view.load()
+    }
+
+    /// The role that the control plane was told last.
+    pub fn told(&self) -> RoleView {
+        self.told.lock().clone()
     }
 
     /// A peer said where its clients reach it.
@@ -61,7 +74,87 @@ impl RoleBoard {
             leader: change.leader,
             leader_address,
         };
+        let mut told = self.told.lock();
         self.view.store(Arc::new(view.clone()));
-        self.events.role_changed(&view);
+        if !view.leads() {
+            self.events.role_changed(&view);
+            *told = view;
+        }
+    }
+
+    /// All that was committed before this leadership is applied.
+    fn announce(&self, term: u64) {
+        let mut told = self.told.lock();
+        let view = self.view.load_full();
+        if view.leads() && view.term == term {
+            self.events.role_changed(&view);
+            *told = (*view).clone();
+        }
+    }
+
+    fn leads_in(&self, term: u64) -> bool {
+        let view = self.view.load();
+        view.leads() && view.term == term
+    }
+}
+
+/// Announce a leadership as soon as a fresh read shows that the views have all that was committed before it.
+pub(crate) fn announce_when_applied(roles: &Arc<RoleBoard>, mailbox: &Mailbox, term: u64) {
+    let (board, again) = (Arc::clone(roles), mailbox.clone());
+    let read = mailbox.read(Box::new(move |outcome, _| match outcome {
+        Outcome::Confirmed(_) => board.announce(term),
+        Outcome::Refused(Refusal::Stopping) => {}
+        // It took too long; as long as it leads, it has to be announced.
+        _ if board.leads_in(term) => announce_when_applied(&board, &again, term),
+        _ => {}
+    }));
+    // A box without a reader belongs to a process that is stopping.
+    drop(read);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::Answers;
+    use crate::replica::Bound;
+    use crate::testing::{Bench, leading, role_board};
+
+    const OWN: u64 = 1 << 32 | 1;
+
+    fn change(role: Role, term: u64) -> RoleChange {
+        RoleChange {
+            role,
+            term,
+            leader: OWN,
+        }
+    }
+
+    #[test]
+    fn leadership_is_told_when_all_before_it_is_applied_and_other_roles_at_once() {
+        let bench = Bench::new();
+        let roles = Arc::new(role_board());
+        roles.changed(change(Role::Candidate, 3));
+        assert_eq!(roles.told().role, Role::Candidate);
+        roles.changed(change(Role::Leader, 3));
+        announce_when_applied(&roles, &bench.mailbox, 3);
+        assert!(roles.view().leads() && !roles.told().leads());
+        let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
+        bench.read().expect("asked")(busy, &mut Answers::default());
+        assert!(!roles.told().leads());
+        bench.read().expect("asked again")(Outcome::Confirmed(7), &mut Answers::default());
+        assert!(roles.told().leads() && roles.told().term == 3);
+        roles.changed(change(Role::Follower, 4));
+        assert_eq!(roles.told().role, Role::Follower);
+    }
+
+    #[test]
+    fn a_leadership_that_has_passed_is_not_told() {
+        let bench = Bench::new();
+        let roles = Arc::new(leading());
+        announce_when_applied(&roles, &bench.mailbox, 1);
+        let read = bench.read().expect("asked");
+        roles.changed(change(Role::Follower, 2));
+        read(Outcome::Confirmed(7), &mut Answers::default());
+        assert_eq!((roles.told().role, roles.told().term), (Role::Follower, 2));
     }
 }

@@ -104,6 +104,7 @@ fn serve(
         apply: helpers.apply.0.clone(),
         io: helpers.io.0.clone(),
         roles: Arc::clone(&beginning.roles),
+        mailbox: beginning.mailbox.clone(),
         views,
     };
     let replica = replica(beginning, state, state_file, log)?;

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tern_net::peers::Peers;
+use tern_replication::Role;
 
 use super::apply::Step;
 use super::{flush, io, tell};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
-use crate::mailbox::{Input, MailboxReceiver};
+use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::post::Post;
 use crate::replica::{Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica};
-use crate::roles::RoleBoard;
+use crate::roles::{RoleBoard, announce_when_applied};
 use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
@@ -25,6 +26,7 @@ pub(super) struct Outlets {
     pub apply: Post<Step>,
     pub io: Post<io::Request>,
     pub roles: Arc<RoleBoard>,
+    pub mailbox: Mailbox,
     pub views: Arc<Views>,
 }
 
@@ -111,6 +113,9 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
     }
     if let Some(role) = out.role.take() {
         outlets.roles.changed(role);
+        if role.role == Role::Leader {
+            announce_when_applied(&outlets.roles, &outlets.mailbox, role.term);
+        }
     }
     if let Some(fold) = out.fold.take() {
         tell(&outlets.apply, Step::Fold(fold));
