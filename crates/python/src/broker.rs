@@ -5,17 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use tern_broker::replica::{AnswerAt, Outcome, Proposal, Refusal};
-use tern_broker::{
-    Answers, Mode, Node, NodeEvents, NodeOptions, RoleView, Services, Settings, Ticket,
-};
+use tern_broker::{Answers, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Settings};
 use tern_net::{Bridge, Connection, Credit, Event, Handler};
 use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
-use tern_state::{Op, TopicConfig};
+use tern_state::TopicConfig;
 use tern_wire::{Command, codes};
 
 use crate::endpoint::Endpoint;
@@ -99,16 +95,17 @@ impl Broker {
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let status = PyDict::new(py);
         let services = self.node.services();
-        let view = self.node.roles().view();
+        let roles = self.node.roles();
+        let told = roles.told();
         let role = if services.is_some() {
-            role_name(view.role)
+            role_name(told.role)
         } else {
             "starting"
         };
         status.set_item("role", role)?;
-        status.set_item("term", view.term)?;
-        status.set_item("leader", self.events.member(view.leader))?;
-        status.set_item("leader_address", view.leader_address.as_deref())?;
+        status.set_item("term", told.term)?;
+        status.set_item("leader", self.events.member(told.leader))?;
+        status.set_item("leader_address", roles.view().leader_address.as_deref())?;
         status.set_item("member", &self.node.options().member)?;
         status.set_item("group", &self.node.options().settings.group)?;
         let group_id = u128::from_be_bytes(self.node.standing().phase().1);
@@ -199,11 +196,7 @@ impl Broker {
         for (key, value) in attributes {
             config.attributes.push((key.extract()?, value.extract()?));
         }
-        let op = Op::PutTopic {
-            changed_at_ms: wall_ms(),
-            config,
-        };
-        py.detach(|| self.propose(proposal_id, &op));
+        py.detach(|| self.put(proposal_id, config));
         Ok(())
     }
 
@@ -233,84 +226,24 @@ impl Broker {
 }
 
 impl Broker {
-    fn propose(&self, proposal_id: u64, op: &Op) {
-        let Some(services) = self.node.services() else {
-            return self.proposed(
-                proposal_id,
-                codes::response::SERVICE_NOT_AVAILABLE,
-                Some("this replica is starting".to_owned()),
-            );
-        };
-        if let Err(violation) = check(&services, op) {
-            return self.proposed(
-                proposal_id,
-                codes::response::INVALID_PARAMETER,
-                Some(violation),
-            );
-        }
-        let mut ops = Vec::new();
-        op.encode(&mut ops);
+    fn put(&self, proposal_id: u64, config: TopicConfig) {
         let bridge = Arc::clone(&self.events.bridge);
-        let ticket: Ticket = Box::new(move |outcome: Outcome, _: &mut Answers| {
-            let (code, remark) = verdict(&outcome);
+        let proposed = move |code, remark| {
             bridge.queue().push(Event::Proposed {
                 proposal_id,
                 code,
                 remark,
             });
-        });
-        let proposal = Proposal {
-            draft: None,
-            ops: Bytes::from(ops),
-            answer: AnswerAt::Apply,
-            ticket,
-            received_ns: tern_broker::monotonic_ns(),
         };
-        if let Err((ticket, outcome)) = services.mailbox.propose(proposal) {
-            ticket(outcome, &mut Answers::default());
-        }
-    }
-
-    fn proposed(&self, proposal_id: u64, code: i32, remark: Option<String>) {
-        self.events.bridge.queue().push(Event::Proposed {
-            proposal_id,
-            code,
-            remark,
+        let Some(services) = self.node.services() else {
+            let remark = "this replica is starting".to_owned();
+            return proposed(codes::response::SERVICE_NOT_AVAILABLE, Some(remark));
+        };
+        let then = Box::new(move |put: Result<(), Refused>, _: &mut Answers| match put {
+            Ok(()) => proposed(codes::response::SUCCESS, None),
+            Err(refused) => proposed(refused.code, Some(refused.remark.into_owned())),
         });
-    }
-}
-
-fn check(services: &Services, op: &Op) -> Result<(), String> {
-    services
-        .views
-        .state()
-        .check(op)
-        .map_err(|violation| violation.to_string())
-}
-
-/// The response code of an outcome (`log-and-consensus.md` §8).
-fn verdict(outcome: &Outcome) -> (i32, Option<String>) {
-    use codes::response::{SERVICE_NOT_AVAILABLE, SUCCESS, SYSTEM_BUSY, SYSTEM_ERROR};
-    match outcome {
-        Outcome::Stored(_) | Outcome::Confirmed(_) => (SUCCESS, None),
-        Outcome::Refused(Refusal::Busy(bound)) => (
-            SYSTEM_BUSY,
-            Some(format!("limit reached: {}", bound.name())),
-        ),
-        Outcome::Refused(Refusal::NotLeader { .. }) => (
-            SERVICE_NOT_AVAILABLE,
-            Some("this replica does not lead its group".to_owned()),
-        ),
-        Outcome::Refused(Refusal::NoRoom) => (
-            SERVICE_NOT_AVAILABLE,
-            Some("the disk has no room for the next segment".to_owned()),
-        ),
-        Outcome::Refused(Refusal::Stopping) => (
-            SERVICE_NOT_AVAILABLE,
-            Some("this replica is stopping".to_owned()),
-        ),
-        Outcome::NotStored => (SYSTEM_ERROR, Some("not stored".to_owned())),
-        Outcome::Unknown => (SYSTEM_ERROR, Some("outcome unknown".to_owned())),
+        services.creations.put_topic(config, then);
     }
 }
 
@@ -320,12 +253,6 @@ fn role_name(role: Role) -> &'static str {
         Role::Follower => "follower",
         Role::Candidate => "candidate",
     }
-}
-
-fn wall_ms() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }
 
 /// A required entry of the configuration.
