@@ -75,6 +75,8 @@ def send_error(last: Outcome | None, address: str, what: str, *, ambiguous: bool
 
 
 def _words(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "its master was replaced before it answered"
     if isinstance(outcome, Answer):
         return f"code {outcome.code}, {outcome.remark}"
     return str(outcome)

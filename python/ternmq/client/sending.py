@@ -274,10 +274,16 @@ class Sender:
             self._unpark(send)
 
     def _give_up(self, send: Send, attempt: int) -> None:
-        """Send again to the new master what the replaced one has not answered: it may never do."""
+        """Send again to the new master what the replaced one has not answered: it may never do.
+
+        It may also have stored it, so whoever wants no message twice, with `retries=0`, is told that instead.
+        """
         if send.attempt == attempt and send in self._outstanding and self._is_orphan(send):
             del self._outstanding[send]
             send.ambiguous = True
+            if send.tries == 1:
+                self._fail(send, in_time=True)
+                return
             send.tries += send.attempt >= send.tries  # the switch itself costs no try
             self._try(send)
 

@@ -219,6 +219,23 @@ def test_a_stopped_leader_costs_an_election_and_not_the_whole_timeout() -> None:
     run(scenario())
 
 
+def test_without_retries_what_a_stopped_leader_may_have_stored_is_not_sent_again() -> None:
+    async def scenario() -> None:
+        cluster = _cluster()
+        async with connect(cluster) as mq, mq.producer("p", retries=0) as out:
+            await out.send("t", b"before")
+            cluster.stop("a0:1")
+            began = _now()
+            send = asyncio.create_task(out.send("t", b"x"))
+            await _later(1.0, cluster, "a1:1")
+            with pytest.raises(OutcomeUnknownError, match="its master was replaced before it answered"):
+                await send
+            assert _now() - began < 2.0
+            assert [address for address, _ in cluster.network.sent(310)] == ["a0:1", "a0:1"]
+
+    run(scenario())
+
+
 def test_a_leader_that_was_only_cut_off_for_a_moment_is_used_again() -> None:
     async def scenario() -> None:
         cluster = _cluster()
