@@ -19,7 +19,8 @@ class Leaders:
     """Masters by broker name, from routes, refusals and closed connections.
 
     A master that failed is rejected: it is believed again only when a route shows another one first, when a hint with
-    a newer term names it, or when it was asked and leads. So a NameServer that lags does not send the client back.
+    a newer term names it, when it was asked and leads, or when the one that was followed instead is in doubt itself. So
+    a NameServer that lags does not send the client back.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,12 @@ class Leaders:
             group.master = hint
             group.term = hint_term
         return group.master != before
+
+    def forgive(self) -> None:
+        """Believe rejected masters again that a route names: those that were followed instead may be gone as well."""
+        for group in self._groups.values():
+            if group.master is not None:
+                group.rejected = None
 
     def confirm(self, broker: str, address: str) -> bool:
         """Believe an address that was asked and leads; only where no master is known.

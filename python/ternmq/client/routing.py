@@ -134,6 +134,7 @@ class Routing:
     def doubt(self) -> None:
         """Ask the next NameServer for all masters, while the known ones stay believed."""
         if self._doubt_task is None or self._doubt_task.done():
+            self.leaders.forgive()
             self._doubt_task = self._spawn(self._ask_cluster())
 
     def learn_cluster(self, body: bytes) -> None:

@@ -219,6 +219,24 @@ def test_a_stopped_leader_costs_an_election_and_not_the_whole_timeout() -> None:
     run(scenario())
 
 
+def test_a_leader_that_was_refused_before_is_found_when_it_leads_again() -> None:
+    async def scenario() -> None:
+        cluster = _cluster()
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            await out.send("t", b"before")
+            cluster.elect("a", "a1:1")
+            await out.send("t", b"where the refusal's hint led")
+            cluster.stop("a1:1")
+            began = _now()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_later(0.5, cluster, "a0:1"))
+                send = tasks.create_task(out.send("t", b"x"))
+            assert send.result().queue.broker == "a"
+            assert _now() - began < 2.0
+
+    run(scenario())
+
+
 def test_without_retries_what_a_stopped_leader_may_have_stored_is_not_sent_again() -> None:
     async def scenario() -> None:
         cluster = _cluster()

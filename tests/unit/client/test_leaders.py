@@ -62,6 +62,21 @@ def test_a_nameserver_that_lags_does_not_undo_a_hint(leaders: Leaders) -> None:
     assert leaders.master("a") == B
 
 
+def test_in_doubt_a_nameserver_is_believed_about_a_leader_that_was_rejected_before(leaders: Leaders) -> None:
+    leaders.reject("a", A, hint=B, hint_term=2)
+    leaders.forgive()
+    assert leaders.master("a") == B, "doubt alone changes nothing"
+    assert leaders.learn("a", LED_BY_A)
+    assert leaders.master("a") == A
+
+
+def test_doubt_about_others_does_not_bring_back_a_leader_that_nobody_has_replaced(leaders: Leaders) -> None:
+    leaders.reject("a", A)
+    leaders.forgive()
+    assert not leaders.learn("a", LED_BY_A)
+    assert leaders.master("a") is None
+
+
 def test_a_hint_of_an_older_term_is_stale(leaders: Leaders) -> None:
     leaders.reject("a", A, hint=B, hint_term=5)
     assert not leaders.reject("a", A, hint=C, hint_term=4)
