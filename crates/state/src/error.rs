@@ -101,6 +101,33 @@ pub enum Violation {
         /// Greatest allowed value.
         max: u64,
     },
+    /// A topic of the system cannot be deleted.
+    #[error("topic {topic} belongs to the system")]
+    SystemTopic {
+        /// The topic.
+        topic: Arc<str>,
+    },
+    /// Progress of a delay level that does not exist.
+    #[error("there is no delay level {level}")]
+    DelayLevel {
+        /// The level of the op.
+        level: u16,
+    },
+    /// Progress of a delay level that does not begin where the level stands, falls, or goes past
+    /// the messages there are.
+    #[error("delay level {level} stands at {stands} of {end}, an op moves it from {from} to {to}")]
+    DelayProgress {
+        /// The level.
+        level: u16,
+        /// Queue offset where it stands.
+        stands: u64,
+        /// End of its queue.
+        end: u64,
+        /// Where the op begins.
+        from: u64,
+        /// Where the op ends.
+        to: u64,
+    },
     /// A record of a topic that no op has created.
     #[error("record of unknown topic {topic}")]
     UnknownTopic {

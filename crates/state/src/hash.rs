@@ -17,6 +17,10 @@ pub struct TableSums {
     pub consumer_offsets: u64,
     /// Next queue offset of each queue that has a record.
     pub next_offsets: u64,
+    /// How far each delay level has come.
+    pub delays: u64,
+    /// Queue locks.
+    pub locks: u64,
 }
 
 impl TableSums {
@@ -28,6 +32,8 @@ impl TableSums {
             self.groups,
             self.consumer_offsets,
             self.next_offsets,
+            self.delays,
+            self.locks,
         ]
         .into_iter()
         .fold(0, |hash, sum| mix(hash ^ sum))
@@ -49,6 +55,9 @@ pub(crate) enum Entry {
     GroupVersion = 5,
     ConsumerOffset = 6,
     NextOffset = 7,
+    DeletedTopics = 8,
+    DelayProgress = 9,
+    QueueLock = 10,
 }
 
 /// The hash of one entry, fed word by word.
@@ -110,8 +119,10 @@ mod tests {
             groups: 3,
             consumer_offsets: 4,
             next_offsets: 5,
+            delays: 6,
+            locks: 7,
         };
-        assert_eq!(sums.combined(), 0x90bb_69b7_1665_51de);
+        assert_eq!(sums.combined(), 0x6780_6edf_2913_7838);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What committed entries mean: topics, groups, consumer offsets. Pure, deterministic.
+//! What committed entries mean: topics, groups, consumer offsets, queue locks, delays. Pure, deterministic.
 //!
 //! A frame of the log carries records and a *metadata block* of [`Op`]s. [`State`] is what a
 //! replica knows after walking the committed frames in order; two replicas that walked the same
@@ -10,10 +10,12 @@
 
 mod codec;
 mod creation;
+pub mod delay;
 mod error;
 mod founding;
 mod group;
 mod hash;
+mod locks;
 mod offsets;
 mod ops;
 mod state;
@@ -26,7 +28,7 @@ pub use founding::{Flush, GroupFounding, Member};
 pub use group::{GroupConfig, RetryPolicy};
 pub use hash::TableSums;
 pub use offsets::OffsetCommit;
-pub use ops::Op;
+pub use ops::{Guarded, Op, guarded};
 pub use state::{Changes, State, Version};
 pub use system::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,

@@ -106,6 +106,34 @@ impl ConsumerOffsets {
         true
     }
 
+    /// Forgets what a group committed.
+    pub(crate) fn remove_group(&mut self, group: &str) {
+        if let Some(offsets) = self.groups.remove(group) {
+            for (&(topic_id, queue_id), &offset) in &offsets {
+                replace(&mut self.sum, hash(group, topic_id, queue_id, offset), 0);
+            }
+        }
+    }
+
+    /// Forgets what all groups committed in a topic.
+    pub(crate) fn remove_topic(&mut self, topic_id: u32) {
+        let groups: Vec<Arc<str>> = self.groups.keys().cloned().collect();
+        for group in groups {
+            let offsets = self.groups.get_mut(&group).expect("its key was just read");
+            let gone: Vec<_> = offsets
+                .range((topic_id, 0)..=(topic_id, u32::MAX))
+                .map(|(&queue, &offset)| (queue, offset))
+                .collect();
+            for (queue, offset) in gone {
+                offsets.remove(&queue);
+                replace(&mut self.sum, hash(&group, topic_id, queue.1, offset), 0);
+            }
+            if offsets.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+
     pub(crate) fn sum(&self) -> u64 {
         self.sum
     }

@@ -11,11 +11,14 @@
 //!
 //! All integers are big-endian. The frame's payload CRC covers the block.
 
+use std::sync::Arc;
+
 use crate::codec::{Reader, Writer};
 use crate::error::OpError;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
 use crate::offsets::OffsetCommit;
+use crate::system::system_topics;
 use crate::topic::TopicConfig;
 
 /// One change of the state. Times in it were stamped by the leader that proposed it.
@@ -40,12 +43,71 @@ pub enum Op {
     },
     /// Type 4: a delta of consumer offsets. Body: a list of [`OffsetCommit`]s.
     CommitOffsets(Vec<OffsetCommit>),
+    /// Type 5: messages of a delay level were put into their topics, by the same frame. Body: level
+    /// `u16`, from `u64`, to `u64`.
+    DelayProgress {
+        /// Delay level, from 1.
+        level: u16,
+        /// Queue offset in the level's queue where the level stood. It must: a frame that repeats
+        /// what another one did would put messages twice.
+        from: u64,
+        /// Queue offset of the level's next message to come due.
+        to: u64,
+    },
+    /// Type 6: lock queues for a client, or renew its locks. A queue that another client holds
+    /// stays with it; a topic or group that does not exist is passed over. Body: group string,
+    /// client string, now `u64`, time to live `u64`, a list of queues: topic string, id `u32`.
+    LockQueues {
+        /// Subscription group.
+        group: Arc<str>,
+        /// Client id.
+        client: Arc<str>,
+        /// Time of the leader, ms since 1970.
+        now_ms: u64,
+        /// How long the locks live, ms.
+        ttl_ms: u64,
+        /// Topics and queue ids.
+        queues: Vec<(Arc<str>, u32)>,
+    },
+    /// Type 7: give up the locks that a client holds; those of other clients stay. Body: group
+    /// string, client string, a list of queues as in type 6.
+    UnlockQueues {
+        /// Subscription group.
+        group: Arc<str>,
+        /// Client id.
+        client: Arc<str>,
+        /// Topics and queue ids.
+        queues: Vec<(Arc<str>, u32)>,
+    },
+    /// Type 8: delete a topic with its queue counters, offsets and locks; nothing happens if there
+    /// is none. Body: changed at `u64`, name string.
+    DeleteTopic {
+        /// When, ms since 1970.
+        changed_at_ms: u64,
+        /// The topic.
+        name: Arc<str>,
+    },
+    /// Type 9: delete a subscription group and its locks; nothing happens if there is none. Body:
+    /// changed at `u64`, name string, clean offsets flag.
+    DeleteGroup {
+        /// When, ms since 1970.
+        changed_at_ms: u64,
+        /// The group.
+        name: Arc<str>,
+        /// Its committed offsets go, too.
+        clean_offsets: bool,
+    },
 }
 
 const FOUND: u16 = 1;
 const PUT_TOPIC: u16 = 2;
 const PUT_GROUP: u16 = 3;
 const COMMIT_OFFSETS: u16 = 4;
+const DELAY_PROGRESS: u16 = 5;
+const LOCK_QUEUES: u16 = 6;
+const UNLOCK_QUEUES: u16 = 7;
+const DELETE_TOPIC: u16 = 8;
+const DELETE_GROUP: u16 = 9;
 
 /// The one version that each op has so far.
 const VERSION: u16 = 1;
@@ -73,6 +135,49 @@ impl Op {
                 config.write(out);
             }
             Self::CommitOffsets(commits) => out.list(commits, |out, commit| commit.write(out)),
+            Self::DelayProgress { level, from, to } => {
+                out.u16(*level);
+                out.u64(*from);
+                out.u64(*to);
+            }
+            Self::LockQueues {
+                group,
+                client,
+                now_ms,
+                ttl_ms,
+                queues,
+            } => {
+                out.string(group);
+                out.string(client);
+                out.u64(*now_ms);
+                out.u64(*ttl_ms);
+                write_queues(out, queues);
+            }
+            Self::UnlockQueues {
+                group,
+                client,
+                queues,
+            } => {
+                out.string(group);
+                out.string(client);
+                write_queues(out, queues);
+            }
+            Self::DeleteTopic {
+                changed_at_ms,
+                name,
+            } => {
+                out.u64(*changed_at_ms);
+                out.string(name);
+            }
+            Self::DeleteGroup {
+                changed_at_ms,
+                name,
+                clean_offsets,
+            } => {
+                out.u64(*changed_at_ms);
+                out.string(name);
+                out.flag(*clean_offsets);
+            }
         });
     }
 
@@ -104,11 +209,16 @@ impl Op {
             Self::PutTopic { .. } => PUT_TOPIC,
             Self::PutGroup { .. } => PUT_GROUP,
             Self::CommitOffsets(_) => COMMIT_OFFSETS,
+            Self::DelayProgress { .. } => DELAY_PROGRESS,
+            Self::LockQueues { .. } => LOCK_QUEUES,
+            Self::UnlockQueues { .. } => UNLOCK_QUEUES,
+            Self::DeleteTopic { .. } => DELETE_TOPIC,
+            Self::DeleteGroup { .. } => DELETE_GROUP,
         }
     }
 
     fn read(kind: u16, version: u16, body: &mut Reader<'_>) -> Result<Self, OpError> {
-        if !(FOUND..=COMMIT_OFFSETS).contains(&kind) {
+        if !(FOUND..=DELETE_GROUP).contains(&kind) {
             return Err(OpError::UnknownType { kind });
         }
         if version != VERSION {
@@ -124,7 +234,100 @@ impl Op {
                 changed_at_ms: body.u64()?,
                 config: GroupConfig::read(body)?,
             },
-            _ => Self::CommitOffsets(body.list(OffsetCommit::LEAST_BYTES, OffsetCommit::read)?),
+            COMMIT_OFFSETS => {
+                Self::CommitOffsets(body.list(OffsetCommit::LEAST_BYTES, OffsetCommit::read)?)
+            }
+            DELAY_PROGRESS => Self::DelayProgress {
+                level: body.u16()?,
+                from: body.u64()?,
+                to: body.u64()?,
+            },
+            LOCK_QUEUES => Self::LockQueues {
+                group: body.string()?.into(),
+                client: body.string()?.into(),
+                now_ms: body.u64()?,
+                ttl_ms: body.u64()?,
+                queues: read_queues(body)?,
+            },
+            UNLOCK_QUEUES => Self::UnlockQueues {
+                group: body.string()?.into(),
+                client: body.string()?.into(),
+                queues: read_queues(body)?,
+            },
+            DELETE_TOPIC => Self::DeleteTopic {
+                changed_at_ms: body.u64()?,
+                name: body.string()?.into(),
+            },
+            _ => Self::DeleteGroup {
+                changed_at_ms: body.u64()?,
+                name: body.string()?.into(),
+                clean_offsets: body.flag("clean offsets")?,
+            },
         })
     }
+}
+
+fn write_queues(out: &mut Writer<'_>, queues: &[(Arc<str>, u32)]) {
+    out.list(queues, |out, (topic, queue_id)| {
+        out.string(topic);
+        out.u32(*queue_id);
+    });
+}
+
+fn read_queues(from: &mut Reader<'_>) -> Result<Vec<(Arc<str>, u32)>, OpError> {
+    /// An empty string and the queue id.
+    const LEAST_BYTES: usize = 4 + 4;
+    from.list(LEAST_BYTES, |from| Ok((from.string()?.into(), from.u32()?)))
+}
+
+/// An op that changes what a leader may append behind it.
+///
+/// A request is drafted against a published view, and waits for its place in the log while the log
+/// goes on. A record of a topic that is gone by then, or progress from where a delay level no
+/// longer stands, would stop every replica; so whoever appends keeps these facts itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guarded {
+    /// Topics that exist from here on.
+    Topics(Vec<Arc<str>>),
+    /// A topic that is gone from here on.
+    Deleted(Arc<str>),
+    /// A delay level that must stand at `from`, and stands at `to` from here on.
+    Delay {
+        /// Delay level, from 1.
+        level: u16,
+        /// Where it must stand.
+        from: u64,
+        /// Where it stands afterwards.
+        to: u64,
+    },
+}
+
+/// The ops of a metadata block that an appending leader must know. The others, which are most, are
+/// passed over unread.
+///
+/// # Errors
+/// The bytes are not a block of ops that this version knows.
+pub fn guarded(block: &[u8]) -> Result<Vec<Guarded>, OpError> {
+    let mut from = Reader::new(block);
+    let mut found = Vec::new();
+    while from.left() > 0 {
+        let (kind, version, length) = (from.u16()?, from.u16()?, from.u32()?);
+        let body = from.bytes(length as usize)?;
+        if !matches!(kind, FOUND | PUT_TOPIC | DELETE_TOPIC | DELAY_PROGRESS) {
+            continue;
+        }
+        match Op::read(kind, version, &mut Reader::new(body))? {
+            Op::Found(founding) => {
+                let topics = system_topics(&founding).into_iter();
+                found.push(Guarded::Topics(topics.map(|topic| topic.name).collect()));
+            }
+            Op::PutTopic { config, .. } => found.push(Guarded::Topics(vec![config.name])),
+            Op::DeleteTopic { name, .. } => found.push(Guarded::Deleted(name)),
+            Op::DelayProgress { level, from, to } => {
+                found.push(Guarded::Delay { level, from, to });
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
 }

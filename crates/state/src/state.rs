@@ -9,16 +9,20 @@ use foldhash::fast::FixedState;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap, Vector};
 
+use crate::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
 use crate::error::Violation;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
 use crate::hash::{Entry, TableSums, replace};
+use crate::locks::QueueLocks;
 use crate::offsets::{ConsumerOffsets, OffsetCommit};
 use crate::ops::Op;
-use crate::system::{BUILT_IN_GROUPS, system_topics};
+use crate::system::{BUILT_IN_GROUPS, is_system_topic, system_topics};
 use crate::topic::{MAX_QUEUES, Topic, TopicConfig};
 
-use entries::{founding_hash, group_hash, next_hash, topic_hash, version_hash};
+use entries::{
+    delay_hash, deleted_hash, founding_hash, group_hash, next_hash, topic_hash, version_hash,
+};
 
 /// A fixed seed: the map's layout is the same in every run. Its order is used nowhere.
 type ByName<V> = GenericHashMap<Arc<str>, V, FixedState, DefaultSharedPtr>;
@@ -50,6 +54,10 @@ pub struct Changes {
     pub topics: Vec<Arc<str>>,
     /// Subscription groups that were created or got another configuration, in order.
     pub groups: Vec<Arc<str>>,
+    /// Topics that were deleted, with their ids, in order.
+    pub topics_deleted: Vec<(Arc<str>, u32)>,
+    /// Subscription groups that were deleted, in order.
+    pub groups_deleted: Vec<Arc<str>>,
     /// Offset commits that were taken, also those that changed nothing.
     pub offsets_taken: usize,
     /// Offset commits that were ignored: they would lower a value without the explicit flag, or
@@ -80,14 +88,18 @@ pub struct State {
     applied: (u64, u64),
     settings: Option<Arc<GroupFounding>>,
     topics: ByName<Arc<Topic>>,
-    /// The same topics, ordered by id: id 1 at place 0.
-    topics_by_id: Vector<Arc<Topic>>,
+    /// The same topics, ordered by id.
+    topics_by_id: OrdMap<u32, Arc<Topic>>,
     topic_version: Version,
     groups: OrdMap<Arc<str>, Arc<GroupConfig>>,
     group_version: Version,
     offsets: ConsumerOffsets,
-    /// Next queue offsets: a row a topic, as long as the highest queue that has a record.
+    /// Next queue offsets: a row for each topic there ever was, id 1 at place 0, as long as the
+    /// highest queue that has a record. The row of a deleted topic is empty.
     next_offsets: Vector<Vector<u64>>,
+    /// Progress of each delay level, level 1 at place 0.
+    delays: [u64; LEVELS as usize],
+    locks: QueueLocks,
     sums: TableSums,
 }
 
@@ -194,8 +206,43 @@ impl State {
             (_, None) => Err(Violation::NotFounded),
             (Op::PutTopic { config, .. }, Some(_)) => config.check(),
             (Op::PutGroup { config, .. }, Some(_)) => config.check(),
-            (Op::CommitOffsets(_), Some(_)) => Ok(()),
+            (Op::DelayProgress { level, from, to }, Some(_)) => {
+                self.check_delay(*level, *from, *to)
+            }
+            (Op::DeleteTopic { name, .. }, Some(founding)) => {
+                if is_system_topic(Some(founding), name) {
+                    return Err(Violation::SystemTopic {
+                        topic: name.clone(),
+                    });
+                }
+                Ok(())
+            }
+            (
+                Op::CommitOffsets(_)
+                | Op::LockQueues { .. }
+                | Op::UnlockQueues { .. }
+                | Op::DeleteGroup { .. },
+                Some(_),
+            ) => Ok(()),
         }
+    }
+
+    fn check_delay(&self, level: u16, from: u64, to: u64) -> Result<(), Violation> {
+        if !(1..=LEVELS).contains(&level) {
+            return Err(Violation::DelayLevel { level });
+        }
+        let stands = self.delay_progress(level);
+        let end = self.next_offset(SCHEDULE_TOPIC, level_queue(level));
+        if from != stands || to < from || to > end {
+            return Err(Violation::DelayProgress {
+                level,
+                stands,
+                end,
+                from,
+                to,
+            });
+        }
+        Ok(())
     }
 
     fn apply(&mut self, op: Op, changes: &mut Changes) {
@@ -230,7 +277,98 @@ impl State {
                     }
                 }
             }
+            Op::DelayProgress { level, from, to } => {
+                self.delays[usize::from(level) - 1] = to;
+                replace(
+                    &mut self.sums.delays,
+                    delay_hash(level, from),
+                    delay_hash(level, to),
+                );
+            }
+            Op::LockQueues {
+                group,
+                client,
+                now_ms,
+                ttl_ms,
+                queues,
+            } => {
+                if self.groups.contains_key(&group) {
+                    let queues = known_queues(&self.topics, &queues);
+                    self.locks.lock((&group, &client), (now_ms, ttl_ms), queues);
+                    self.sums.locks = self.locks.sum();
+                }
+            }
+            Op::UnlockQueues {
+                group,
+                client,
+                queues,
+            } => {
+                let queues = known_queues(&self.topics, &queues);
+                self.locks.unlock((&group, &client), queues);
+                self.sums.locks = self.locks.sum();
+            }
+            Op::DeleteTopic {
+                changed_at_ms,
+                name,
+            } => {
+                if let Some(id) = self.delete_topic(&name) {
+                    self.advance_topics(changed_at_ms);
+                    changes.topics_deleted.push((name, id));
+                }
+            }
+            Op::DeleteGroup {
+                changed_at_ms,
+                name,
+                clean_offsets,
+            } => {
+                if clean_offsets {
+                    self.offsets.remove_group(&name);
+                    self.sums.consumer_offsets = self.offsets.sum();
+                }
+                if let Some(group) = self.groups.remove(&name) {
+                    replace(&mut self.sums.groups, group_hash(&group), 0);
+                    self.locks.remove_group(&name);
+                    self.sums.locks = self.locks.sum();
+                    self.advance_groups(changed_at_ms);
+                    changes.groups_deleted.push(name);
+                }
+            }
         }
+    }
+
+    /// The id that the topic had; none if there is no such topic.
+    fn delete_topic(&mut self, name: &str) -> Option<u32> {
+        let topic = self.topics.remove(name)?;
+        self.topics_by_id.remove(&topic.id);
+        let row = std::mem::take(
+            self.next_offsets
+                .get_mut(place(topic.id))
+                .expect("every topic has a row"),
+        );
+        for (queue, next) in row.iter().enumerate() {
+            replace(
+                &mut self.sums.next_offsets,
+                next_hash(topic.id, queue, *next),
+                0,
+            );
+        }
+        self.offsets.remove_topic(topic.id);
+        self.locks.remove_topic(topic.id);
+        self.sums.consumer_offsets = self.offsets.sum();
+        self.sums.locks = self.locks.sum();
+        replace(&mut self.sums.topics, topic_hash(&topic), 0);
+        let deleted = self.deleted_topics();
+        replace(
+            &mut self.sums.topics,
+            deleted_hash(deleted - 1),
+            deleted_hash(deleted),
+        );
+        Some(topic.id)
+    }
+
+    /// Number of topics that were deleted since the founding.
+    fn deleted_topics(&self) -> usize {
+        self.next_offsets.len() - self.topics_by_id.len()
     }
 
     fn found(&mut self, founding: GroupFounding, changes: &mut Changes) {
@@ -261,15 +399,13 @@ impl State {
         let old = before.map_or(0, |before| topic_hash(before));
         let id = before.map(|before| before.id);
         let topic = Arc::new(Topic {
-            id: id.unwrap_or_else(|| self.topics_by_id.len() as u32 + 1),
+            id: id.unwrap_or_else(|| self.next_offsets.len() as u32 + 1),
             config,
         });
         replace(&mut self.sums.topics, old, topic_hash(&topic));
         self.topics.insert(topic.config.name.clone(), topic.clone());
-        if id.is_some() {
-            self.topics_by_id.set(place(topic.id), topic);
-        } else {
-            self.topics_by_id.push_back(topic);
+        self.topics_by_id.insert(topic.id, topic);
+        if id.is_none() {
             self.next_offsets.push_back(Vector::new());
         }
         true
@@ -339,6 +475,17 @@ impl State {
             topic: topic.into(),
         }
     }
+}
+
+/// Those queues of a list that a topic may have, with the topics' ids.
+fn known_queues(
+    topics: &ByName<Arc<Topic>>,
+    queues: &[(Arc<str>, u32)],
+) -> impl Iterator<Item = (u32, u32)> {
+    queues.iter().filter_map(|(topic, queue_id)| {
+        let topic = topics.get(topic)?;
+        (*queue_id < MAX_QUEUES).then_some((topic.id, *queue_id))
+    })
 }
 
 /// Place of a topic id in the tables ordered by id.

@@ -2,6 +2,7 @@
 //!
 //! Source: `RocketMQ` 5.x, `TopicConfigManager`, `SubscriptionGroupManager`, `TopicValidator`.
 
+use crate::delay::SCHEDULE_TOPIC;
 use crate::founding::GroupFounding;
 use crate::topic::{TopicConfig, perm};
 
@@ -47,7 +48,7 @@ pub fn system_topics(founding: &GroupFounding) -> Vec<TopicConfig> {
         TopicConfig::new(cluster, 16, READ_WRITE | perm::INHERIT),
         TopicConfig::new(broker, 1, READ_WRITE | perm::INHERIT),
         TopicConfig::new("OFFSET_MOVED_EVENT", 1, READ_WRITE),
-        TopicConfig::new("SCHEDULE_TOPIC_XXXX", 18, READ_WRITE),
+        TopicConfig::new(SCHEDULE_TOPIC, 18, READ_WRITE),
         TopicConfig::new(&format!("{cluster}_REPLY_TOPIC"), 1, READ_WRITE),
         TopicConfig::new(
             &format!("rmq_sys_REVIVE_LOG_{cluster}"),
@@ -69,7 +70,7 @@ pub fn system_topics(founding: &GroupFounding) -> Vec<TopicConfig> {
 /// Names that are reserved for the system in every group, whether the topic exists or not.
 const RESERVED: [&str; 11] = [
     DEFAULT_TOPIC,
-    "SCHEDULE_TOPIC_XXXX",
+    SCHEDULE_TOPIC,
     "BenchmarkTest",
     "RMQ_SYS_TRANS_HALF_TOPIC",
     "RMQ_SYS_TRACE_TOPIC",
@@ -96,7 +97,7 @@ pub(crate) fn is_system_topic(founding: Option<&GroupFounding>, name: &str) -> b
 pub fn refuses_client_sends(topic: &str) -> bool {
     matches!(
         topic,
-        "SCHEDULE_TOPIC_XXXX"
+        SCHEDULE_TOPIC
             | "RMQ_SYS_TRANS_HALF_TOPIC"
             | "RMQ_SYS_TRANS_OP_HALF_TOPIC"
             | "TRANS_CHECK_MAX_TIME_TOPIC"

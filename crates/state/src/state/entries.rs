@@ -40,6 +40,27 @@ pub(super) fn next_hash(topic_id: u32, queue: usize, next: u64) -> u64 {
         .finish()
 }
 
+/// Ids of deleted topics are not given again, so their number is part of the table.
+pub(super) fn deleted_hash(deleted: usize) -> u64 {
+    if deleted == 0 {
+        return 0;
+    }
+    EntryHash::new(Entry::DeletedTopics)
+        .word(deleted as u64)
+        .finish()
+}
+
+/// A level of which nothing was put again has no entry.
+pub(super) fn delay_hash(level: u16, progress: u64) -> u64 {
+    if progress == 0 {
+        return 0;
+    }
+    EntryHash::new(Entry::DelayProgress)
+        .word(u64::from(level))
+        .word(progress)
+        .finish()
+}
+
 /// A table that was never changed has no version entry.
 pub(super) fn version_hash(version: Version, entry: Entry) -> u64 {
     if version.counter == 0 {

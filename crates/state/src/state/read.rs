@@ -1,7 +1,10 @@
 //! Reading a state or a snapshot of it.
 
-use super::entries::{founding_hash, group_hash, next_hash, topic_hash, version_hash};
-use super::{State, Version, place};
+use super::entries::{
+    delay_hash, deleted_hash, founding_hash, group_hash, next_hash, topic_hash, version_hash,
+};
+use super::{State, Version};
+use crate::delay::LEVELS;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
 use crate::hash::{Entry, TableSums};
@@ -26,14 +29,12 @@ impl State {
 
     /// A topic by id.
     pub fn topic_by_id(&self, id: u32) -> Option<&Topic> {
-        self.topics_by_id
-            .get(id.checked_sub(1)? as usize)
-            .map(|topic| &**topic)
+        self.topics_by_id.get(&id).map(|topic| &**topic)
     }
 
     /// All topics, ordered by id.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Topic> {
-        self.topics_by_id.iter().map(|topic| &**topic)
+        self.topics_by_id.values().map(|topic| &**topic)
     }
 
     /// Version of the topic table.
@@ -70,9 +71,7 @@ impl State {
     pub fn offsets_of_group(&self, group: &str) -> impl Iterator<Item = (&Topic, u32, u64)> {
         self.offsets
             .of_group(group)
-            .map(|(topic_id, queue_id, offset)| {
-                (&*self.topics_by_id[place(topic_id)], queue_id, offset)
-            })
+            .map(|(topic_id, queue_id, offset)| (&*self.topics_by_id[&topic_id], queue_id, offset))
     }
 
     /// Queue offset that the next record of a queue must have, which is the number of its committed
@@ -90,6 +89,45 @@ impl State {
         row.and_then(|row| row.get(queue_id as usize))
             .copied()
             .unwrap_or(0)
+    }
+
+    /// Queue offset of the first message of a delay level that was not put into its topic yet; 0 for
+    /// what is not a level.
+    pub fn delay_progress(&self, level: u16) -> u64 {
+        let place = usize::from(level).checked_sub(1);
+        place
+            .and_then(|place| self.delays.get(place))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The client that holds a queue for a group at a time; none if the queue is free.
+    pub fn lock_holder(
+        &self,
+        group: &str,
+        topic: &str,
+        queue_id: u32,
+        now_ms: u64,
+    ) -> Option<&str> {
+        let topic_id = self.topic(topic)?.id;
+        self.locks.holder(group, (topic_id, queue_id), now_ms)
+    }
+
+    /// Whether any client holds a queue for a group at a time.
+    pub fn has_locks(&self, group: &str, now_ms: u64) -> bool {
+        self.locks.any(group, now_ms)
+    }
+
+    /// The queues of a topic that have records, with the offset of the next one. Those beyond its
+    /// configured number are among them: a topic may have had more.
+    pub fn next_offsets_of(&self, topic_id: u32) -> impl Iterator<Item = (u32, u64)> {
+        let row = topic_id
+            .checked_sub(1)
+            .and_then(|place| self.next_offsets.get(place as usize));
+        let queues = row
+            .into_iter()
+            .flat_map(|row| (0..).zip(row.iter().copied()));
+        queues.filter(|(_, next)| *next > 0)
     }
 
     /// The state in one number: equal on all replicas that applied the same frames.
@@ -110,7 +148,9 @@ impl State {
         let groups = sum(&mut self.groups().map(group_hash));
         TableSums {
             settings: self.settings().map_or(0, founding_hash),
-            topics: topics.wrapping_add(version_hash(self.topic_version, Entry::TopicVersion)),
+            topics: topics
+                .wrapping_add(version_hash(self.topic_version, Entry::TopicVersion))
+                .wrapping_add(deleted_hash(self.deleted_topics())),
             groups: groups.wrapping_add(version_hash(self.group_version, Entry::GroupVersion)),
             consumer_offsets: self.offsets.recomputed_sum(),
             next_offsets: sum(&mut rows.flat_map(|(id, row)| {
@@ -118,6 +158,10 @@ impl State {
                     .enumerate()
                     .map(move |(queue, &next)| next_hash(id, queue, next))
             })),
+            delays: sum(
+                &mut (1..=LEVELS).map(|level| delay_hash(level, self.delay_progress(level)))
+            ),
+            locks: self.locks.recomputed_sum(),
         }
     }
 }

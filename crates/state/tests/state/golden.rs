@@ -136,6 +136,69 @@ fn group_with_pauses_that_grow() {
 }
 
 #[test]
+fn delay_progress() {
+    let op = Op::DelayProgress {
+        level: 3,
+        from: 0x26,
+        to: 0x2a,
+    };
+    assert_golden(
+        &op,
+        "0005 0001 00000012 0003 0000000000000026 000000000000002a",
+    );
+}
+
+#[test]
+fn queue_locks() {
+    let queues = vec![("t".into(), 2), ("%RETRY%g".into(), 0)];
+    assert_golden(
+        &Op::LockQueues {
+            group: "g".into(),
+            client: "me@1".into(),
+            now_ms: 0x0102_0304_0506,
+            ttl_ms: 60_000,
+            queues: queues.clone(),
+        },
+        "0006 0001 0000003a
+         00000001 'g' 00000004 'me@1' 0000010203040506 000000000000ea60
+         00000002
+           00000001 't' 00000002
+           00000008 '%RETRY%g' 00000000",
+    );
+    assert_golden(
+        &Op::UnlockQueues {
+            group: "g".into(),
+            client: "me@1".into(),
+            queues,
+        },
+        "0007 0001 0000002a
+         00000001 'g' 00000004 'me@1'
+         00000002
+           00000001 't' 00000002
+           00000008 '%RETRY%g' 00000000",
+    );
+}
+
+#[test]
+fn deletions() {
+    assert_golden(
+        &Op::DeleteTopic {
+            changed_at_ms: 7,
+            name: "orders".into(),
+        },
+        "0008 0001 00000012 0000000000000007 00000006 'orders'",
+    );
+    assert_golden(
+        &Op::DeleteGroup {
+            changed_at_ms: 7,
+            name: "g".into(),
+            clean_offsets: true,
+        },
+        "0009 0001 0000000e 0000000000000007 00000001 'g' 01",
+    );
+}
+
+#[test]
 fn offsets() {
     let commit = |queue_id, offset, explicit| OffsetCommit {
         group: "g".into(),

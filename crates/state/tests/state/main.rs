@@ -1,9 +1,13 @@
 //! What the state crate promises, one module a subject.
 
 mod creation;
+mod delays;
+mod deletion;
 mod determinism;
 mod founding;
 mod golden;
+mod guards;
+mod locks;
 mod model;
 mod offsets;
 mod records;

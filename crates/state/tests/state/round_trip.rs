@@ -1,5 +1,7 @@
 //! Decoding: what was encoded comes back, and nothing else gets in.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tern_state::{
@@ -124,8 +126,65 @@ fn offsets() -> impl Strategy<Value = Op> {
     vec(commit, 0..6).prop_map(Op::CommitOffsets)
 }
 
+fn queues() -> impl Strategy<Value = Vec<(Arc<str>, u32)>> {
+    let queue = (text(), any::<u32>());
+    vec(
+        queue.prop_map(|(topic, queue_id)| (topic.into(), queue_id)),
+        0..4,
+    )
+}
+
+fn locks() -> impl Strategy<Value = Op> {
+    (text(), text(), any::<[u64; 2]>(), queues(), any::<bool>()).prop_map(
+        |(group, client, [now_ms, ttl_ms], queues, lock)| {
+            let (group, client) = (group.into(), client.into());
+            if lock {
+                Op::LockQueues {
+                    group,
+                    client,
+                    now_ms,
+                    ttl_ms,
+                    queues,
+                }
+            } else {
+                Op::UnlockQueues {
+                    group,
+                    client,
+                    queues,
+                }
+            }
+        },
+    )
+}
+
+fn deletions() -> impl Strategy<Value = Op> {
+    let numbers = (any::<u16>(), any::<[u64; 2]>());
+    prop_oneof![
+        numbers.prop_map(|(level, [from, to])| Op::DelayProgress { level, from, to }),
+        (any::<u64>(), text()).prop_map(|(changed_at_ms, name)| Op::DeleteTopic {
+            changed_at_ms,
+            name: name.into()
+        }),
+        (any::<u64>(), text(), any::<bool>()).prop_map(|(changed_at_ms, name, clean_offsets)| {
+            Op::DeleteGroup {
+                changed_at_ms,
+                name: name.into(),
+                clean_offsets,
+            }
+        }),
+    ]
+}
+
 fn ops() -> impl Strategy<Value = Vec<Op>> {
-    vec(prop_oneof![founding(), topic(), group(), offsets()], 0..5)
+    let op = prop_oneof![
+        founding(),
+        topic(),
+        group(),
+        offsets(),
+        locks(),
+        deletions()
+    ];
+    vec(op, 0..5)
 }
 
 proptest! {
@@ -241,8 +300,8 @@ fn a_body_longer_than_its_fields_is_refused() {
 fn types_and_versions_of_later_code_are_refused_by_name() {
     let op = put_topic("orders", 4);
     assert_eq!(
-        Op::decode_all(&patched(&op, 0, &[0, 9])),
-        Err(OpError::UnknownType { kind: 9 })
+        Op::decode_all(&patched(&op, 0, &[0, 10])),
+        Err(OpError::UnknownType { kind: 10 })
     );
     assert_eq!(
         Op::decode_all(&patched(&op, 0, &[0, 0])),

@@ -31,6 +31,8 @@ fn putting_an_existing_topic_changes_it_and_keeps_id_and_records() {
     assert_eq!((topic.id, &topic.config), (id, &smaller));
     assert_eq!(state.topic_by_id(id), Some(topic));
     assert_eq!(state.next_offset("orders", 3), 5);
+    let queues: Vec<_> = state.next_offsets_of(id).collect();
+    assert_eq!(queues, [(3, 5)], "also beyond the configured queues");
 }
 
 #[test]
