@@ -209,7 +209,14 @@ impl ConsumeQueues {
             if next == stored_end {
                 return Ok(out.len() - start);
             }
-            let bytes = self.files.read(key, next, stored_end - next)?;
+            let bytes = match self.files.read(key, next, stored_end - next) {
+                Err(_) if queue.state.lock().min > from => {
+                    // The queue was dropped meanwhile, and its files with it.
+                    out.truncate(start);
+                    return Ok(0);
+                }
+                other => other?,
+            };
             out.extend(bytes.chunks_exact(ENTRY_SIZE).map(QueueEntry::decode));
             next = stored_end;
         }
@@ -252,6 +259,31 @@ impl ConsumeQueues {
             }
         }
         Ok(low)
+    }
+
+    /// Forgets the queues of a topic and deletes their files. Readers find them empty from here on. The topic's id
+    /// must not come again.
+    ///
+    /// # Errors
+    /// [`LogError::Write`] if files cannot be deleted: they stay until the next start, and are not read.
+    pub fn drop_topic(&self, topic_id: u32) -> Result<(), LogError> {
+        for shard in &self.shards {
+            let gone: Vec<Arc<Queue>> = shard
+                .write()
+                .extract_if(|key, _| key.0 == topic_id)
+                .map(|(_, queue)| queue)
+                .collect();
+            for queue in gone {
+                // Somebody may read it at this moment.
+                let mut state = queue.state.lock();
+                self.buffered
+                    .fetch_sub(state.tail.capacity(), Ordering::Relaxed);
+                state.tail = Vec::new();
+                state.min = u64::MAX;
+                state.stored = u64::MAX;
+            }
+        }
+        self.files.drop_topic(topic_id)
     }
 
     /// Bytes of the buffers of all queues.

@@ -171,6 +171,12 @@ pub enum LogError {
         /// The one that came.
         given: u64,
     },
+    /// A file of a view is damaged. Views are derived: what it held can be read from the log again.
+    #[error("{} is damaged; it is derived from the log and has to be rebuilt", path.display())]
+    DamagedView {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl LogError {

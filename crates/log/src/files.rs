@@ -118,3 +118,35 @@ pub fn sync_names_above(disk: &dyn Disk, path: &Path) -> Result<(), LogError> {
     }
     Ok(())
 }
+
+/// Empties a directory of derived files, or makes it.
+pub fn fresh_directory(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+    match empty_directory(disk, directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => other.map_err(|error| LogError::write(directory, error))?,
+    }
+    make_directory(disk, directory)
+}
+
+/// Deletes a directory of derived files; that there is none is as good.
+pub fn remove_directory(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+    match empty_directory(disk, directory).and_then(|()| disk.remove_dir(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|error| LogError::write(directory, error)),
+    }
+}
+
+/// Deletes what is in a directory.
+pub fn empty_directory(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    for name in disk.list(directory)? {
+        let path = directory.join(name);
+        match disk.unlink(&path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                empty_directory(disk, &path)?;
+                disk.remove_dir(&path)?;
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}

@@ -1,11 +1,11 @@
-//! Bytes on disk: segments, frames, recovery, consume queues, over a [`Disk`] trait.
+//! Bytes on disk: segments, frames, recovery, consume queues, key index, over a [`Disk`] trait.
 //!
 //! The log of a broker group is a row of segment files that hold *frames*. A frame is one entry of the
 //! replicated log: a header, RocketMQ message records, and metadata changes. This crate decides where a frame
 //! stands ([`place()`]), writes it ([`Log`]), makes it durable ([`LogSyncer`]), reads it ([`LogReader`]), and finds out
 //! at start what is left after a crash ([`Log::open`]). Around it stand the small files of a replica: `raft.state`
 //! ([`RaftStateFile`]), `clean.stop` ([`StopRecord`]), the lock and the identity, and the consume queues
-//! ([`ConsumeQueues`]), which are a view of the log.
+//! ([`ConsumeQueues`]) and the key index ([`KeyIndex`]), which are views of the log.
 //!
 //! Nothing here reads a clock or draws a random number. [`RealDisk`] talks to the kernel; [`memory_disk`] keeps
 //! page cache and platter apart, so that a test can take the power away.
@@ -20,7 +20,7 @@
 //! boot.mark       the kernel's life in which the replica was last started
 //! clean.stop      only after a clean stop
 //! log/<base>      segments, named by base position, 20 digits
-//! views/          consume queues: derived, may be deleted at any time
+//! views/          consume queues and key index: derived, may be deleted at any time
 //! ```
 
 mod clean_stop;
@@ -37,6 +37,7 @@ mod frame;
 mod header;
 mod identity;
 mod index;
+mod key_index;
 mod log;
 pub mod memory_disk;
 mod place;
@@ -62,6 +63,7 @@ pub use header::{
     FLAG_DURABLE, FLAG_ZERO_MAP, FRAME_HEADER_SIZE, FrameHeader, FrameKind, MAX_FRAME_LENGTH,
 };
 pub use identity::{DirectoryLock, claim_directory};
+pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
 pub use log::{Log, LogOptions, SegmentRoom};
 pub use place::{LogEnd, align8, place};
 pub use raft_state::{RaftState, RaftStateFile};

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::{ENTRY_SIZE, Key, QueueLimits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
+use crate::files::{fresh_directory, remove_directory};
 
 /// Files of all queues below one directory.
 pub struct QueueFiles {
@@ -58,12 +59,7 @@ impl QueueFiles {
         directory: PathBuf,
         limits: QueueLimits,
     ) -> Result<Self, LogError> {
-        match empty_directory(&*disk, &directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other.map_err(|error| LogError::write(&directory, error))?,
-        }
-        disk.create_dir(&directory)
-            .map_err(|error| LogError::allocation(&directory, error))?;
+        fresh_directory(&*disk, &directory)?;
         Ok(Self {
             disk,
             directory,
@@ -101,6 +97,16 @@ impl QueueFiles {
             rest = behind;
         }
         Ok(bytes)
+    }
+
+    /// Deletes the files of a topic's queues.
+    pub fn drop_topic(&self, topic_id: u32) -> Result<(), LogError> {
+        self.open
+            .lock()
+            .files
+            .retain(|(queue, _), _| queue.0 != topic_id);
+        let directory = self.directory.join(topic_id.to_string());
+        remove_directory(&*self.disk, &directory)
     }
 
     fn read_part(&self, key: FileKey, part: &mut [u8], at: u64) -> Result<(), LogError> {
@@ -154,19 +160,4 @@ impl QueueFiles {
         }
         self.disk.create(path).map_err(refused)
     }
-}
-
-/// Deletes what is in a directory.
-fn empty_directory(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-    for name in disk.list(directory)? {
-        let path = directory.join(name);
-        match disk.unlink(&path) {
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                empty_directory(disk, &path)?;
-                disk.remove_dir(&path)?;
-            }
-            other => other?,
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod crashes;
 mod damage;
 mod directory;
 mod formats;
+mod keys;
 mod memory;
 mod queues;
 mod raft_state;

@@ -257,3 +257,33 @@ fn a_directory_that_holds_other_things_is_emptied() {
     ConsumeQueues::open(Arc::new(disk.clone()), path, SMALL).expect("a directory");
     assert!(disk.list(path).expect("a directory").is_empty());
 }
+
+#[test]
+fn the_queues_of_a_dropped_topic_are_gone_with_their_files_and_buffers() {
+    let (disk, queues) = queues(SMALL);
+    for number in 0..30 {
+        for topic in [1, 2] {
+            for queue in [0, 7] {
+                queues
+                    .append(topic, queue, number, entry(number))
+                    .expect("in order");
+            }
+        }
+    }
+    let buffered = queues.buffered_bytes();
+    queues.drop_topic(1).expect("the disk deletes");
+    for queue in [0, 7] {
+        let mut found = Vec::new();
+        assert_eq!(queues.range(1, queue), (0, 0));
+        assert_eq!(queues.read(1, queue, 0, 32, &mut found).expect("empty"), 0);
+        assert_eq!(queues.range(2, queue), (0, 30));
+        assert_eq!(queues.read(2, queue, 0, 32, &mut found).expect("kept"), 30);
+    }
+    assert_eq!(queues.buffered_bytes(), buffered / 2);
+    let topics = disk
+        .list(Path::new("/data/n0/views/queues"))
+        .expect("the directory is there");
+    assert_eq!(topics, ["2"]);
+    queues.drop_topic(1).expect("nothing is left to delete");
+    queues.drop_topic(9).expect("there never was one");
+}

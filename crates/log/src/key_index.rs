@@ -1,0 +1,428 @@
+//! Key index: where the messages with a key stand in the log.
+//!
+//! A view: built by the apply thread from committed frames, read by any thread, deleted and rebuilt at start. It answers
+//! with candidates: the caller reads the records and compares their keys.
+//!
+//! Entries go from the *open chunk* to a few *full chunks*, all in memory and unsorted; a number of full chunks become a
+//! sorted run on disk, and as soon as there are eight runs of a level, they become one of the next. So memory is bounded,
+//! an entry is written once for each level, and the number of runs grows with the logarithm of the number of entries.
+//!
+//! Sorting, writing and merging is done by whoever calls [`KeyIndex::merge_step`]. If that one does not keep up, a thread
+//! that appends writes a run itself, but it never merges. Nothing that fails here stops a replica: an index that lost
+//! something says so ([`KeyIndex::needs_rebuild`]), and its keeper fills it again from the log.
+
+mod entry;
+mod hash;
+mod run;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::disk::Disk;
+use crate::error::LogError;
+use crate::files::fresh_directory;
+use entry::{Entry, MAX_TIME_MS, Wanted};
+pub use hash::KeyHasher;
+use run::{Run, RunReader, RunWriter};
+
+/// Bounds of memory and files.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyLimits {
+    /// Entries of a chunk: searched under the lock that appending takes.
+    pub chunk_entries: usize,
+    /// Full chunks that make a run.
+    pub run_chunks: usize,
+    /// Full chunks held in memory.
+    pub full_chunks: usize,
+    /// Runs of a level that are merged into one.
+    pub fan_in: usize,
+}
+
+impl Default for KeyLimits {
+    /// 6 MiB of entries at most, runs of 65,536 entries, merged by eight.
+    fn default() -> Self {
+        Self {
+            chunk_entries: 4096,
+            run_chunks: 16,
+            full_chunks: 64,
+            fan_in: 8,
+        }
+    }
+}
+
+type Chunk = Arc<Vec<Entry>>;
+
+/// The key index of one replica: one thread appends, one keeps, any thread searches.
+pub struct KeyIndex {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    limits: KeyLimits,
+    // Locks are taken in this order: merging, flushing, open, parts.
+    merging: Mutex<()>,
+    flushing: Mutex<()>,
+    open: Mutex<Open>,
+    parts: Mutex<Parts>,
+    /// There is something to do for the keeper.
+    work: Condvar,
+    lost: AtomicBool,
+    rebuilding: AtomicBool,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Open {
+    entries: Vec<Entry>,
+    newest: Option<NewestKey>,
+}
+
+#[derive(Default)]
+struct Parts {
+    full: Vec<Chunk>,
+    runs: Vec<Arc<Run>>,
+    next_run: u64,
+}
+
+/// The newest message that has an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NewestKey {
+    /// Position of its record.
+    pub physical_offset: u64,
+    /// When it was stored, ms.
+    pub store_timestamp_ms: u64,
+}
+
+impl KeyIndex {
+    /// Starts empty: whatever is in the directory is deleted.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`], [`LogError::Write`] if the directory cannot be emptied or made.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: impl Into<PathBuf>,
+        limits: KeyLimits,
+    ) -> Result<Self, LogError> {
+        let directory = directory.into();
+        fresh_directory(&*disk, &directory)?;
+        Ok(Self {
+            disk,
+            directory,
+            limits,
+            merging: Mutex::default(),
+            flushing: Mutex::default(),
+            open: Mutex::default(),
+            parts: Mutex::default(),
+            work: Condvar::new(),
+            lost: AtomicBool::new(false),
+            rebuilding: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Adds an entry; searches find it at once. Entries may come in any order and more than once.
+    pub fn append(&self, key_hash: u64, physical_offset: u64, store_timestamp_ms: u64) {
+        let newest = Some(NewestKey {
+            physical_offset,
+            store_timestamp_ms,
+        });
+        let mut open = self.open.lock();
+        open.newest = open.newest.max(newest);
+        let entry = Entry::new(key_hash, physical_offset, store_timestamp_ms);
+        open.entries.push(entry);
+        if open.entries.len() >= self.limits.chunk_entries {
+            let is_too_much = self.end_chunk(&mut open);
+            drop(open);
+            if is_too_much && self.flush().is_err() {
+                self.lose();
+            }
+        }
+    }
+
+    /// Where the newest messages with a key stand that were stored in a span of time, both ends included: at most
+    /// `max`, newest first. Keys with the same hash are not told apart.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if a run cannot be read; [`LogError::DamagedView`], and then the index needs a rebuild.
+    pub fn find(
+        &self,
+        key_hash: u64,
+        from_ms: u64,
+        to_ms: u64,
+        max: usize,
+    ) -> Result<Vec<u64>, LogError> {
+        let wanted = Wanted {
+            key_hash,
+            from_ms: from_ms.min(MAX_TIME_MS),
+            to_ms: to_ms.min(MAX_TIME_MS),
+            max,
+        };
+        // Entries only move from the open chunk on: looked at in this order, none is missed, and one may be seen twice.
+        let mut found = Vec::new();
+        let matching = |entry: &&Entry| wanted.matches(entry);
+        found.extend(self.open.lock().entries.iter().filter(matching));
+        let (full, runs) = {
+            let parts = self.parts.lock();
+            (parts.full.clone(), parts.runs.clone())
+        };
+        for chunk in full.iter().rev() {
+            found.extend(chunk.iter().filter(matching));
+            wanted.keep_newest(&mut found);
+        }
+        wanted.keep_newest(&mut found);
+        for run in runs.iter().rev() {
+            if run.is_worth_a_look(&wanted, &found) {
+                run.find(&wanted, &mut found)
+                    .inspect_err(|error| self.note(error))?;
+                wanted.keep_newest(&mut found);
+            }
+        }
+        Ok(found.iter().map(|entry| entry.physical_offset).collect())
+    }
+
+    /// The newest message that has an entry.
+    pub fn newest(&self) -> Option<NewestKey> {
+        self.open.lock().newest
+    }
+
+    /// Writes one run or merges a level, if that is due; answers whether it was.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`], [`LogError::Write`], [`LogError::Io`]: nothing was lost, try again later;
+    /// [`LogError::DamagedView`]: a run is damaged, and the index needs a rebuild.
+    pub fn merge_step(&self) -> Result<bool, LogError> {
+        if self.flush()? {
+            return Ok(true);
+        }
+        self.merge().inspect_err(|error| self.note(error))
+    }
+
+    /// Sleeps until there is something to do for the keeper; false if the index is closed.
+    pub fn wait_for_work(&self) -> bool {
+        let mut parts = self.parts.lock();
+        while !self.is_closed() && !self.needs_rebuild() && !self.has_work(&parts) {
+            self.work.wait(&mut parts);
+        }
+        !self.is_closed()
+    }
+
+    /// Sleeps for a while, after an error; ends early when the index is closed.
+    pub fn pause(&self, duration: Duration) {
+        let mut parts = self.parts.lock();
+        self.work
+            .wait_while_for(&mut parts, |_| !self.is_closed(), duration);
+    }
+
+    /// Ends the keeper's work, a merge that is going on too. Searching and appending go on.
+    pub fn close(&self) {
+        let _parts = self.parts.lock();
+        self.closed.store(true, Ordering::Release);
+        self.work.notify_all();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether entries were lost, through damage or a disk that stayed full.
+    pub fn needs_rebuild(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether every entry that was appended is still there: what is not found does not exist.
+    pub fn is_whole(&self) -> bool {
+        !self.needs_rebuild() && !self.rebuilding.load(Ordering::Acquire)
+    }
+
+    /// Drops everything, to be filled again. Whoever calls this then appends all entries up to the message that it
+    /// answers, that one included; those of later messages come as ever. Then [`end_rebuild`](Self::end_rebuild).
+    pub fn begin_rebuild(&self) -> Option<NewestKey> {
+        let _merging = self.merging.lock();
+        let _flushing = self.flushing.lock();
+        let mut open = self.open.lock();
+        let mut parts = self.parts.lock();
+        self.rebuilding.store(true, Ordering::Release);
+        self.lost.store(false, Ordering::Release);
+        open.entries.clear();
+        parts.full.clear();
+        for run in parts.runs.drain(..) {
+            self.unlink(&run);
+        }
+        open.newest
+    }
+
+    /// Everything is there again, unless it was lost again meanwhile; or filling it was given up.
+    pub fn end_rebuild(&self, is_complete: bool) {
+        if !is_complete {
+            self.lose();
+        }
+        self.rebuilding.store(false, Ordering::Release);
+    }
+
+    /// Bytes of entries in memory.
+    pub fn buffered_bytes(&self) -> usize {
+        let open = self.open.lock().entries.capacity();
+        let full = self.parts.lock().full.len();
+        (open + full * self.limits.chunk_entries) * size_of::<Entry>()
+    }
+
+    /// Number of runs on disk, and their bytes.
+    pub fn stored(&self) -> (usize, u64) {
+        let parts = self.parts.lock();
+        let bytes = parts.runs.iter().map(|run| run.bytes()).sum();
+        (parts.runs.len(), bytes)
+    }
+
+    /// Moves the open chunk to the full ones; answers whether they are too many.
+    fn end_chunk(&self, open: &mut Open) -> bool {
+        let next = Vec::with_capacity(self.limits.chunk_entries);
+        let chunk = Arc::new(std::mem::replace(&mut open.entries, next));
+        let mut parts = self.parts.lock();
+        parts.full.push(chunk);
+        if self.has_work(&parts) {
+            self.work.notify_one();
+        }
+        parts.full.len() > self.limits.full_chunks.max(self.limits.run_chunks)
+    }
+
+    fn has_work(&self, parts: &Parts) -> bool {
+        parts.full.len() >= self.limits.run_chunks || self.crowded_level(parts).is_some()
+    }
+
+    /// The lowest level with enough runs for a merge.
+    fn crowded_level(&self, parts: &Parts) -> Option<u32> {
+        let levels = parts.runs.iter().map(|run| run.level);
+        let top = levels.clone().max()?;
+        let crowd = self.limits.fan_in.max(2);
+        (0..=top).find(|level| levels.clone().filter(|other| other == level).count() >= crowd)
+    }
+
+    /// Makes a run of the oldest full chunks, if there are enough.
+    fn flush(&self) -> Result<bool, LogError> {
+        let _flushing = self.flushing.lock();
+        let count = self.limits.run_chunks.max(1);
+        let (chunks, number) = {
+            let mut parts = self.parts.lock();
+            if parts.full.len() < count {
+                return Ok(false);
+            }
+            parts.next_run += 1;
+            (parts.full[..count].to_vec(), parts.next_run)
+        };
+        let mut entries: Vec<Entry> = chunks
+            .iter()
+            .flat_map(|chunk| chunk.iter())
+            .copied()
+            .collect();
+        entries.sort_unstable();
+        let mut writer = self.writer(number)?;
+        for entry in entries {
+            writer.push(entry)?;
+        }
+        let run = Arc::new(writer.finish(0)?);
+        let mut parts = self.parts.lock();
+        if parts
+            .full
+            .first()
+            .is_some_and(|first| Arc::ptr_eq(first, &chunks[0]))
+        {
+            parts.full.drain(..count);
+            parts.runs.push(run);
+        } else {
+            // Lost meanwhile; a rebuild follows.
+            self.unlink(&run);
+        }
+        Ok(true)
+    }
+
+    /// Makes one run of all those of a level, if there are enough.
+    fn merge(&self) -> Result<bool, LogError> {
+        let _merging = self.merging.lock();
+        let (inputs, level, number) = {
+            let mut parts = self.parts.lock();
+            let Some(level) = self.crowded_level(&parts) else {
+                return Ok(false);
+            };
+            parts.next_run += 1;
+            let inputs = parts.runs.iter().filter(|run| run.level == level);
+            (inputs.cloned().collect::<Vec<_>>(), level, parts.next_run)
+        };
+        let Some(merged) = self.merge_runs(&inputs, level + 1, number)? else {
+            return Ok(false);
+        };
+        let mut parts = self.parts.lock();
+        let is_input = |run: &Arc<Run>| inputs.iter().any(|input| Arc::ptr_eq(input, run));
+        let at = parts.runs.iter().position(is_input).unwrap_or(0);
+        parts.runs.retain(|run| !is_input(run));
+        // Runs stand from old to new, so that a search may end early.
+        parts.runs.insert(at, Arc::new(merged));
+        drop(parts);
+        for run in &inputs {
+            self.unlink(run);
+        }
+        Ok(true)
+    }
+
+    /// None if the index was closed meanwhile.
+    fn merge_runs(
+        &self,
+        inputs: &[Arc<Run>],
+        level: u32,
+        number: u64,
+    ) -> Result<Option<Run>, LogError> {
+        let mut writer = self.writer(number)?;
+        let mut sources = Vec::with_capacity(inputs.len());
+        for run in inputs {
+            let mut reader = RunReader::new(Arc::clone(run));
+            if let Some(first) = reader.next()? {
+                sources.push((first, reader));
+            }
+        }
+        let stretch = self.limits.chunk_entries * self.limits.run_chunks;
+        let mut merged = 0;
+        while let Some(at) = (0..sources.len()).min_by_key(|at| sources[*at].0) {
+            let (entry, reader) = &mut sources[at];
+            writer.push(*entry)?;
+            match reader.next()? {
+                Some(next) => *entry = next,
+                None => drop(sources.swap_remove(at)),
+            }
+            merged += 1;
+            if merged % stretch.max(1) == 0 {
+                // A long merge must not hold up the writing of what comes in.
+                while self.flush()? {}
+                if self.is_closed() {
+                    return Ok(None);
+                }
+            }
+        }
+        writer.finish(level).map(Some)
+    }
+
+    fn writer(&self, number: u64) -> Result<RunWriter, LogError> {
+        RunWriter::create(&self.disk, &self.directory.join(format!("{number:020}")))
+    }
+
+    /// A run is gone for those who look now; who looks at it already can go on.
+    fn unlink(&self, run: &Run) {
+        // What stays behind is deleted at the next start.
+        let _ = self.disk.unlink(&run.path);
+    }
+
+    fn note(&self, error: &LogError) {
+        if matches!(error, LogError::DamagedView { .. }) {
+            self.lose();
+        }
+    }
+
+    /// Entries are gone, or have to go as memory is bounded.
+    fn lose(&self) {
+        let mut parts = self.parts.lock();
+        self.lost.store(true, Ordering::Release);
+        parts.full.clear();
+        self.work.notify_all();
+    }
+}
