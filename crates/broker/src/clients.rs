@@ -4,15 +4,21 @@
 //! its members. Bounded in entries and in bytes. An entry goes with its connection, or 120 s after the last
 //! heartbeat.
 
+mod listing;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_net::Connection;
+use tern_wire::Language;
 use tern_wire::tags::Subscription;
 
-use crate::heartbeat::{ConsumerData, Heartbeat, MessageModel, SubscriptionData};
+use crate::heartbeat::{
+    ConsumeFrom, ConsumeType, ConsumerData, Heartbeat, MessageModel, SubscriptionData,
+};
+pub use listing::{ConsumerListing, Peer, SubscriptionListing};
 
 /// How long an entry lives without a heartbeat.
 const EXPIRY: Duration = Duration::from_secs(120);
@@ -34,6 +40,10 @@ pub struct Caller<C> {
     pub id: u64,
     /// The connection.
     pub connection: C,
+    /// Language of its client library.
+    pub language: Language,
+    /// Version of its client library.
+    pub version: i32,
 }
 
 /// What a heartbeat did.
@@ -75,7 +85,7 @@ pub struct ClientRegistry<C = Arc<Connection>> {
 
 struct Tables<C> {
     consumers: HashMap<Arc<str>, ConsumerGroup<C>>,
-    producers: HashMap<Arc<str>, HashMap<u64, Instant>>,
+    producers: HashMap<Arc<str>, HashMap<u64, Member<C>>>,
     connections: HashMap<u64, Groups>,
     entries: usize,
     subscription_bytes: usize,
@@ -91,6 +101,8 @@ struct Groups {
 struct ConsumerGroup<C> {
     members: HashMap<u64, Member<C>>,
     model: MessageModel,
+    consume_type: ConsumeType,
+    consume_from: ConsumeFrom,
     subscriptions: HashMap<Arc<str>, TopicSubscription>,
     fingerprint: i64,
 }
@@ -98,11 +110,26 @@ struct ConsumerGroup<C> {
 struct Member<C> {
     client_id: Arc<str>,
     connection: C,
+    language: Language,
+    version: i32,
     seen: Instant,
+}
+
+impl<C: Clone> Member<C> {
+    fn new(caller: &Caller<C>, client_id: &str, seen: Instant) -> Self {
+        Self {
+            client_id: Arc::from(client_id),
+            connection: caller.connection.clone(),
+            language: caller.language,
+            version: caller.version,
+            seen,
+        }
+    }
 }
 
 struct TopicSubscription {
     expression: String,
+    by_tags: bool,
     version: i64,
     filter: Option<Arc<Subscription>>,
 }
@@ -133,7 +160,7 @@ impl<C: Clone> ClientRegistry<C> {
         let mut tables = self.tables.lock();
         let mut beaten = Beaten::default();
         for producer in &beat.producer_data_set {
-            if !tables.add_producer(caller.id, &producer.group_name, now) {
+            if !tables.add_producer(caller, &beat.client_id, &producer.group_name, now) {
                 beaten.left_out += 1;
             }
         }
@@ -191,7 +218,7 @@ impl<C: Clone> ClientRegistry<C> {
             gone.extend(
                 members
                     .iter()
-                    .filter(|(_, seen)| old(seen))
+                    .filter(|(_, member)| old(&member.seen))
                     .map(|(id, _)| (*id, Arc::clone(group))),
             );
         }
@@ -259,13 +286,20 @@ impl<C: Clone> ClientRegistry<C> {
 }
 
 impl<C: Clone> Tables<C> {
-    fn add_producer(&mut self, id: u64, group: &str, now: Instant) -> bool {
-        if let Some(seen) = self
+    fn add_producer(
+        &mut self,
+        caller: &Caller<C>,
+        client_id: &str,
+        group: &str,
+        now: Instant,
+    ) -> bool {
+        let id = caller.id;
+        if let Some(member) = self
             .producers
             .get_mut(group)
             .and_then(|members| members.get_mut(&id))
         {
-            *seen = now;
+            member.seen = now;
             return true;
         }
         if !self.may_add(id, group) {
@@ -278,7 +312,8 @@ impl<C: Clone> Tables<C> {
             .or_default()
             .producers
             .push(Arc::clone(&group));
-        self.producers.entry(group).or_default().insert(id, now);
+        let member = Member::new(caller, client_id, now);
+        self.producers.entry(group).or_default().insert(id, member);
         true
     }
 
@@ -316,13 +351,11 @@ impl<C: Clone> Tables<C> {
             .consumers
             .entry(Arc::clone(&name))
             .or_insert_with(ConsumerGroup::new);
-        let member = Member {
-            client_id: Arc::from(&*beat.client_id),
-            connection: caller.connection.clone(),
-            seen: now,
-        };
+        let member = Member::new(caller, &beat.client_id, now);
         group.members.insert(caller.id, member);
         group.model = data.message_model;
+        group.consume_type = data.consume_type;
+        group.consume_from = data.consume_from_where;
         let mut changed = is_new;
         if beat.without_sub {
             beaten.wants_subscriptions |=
@@ -400,6 +433,8 @@ impl<C> ConsumerGroup<C> {
         Self {
             members: HashMap::new(),
             model: MessageModel::Clustering,
+            consume_type: ConsumeType::default(),
+            consume_from: ConsumeFrom::default(),
             subscriptions: HashMap::new(),
             fingerprint: 0,
         }
@@ -461,6 +496,7 @@ impl TopicSubscription {
             .flatten();
         Self {
             expression: data.sub_string.clone(),
+            by_tags,
             version: data.sub_version,
             filter: filter.map(Arc::new),
         }
@@ -472,7 +508,12 @@ mod tests {
     use super::*;
 
     fn caller(id: u64) -> Caller<u64> {
-        Caller { id, connection: id }
+        Caller {
+            id,
+            connection: id,
+            language: Language::GO,
+            version: 513,
+        }
     }
 
     fn beat(client: &str, group: &str, topics: &[(&str, &str, i64)]) -> Heartbeat {

@@ -191,7 +191,7 @@ impl Commits {
             }
         });
         let proposal = Proposal {
-            draft: None,
+            drafts: smallvec::SmallVec::new(),
             ops: Bytes::from(block),
             answer: AnswerAt::Apply,
             ticket,

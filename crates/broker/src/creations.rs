@@ -91,25 +91,82 @@ impl Creations {
             {
                 return Ok(Vec::new());
             }
-            let op = Op::PutTopic {
-                changed_at_ms: clock::wall_ms(),
-                config: config.clone(),
-            };
-            state
-                .check(&op)
-                .map_err(|violation| Refused::invalid(violation.to_string()))?;
-            Ok(vec![op])
+            checked(
+                state,
+                Op::PutTopic {
+                    changed_at_ms: clock::wall_ms(),
+                    config: config.clone(),
+                },
+            )
         });
+        self.ask(subject, make, then);
+    }
+
+    /// Create a subscription group or change it, as an operator asks.
+    pub fn put_group(self: &Arc<Self>, config: GroupConfig, then: Then) {
+        let subject = Subject::Group(Arc::clone(&config.name));
+        let make: Make = Box::new(move |state| {
+            if state.group(&config.name) == Some(&config) {
+                return Ok(Vec::new());
+            }
+            checked(
+                state,
+                Op::PutGroup {
+                    changed_at_ms: clock::wall_ms(),
+                    config: config.clone(),
+                },
+            )
+        });
+        self.ask(subject, make, then);
+    }
+
+    /// Delete a topic, its messages and what groups committed there. None of that name is a success.
+    pub fn delete_topic(self: &Arc<Self>, name: Arc<str>, then: Then) {
+        let subject = Subject::Topic(Arc::clone(&name));
+        let make: Make = Box::new(move |state| {
+            if state.topic(&name).is_none() {
+                return Ok(Vec::new());
+            }
+            checked(
+                state,
+                Op::DeleteTopic {
+                    changed_at_ms: clock::wall_ms(),
+                    name: Arc::clone(&name),
+                },
+            )
+        });
+        self.ask(subject, make, then);
+    }
+
+    /// Delete a subscription group, with `clean_offsets` also what it committed. None of that name is a success.
+    pub fn delete_group(self: &Arc<Self>, name: Arc<str>, clean_offsets: bool, then: Then) {
+        let subject = Subject::Group(Arc::clone(&name));
+        let make: Make = Box::new(move |state| {
+            let cleans = clean_offsets && state.offsets_of_group(&name).next().is_some();
+            if state.group(&name).is_none() && !cleans {
+                return Ok(Vec::new());
+            }
+            checked(
+                state,
+                Op::DeleteGroup {
+                    changed_at_ms: clock::wall_ms(),
+                    name: Arc::clone(&name),
+                    clean_offsets,
+                },
+            )
+        });
+        self.ask(subject, make, then);
+    }
+
+    /// What an operator asks for: the op is the request.
+    fn ask(self: &Arc<Self>, subject: Subject, make: Make, then: Then) {
+        let want = Want {
+            make,
+            then,
+            is_request: true,
+        };
         let mut answers = Answers::default();
-        self.want(
-            subject,
-            Want {
-                make,
-                then,
-                is_request: true,
-            },
-            &mut answers,
-        );
+        self.want(subject, want, &mut answers);
         answers.flush();
     }
 
@@ -138,6 +195,32 @@ impl Creations {
             },
             answers,
         );
+    }
+
+    /// A topic of the system's own making that the view does not know.
+    pub(crate) fn missing_topic(
+        self: &Arc<Self>,
+        config: TopicConfig,
+        then: Then,
+        answers: &mut Answers,
+    ) {
+        let subject = Subject::Topic(Arc::clone(&config.name));
+        let make: Make = Box::new(move |state| {
+            if state.topic(&config.name).is_some() {
+                return Ok(Vec::new());
+            }
+            check_room(state)?;
+            Ok(vec![Op::PutTopic {
+                changed_at_ms: clock::wall_ms(),
+                config: config.clone(),
+            }])
+        });
+        let want = Want {
+            make,
+            then,
+            is_request: false,
+        };
+        self.want(subject, want, answers);
     }
 
     /// A consumer of a group of which the view lacks the group or its retry topic. `unit` is its unit mode, `order`
@@ -180,9 +263,11 @@ impl Creations {
                 return;
             }
             waiting.count += 1;
+            // Who is in the table is being looked after, also in the moment in which the last want has left it.
+            let is_running = waiting.wants.contains_key(&subject);
             let wants = waiting.wants.entry(subject.clone()).or_default();
             wants.push(want);
-            if wants.len() > 1 {
+            if is_running {
                 return;
             }
         }
@@ -242,7 +327,7 @@ impl Creations {
             other => this.fail(&subject, &other, answers),
         });
         let proposal = Proposal {
-            draft: None,
+            drafts: smallvec::SmallVec::new(),
             ops: Bytes::from(block),
             answer: AnswerAt::Apply,
             ticket,
@@ -282,6 +367,14 @@ impl Creations {
             (want.then)(Err(refused), answers);
         }
     }
+}
+
+/// An operator's op, if the state lets it in.
+fn checked(state: &State, op: Op) -> Result<Vec<Op>, Refused> {
+    state
+        .check(&op)
+        .map_err(|violation| Refused::invalid(violation.to_string()))?;
+    Ok(vec![op])
 }
 
 fn check_room(state: &State) -> Result<(), Refused> {
@@ -395,6 +488,26 @@ mod tests {
                 .write_queues,
             4
         );
+        assert_eq!(creations.waiting.lock().count, 0);
+    }
+
+    #[test]
+    fn a_request_that_comes_while_the_one_before_it_is_answered_is_looked_after_once() {
+        let mut bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        let (again, noted) = (Arc::clone(&creations), note(&ends));
+        let then: Then = Box::new(move |_, _| again.delete_topic("orders".into(), noted));
+        creations.topic(new_topic("orders", "TBW102"), then, &mut answers);
+        confirm(&bench, &mut answers);
+        for _ in 0..2 {
+            let proposal = bench.proposal().expect("one op");
+            bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+        }
+        assert_eq!(*ends.lock(), [Ok(())]);
+        assert!(bench.proposal().is_none());
+        assert!(bench.views.state().topic("orders").is_none());
         assert_eq!(creations.waiting.lock().count, 0);
     }
 

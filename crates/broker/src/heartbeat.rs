@@ -35,6 +35,12 @@ pub struct ConsumerData {
     pub group_name: String,
     /// Broadcasting, or clustering.
     pub message_model: MessageModel,
+    /// How it asks for messages; told to operators, acted on by nobody.
+    #[serde(deserialize_with = "consume_type")]
+    pub consume_type: ConsumeType,
+    /// Where a new group begins; the client itself acts on it.
+    #[serde(deserialize_with = "consume_from")]
+    pub consume_from_where: ConsumeFrom,
     /// What it subscribes to; empty for consumers that choose their queues.
     #[serde(deserialize_with = "nullable")]
     pub subscription_data_set: Vec<SubscriptionData>,
@@ -91,6 +97,45 @@ pub enum MessageModel {
     Clustering,
 }
 
+/// How a consumer asks for messages: an ordinal of RocketMQ's, with its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumeType(u8);
+
+/// Where a new group begins: an ordinal of RocketMQ's, with its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConsumeFrom(u8);
+
+const CONSUME_TYPES: [&str; 3] = ["CONSUME_ACTIVELY", "CONSUME_PASSIVELY", "CONSUME_POP"];
+const CONSUME_FROM: [&str; 6] = [
+    "CONSUME_FROM_LAST_OFFSET",
+    "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
+    "CONSUME_FROM_MIN_OFFSET",
+    "CONSUME_FROM_MAX_OFFSET",
+    "CONSUME_FROM_FIRST_OFFSET",
+    "CONSUME_FROM_TIMESTAMP",
+];
+
+impl Default for ConsumeType {
+    /// Push, as nearly all are.
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl ConsumeType {
+    /// The name that Java gives it.
+    pub fn name(self) -> &'static str {
+        CONSUME_TYPES[usize::from(self.0)]
+    }
+}
+
+impl ConsumeFrom {
+    /// The name that Java gives it.
+    pub fn name(self) -> &'static str {
+        CONSUME_FROM[usize::from(self.0)]
+    }
+}
+
 impl Heartbeat {
     /// Read a body.
     ///
@@ -121,14 +166,38 @@ impl<'de> Deserialize<'de> for MessageModel {
     }
 }
 
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     from: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
+fn consume_type<'de, D: Deserializer<'de>>(from: D) -> Result<ConsumeType, D::Error> {
+    let place = place_of(Loose::deserialize(from)?, &CONSUME_TYPES);
+    Ok(place.map_or_else(ConsumeType::default, ConsumeType))
+}
+
+fn consume_from<'de, D: Deserializer<'de>>(from: D) -> Result<ConsumeFrom, D::Error> {
+    let place = place_of(Loose::deserialize(from)?, &CONSUME_FROM);
+    Ok(place.map_or_else(ConsumeFrom::default, ConsumeFrom))
+}
+
+/// The ordinal of an enumeration that is written as its name or as its number.
+fn place_of(loose: Loose, names: &[&str]) -> Option<u8> {
+    let place = match loose {
+        Loose::Number(number) => usize::try_from(number).ok(),
+        Loose::Text(text) => names
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(&text))
+            .or_else(|| text.parse().ok()),
+        Loose::Nothing(()) => None,
+    };
+    let place = place.filter(|place| *place < names.len())?;
+    u8::try_from(place).ok()
+}
+
 /// A number, or its text; anything else counts as 0, as no heartbeat is refused for its versions.
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     Ok(match Loose::deserialize(from)? {
         Loose::Number(number) => number,
         Loose::Text(text) => text.trim().parse().unwrap_or(0),
@@ -153,6 +222,8 @@ mod tests {
         assert_eq!(beat.producer_data_set[0].group_name, "PG");
         let group = &beat.consumer_data_set[0];
         assert_eq!(group.message_model, MessageModel::Clustering);
+        assert_eq!(group.consume_type.name(), "CONSUME_PASSIVELY");
+        assert_eq!(group.consume_from_where.name(), "CONSUME_FROM_LAST_OFFSET");
         assert_eq!(group.subscription_data_set[0].sub_string, "TagA || TagB");
         assert_eq!(
             group.subscription_data_set[0].sub_version,
@@ -162,17 +233,23 @@ mod tests {
 
     #[test]
     fn what_other_clients_write_means_the_same() {
-        let cpp = br#"{"clientID":"c","consumerDataSet":[{"consumeFromWhere":0,"consumeType":1,"groupName":"CG",
+        let cpp = br#"{"clientID":"c","consumerDataSet":[{"consumeFromWhere":4,"consumeType":0,"groupName":"CG",
             "messageModel":0,"subscriptionDataSet":[{"subString":"*","subVersion":"17","topic":"T"}]}]}"#;
         let beat = Heartbeat::parse(cpp).unwrap();
         let group = &beat.consumer_data_set[0];
         assert_eq!(group.message_model, MessageModel::Broadcasting);
+        assert_eq!(group.consume_type.name(), "CONSUME_ACTIVELY");
+        assert_eq!(group.consume_from_where.name(), "CONSUME_FROM_FIRST_OFFSET");
         assert_eq!(group.subscription_data_set[0].sub_version, 17);
         assert_eq!(group.subscription_data_set[0].expression_type, "TAG");
         let go = br#"{"clientID":"g","producerDataSet":null,"isWithoutSub":true,"consumerDataSet":[{"groupName":"CG",
             "messageModel":"Clustering","subscriptionDataSet":null}]} "#;
         let beat = Heartbeat::parse(go).unwrap();
         assert!(beat.without_sub && beat.producer_data_set.is_empty());
+        let unknown = br#"{"consumerDataSet":[{"consumeType":9,"consumeFromWhere":"LATER"}]}"#;
+        let group = &Heartbeat::parse(unknown).unwrap().consumer_data_set[0];
+        assert_eq!(group.consume_type, ConsumeType::default());
+        assert_eq!(group.consume_from_where, ConsumeFrom::default());
         assert!(beat.consumer_data_set[0].subscription_data_set.is_empty());
     }
 

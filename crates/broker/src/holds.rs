@@ -140,6 +140,16 @@ impl HoldTable {
             self.runtime.spawn(run(woken));
         }
     }
+
+    /// A topic was deleted: run the waiters of all its queues again.
+    pub fn wake_topic(&self, topic_id: u32) {
+        let queues: Vec<QueueKey> = {
+            let waiting = self.shared.waiting.lock();
+            let queues = waiting.queues.keys().copied();
+            queues.filter(|queue| queue.0 == topic_id).collect()
+        };
+        self.wake(&queues);
+    }
 }
 
 impl Drop for HoldTable {

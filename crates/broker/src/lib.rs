@@ -6,6 +6,7 @@ mod clients;
 mod clock;
 mod commits;
 mod creations;
+mod delays;
 mod front;
 mod heartbeat;
 mod holds;
@@ -25,7 +26,7 @@ mod threads;
 mod views;
 
 pub use answers::{Answers, Ticket};
-pub use clients::ClientRegistry;
+pub use clients::{ClientRegistry, ConsumerListing, Peer, SubscriptionListing};
 pub use clock::monotonic_ns;
 pub use commits::Commits;
 pub use creations::{Creations, Then};

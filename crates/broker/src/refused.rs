@@ -130,6 +130,14 @@ impl Refused {
                 response::SERVICE_NOT_AVAILABLE,
                 "service not available now: this broker is shutting down",
             ),
+            Outcome::Refused(Refusal::NoTopic) => Self::new(
+                response::TOPIC_NOT_EXIST,
+                "the topic was deleted, apply first please!",
+            ),
+            Outcome::Refused(Refusal::Outdated) => Self::new(
+                response::SERVICE_NOT_AVAILABLE,
+                "service not available now: the delayed messages were taken on by another request",
+            ),
             Outcome::NotStored => Self::new(
                 response::SYSTEM_ERROR,
                 "not stored: leadership changed after the append, another entry stands in its place",
@@ -241,6 +249,8 @@ mod tests {
         assert_eq!(code(Outcome::Refused(not_leader)), 14);
         assert_eq!(code(Outcome::Refused(Refusal::NoRoom)), 14);
         assert_eq!(code(Outcome::Refused(Refusal::Stopping)), 14);
+        assert_eq!(code(Outcome::Refused(Refusal::Outdated)), 14);
+        assert_eq!(code(Outcome::Refused(Refusal::NoTopic)), 17);
         assert_eq!(code(Outcome::Refused(Refusal::Busy(Bound::Behind))), 2);
         assert_eq!(code(Outcome::NotStored), 1);
         assert_eq!(code(Outcome::Unknown), 1);

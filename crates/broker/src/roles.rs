@@ -92,7 +92,8 @@ impl RoleBoard {
         }
     }
 
-    fn leads_in(&self, term: u64) -> bool {
+    /// Whether it leads in this term, as of the last turn.
+    pub(crate) fn leads_in(&self, term: u64) -> bool {
         let view = self.view.load();
         view.leads() && view.term == term
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tern_log::memory_disk::MemoryDisk;
-use tern_log::{ConsumeQueues, Disk, FrameDraft, Log, LogOptions, QueueEntry, QueueLimits};
+use tern_log::{
+    ConsumeQueues, Disk, FrameDraft, KeyIndex, KeyLimits, Log, LogOptions, QueueEntry, QueueLimits,
+};
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
 use tern_state::{Flush, GroupFounding, Member, Op, State};
 use tern_wire::record::{NewRecord, Record};
@@ -22,7 +24,7 @@ use crate::creations::Creations;
 use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::node::NodeEvents;
-use crate::replica::{Proposal, RoleChange};
+use crate::replica::{Draft, Proposal, RoleChange, index_keys};
 use crate::requests::Incoming;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
@@ -103,10 +105,17 @@ impl Bench {
             ..LogOptions::new(Path::new("/data"), [7; 16])
         };
         let (log, _) = Log::open(Arc::clone(&disk), options).expect("an empty log opens");
-        let queues =
-            ConsumeQueues::open(disk, "/data/views", QueueLimits::default()).expect("views open");
+        let queues = ConsumeQueues::open(Arc::clone(&disk), "/data/views", QueueLimits::default())
+            .expect("views open");
+        let keys =
+            KeyIndex::open(disk, "/data/views/keys", KeyLimits::default()).expect("views open");
         let (mailbox, inputs) = Mailbox::new();
-        let views = Arc::new(Views::new(log.reader(), Arc::new(queues), State::new()));
+        let views = Arc::new(Views::new(
+            log.reader(),
+            Arc::new(queues),
+            Arc::new(keys),
+            State::new(),
+        ));
         let mut bench = Self {
             views,
             mailbox,
@@ -148,13 +157,56 @@ impl Bench {
             topic,
             properties: properties.as_bytes(),
         };
+        self.commit_record(&record)
+    }
+
+    /// Commit and apply one message with a key, in the topic's first queue.
+    pub fn commit_keyed(&mut self, topic: &str, key: &str, body: &[u8]) -> u64 {
+        let properties = format!("KEYS\u{1}{key}\u{2}");
+        let host = "127.0.0.1:1".parse().expect("an address");
+        self.commit_record(&NewRecord {
+            queue_id: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp_ms: 1,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body,
+            topic,
+            properties: properties.as_bytes(),
+        })
+    }
+
+    /// Commit and apply one record; returns its queue offset.
+    pub fn commit_record(&mut self, record: &NewRecord<'_>) -> u64 {
         let mut bytes = Vec::new();
-        tern_wire::record::encode(&record, &mut bytes).expect("a record fits");
-        let queue_offset = self.state.next_offset(topic, queue_id);
+        tern_wire::record::encode(record, &mut bytes).expect("a record fits");
+        let queue_id = record.queue_id.cast_unsigned();
+        let queue_offset = self.state.next_offset(record.topic, queue_id);
         let mut draft = FrameDraft::default();
         draft.push_record(&bytes, queue_offset);
         self.commit(&draft);
         queue_offset
+    }
+
+    /// Commit and apply drafts and ops as one frame, as a leader would.
+    pub fn commit_proposal(&mut self, drafts: &[Draft], ops: &[u8]) {
+        let mut frame = FrameDraft::default();
+        let mut next = hashbrown::HashMap::new();
+        for draft in drafts {
+            let queue = (draft.topic.clone(), draft.queue_id);
+            let stands = self.state.next_offset(&draft.topic, draft.queue_id);
+            let next = next.entry(queue).or_insert(stands);
+            for record in tern_wire::record::iter(&draft.bytes) {
+                let record: Record<'_> = record.expect("a draft holds records");
+                frame.push_record(record.bytes(), *next);
+                *next += 1;
+            }
+        }
+        frame.metadata.extend_from_slice(ops);
+        self.commit(&frame);
     }
 
     /// Store times go up by 10 ms a frame.
@@ -173,16 +225,16 @@ impl Bench {
                 .state
                 .apply_record(record.topic(), queue_id, record.queue_offset())
                 .expect("numbered above");
-            let tag = tern_wire::properties::get(record.properties(), "TAGS");
             let entry = QueueEntry {
                 physical_offset: record.physical_offset(),
                 size: record.size() as u32,
-                tags_code: tag.map_or(0, tern_wire::tags::tags_code),
+                tags_code: crate::replica::tags_code(&record),
             };
             self.views
                 .queues
                 .append(topic_id, queue_id, record.queue_offset(), entry)
                 .expect("the next entry");
+            index_keys(&self.views.keys, &record);
         }
         self.state
             .apply_metadata(frame.header.index, 1, frame.metadata())

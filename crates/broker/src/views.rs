@@ -3,7 +3,7 @@
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tern_log::{ConsumeQueues, LogReader};
+use tern_log::{ConsumeQueues, KeyIndex, LogReader};
 use tern_replication::{ReplicaId, Role};
 use tern_state::State;
 
@@ -13,6 +13,8 @@ pub struct Views {
     pub log: LogReader,
     /// Physical offsets by topic, queue and queue offset.
     pub queues: Arc<ConsumeQueues>,
+    /// Physical offsets by topic and key.
+    pub keys: Arc<KeyIndex>,
     state: ArcSwap<State>,
     applied_index: AtomicU64,
     applied_position: AtomicU64,
@@ -20,10 +22,16 @@ pub struct Views {
 }
 
 impl Views {
-    pub(crate) fn new(log: LogReader, queues: Arc<ConsumeQueues>, state: State) -> Self {
+    pub(crate) fn new(
+        log: LogReader,
+        queues: Arc<ConsumeQueues>,
+        keys: Arc<KeyIndex>,
+        state: State,
+    ) -> Self {
         Self {
             log,
             queues,
+            keys,
             state: ArcSwap::from_pointee(state),
             applied_index: AtomicU64::new(0),
             applied_position: AtomicU64::new(0),

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use tern_broker::replica::Stored;
 use tern_log::{FrameHeader, LogReader};
 use tern_replication::{MessageKind, PeerKind, PeerMessage};
+use tern_state::Op;
+use tern_state::delay::SCHEDULE_TOPIC;
+use tern_wire::record::Record;
 
 /// A broken promise, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +115,7 @@ impl Ledger {
                 self.last_committed()
             )));
         }
+        delays(log, commit)?;
         let found = uids(log, commit)?;
         let mut acknowledged = 0;
         for (uid, answer) in &self.answers {
@@ -150,6 +154,57 @@ impl Ledger {
     }
 }
 
+/// Every delayed message up to its level's progress stands in its topic once, and none beyond it; no message stands in
+/// its topic twice.
+fn delays(log: &LogReader, commit: u64) -> Result<(), Violation> {
+    let mut delayed = Vec::new();
+    let mut puts: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut progress: BTreeMap<u16, u64> = BTreeMap::new();
+    for index in 1..=commit {
+        let frame = log
+            .frame(index)
+            .map_err(|error| Violation(error.to_string()))?;
+        for record in tern_wire::record::iter(frame.records()) {
+            let record = record.map_err(|error| Violation(error.to_string()))?;
+            if record.topic() == SCHEDULE_TOPIC {
+                let level = record.queue_id() as u16 + 1;
+                delayed.push((level, record.queue_offset(), uid(&record)));
+            } else {
+                *puts.entry(uid(&record)).or_default() += 1;
+            }
+        }
+        for op in Op::decode_all(frame.metadata()).map_err(|e| Violation(e.to_string()))? {
+            if let Op::DelayProgress { level, to, .. } = op {
+                progress.insert(level, to);
+            }
+        }
+    }
+    if let Some((uid, count)) = puts.iter().find(|(_, count)| **count > 1) {
+        return Err(Violation(format!(
+            "send {uid} stands in its topic {count} times"
+        )));
+    }
+    for (level, queue_offset, uid) in delayed {
+        let is_over = queue_offset < progress.get(&level).copied().unwrap_or(0);
+        if is_over != puts.contains_key(&uid) {
+            return Err(Violation(format!(
+                "delayed send {uid} of level {level} is {}, but the progress says otherwise",
+                if is_over {
+                    "not in its topic"
+                } else {
+                    "in its topic"
+                }
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn uid(record: &Record<'_>) -> u64 {
+    let uid = record.body()[..8].try_into();
+    u64::from_be_bytes(uid.expect("bodies start with a uid"))
+}
+
 /// Index, queue offset and physical offset of every record with a uid.
 type Places = BTreeMap<u64, Vec<(u64, u64, u64)>>;
 
@@ -163,13 +218,8 @@ fn uids(log: &LogReader, commit: u64) -> Result<Places, Violation> {
         let FrameHeader { index, .. } = frame.header;
         for record in tern_wire::record::iter(frame.records()) {
             let record = record.map_err(|error| Violation(error.to_string()))?;
-            let uid = u64::from_be_bytes(
-                record.body()[..8]
-                    .try_into()
-                    .expect("bodies start with a uid"),
-            );
             let place = (index, record.queue_offset(), record.physical_offset());
-            found.entry(uid).or_default().push(place);
+            found.entry(uid(&record)).or_default().push(place);
         }
     }
     Ok(found)

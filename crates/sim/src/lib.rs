@@ -9,7 +9,8 @@
 //! - state hashes are equal at equal indexes.
 //!
 //! At the end everything is healed: the group must elect, commit and agree; every acknowledged send must be where its
-//! answer said, and no send that was refused may be anywhere.
+//! answer said, and no send that was refused may be anywhere. Some sends have a delay: each that is due by its level's
+//! progress stands in its topic once, and nothing that is due waits for long.
 
 mod checks;
 mod network;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tern_broker::replica::{
-    AnswerAt, Applier, Birth, Born, Draft, Fatal, Flush, Fold, Folded, Founding, Hail, Inbox,
-    Outbox, Outcome, Plan, PreparedSegment, Proposal, Refusal, Replica, Stage, TurnOptions,
+    AnswerAt, Applier, Birth, Born, DelayTicket, DelayView, Delays, Draft, Fatal, Flush, Fold,
+    Folded, Founding, Hail, Inbox, Outbox, Outcome, Plan, PreparedSegment, Proposal, Refusal,
+    Replica, Stage, TurnOptions,
 };
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
@@ -15,7 +16,9 @@ use tern_log::{
 use tern_replication::{
     HardState, PeerKind, PeerMessage, Raft, RaftOptions, Role, Timing, replica_id, replica_number,
 };
+use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
 use tern_state::{GroupFounding, Member, State};
+use tern_wire::properties::to_text;
 
 use crate::network::Micros;
 
@@ -30,7 +33,13 @@ const TIMING: Timing = Timing {
     election_max_ticks: 60,
 };
 /// The topic that all sends go to; every group has it from its founding.
-const TOPIC: &str = "TBW102";
+pub const TOPIC: &str = "TBW102";
+/// Marks the ticket of a read that a new leader begins with; the rest is its term.
+const READ: u64 = 1 << 62;
+/// Marks the ticket of due messages; the rest is term and level.
+const DUE: u64 = 1 << 63;
+/// How long after its time a message may wait in a healed group, ms.
+const LATE_MS: u64 = 2_000;
 
 /// A replica with its engine running.
 pub struct Running {
@@ -46,6 +55,10 @@ pub struct Running {
     pub fold: Option<Fold>,
     pub committed: u64,
     pub group_id: [u8; 16],
+    queues: Arc<ConsumeQueues>,
+    delays: Delays,
+    /// Tickets that wait until their index is applied.
+    at_apply: Vec<(u64, u64, Outcome)>,
 }
 
 /// A process: not founded yet, or running.
@@ -152,7 +165,7 @@ impl Machine {
             replica: Replica::new(log, Box::new(engine), file, state, turn),
             inbox: Inbox::default(),
             out: Outbox::default(),
-            applier: Applier::new(State::new(), queues, reader.clone()),
+            applier: Applier::new(State::new(), Arc::clone(&queues), reader.clone()),
             reader,
             syncer,
             flush: None,
@@ -160,6 +173,9 @@ impl Machine {
             fold: None,
             committed: 0,
             group_id,
+            queues,
+            delays: Delays::new(),
+            at_apply: Vec::new(),
         })
     }
 
@@ -232,7 +248,7 @@ impl Running {
     /// One turn at a time of the virtual clock.
     pub fn turn(&mut self, now: Micros) -> Result<(), Fatal> {
         self.inbox.now_ns = now * 1000;
-        self.inbox.wall_ms = 1_700_000_000_000 + now / 1000;
+        self.inbox.wall_ms = wall_ms(now);
         self.inbox.applied_position = self.applier.position();
         self.replica.step(&mut self.inbox, &mut self.out)?;
         self.inbox.ticks = 0;
@@ -245,13 +261,21 @@ impl Running {
         self.inbox.peers.push(message);
     }
 
-    /// A client's send.
-    pub fn send(&mut self, uid: u64, queue_id: u32, length: usize, now: Micros) {
+    /// A client's send, with a delay level or 0.
+    pub fn send(&mut self, uid: u64, queue_id: u32, level: u16, length: usize, now: Micros) {
         let mut body = uid.to_be_bytes().to_vec();
         body.resize(8 + length, 0);
         let host = ([127, 0, 0, 1], 10911).into();
+        let (topic, stored_in, properties) = if level == 0 {
+            (TOPIC, queue_id, String::new())
+        } else {
+            let real_queue = queue_id.to_string();
+            let pairs = [("REAL_TOPIC", TOPIC), ("REAL_QID", &real_queue)];
+            let properties = to_text(pairs).expect("two pairs");
+            (SCHEDULE_TOPIC, level_queue(level), properties)
+        };
         let record = tern_wire::record::NewRecord {
-            queue_id: queue_id.cast_signed(),
+            queue_id: stored_in.cast_signed(),
             flag: 0,
             sys_flag: 0,
             born_timestamp_ms: 0,
@@ -260,23 +284,101 @@ impl Running {
             reconsume_times: 0,
             prepared_transaction_offset: 0,
             body: &body,
-            topic: TOPIC,
-            properties: b"",
+            topic,
+            properties: properties.as_bytes(),
         };
         let mut bytes = Vec::new();
         let size = tern_wire::record::encode(&record, &mut bytes).expect("a small record");
         self.inbox.proposals.push(Proposal {
-            draft: Some(Draft {
-                topic: TOPIC.into(),
-                queue_id,
+            drafts: smallvec::smallvec![Draft {
+                topic: topic.into(),
+                queue_id: stored_in,
                 bytes,
                 sizes: [size as u32].into_iter().collect(),
-            }),
+            }],
             ops: bytes::Bytes::new(),
             answer: AnswerAt::Commit,
             ticket: uid,
             received_ns: now * 1000,
         });
+    }
+
+    /// The role changed: a leader begins with a read that shows everything that was committed before.
+    pub fn role_changed(&mut self, now: Micros) {
+        self.delays.end();
+        if let Some(term) = self.leads() {
+            self.inbox.reads.push((READ | term, now * 1000));
+        }
+    }
+
+    /// What the delay thread does whenever it wakes.
+    pub fn put_due(&mut self, now: Micros) {
+        let work = self.delays.work(&DelayView {
+            state: self.applier.state(),
+            queues: &self.queues,
+            log: &self.reader,
+            now_ms: wall_ms(now),
+            store_host: ([127, 0, 0, 1], 10911).into(),
+        });
+        for proposal in work.proposals {
+            let DelayTicket { term, level } = proposal.ticket;
+            self.inbox.proposals.push(Proposal {
+                drafts: proposal.drafts,
+                ops: proposal.ops,
+                answer: AnswerAt::Apply,
+                ticket: DUE | term << 8 | u64::from(level),
+                received_ns: now * 1000,
+            });
+        }
+    }
+
+    /// The outcome of a ticket that is no client's; false for a client's.
+    pub fn own_outcome(&mut self, ticket: u64, outcome: &Outcome, now: Micros) -> bool {
+        if ticket & DUE != 0 {
+            let (term, level) = ((ticket & !DUE) >> 8, ticket as u8);
+            let level = u16::from(level);
+            self.delays.decided(DelayTicket { term, level }, outcome);
+        } else if ticket & READ != 0 {
+            let term = ticket & !READ;
+            match outcome {
+                Outcome::Confirmed(index) if self.applier.applied() >= *index => {
+                    self.delays.begin(term);
+                }
+                Outcome::Confirmed(index) => {
+                    self.at_apply.push((*index, ticket, outcome.clone()));
+                }
+                _ if self.leads() == Some(term) => {
+                    self.inbox.reads.push((ticket, now * 1000));
+                }
+                _ => {}
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Tickets to be answered when their index is applied.
+    pub fn answer_at_apply(&mut self, tickets: Vec<(u64, u64, Outcome)>) {
+        self.at_apply.extend(tickets);
+    }
+
+    /// Whether a message has waited for longer than its time.
+    pub fn is_late(&self, now: Micros) -> bool {
+        let state = self.applier.state();
+        let Some(topic) = state.topic(SCHEDULE_TOPIC) else {
+            return false;
+        };
+        (1..=LEVELS).any(|level| {
+            let mut first = Vec::new();
+            let from = state.delay_progress(level);
+            self.queues
+                .read(topic.id, level_queue(level), from, 1, &mut first)
+                .expect("the memory disk reads");
+            first
+                .first()
+                .is_some_and(|entry| entry.tags_code as u64 + LATE_MS < wall_ms(now))
+        })
     }
 
     /// The apply thread's answer to a new leader.
@@ -295,6 +397,16 @@ impl Running {
     pub fn apply_next(&mut self) -> Result<(), Fatal> {
         let next = self.applier.applied() + 1;
         self.applier.apply(next, 1)?;
+        self.delays.wake();
+        let applied = self.applier.applied();
+        let (ready, waiting) = std::mem::take(&mut self.at_apply)
+            .into_iter()
+            .partition(|(index, ..)| *index <= applied);
+        self.at_apply = waiting;
+        let ready: Vec<(u64, u64, Outcome)> = ready;
+        for (_, ticket, outcome) in ready {
+            self.own_outcome(ticket, &outcome, 0);
+        }
         Ok(())
     }
 
@@ -326,9 +438,18 @@ pub fn is_refusal(outcome: &Outcome) -> bool {
     matches!(
         outcome,
         Outcome::Refused(
-            Refusal::NotLeader { .. } | Refusal::Busy(_) | Refusal::NoRoom | Refusal::Stopping
+            Refusal::NotLeader { .. }
+                | Refusal::Busy(_)
+                | Refusal::NoRoom
+                | Refusal::Stopping
+                | Refusal::NoTopic
+                | Refusal::Outdated
         )
     )
+}
+
+fn wall_ms(now: Micros) -> u64 {
+    1_700_000_000_000 + now / 1000
 }
 
 fn directory() -> PathBuf {

@@ -15,7 +15,7 @@ use crate::random::Random;
 const MILLISECOND: Micros = 1_000;
 const SECOND: Micros = 1_000_000;
 const TICK: Micros = 10 * MILLISECOND;
-/// Virtual time that a healed group has to elect, commit and agree.
+/// Virtual time that a healed group has to elect, commit, agree, and put what is due.
 const HEALING: Micros = 20 * SECOND;
 
 /// What to simulate.
@@ -228,7 +228,11 @@ impl World {
             }
             Some(Process::Running(running)) => {
                 running.inbox.ticks += 1;
-                if paused { Ok(()) } else { self.turn(at) }
+                if paused {
+                    return Ok(());
+                }
+                running.put_due(self.now);
+                self.turn(at)
             }
         }
     }
@@ -280,6 +284,9 @@ impl World {
         let mut out = std::mem::take(&mut running.out);
         self.durable[at] = running.replica.log().durable();
         let leads = running.leads();
+        if out.role.is_some() {
+            running.role_changed(self.now);
+        }
         if let Some(flush) = out.flush.take() {
             running.flush = Some(flush);
             if !std::mem::replace(&mut running.flushing, true) {
@@ -318,6 +325,9 @@ impl World {
             for (uid, outcome) in committed.decided {
                 self.answer(at, uid, outcome)?;
             }
+            if let Some(running) = self.machines[at].running() {
+                running.answer_at_apply(committed.at_apply);
+            }
             let delay = self.random.below(3 * MILLISECOND);
             self.after(delay, Event::Apply(at, life));
         }
@@ -337,6 +347,12 @@ impl World {
 
     /// A client got an answer. Code 0 is a promise: at this moment a majority has it on disk.
     fn answer(&mut self, at: usize, uid: u64, outcome: Outcome) -> Result<(), Violation> {
+        let now = self.now;
+        if let Some(running) = self.machines[at].running()
+            && running.own_outcome(uid, &outcome, now)
+        {
+            return Ok(());
+        }
         let answer = match outcome {
             Outcome::Stored(stored) => {
                 self.figures.acknowledged += 1;
@@ -440,13 +456,14 @@ impl World {
             self.random.below(1500) as usize,
             self.now,
         );
+        let level = [0, 0, 0, 1, 2][self.random.below(5) as usize];
         self.next_uid += 1;
         let uid = self.next_uid;
         self.ledger.answers.insert(uid, Answer::Unknown);
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
-        running.send(uid, queue_id, length, now);
+        running.send(uid, queue_id, level, length, now);
         self.turn(at)
     }
 
@@ -598,7 +615,12 @@ impl World {
                 .running()
                 .is_some_and(|r| r.leads().is_some())
         })?;
-        let commit = self.machines[leader].running()?.committed;
+        let now = self.now;
+        let leading = self.machines[leader].running()?;
+        if leading.is_late(now) {
+            return None;
+        }
+        let commit = leading.committed;
         let behind = (0..MEMBERS).any(|at| {
             self.machines[at]
                 .running()

@@ -69,6 +69,11 @@ fn code_2_after_an_append_is_caught() {
 }
 
 #[test]
+fn delay_progress_apart_from_its_messages_is_caught() {
+    is_caught(planted::DELAY_PROGRESS_APART);
+}
+
+#[test]
 fn an_artefact_with_planted_bugs_carries_their_mark() {
     let own = std::env::current_exe().unwrap();
     let bytes = std::fs::read(own).unwrap();

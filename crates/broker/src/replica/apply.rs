@@ -1,11 +1,13 @@
 //! Committed frames into views and state, in order, on every replica (L25, L26).
 
 use super::inputs::Fold;
+use super::keys::index_keys;
 use super::numbers::QueueNumbers;
 use super::turn::Fatal;
 use std::sync::Arc;
-use tern_log::{ConsumeQueues, Frame, LogReader, QueueEntry};
+use tern_log::{ConsumeQueues, Frame, KeyIndex, LogReader, QueueEntry};
 use tern_state::State;
+use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, delay_ms, queue_level};
 use tern_wire::record::Record;
 
 /// Queues that got new records, for the pulls that wait for them: topic id and queue id.
@@ -20,6 +22,8 @@ pub struct Applied {
     pub founded: bool,
     /// The topic table changed.
     pub topics_changed: bool,
+    /// Ids of the topics that were deleted: their consume queues can go.
+    pub topics_deleted: Vec<u32>,
     /// Number of records.
     pub records: u64,
 }
@@ -28,6 +32,7 @@ pub struct Applied {
 pub struct Applier {
     state: State,
     queues: Arc<ConsumeQueues>,
+    keys: Option<Arc<KeyIndex>>,
     reader: LogReader,
     applied: u64,
     position: u64,
@@ -40,10 +45,18 @@ impl Applier {
         Self {
             state,
             queues,
+            keys: None,
             reader,
             applied,
             position: 0,
         }
+    }
+
+    /// Fill a key index too.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Arc<KeyIndex>) -> Self {
+        self.keys = Some(keys);
+        self
     }
 
     /// Index of the newest applied frame.
@@ -90,7 +103,9 @@ impl Applier {
             .apply_metadata(header.index, header.term, frame.metadata())
             .map_err(|violation| Fatal::State(violation.to_string()))?;
         applied.founded |= changes.founded;
-        applied.topics_changed |= !changes.topics.is_empty();
+        applied.topics_changed |= !changes.topics.is_empty() || !changes.topics_deleted.is_empty();
+        let deleted = changes.topics_deleted.iter().map(|(_, id)| *id);
+        applied.topics_deleted.extend(deleted);
         applied.records += u64::from(header.message_count);
         self.applied = header.index;
         self.position = frame.end().position;
@@ -107,11 +122,13 @@ impl Applier {
         let entry = QueueEntry {
             physical_offset: record.physical_offset(),
             size: record.size() as u32,
-            tags_code: tern_wire::properties::get(record.properties(), "TAGS")
-                .map_or(0, tern_wire::tags::tags_code),
+            tags_code: tags_code(record),
         };
         self.queues
             .append(topic_id, queue_id, queue_offset, entry)?;
+        if let Some(keys) = &self.keys {
+            index_keys(keys, record);
+        }
         if applied.touched.last() != Some(&(topic_id, queue_id)) {
             applied.touched.push((topic_id, queue_id));
         }
@@ -125,12 +142,13 @@ impl Applier {
     /// [`Fatal`] if a frame cannot be read.
     pub fn fold(&self, fold: Fold) -> Result<QueueNumbers, Fatal> {
         let mut numbers = QueueNumbers::default();
+        for level in 1..=LEVELS {
+            numbers.set_delay(level, self.state.delay_progress(level));
+        }
         for topic in self.state.topics() {
-            for queue_id in 0..topic.config.queues() {
-                match self.state.next_offset_by_id(topic.id, queue_id) {
-                    0 => {}
-                    next => numbers.set(&topic.config.name, queue_id, next),
-                }
+            numbers.put_topic(&topic.config.name);
+            for (queue_id, next) in self.state.next_offsets_of(topic.id) {
+                numbers.set(&topic.config.name, queue_id, next);
             }
         }
         let mut index = self.applied + 1;
@@ -145,8 +163,24 @@ impl Applier {
                     let queue_id = record.queue_id().cast_unsigned();
                     numbers.count(record.topic(), queue_id, record.queue_offset());
                 }
+                let guarded = tern_state::guarded(frame.metadata())
+                    .map_err(|error| Fatal::State(error.to_string()))?;
+                numbers.follow(&guarded);
             }
         }
         Ok(numbers)
     }
+}
+
+/// What stands for a record's tag in its queue: of a delayed message, when it is due, ms.
+pub(crate) fn tags_code(record: &Record<'_>) -> i64 {
+    if record.topic() == SCHEDULE_TOPIC
+        && let Some(level) = queue_level(record.queue_id().cast_unsigned())
+        && let Some(delay) = delay_ms(level)
+    {
+        return record
+            .store_timestamp_ms()
+            .saturating_add(delay.cast_signed());
+    }
+    tern_wire::properties::get(record.properties(), "TAGS").map_or(0, tern_wire::tags::tags_code)
 }

@@ -1,10 +1,11 @@
 //! From waiting proposals to sealed frames: batching, queue numbers, placement.
 
-use super::inputs::{Proposal, Stored};
+use super::inputs::{Proposal, Refusal, Stored};
 use super::numbers::QueueNumbers;
 use super::tickets::Placed;
 use super::turn::Fatal;
 use tern_log::{Frame, FrameDraft, LogEnd};
+use tern_state::Guarded;
 
 /// When a frame closes, and how much one trip takes (L8).
 #[derive(Debug, Clone, Copy)]
@@ -85,17 +86,28 @@ impl<T> Building<T> {
             && self.bytes + proposal.weight().0 <= self.limits.trip_bytes
     }
 
-    /// Add a proposal whole: a client batch is never split over frames.
-    pub fn add(&mut self, proposal: Proposal<T>, numbers: &mut QueueNumbers) -> Result<(), Fatal> {
+    /// Add a proposal whole: a client batch is never split over frames. One that does not fit behind what stands in
+    /// the log comes back with the refusal.
+    pub fn add(
+        &mut self,
+        proposal: Proposal<T>,
+        numbers: &mut QueueNumbers,
+    ) -> Result<Option<(T, Refusal)>, Fatal> {
+        let guarded = tern_state::guarded(&proposal.ops)
+            .map_err(|error| Fatal::State(format!("a proposal's ops: {error}")))?;
+        if let Err(refusal) = numbers.admit(&proposal.drafts, &guarded) {
+            return Ok(Some((proposal.ticket, refusal)));
+        }
         if self.closes_before(proposal.weight()) {
             self.close()?;
         }
         self.bytes += proposal.weight().0;
         let first = self.draft.record_sizes.len();
-        let mut queue_offset = 0;
-        if let Some(draft) = proposal.draft {
+        let mut first_offset = None;
+        for draft in proposal.drafts {
             let count = draft.sizes.len() as u64;
-            queue_offset = numbers.take(&draft.topic, draft.queue_id, count);
+            let queue_offset = numbers.take(&draft.topic, draft.queue_id, count);
+            first_offset.get_or_insert(queue_offset);
             self.draft.records.extend_from_slice(&draft.bytes);
             self.draft.record_sizes.extend_from_slice(&draft.sizes);
             self.draft
@@ -110,11 +122,19 @@ impl<T> Building<T> {
             answer: proposal.answer,
             stored: Stored {
                 index: 0,
-                queue_offset,
+                queue_offset: first_offset.unwrap_or(0),
                 physical_offsets: smallvec::SmallVec::new(),
             },
         });
-        Ok(())
+        numbers.follow(&guarded);
+        if guarded
+            .iter()
+            .any(|op| matches!(op, Guarded::Topics(_) | Guarded::Deleted(_)))
+        {
+            // Records of a frame are applied before its ops: what needs the topic stands behind this frame.
+            self.close()?;
+        }
+        Ok(None)
     }
 
     pub fn finish(mut self) -> Result<Built<T>, Fatal> {

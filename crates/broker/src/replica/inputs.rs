@@ -23,8 +23,9 @@ pub struct Draft {
 /// Something to append: records, ops, or both, in one frame.
 #[derive(Debug)]
 pub struct Proposal<T> {
-    /// Records of a send; `None` for ops alone.
-    pub draft: Option<Draft>,
+    /// Records: one draft for a send, several where messages for several queues go into one frame together; none
+    /// for ops alone.
+    pub drafts: SmallVec<[Draft; 1]>,
     /// Encoded ops of `tern-state`.
     pub ops: Bytes,
     /// Whether the answer waits for the commit or for the views to show it.
@@ -37,11 +38,12 @@ pub struct Proposal<T> {
 
 impl<T> Proposal<T> {
     fn bytes(&self) -> usize {
-        self.ops.len() + self.draft.as_ref().map_or(0, |draft| draft.bytes.len())
+        let records: usize = self.drafts.iter().map(|draft| draft.bytes.len()).sum();
+        self.ops.len() + records
     }
 
     fn count(&self) -> usize {
-        self.draft.as_ref().map_or(0, |draft| draft.sizes.len())
+        self.drafts.iter().map(|draft| draft.sizes.len()).sum()
     }
 
     /// Weight against the limits of a frame: bytes and messages.
@@ -79,7 +81,7 @@ pub enum Outcome {
 pub struct Stored {
     /// Index of the frame.
     pub index: u64,
-    /// Queue offset of the first record.
+    /// Queue offset of the first record of the first draft.
     pub queue_offset: u64,
     /// Physical offset of each record.
     pub physical_offsets: SmallVec<[u64; 1]>,
@@ -101,6 +103,10 @@ pub enum Refusal {
     NoRoom,
     /// The process is stopping. Code 14.
     Stopping,
+    /// The topic of a record was deleted after the request was looked at. Code 17.
+    NoTopic,
+    /// The delay progress of the proposal was made by another one. Code 14.
+    Outdated,
 }
 
 /// The bounds of `log-and-consensus.md` §4.6, by name.

@@ -3,19 +3,25 @@
 mod apply;
 mod birth;
 mod building;
+mod delays;
 mod founding;
 mod inputs;
+mod keys;
 mod numbers;
 pub mod planted;
 mod tickets;
 mod turn;
 
+#[cfg(test)]
+pub(crate) use apply::tags_code;
 pub use apply::{Applied, Applier, Touched};
 pub use birth::{Birth, Born};
+pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays};
 pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
 pub use inputs::{
     AnswerAt, Bound, Committed, Draft, Flush, Fold, Folded, Inbox, Outbox, Outcome,
     PreparedSegment, Proposal, Refusal, RoleChange, Stored,
 };
+pub(crate) use keys::{index_keys, words};
 pub use numbers::QueueNumbers;
 pub use turn::{Fatal, Replica, TurnOptions};

@@ -9,6 +9,8 @@ pub const ACK_FROM_LEADER_ALONE: u32 = 2;
 pub const VOTE_NOT_SYNCED: u32 = 3;
 /// A send whose leader was deposed after the append is answered with code 2 (P15).
 pub const BUSY_AFTER_APPEND: u32 = 4;
+/// A due message is put into its topic in one frame, and the progress of its delay level in a later one (B18).
+pub const DELAY_PROGRESS_APART: u32 = 5;
 
 #[cfg(feature = "planted-bugs")]
 mod switch {

@@ -482,7 +482,9 @@ impl<T> Replica<T> {
                     .push((proposal.ticket, Outcome::Refused(refusal)));
                 continue;
             }
-            building.add(proposal, &mut numbers)?;
+            if let Some((ticket, refusal)) = building.add(proposal, &mut numbers)? {
+                out.answers.push((ticket, Outcome::Refused(refusal)));
+            }
         }
         let built = building.finish()?;
         if built.frames.is_empty() {

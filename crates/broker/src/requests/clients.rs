@@ -72,6 +72,8 @@ impl Members {
         let caller = Caller {
             id: connection.id(),
             connection: Arc::clone(connection),
+            language: incoming.command.language,
+            version: incoming.command.version,
         };
         let beaten = self.clients.beat(&caller, &beat, Instant::now());
         if beaten.left_out > 0 {

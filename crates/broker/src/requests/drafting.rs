@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tern_log::{FRAME_HEADER_SIZE, MAX_FRAME_LENGTH, SEGMENT_HEADER_SIZE};
-use tern_state::Topic;
+use tern_state::{Topic, delay};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
-use tern_wire::properties::{self, Writer, names};
+use tern_wire::properties::{self, PropertyError, Writer, names};
 use tern_wire::record::{MAX_PROPERTIES, NewRecord, encode};
 use tern_wire::{batch, sys_flag};
 
@@ -29,6 +29,8 @@ pub(super) struct Sending<'a> {
     pub body: &'a [u8],
     pub topic: &'a Topic,
     pub queue_id: u32,
+    /// The topic is one of dead letters, and not the one that the producer named.
+    pub given_up: bool,
     pub born_host: SocketAddr,
     pub settings: &'a Settings,
     /// Bytes that the records may take, [`draft_limit`].
@@ -65,19 +67,29 @@ impl Sending<'_> {
         });
         let mut stored =
             Writer::with_capacity(text.len() + self.settings.cluster.len() + unique_key.len() + 64);
+        let delay = seen.delay.filter(|_| !self.given_up);
         stored.copy(text, |name| {
-            name != names::WAIT && !names::is_broker_owned(name)
+            name != names::WAIT
+                && !(name == names::DELAY && (delay.is_some() || self.given_up))
+                && !names::is_broker_owned(name)
         });
-        let mut set = |name, value| stored.push(name, value).map_err(|_| self.illegal());
+        let mut set = |name, value: &str| stored.push(name, value).map_err(|_| self.illegal());
         if seen.unique_key.is_none() {
             set(names::UNIQ_KEY, unique_key)?;
         }
         set(names::CLUSTER, &self.settings.cluster)?;
         set(names::MSG_REGION, REGION)?;
         set(names::TRACE_ON, "true")?;
+        if self.given_up {
+            set(names::DELAY, "-1")?;
+        }
         let unique_key = Some(Box::from(unique_key));
-        let record = self.record(self.header.flag, self.body, stored.as_str());
-        let mut draft = self.draft(record.encoded_len())?;
+        let mut place = (Arc::clone(&self.topic.config.name), self.queue_id);
+        if let Some(level) = delay {
+            place = delayed(level, &place, &mut stored).map_err(|_| self.illegal())?;
+        }
+        let record = self.record(&place, self.header.flag, self.body, stored.as_str());
+        let mut draft = self.draft(&place, record.encoded_len())?;
         self.append(&record, &mut draft)?;
         Ok(Drafted { draft, unique_key })
     }
@@ -87,38 +99,53 @@ impl Sending<'_> {
         self.check_body()?;
         let whole = self.header.properties.unwrap_or_default();
         properties::check(whole).map_err(|_| self.illegal())?;
-        let mut draft = self.draft(self.body.len())?;
+        let place = (Arc::clone(&self.topic.config.name), self.queue_id);
+        let mut draft = self.draft(&place, self.body.len())?;
         for item in batch::iter(self.body) {
             let item = item.map_err(|error| illegal(error.to_string()))?;
             if draft.sizes.len() == MAX_BATCH {
                 return Err(illegal(format!("a batch has at most {MAX_BATCH} messages")));
             }
             properties::check(item.properties).map_err(|_| self.illegal())?;
-            look(item.properties)?;
+            if look(item.properties)?.delay.is_some() {
+                return Err(illegal(
+                    "a message of a batch cannot have a delay".to_owned(),
+                ));
+            }
             let mut stored =
                 Writer::with_capacity(item.properties.len() + self.settings.cluster.len() + 16);
             stored.copy(item.properties, |name| !names::is_broker_owned(name));
             stored
                 .push(names::CLUSTER, &self.settings.cluster)
                 .map_err(|_| self.illegal())?;
-            let record = self.record(item.flag, item.body, stored.as_str());
+            let record = self.record(&place, item.flag, item.body, stored.as_str());
             self.check_size(draft.bytes.len() + record.encoded_len())?;
             self.append(&record, &mut draft)?;
         }
+        let whole = look(whole)?;
+        if whole.delay.is_some() {
+            return Err(illegal("a batch cannot have a delay".to_owned()));
+        }
         Ok(Drafted {
             draft,
-            unique_key: look(whole)?.unique_key.map(Box::from),
+            unique_key: whole.unique_key.map(Box::from),
         })
     }
 
-    fn record<'a>(&'a self, flag: i32, body: &'a [u8], properties: &'a str) -> NewRecord<'a> {
+    fn record<'a>(
+        &'a self,
+        place: &'a Place,
+        flag: i32,
+        body: &'a [u8],
+        properties: &'a str,
+    ) -> NewRecord<'a> {
         let multi_tag = if self.topic.config.multi_tag {
             sys_flag::MULTI_TAGS
         } else {
             0
         };
         NewRecord {
-            queue_id: self.queue_id.cast_signed(),
+            queue_id: place.1.cast_signed(),
             flag,
             sys_flag: self.header.sys_flag & PRODUCER_BITS | multi_tag,
             born_timestamp_ms: self.header.born_timestamp_ms,
@@ -127,16 +154,16 @@ impl Sending<'_> {
             reconsume_times: self.header.reconsume_times.unwrap_or(0),
             prepared_transaction_offset: 0,
             body,
-            topic: &self.topic.config.name,
+            topic: &place.0,
             properties: properties.as_bytes(),
         }
     }
 
-    fn draft(&self, bytes: usize) -> Result<Draft, Refused> {
+    fn draft(&self, place: &Place, bytes: usize) -> Result<Draft, Refused> {
         self.check_size(bytes)?;
         Ok(Draft {
-            topic: Arc::clone(&self.topic.config.name),
-            queue_id: self.queue_id,
+            topic: Arc::clone(&place.0),
+            queue_id: place.1,
             bytes: Vec::with_capacity(bytes),
             sizes: SmallVec::new(),
         })
@@ -180,25 +207,52 @@ fn illegal(remark: String) -> Refused {
     Refused::new(response::MESSAGE_ILLEGAL, remark)
 }
 
+/// Topic and queue.
+pub(super) type Place = (Arc<str>, u32);
+
+/// Where a message for `place` waits until its delay is over, and what it must carry to find back.
+pub(super) fn delayed(
+    level: u16,
+    place: &Place,
+    properties: &mut Writer,
+) -> Result<Place, PropertyError> {
+    properties.push(names::DELAY, &level.to_string())?;
+    properties.push(names::REAL_TOPIC, &place.0)?;
+    properties.push(names::REAL_QID, &place.1.to_string())?;
+    Ok((Arc::from(delay::SCHEDULE_TOPIC), delay::level_queue(level)))
+}
+
+/// The delay level that a number asks for, if it asks for one. What is above the highest level means that one.
+pub(super) fn delay_level(asked: i64) -> Option<u16> {
+    (asked > 0)
+        .then(|| u16::try_from(asked).map_or(delay::LEVELS, |level| level.min(delay::LEVELS)))
+}
+
 /// What decides about a message's way.
 struct Seen<'a> {
     unique_key: Option<&'a str>,
+    delay: Option<u16>,
 }
 
 /// Refuse what would have to be kept back for later: delivering it at once would be a lie.
 fn look(text: &str) -> Result<Seen<'_>, Refused> {
     let mut unique_key = None;
+    let mut delay = None;
     for (name, value) in properties::iter(text) {
         let later = match name {
             names::UNIQ_KEY => {
                 unique_key = Some(value);
                 continue;
             }
-            names::DELAY => value
-                .trim()
-                .parse::<i32>()
-                .map_or(true, |level| level > 0)
-                .then_some("delayed"),
+            names::DELAY => {
+                let asked = value.parse().map_err(|_| {
+                    illegal(format!(
+                        "the message has a delay level that is no number: {value}"
+                    ))
+                })?;
+                delay = delay_level(asked);
+                continue;
+            }
             names::TRAN_MSG => value
                 .eq_ignore_ascii_case("true")
                 .then_some("transactional"),
@@ -213,7 +267,7 @@ fn look(text: &str) -> Result<Seen<'_>, Refused> {
             return Err(not_delivered(kind));
         }
     }
-    Ok(Seen { unique_key })
+    Ok(Seen { unique_key, delay })
 }
 
 /// The answer to messages of kinds that this version does not have.
@@ -262,6 +316,7 @@ mod tests {
             body,
             topic: state.topic("BenchmarkTest").unwrap(),
             queue_id: 1,
+            given_up: false,
             born_host: "127.0.0.1:1234".parse().unwrap(),
             settings: &settings(),
             limit,
@@ -348,7 +403,6 @@ mod tests {
     #[test]
     fn messages_for_later_are_refused_and_not_delivered_at_once() {
         for pair in [
-            ("DELAY", "3"),
             ("DELAY", "soon"),
             ("TRAN_MSG", "true"),
             ("TIMER_DELAY_MS", "5"),
@@ -359,6 +413,36 @@ mod tests {
         }
         for pair in [("DELAY", "0"), ("TRAN_MSG", "false")] {
             assert_eq!(code(&texts(&[pair]), b"m"), 0, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_delayed_message_waits_in_the_queue_of_its_level_and_knows_where_it_belongs() {
+        for (asked, level, queue_id) in [("1", "1", 0), ("3", "3", 2), ("19", "18", 17)] {
+            let sent = texts(&[
+                ("UNIQ_KEY", "K"),
+                ("DELAY", asked),
+                ("REAL_TOPIC", "forged"),
+            ]);
+            drafted(&header(&sent), b"m", 10_000, |result| {
+                let (_, records) = result.unwrap();
+                let text = records[0].properties();
+                assert_eq!(
+                    (records[0].topic(), records[0].queue_id()),
+                    ("SCHEDULE_TOPIC_XXXX", queue_id)
+                );
+                for (name, value) in [
+                    ("DELAY", level),
+                    ("REAL_TOPIC", "BenchmarkTest"),
+                    ("REAL_QID", "1"),
+                ] {
+                    assert_eq!(properties::get(text, name), Some(value));
+                    assert_eq!(
+                        properties::iter(text).filter(|pair| pair.0 == name).count(),
+                        1
+                    );
+                }
+            });
         }
     }
 

@@ -5,17 +5,25 @@
 
 mod clients;
 mod drafting;
+mod locks;
+mod lookups;
 mod offsets;
 mod pull;
+mod query;
 mod reading;
 mod reply;
 mod send;
+mod sendback;
 
 pub(crate) use clients::Members;
+pub(crate) use locks::Locks;
+pub(crate) use lookups::Lookups;
 pub(crate) use offsets::Offsets;
 pub(crate) use pull::Pulls;
+pub(crate) use query::Queries;
 pub(crate) use reply::Incoming;
 pub(crate) use send::Sends;
+pub(crate) use sendback::SendBacks;
 
 use std::sync::Arc;
 
@@ -24,18 +32,26 @@ use crate::services::Services;
 /// The handlers of all families.
 pub(crate) struct Families {
     pub sends: Arc<Sends>,
+    pub send_backs: Arc<SendBacks>,
     pub pulls: Arc<Pulls>,
+    pub queries: Arc<Queries>,
     pub offsets: Arc<Offsets>,
     pub members: Arc<Members>,
+    pub locks: Arc<Locks>,
+    pub lookups: Arc<Lookups>,
 }
 
 impl Families {
     pub fn new(services: &Services) -> Self {
         Self {
             sends: Arc::new(Sends::new(services)),
+            send_backs: Arc::new(SendBacks::new(services)),
             pulls: Arc::new(Pulls::new(services)),
+            queries: Arc::new(Queries::new(services)),
             offsets: Arc::new(Offsets::new(services)),
             members: Members::start(services),
+            locks: Arc::new(Locks::new(services)),
+            lookups: Arc::new(Lookups::new(services)),
         }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) struct Pulls {
 /// A pull that passed the checks.
 struct Pull {
     reply: Reply,
+    topic: Arc<str>,
     queue: QueueKey,
     filter: Arc<Subscription>,
     most: usize,
@@ -152,6 +153,7 @@ impl Pulls {
             self.commit(&state, topic, queue_id, &header);
         }
         Ok(Admitted {
+            topic: Arc::clone(&topic.config.name),
             queue: (topic.id, queue_id),
             filter,
             most: usize::try_from(header.max_messages)
@@ -275,6 +277,8 @@ impl Pulls {
             self.wait(pull, max);
         } else if sight == Sight::Published {
             self.check_outside(pull, max);
+        } else if self.is_gone(pull.queue) {
+            pull.reply.refuse_now(no_topic(&pull.topic));
         } else {
             let (remark, next) = correction(pull.begin, min, max);
             self.answer_empty(pull, response::PULL_OFFSET_MOVED, remark, next);
@@ -285,6 +289,9 @@ impl Pulls {
     fn serve(self: &Arc<Self>, mut pull: Pull) {
         if !pull.reply.is_awaited() {
             return;
+        }
+        if pull.hold.is_some() && self.is_gone(pull.queue) {
+            return pull.reply.refuse_now(no_topic(&pull.topic));
         }
         let end = self.views.queues.range(pull.queue.0, pull.queue.1).1;
         let found = match scan(
@@ -323,12 +330,17 @@ impl Pulls {
             pull,
         };
         self.holds.park(id, queue, until, Box::new(parked));
-        // A message that came between the look and the parking has woken nobody.
-        if self.views.queues.range(queue.0, queue.1).1 > end
+        // A message that came between the look and the parking has woken nobody, nor has a deletion.
+        if (self.views.queues.range(queue.0, queue.1).1 > end || self.is_gone(queue))
             && let Some(parked) = self.holds.take(id)
         {
             self.runtime.spawn(async move { parked.wake() });
         }
+    }
+
+    /// Whether the queue's topic was deleted since the pull was admitted.
+    fn is_gone(&self, queue: QueueKey) -> bool {
+        self.views.state().topic_by_id(queue.0).is_none()
     }
 
     /// Nothing to give: go on behind what was looked at, or ask again later.
@@ -459,6 +471,7 @@ impl Pulls {
 
 /// What the checks leave of a request.
 struct Admitted {
+    topic: Arc<str>,
     queue: QueueKey,
     filter: Arc<Subscription>,
     most: usize,
@@ -472,6 +485,7 @@ impl Admitted {
     fn with(self, reply: Reply) -> Pull {
         Pull {
             reply,
+            topic: self.topic,
             queue: self.queue,
             filter: self.filter,
             most: self.most,
@@ -535,10 +549,13 @@ pub(super) fn no_group(name: &str) -> Refused {
 }
 
 fn no_sql() -> Refused {
-    Refused::new(
-        response::SYSTEM_ERROR,
-        "The broker does not support consumer to filter message by SQL92",
-    )
+    no_filter("SQL92")
+}
+
+/// Messages are filtered by tag only.
+pub(super) fn no_filter(kind: &str) -> Refused {
+    let remark = format!("The broker does not support consumer to filter message by {kind}");
+    Refused::new(response::SYSTEM_ERROR, remark)
 }
 
 fn not_parsed() -> Refused {
@@ -746,6 +763,7 @@ mod tests {
         // It comes after the pull has looked at a queue that ended at 3, and before it parks.
         fixture.bench.commit_message(TOPIC, 0, "", b"m");
         let pull = Admitted {
+            topic: TOPIC.into(),
             queue: (
                 fixture
                     .bench

@@ -1,11 +1,13 @@
 //! From a queue and an offset to the bytes of a pull answer.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tern_log::{ConsumeQueues, LogError, LogReader, QueueEntry};
+use tern_wire::record::{MIN_SIZE, Record};
 use tern_wire::tags::Subscription;
 
 use crate::holds::QueueKey;
+use crate::views::Views;
 
 /// Messages of one answer.
 pub(super) const MAX_MESSAGES: usize = 32;
@@ -83,6 +85,48 @@ pub(super) fn copy(
         log.copy_bytes(run[0].physical_offset, length, frame)?;
     }
     Ok(())
+}
+
+/// The committed record that begins at a physical offset; none if none does. A client names the offset, so the queue
+/// that the record says it stands in must say the same: bytes inside of a body are not taken for a record.
+pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
+    let end = views.applied_position();
+    let stands = |length: usize| {
+        physical_offset
+            .checked_add(length as u64)
+            .is_some_and(|behind| behind <= end)
+    };
+    if !stands(MIN_SIZE) {
+        return Ok(None);
+    }
+    let size = match views.log.bytes(physical_offset, 4) {
+        Ok(size) => u32::from_be_bytes(size[..].try_into().expect("four bytes")) as usize,
+        Err(LogError::NotStored { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if size < MIN_SIZE || !stands(size) {
+        return Ok(None);
+    }
+    let bytes = match views.log.bytes(physical_offset, size) {
+        Ok(bytes) => bytes,
+        Err(LogError::NotStored { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok(record) = Record::parse(&bytes) else {
+        return Ok(None);
+    };
+    let Some(topic_id) = views.state().topic(record.topic()).map(|topic| topic.id) else {
+        return Ok(None);
+    };
+    let (queue_id, queue_offset) = (record.queue_id().cast_unsigned(), record.queue_offset());
+    let mut entries = Vec::with_capacity(1);
+    views
+        .queues
+        .read(topic_id, queue_id, queue_offset, 1, &mut entries)?;
+    let is_there = entries.first().is_some_and(|entry| {
+        entry.physical_offset == physical_offset && entry.size as usize == size
+    });
+    Ok((is_there && record.check_crc().is_ok()).then_some(bytes))
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use tern_state::{State, Topic, perm};
+use tern_state::{State, Topic, TopicConfig, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{SendRequest, SendResponse};
 use tern_wire::message_id::{UniqueIdMaker, offset_id};
 use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
+use tern_wire::version::V3_4_9;
 use tern_wire::{Command, Fields, sys_flag};
 
 use super::drafting::{Drafted, REGION, Sending, draft_limit, not_delivered};
+use super::pull::no_group;
 use super::reply::{Incoming, Reply};
+use super::sendback::{dead_letter_name, dead_letter_topic};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
 use crate::creations::{Creations, NewTopic, no_topic};
@@ -67,7 +70,7 @@ impl Sends {
 
     fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
         match (self.prepare(&incoming), sight) {
-            (Ok((drafted, queue_id)), _) => self.propose(incoming, drafted, queue_id, answers),
+            (Ok(drafted), _) => self.propose(incoming, drafted, answers),
             (Err(Halt::Refused(refused)), _)
             | (
                 Err(Halt::Doubt(refused) | Halt::NoTopic(refused) | Halt::NoGroup(refused)),
@@ -83,7 +86,7 @@ impl Sends {
     }
 
     /// The checks, in RocketMQ's order: the first one that fails decides the code.
-    fn prepare(&self, incoming: &Incoming) -> Result<(Drafted, u32), Halt> {
+    fn prepare(&self, incoming: &Incoming) -> Result<Drafted, Halt> {
         let role = self.roles.view();
         if !role.leads() {
             return Err(Refused::not_leader(&role).into());
@@ -92,25 +95,31 @@ impl Sends {
         let header = SendRequest::decode(command.code, &command.fields)?;
         check_target(&header)?;
         let state = self.views.state();
+        let given_up = given_up(&header, command.version, &state)?;
+        let name = given_up.as_deref().unwrap_or(header.topic);
         let topic = state
-            .topic(header.topic)
-            .ok_or_else(|| Halt::NoTopic(no_topic(header.topic)))?;
+            .topic(name)
+            .ok_or_else(|| Halt::NoTopic(no_topic(name)))?;
         if topic.config.perm & perm::WRITE == 0 {
             return Err(Halt::Doubt(Refused::new(
                 response::NO_PERMISSION,
                 format!(
                     "the broker[{}] sending message to topic[{}] is forbidden",
-                    self.settings.group, header.topic
+                    self.settings.group, name
                 ),
             )));
         }
-        let queue_id = self.pick_queue(&header, topic)?;
+        let queue_id = match &given_up {
+            Some(_) => 0,
+            None => self.pick_queue(&header, topic)?,
+        };
         check_kind(&header)?;
         let sending = Sending {
             header: &header,
             body: &command.body,
             topic,
             queue_id,
+            given_up: given_up.is_some(),
             born_host: incoming.reply.connection().peer(),
             settings: &self.settings,
             limit: limit(&state),
@@ -120,7 +129,7 @@ impl Sends {
         } else {
             sending.single(|| self.unique_ids.make(clock::wall_ms()))?
         };
-        Ok((drafted, queue_id))
+        Ok(drafted)
     }
 
     /// The queue that the producer names; any one it may write to if it names none.
@@ -141,26 +150,20 @@ impl Sends {
         })
     }
 
-    fn propose(
-        self: &Arc<Self>,
-        incoming: Incoming,
-        drafted: Drafted,
-        queue_id: u32,
-        answers: &mut Answers,
-    ) {
+    fn propose(self: &Arc<Self>, incoming: Incoming, drafted: Drafted, answers: &mut Answers) {
         // The request's body goes here: the records are a copy of it.
         let Incoming {
             reply, received_ns, ..
         } = incoming;
         let sent = Sent {
-            queue_id,
+            queue_id: drafted.draft.queue_id,
             unique_key: drafted.unique_key,
         };
         let this = Arc::clone(self);
         let ticket: Ticket =
             Box::new(move |outcome, answers| this.decided(&outcome, reply, &sent, answers));
         let proposal = Proposal {
-            draft: Some(drafted.draft),
+            drafts: smallvec::smallvec![drafted.draft],
             ops: Bytes::new(),
             answer: AnswerAt::Commit,
             ticket,
@@ -222,15 +225,16 @@ impl Sends {
     }
 
     fn create_topic(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        let command = &incoming.command;
-        let new = match SendRequest::decode(command.code, &command.fields) {
-            Ok(header) => NewTopic {
-                name: Arc::from(header.topic),
-                model: header.default_topic.to_owned(),
-                queues: header.default_topic_queue_nums,
-                unit: header.unit_mode == Some(true),
-            },
-            Err(error) => return refuse(incoming.reply, error.into(), answers),
+        let missing = match self.missing(&incoming.command) {
+            Ok(missing) => missing,
+            Err(
+                Halt::Refused(refused)
+                | Halt::Doubt(refused)
+                | Halt::NoTopic(refused)
+                | Halt::NoGroup(refused),
+            ) => {
+                return refuse(incoming.reply, refused, answers);
+            }
         };
         let this = Arc::clone(self);
         let then = Box::new(
@@ -239,8 +243,31 @@ impl Sends {
                 Err(refused) => refuse(incoming.reply, refused, answers),
             },
         );
-        self.creations.topic(new, then, answers);
+        match missing {
+            Missing::Named(new) => self.creations.topic(new, then, answers),
+            Missing::DeadLetters(config) => self.creations.missing_topic(config, then, answers),
+        }
     }
+
+    /// The topic that a send needs and the view does not know.
+    fn missing(&self, command: &Command) -> Result<Missing, Halt> {
+        let header = SendRequest::decode(command.code, &command.fields)?;
+        let dead_letters = given_up(&header, command.version, &self.views.state())?;
+        Ok(match dead_letters {
+            Some(name) => Missing::DeadLetters(dead_letter_topic(&name)),
+            None => Missing::Named(NewTopic {
+                name: Arc::from(header.topic),
+                model: header.default_topic.to_owned(),
+                queues: header.default_topic_queue_nums,
+                unit: header.unit_mode == Some(true),
+            }),
+        })
+    }
+}
+
+enum Missing {
+    Named(NewTopic),
+    DeadLetters(TopicConfig),
 }
 
 /// Region and trace switch stand in refusals, too.
@@ -255,7 +282,7 @@ fn refuse(reply: Reply, refused: Refused, answers: &mut Answers) {
     reply.add(&answer, answers);
 }
 
-fn limit(state: &State) -> usize {
+pub(super) fn limit(state: &State) -> usize {
     state
         .settings()
         .map_or(0, |founding| draft_limit(founding.segment_size))
@@ -272,7 +299,13 @@ fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
         ));
     }
     if topic.starts_with(RETRY_PREFIX) {
-        return Err(not_delivered("retry"));
+        if header.is_batch() {
+            return Err(Refused::new(
+                response::MESSAGE_ILLEGAL,
+                format!("batch request does not support retry group {topic}"),
+            ));
+        }
+        return Ok(());
     }
     if topic.len() > MAX_TOPIC {
         return Err(Refused::new(
@@ -284,6 +317,24 @@ fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
         ));
     }
     Ok(())
+}
+
+/// The dead letters' topic, if a message that a consumer sends to its group's retry topic is not tried again. That is
+/// the way of clients whose send-back failed, and of those that consume in order and give a message up: so it is not
+/// tried again either while the group holds queues.
+fn given_up(header: &SendRequest<'_>, version: i32, state: &State) -> Result<Option<String>, Halt> {
+    let Some(name) = header.topic.strip_prefix(RETRY_PREFIX) else {
+        return Ok(None);
+    };
+    let group = state
+        .group(name)
+        .ok_or_else(|| Halt::Doubt(no_group(name)))?;
+    let limit = header
+        .max_reconsume_times
+        .filter(|_| version >= V3_4_9)
+        .unwrap_or(group.retry_max_times);
+    let is_over = header.reconsume_times.unwrap_or(0) > limit;
+    Ok((is_over || state.has_locks(name, clock::wall_ms())).then(|| dead_letter_name(name)))
 }
 
 /// Kinds of messages that this version does not have, as the message flag names them.
@@ -302,13 +353,32 @@ mod tests {
     use super::*;
     use crate::replica::Refusal;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::{Op, TopicConfig};
+    use tern_state::Op;
     use tern_wire::codes::request;
 
     struct Fixture {
         bench: Bench,
         sends: Arc<Sends>,
         client: Client,
+    }
+
+    fn header(topic: &str, queue_id: i32) -> SendRequest<'_> {
+        SendRequest {
+            producer_group: "PG",
+            topic,
+            default_topic: "TBW102",
+            default_topic_queue_nums: 4,
+            queue_id,
+            sys_flag: 0,
+            born_timestamp_ms: 1,
+            flag: 0,
+            properties: None,
+            reconsume_times: None,
+            unit_mode: None,
+            max_reconsume_times: None,
+            batch: None,
+            broker_name: None,
+        }
     }
 
     impl Fixture {
@@ -329,22 +399,7 @@ mod tests {
         }
 
         fn send(&self, topic: &str, queue_id: i32) {
-            let header = SendRequest {
-                producer_group: "PG",
-                topic,
-                default_topic: "TBW102",
-                default_topic_queue_nums: 4,
-                queue_id,
-                sys_flag: 0,
-                born_timestamp_ms: 1,
-                flag: 0,
-                properties: None,
-                reconsume_times: None,
-                unit_mode: None,
-                max_reconsume_times: None,
-                batch: None,
-                broker_name: None,
-            };
+            let header = header(topic, queue_id);
             let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(&b"m"[..]);
             header.encode_v2(&mut command.fields);
             self.sends.send(self.client.asks(command));
@@ -370,13 +425,87 @@ mod tests {
         }
     }
 
+    /// The topics to which a retry goes that a client of this version sends after so many times; the group's own limit
+    /// is 1.
+    async fn ways(locked: bool, version: i32, times: i32, limit: Option<i32>) -> String {
+        let mut fixture = Fixture::new(leading()).await;
+        let group = tern_state::GroupConfig {
+            retry_max_times: 1,
+            ..tern_state::GroupConfig::new("CG")
+        };
+        fixture.bench.commit_ops(&[Op::PutGroup {
+            changed_at_ms: 1,
+            config: group,
+        }]);
+        for topic in ["%RETRY%CG", "%DLQ%CG", "orders"] {
+            fixture.put_topic(topic, 1, 6);
+        }
+        if locked {
+            fixture.bench.commit_ops(&[Op::LockQueues {
+                group: "CG".into(),
+                client: "c".into(),
+                now_ms: clock::wall_ms(),
+                ttl_ms: 60_000,
+                queues: vec![("orders".into(), 0)],
+            }]);
+        }
+        let header = SendRequest {
+            reconsume_times: Some(times),
+            max_reconsume_times: limit,
+            ..header("%RETRY%CG", 0)
+        };
+        let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(&b"m"[..]);
+        command.version = version;
+        header.encode_v2(&mut command.fields);
+        fixture.sends.send(fixture.client.asks(command));
+        let proposal = fixture.bench.proposal().expect("it is proposed");
+        proposal.drafts[0].topic.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_retry_beyond_its_limit_or_of_a_group_that_holds_queues_is_dead() {
+        let (new, old) = (V3_4_9, V3_4_9 - 1);
+        assert_eq!(ways(false, new, 1, None).await, "%RETRY%CG");
+        assert_eq!(ways(false, new, 2, None).await, "%DLQ%CG");
+        assert_eq!(ways(false, new, 2, Some(5)).await, "%RETRY%CG");
+        assert_eq!(ways(false, old, 2, Some(5)).await, "%DLQ%CG");
+        assert_eq!(ways(true, new, 0, Some(5)).await, "%DLQ%CG");
+    }
+
+    #[tokio::test]
+    async fn dead_letters_get_their_topic_when_the_first_comes() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.bench.commit_ops(&[Op::PutGroup {
+            changed_at_ms: 1,
+            config: tern_state::GroupConfig::new("CG"),
+        }]);
+        let header = SendRequest {
+            reconsume_times: Some(17),
+            ..header("%RETRY%CG", 0)
+        };
+        let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(&b"m"[..]);
+        header.encode_v2(&mut command.fields);
+        fixture.sends.send(fixture.client.asks(command));
+        fixture.confirm();
+        let proposal = fixture.bench.proposal().expect("the topic is proposed");
+        fixture
+            .bench
+            .commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+        let made = fixture.bench.views.state();
+        let config = &made.topic("%DLQ%CG").unwrap().config;
+        assert_eq!((config.write_queues, config.perm), (1, 6));
+        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut Answers::default());
+        let proposal = fixture.bench.proposal().expect("then the message");
+        assert_eq!(&*proposal.drafts[0].topic, "%DLQ%CG");
+    }
+
     #[tokio::test]
     async fn a_send_is_answered_at_its_commit_with_its_place() {
         let mut fixture = Fixture::new(leading()).await;
         fixture.send("BenchmarkTest", 7);
         let proposal = fixture.bench.proposal().expect("it is proposed");
         assert_eq!(proposal.answer, AnswerAt::Commit);
-        let draft = proposal.draft.expect("with records");
+        let draft = proposal.drafts.into_iter().next().expect("with records");
         assert_eq!(
             (&*draft.topic, draft.queue_id, draft.sizes.len()),
             ("BenchmarkTest", 7, 1)
@@ -445,7 +574,9 @@ mod tests {
                 .bench
                 .proposal()
                 .expect("it is sent")
-                .draft
+                .drafts
+                .into_iter()
+                .next()
                 .expect("records")
                 .queue_id,
             6
@@ -486,7 +617,9 @@ mod tests {
                     .bench
                     .proposal()
                     .expect("it is sent")
-                    .draft
+                    .drafts
+                    .into_iter()
+                    .next()
                     .expect("records")
                     .queue_id
             })

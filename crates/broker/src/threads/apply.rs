@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::answers::{Answers, Ticket};
+use crate::delays::DelayBell;
 use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox};
 use crate::node::NodeEvents;
@@ -25,6 +26,7 @@ pub(super) struct Apply {
     pub applier: Applier,
     pub views: Arc<Views>,
     pub holds: Arc<HoldTable>,
+    pub delays: DelayBell,
     pub events: Arc<dyn NodeEvents>,
     pub mailbox: Mailbox,
 }
@@ -75,6 +77,12 @@ impl Apply {
             applied.records,
         );
         self.holds.wake(&applied.touched);
+        self.delays.ring(self.applier.state(), &applied.touched);
+        for topic_id in applied.topics_deleted {
+            // Nobody finds the topic any more. Files that cannot be deleted go at the next start.
+            let _ = self.views.queues.drop_topic(topic_id);
+            self.holds.wake_topic(topic_id);
+        }
         if applied.founded || applied.topics_changed {
             let version = self.applier.state().topic_version();
             self.events

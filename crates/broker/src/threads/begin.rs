@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tern_log::{
-    ConsumeQueues, DirectoryLock, Disk, Found, Log, QueueLimits, RaftState, RaftStateFile,
-    StopKind, StopRecord,
+    ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, Log, QueueLimits, RaftState,
+    RaftStateFile, StopKind, StopRecord,
 };
 use tern_net::peers::{Peers, Phase};
 use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo};
@@ -13,10 +13,11 @@ use tern_state::State;
 use tokio::runtime::Handle;
 
 use super::log::Outlets;
-use super::{Stopper, apply, flush, founding, io, log, spawn};
+use super::{Stopper, apply, flush, founding, io, keys, log, spawn};
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
 use crate::creations::Creations;
+use crate::delays::{self, DelayBell, Delaying};
 use crate::holds::HoldTable;
 use crate::mailbox::{Mailbox, MailboxReceiver};
 use crate::node::{Mode, NodeEvents, NodeOptions};
@@ -103,6 +104,7 @@ fn serve(
         flush: helpers.flush.0.clone(),
         apply: helpers.apply.0.clone(),
         io: helpers.io.0.clone(),
+        delays: helpers.delays.0.clone(),
         roles: Arc::clone(&beginning.roles),
         mailbox: beginning.mailbox.clone(),
         views,
@@ -142,7 +144,18 @@ fn recover(beginning: &Beginning, state: &RaftState) -> Result<Log, Fatal> {
 fn open_views(beginning: &Beginning, log: &Log) -> Result<Views, Fatal> {
     let directory = beginning.options.data.join("views");
     let queues = ConsumeQueues::open(beginning.disk.clone(), &directory, QueueLimits::default())?;
-    Ok(Views::new(log.reader(), Arc::new(queues), State::new()))
+    // After the queues: they empty the whole directory.
+    let keys = KeyIndex::open(
+        beginning.disk.clone(),
+        directory.join("keys"),
+        KeyLimits::default(),
+    )?;
+    Ok(Views::new(
+        log.reader(),
+        Arc::new(queues),
+        Arc::new(keys),
+        State::new(),
+    ))
 }
 
 fn replica(
@@ -186,6 +199,8 @@ struct Helpers {
     flush: (Post<flush::Request>, JoinHandle<()>),
     apply: (Post<apply::Step>, JoinHandle<()>),
     io: (Post<io::Request>, JoinHandle<()>),
+    keys: (Arc<Views>, JoinHandle<()>),
+    delays: (DelayBell, JoinHandle<()>),
 }
 
 fn start_helpers(
@@ -197,15 +212,19 @@ fn start_helpers(
     let (flush_in, flush_out) = post_box();
     let (apply_in, apply_out) = post_box();
     let (io_in, io_out) = post_box();
+    let (delays_in, delays_out) = post_box();
+    let bell = DelayBell::new(delays_in);
     let syncer = log.syncer();
     let (stopper, mailbox) = (Arc::clone(&beginning.stopper), beginning.mailbox.clone());
     let flush = spawn("flush", move || {
         stopper.guard("flush", || flush::run(&syncer, &flush_out, &mailbox));
     });
     let applying = apply::Apply {
-        applier: Applier::new(State::new(), Arc::clone(&views.queues), log.reader()),
+        applier: Applier::new(State::new(), Arc::clone(&views.queues), log.reader())
+            .with_keys(Arc::clone(&views.keys)),
         views: Arc::clone(views),
         holds: Arc::clone(holds),
+        delays: bell.clone(),
         events: Arc::clone(&beginning.events),
         mailbox: beginning.mailbox.clone(),
     };
@@ -218,21 +237,45 @@ fn start_helpers(
     let io = spawn("io", move || {
         io::run(&*disk, &directory, size, &io_out, &mailbox);
     });
+    let (stopper, kept) = (Arc::clone(&beginning.stopper), Arc::clone(views));
+    let keys = spawn("keys", move || {
+        stopper.guard("keys", || {
+            keys::run(&kept);
+            Ok::<_, Fatal>(())
+        });
+    });
+    let delaying = Delaying {
+        views: Arc::clone(views),
+        roles: Arc::clone(&beginning.roles),
+        mailbox: beginning.mailbox.clone(),
+        bell: bell.clone(),
+        store_host: beginning.options.settings.store_host,
+    };
+    let stopper = Arc::clone(&beginning.stopper);
+    let delays = spawn("delays", move || {
+        stopper.guard("delays", || delays::run(&delaying, &delays_out));
+    });
     Helpers {
         flush: (flush_in, flush),
         apply: (apply_in, apply),
         io: (io_in, io),
+        keys: (Arc::clone(views), keys),
+        delays: (bell, delays),
     }
 }
 
 impl Helpers {
     /// Flush first: what was written becomes durable. A panic of a thread was reported when it happened.
     fn stop(self) {
+        self.delays.0.stop();
+        let _ = self.delays.1.join();
         let _ = self.flush.0.send(flush::Request::Stop);
         let _ = self.flush.1.join();
         let _ = self.apply.0.send(apply::Step::Stop);
         let _ = self.apply.1.join();
         let _ = self.io.0.send(io::Request::Stop);
         let _ = self.io.1.join();
+        self.keys.0.keys.close();
+        let _ = self.keys.1.join();
     }
 }

@@ -10,6 +10,7 @@ use super::apply::Step;
 use super::{flush, io, tell};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
+use crate::delays::DelayBell;
 use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::post::Post;
 use crate::replica::{Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica};
@@ -25,6 +26,7 @@ pub(super) struct Outlets {
     pub flush: Post<flush::Request>,
     pub apply: Post<Step>,
     pub io: Post<io::Request>,
+    pub delays: DelayBell,
     pub roles: Arc<RoleBoard>,
     pub mailbox: Mailbox,
     pub views: Arc<Views>,
@@ -115,6 +117,11 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         outlets.roles.changed(role);
         if role.role == Role::Leader {
             announce_when_applied(&outlets.roles, &outlets.mailbox, role.term);
+            outlets
+                .delays
+                .lead(&outlets.roles, &outlets.mailbox, role.term);
+        } else {
+            outlets.delays.follow();
         }
     }
     if let Some(fold) = out.fold.take() {

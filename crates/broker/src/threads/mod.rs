@@ -5,6 +5,7 @@ mod begin;
 mod flush;
 mod founding;
 mod io;
+mod keys;
 mod log;
 mod stopper;
 

@@ -1,8 +1,14 @@
 //! One real node in mode multi-master, on loopback and a real disk: what its clients see.
 
 mod consumers;
+mod delays;
+mod deletion;
+mod keys;
+mod locks;
+mod lookups;
 mod offsets;
 mod refusals;
+mod retries;
 mod support;
 
 use std::time::Duration;

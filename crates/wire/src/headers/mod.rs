@@ -8,8 +8,10 @@ mod kv;
 mod nameserver;
 mod offsets;
 mod pull;
+mod query;
 mod routing;
 mod send;
+mod sendback;
 mod topics;
 mod value;
 
@@ -24,11 +26,13 @@ pub use nameserver::{
 };
 pub use offsets::{
     OffsetResponse, QueryConsumerOffsetRequest, QueryConsumerOffsetResponse, QueueRequest,
-    SearchOffset, TimestampResponse, UpdateConsumerOffset,
+    SearchOffset, TimestampResponse, UpdateConsumerOffset, ViewMessage,
 };
 pub use pull::{PullRequest, PullResponse};
+pub use query::{QueryMessage, QueryMessageResponse};
 pub use routing::{LeaderHint, Routing};
 pub use send::{SendRequest, SendResponse};
+pub use sendback::SendBack;
 pub use topics::{
     CreateTopic, DeleteTopicInNameServer, GetRoute, RegisterTopicInNameServer, TopicsByCluster,
 };

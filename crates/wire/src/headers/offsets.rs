@@ -57,6 +57,16 @@ header! {
 }
 
 header! {
+    /// 33: one message by its place in the log.
+    ViewMessage<'a> {
+        /// Physical offset, from an offset id.
+        offset: i64 = b"offset",
+        /// Topic (5.x).
+        topic: Option<&'a str> = b"topic",
+    }
+}
+
+header! {
     /// Answer to 14, 29, 30, 31.
     OffsetResponse {
         /// Queue offset.

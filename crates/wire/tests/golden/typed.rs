@@ -5,10 +5,10 @@ use tern_wire::headers::{
     BrokerHeartbeat, BrokerMemberGroup, BrokerName, ConsumerListRequest, CreateTopic,
     DeleteTopicInNameServer, GetKvResponse, GetRoute, HeartbeatResponse, KvKey, KvNamespace,
     NotifyConsumerIdsChanged, OffsetResponse, PullRequest, PullResponse, PutKv,
-    QueryConsumerOffsetRequest, QueryDataVersionRequest, QueryDataVersionResponse, QueueRequest,
-    RegisterBrokerRequest, RegisterBrokerResponse, Routing, SearchOffset, SendRequest,
-    SendResponse, TimestampResponse, TopicsByCluster, UnregisterBroker, UnregisterClient,
-    UpdateConsumerOffset, WipeWritePermissionResponse,
+    QueryConsumerOffsetRequest, QueryDataVersionRequest, QueryDataVersionResponse, QueryMessage,
+    QueryMessageResponse, QueueRequest, RegisterBrokerRequest, RegisterBrokerResponse, Routing,
+    SearchOffset, SendRequest, SendResponse, TimestampResponse, TopicsByCluster, UnregisterBroker,
+    UnregisterClient, UpdateConsumerOffset, WipeWritePermissionResponse,
 };
 
 use crate::recording::Recording;
@@ -79,6 +79,7 @@ fn request(recording: &Recording) -> Option<Fields> {
             Some(fields)
         }
         11 | 361 => through!(recording, PullRequest),
+        12 => through!(recording, QueryMessage),
         14 => through!(recording, QueryConsumerOffsetRequest),
         15 => through!(recording, UpdateConsumerOffset),
         17 => through!(recording, CreateTopic),
@@ -115,6 +116,7 @@ fn answer(recording: &Recording) -> Option<Fields> {
         _ if refused => None,
         10 | 310 | 320 => through!(recording, SendResponse),
         11 | 361 => through!(recording, PullResponse),
+        12 => through!(recording, QueryMessageResponse),
         14 | 29..=31 => through!(recording, OffsetResponse),
         32 => through!(recording, TimestampResponse),
         34 => through!(recording, HeartbeatResponse),

@@ -1,0 +1,429 @@
+//! Queue locks for orderly consumption: 41, 42.
+//!
+//! Only the leader gives and takes locks, as ops: a fail-over forgets none. An answer is made from the state behind
+//! the op, so a lock that is named in it stands in the log.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tern_state::{MAX_QUEUES, Op, is_system_group};
+use tern_wire::codes::response;
+use tern_wire::names::check_group_from;
+
+use super::reply::{Incoming, Reply};
+use crate::answers::{Answers, Ticket};
+use crate::clock;
+use crate::creations::Creations;
+use crate::heartbeat::{nullable, number};
+use crate::mailbox::Mailbox;
+use crate::refused::Refused;
+use crate::replica::{AnswerAt, Outcome, Proposal};
+use crate::roles::RoleBoard;
+use crate::services::{Services, Settings};
+use crate::views::Views;
+
+/// A lock lives for this long after it was given or renewed; clients renew every 20 s.
+const TTL_MS: u64 = 60_000;
+/// Queues of one request.
+const MOST_QUEUES: usize = 4_096;
+/// Bytes of a client id.
+const LONGEST_CLIENT: usize = 1_024;
+
+/// Gives queues to clients.
+pub(crate) struct Locks {
+    settings: Settings,
+    views: Arc<Views>,
+    roles: Arc<RoleBoard>,
+    mailbox: Mailbox,
+    creations: Arc<Creations>,
+}
+
+/// The body of both requests.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Body {
+    #[serde(deserialize_with = "nullable")]
+    client_id: String,
+    #[serde(deserialize_with = "nullable")]
+    consumer_group: String,
+    #[serde(deserialize_with = "nullable")]
+    mq_set: Vec<MessageQueue>,
+}
+
+/// A queue, as clients name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct MessageQueue {
+    #[serde(deserialize_with = "nullable")]
+    broker_name: String,
+    #[serde(deserialize_with = "number")]
+    queue_id: i64,
+    #[serde(deserialize_with = "nullable")]
+    topic: String,
+}
+
+/// The body of an answer to 41.
+#[derive(Serialize)]
+struct Locked<'a> {
+    #[serde(rename = "lockOKMQSet")]
+    queues: Vec<&'a MessageQueue>,
+}
+
+/// A request that passed the checks.
+struct Asked {
+    reply: Reply,
+    group: Arc<str>,
+    client: Arc<str>,
+    queues: Vec<MessageQueue>,
+}
+
+impl Locks {
+    pub fn new(services: &Services) -> Self {
+        Self {
+            settings: services.settings.clone(),
+            views: Arc::clone(&services.views),
+            roles: Arc::clone(&services.roles),
+            mailbox: services.mailbox.clone(),
+            creations: Arc::clone(&services.creations),
+        }
+    }
+
+    /// 41: lock these queues for a client, or renew its locks. The answer names those that it has now.
+    pub fn lock(self: &Arc<Self>, incoming: Incoming) {
+        let Some(asked) = self.admit(incoming) else {
+            return;
+        };
+        let mut answers = Answers::default();
+        let may_create = self.settings.auto_create_group || is_system_group(&asked.group);
+        if self.views.state().group(&asked.group).is_none() && may_create {
+            self.create_group(asked, &mut answers);
+        } else {
+            self.propose_lock(asked, &mut answers);
+        }
+        answers.flush();
+    }
+
+    /// 42: give locks up; usually one-way. Those of other clients stay.
+    pub fn unlock(self: &Arc<Self>, incoming: Incoming) {
+        let Some(asked) = self.admit(incoming) else {
+            return;
+        };
+        let op = Op::UnlockQueues {
+            group: asked.group,
+            client: asked.client,
+            queues: keys(&asked.queues),
+        };
+        let (this, reply) = (Arc::clone(self), asked.reply);
+        let mut answers = Answers::default();
+        self.propose(
+            &op,
+            Box::new(move |outcome, answers| match outcome {
+                Outcome::Stored(_) => {
+                    let answer = reply.command(response::SUCCESS);
+                    reply.add(&answer, answers);
+                }
+                other => reply.refuse(Refused::of(&other, &this.roles), answers),
+            }),
+            &mut answers,
+        );
+        answers.flush();
+    }
+
+    /// Refuses what does not pass the checks.
+    fn admit(&self, incoming: Incoming) -> Option<Asked> {
+        match self.check(&incoming) {
+            Ok(body) => Some(Asked {
+                reply: incoming.reply,
+                group: body.consumer_group.into(),
+                client: body.client_id.into(),
+                queues: body.mq_set,
+            }),
+            Err(refused) => {
+                incoming.reply.refuse_now(refused);
+                None
+            }
+        }
+    }
+
+    fn check(&self, incoming: &Incoming) -> Result<Body, Refused> {
+        let role = self.roles.view();
+        if !role.leads() {
+            return Err(Refused::not_leader(&role));
+        }
+        let body: Body = serde_json::from_slice(&incoming.command.body).map_err(|error| {
+            let remark = format!("the body names no queues to lock: {error}");
+            Refused::new(response::SYSTEM_ERROR, remark)
+        })?;
+        check_group_from(&body.consumer_group, incoming.command.version)?;
+        if body.client_id.is_empty() || body.client_id.len() > LONGEST_CLIENT {
+            let remark = format!("a clientId has 1 to {LONGEST_CLIENT} bytes");
+            return Err(Refused::invalid(remark));
+        }
+        if body.mq_set.len() > MOST_QUEUES {
+            let remark = format!("a request locks at most {MOST_QUEUES} queues");
+            return Err(Refused::invalid(remark));
+        }
+        Ok(body)
+    }
+
+    /// Locks belong to a group that exists. A client that is faster than its heartbeat brings its group along.
+    fn create_group(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
+        let (this, name) = (Arc::clone(self), Arc::clone(&asked.group));
+        let then = Box::new(
+            move |created: Result<(), Refused>, answers: &mut Answers| match created {
+                Ok(()) => this.propose_lock(asked, answers),
+                Err(refused) => asked.reply.refuse(refused, answers),
+            },
+        );
+        self.creations.group(name, (false, false), then, answers);
+    }
+
+    fn propose_lock(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
+        let now_ms = clock::wall_ms();
+        let op = Op::LockQueues {
+            group: Arc::clone(&asked.group),
+            client: Arc::clone(&asked.client),
+            now_ms,
+            ttl_ms: TTL_MS,
+            queues: keys(&asked.queues),
+        };
+        let this = Arc::clone(self);
+        self.propose(
+            &op,
+            Box::new(move |outcome, answers| match outcome {
+                Outcome::Stored(_) => this.answer_locked(asked, now_ms, answers),
+                other => asked
+                    .reply
+                    .refuse(Refused::of(&other, &this.roles), answers),
+            }),
+            answers,
+        );
+    }
+
+    fn answer_locked(&self, asked: Asked, now_ms: u64, answers: &mut Answers) {
+        let state = self.views.state();
+        let holds = |queue: &&MessageQueue| {
+            let queue_id = u32::try_from(queue.queue_id).unwrap_or(MAX_QUEUES);
+            state.lock_holder(&asked.group, &queue.topic, queue_id, now_ms) == Some(&*asked.client)
+        };
+        let locked = Locked {
+            queues: asked.queues.iter().filter(holds).collect(),
+        };
+        let body = serde_json::to_vec(&locked).expect("texts and numbers are always JSON");
+        let answer = asked.reply.command(response::SUCCESS).with_body(body);
+        asked.reply.add(&answer, answers);
+    }
+
+    fn propose(&self, op: &Op, ticket: Ticket, answers: &mut Answers) {
+        let mut block = Vec::new();
+        op.encode(&mut block);
+        let proposal = Proposal {
+            drafts: smallvec::SmallVec::new(),
+            ops: Bytes::from(block),
+            answer: AnswerAt::Apply,
+            ticket,
+            received_ns: clock::monotonic_ns(),
+        };
+        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
+            ticket(outcome, answers);
+        }
+    }
+}
+
+/// Topics and queue ids; what cannot be a queue is left out.
+fn keys(queues: &[MessageQueue]) -> Vec<(Arc<str>, u32)> {
+    let keys = queues.iter().filter_map(|queue| {
+        let queue_id = u32::try_from(queue.queue_id).ok()?;
+        Some((Arc::from(&*queue.topic), queue_id))
+    });
+    keys.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::Stored;
+    use crate::testing::{Bench, Client, leading, role_board};
+    use tern_state::GroupConfig;
+    use tern_wire::Command;
+    use tern_wire::codes::request;
+
+    fn body(client: &str, queues: &[i64]) -> Vec<u8> {
+        let queues: Vec<_> = queues
+            .iter()
+            .map(|queue| serde_json::json!({"brokerName": "group-a", "queueId": queue, "topic": "BenchmarkTest"}))
+            .collect();
+        serde_json::json!({"clientId": client, "consumerGroup": "CG", "mqSet": queues})
+            .to_string()
+            .into_bytes()
+    }
+
+    fn command(code: i32, body: Vec<u8>) -> Command {
+        Command::request(code, 1).with_body(body)
+    }
+
+    struct Fixture {
+        bench: Bench,
+        client: Client,
+        locks: Arc<Locks>,
+    }
+
+    impl Fixture {
+        async fn new() -> Self {
+            let mut bench = Bench::new();
+            bench.commit_ops(&[Op::PutGroup {
+                changed_at_ms: 1,
+                config: GroupConfig::new("CG"),
+            }]);
+            let locks = Arc::new(Locks::new(&bench.services(leading())));
+            Self {
+                bench,
+                client: Client::connect().await,
+                locks,
+            }
+        }
+
+        /// Commit what was proposed.
+        fn commit(&mut self) {
+            let proposal = self.bench.proposal().expect("an op is proposed");
+            assert_eq!(proposal.answer, AnswerAt::Apply);
+            self.bench
+                .commit_ops(&Op::decode_all(&proposal.ops).expect("ops"));
+            let mut answers = Answers::default();
+            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+            answers.flush();
+        }
+
+        async fn lock(&mut self, client: &str, queues: &[i64]) -> String {
+            self.locks.lock(
+                self.client
+                    .asks(command(request::LOCK_BATCH_MQ, body(client, queues))),
+            );
+            self.commit();
+            let answer = self.client.answer().await;
+            assert_eq!(answer.code, 0);
+            String::from_utf8(answer.body.to_vec()).expect("JSON")
+        }
+    }
+
+    fn locked(queues: &[i64]) -> String {
+        let queues: Vec<_> = queues
+            .iter()
+            .map(|queue| {
+                format!(r#"{{"brokerName":"group-a","queueId":{queue},"topic":"BenchmarkTest"}}"#)
+            })
+            .collect();
+        format!(r#"{{"lockOKMQSet":[{}]}}"#, queues.join(","))
+    }
+
+    #[tokio::test]
+    async fn an_answer_names_the_queues_that_the_client_has() {
+        let mut fixture = Fixture::new().await;
+        assert_eq!(fixture.lock("a", &[0, 1]).await, locked(&[0, 1]));
+        assert_eq!(fixture.lock("b", &[1, 2]).await, locked(&[2]));
+        assert_eq!(
+            fixture.lock("a", &[0, 1, -1, 99_999]).await,
+            locked(&[0, 1])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_one_way_unlock_frees_the_clients_own_queues_and_is_not_answered() {
+        let mut fixture = Fixture::new().await;
+        fixture.lock("a", &[0]).await;
+        for client in ["b", "a"] {
+            let unlock = command(request::UNLOCK_BATCH_MQ, body(client, &[0])).one_way();
+            fixture.locks.unlock(fixture.client.asks(unlock));
+            fixture.commit();
+            let got = fixture.lock("b", &[0]).await;
+            let expected = if client == "a" {
+                locked(&[0])
+            } else {
+                locked(&[])
+            };
+            assert_eq!(got, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unlock_that_is_awaited_is_answered_without_a_body() {
+        let mut fixture = Fixture::new().await;
+        let unlock = command(request::UNLOCK_BATCH_MQ, body("a", &[0]));
+        fixture.locks.unlock(fixture.client.asks(unlock));
+        fixture.commit();
+        let answer = fixture.client.answer().await;
+        assert_eq!((answer.code, answer.body.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn only_the_leader_gives_locks() {
+        let bench = Bench::new();
+        let mut client = Client::connect().await;
+        let locks = Arc::new(Locks::new(&bench.services(role_board())));
+        locks.lock(client.asks(command(request::LOCK_BATCH_MQ, body("a", &[0]))));
+        assert_eq!(client.answer().await.code, 14);
+        locks.unlock(client.asks(command(request::UNLOCK_BATCH_MQ, body("a", &[0]))));
+        assert_eq!(client.answer().await.code, 14);
+        assert!(bench.proposal().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_group_comes_into_being_first() {
+        let mut fixture = Fixture::new().await;
+        fixture.bench.commit_ops(&[Op::DeleteGroup {
+            changed_at_ms: 1,
+            name: "CG".into(),
+            clean_offsets: false,
+        }]);
+        fixture.locks.lock(
+            fixture
+                .client
+                .asks(command(request::LOCK_BATCH_MQ, body("a", &[0]))),
+        );
+        let mut answers = Answers::default();
+        fixture.bench.read().expect("a fresh read")(Outcome::Confirmed(1), &mut answers);
+        fixture.commit();
+        fixture.commit();
+        let answer = fixture.client.answer().await;
+        assert_eq!(answer.body, locked(&[0]).as_bytes());
+    }
+
+    #[tokio::test]
+    async fn bodies_that_name_nobody_or_too_much_are_refused() {
+        let mut fixture = Fixture::new().await;
+        let too_many: Vec<i64> = (0..=MOST_QUEUES as i64).collect();
+        for (bad, code) in [
+            (b"nothing".to_vec(), 1),
+            (Vec::new(), 1),
+            (body("", &[0]), 29),
+            (body(&"x".repeat(LONGEST_CLIENT + 1), &[0]), 29),
+            (body("a", &too_many), 29),
+            (br#"{"clientId":"a","mqSet":[]}"#.to_vec(), 29),
+        ] {
+            fixture
+                .locks
+                .lock(fixture.client.asks(command(request::LOCK_BATCH_MQ, bad)));
+            assert_eq!(fixture.client.answer().await.code, code);
+        }
+        assert!(fixture.bench.proposal().is_none());
+    }
+
+    #[test]
+    fn what_other_clients_write_means_the_same() {
+        let queue = |queue_id| MessageQueue {
+            broker_name: "b".to_owned(),
+            queue_id,
+            topic: "t".to_owned(),
+        };
+        let read = |text: &str| serde_json::from_str::<Body>(text).expect("a body");
+        let java = r#"{"clientId":"c","consumerGroup":"g","mqSet":[{"brokerName":"b","queueId":3,"topic":"t"}],"onlyThisBroker":false}"#;
+        let cpp = r#"{"clientId":"c","consumerGroup":"g","mqSet":[{"topic":"t","brokerName":"b","queueId":"3"}]}"#;
+        for text in [java, cpp] {
+            let body = read(text);
+            assert_eq!((&*body.client_id, &*body.consumer_group), ("c", "g"));
+            assert_eq!(body.mq_set, [queue(3)]);
+        }
+        assert_eq!(read(r#"{"clientId":null,"mqSet":null}"#), Body::default());
+    }
+}

@@ -1,0 +1,275 @@
+//! What is looked up without a consumer's progress: one message by its place (33), and what a consumer may ask
+//! for (46).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tern_log::LogError;
+use tern_wire::codes::response;
+use tern_wire::headers::ViewMessage;
+use tern_wire::record::iter;
+use tokio::runtime::Handle;
+
+use super::pull::no_filter;
+use super::reply::{Incoming, Reply};
+use crate::answers::{Answers, Ticket};
+use crate::heartbeat::SubscriptionData;
+use crate::mailbox::Mailbox;
+use crate::refused::{Refused, Sight};
+use crate::replica::Outcome;
+use crate::roles::RoleBoard;
+use crate::services::Services;
+use crate::views::Views;
+
+/// Looks into the committed log.
+pub(crate) struct Lookups {
+    views: Arc<Views>,
+    roles: Arc<RoleBoard>,
+    mailbox: Mailbox,
+    runtime: Handle,
+}
+
+/// The body of a 46.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckedClient {
+    subscription_data: Option<SubscriptionData>,
+}
+
+impl Lookups {
+    pub fn new(services: &Services) -> Self {
+        Self {
+            views: Arc::clone(&services.views),
+            roles: Arc::clone(&services.roles),
+            mailbox: services.mailbox.clone(),
+            runtime: services.runtime.clone(),
+        }
+    }
+
+    /// 33: the message at this place of the log. Every replica answers for what is committed here.
+    pub fn view(self: &Arc<Self>, incoming: Incoming) {
+        match ViewMessage::decode(&incoming.command.fields) {
+            Ok(header) => self.look(incoming.reply, header.offset, Sight::Published),
+            Err(error) => incoming.reply.refuse_now(error.into()),
+        }
+    }
+
+    /// A message whose send was answered just now may not be applied yet, so a leader looks again before it says
+    /// that there is none.
+    fn look(self: &Arc<Self>, reply: Reply, offset: i64, sight: Sight) {
+        let place = u64::try_from(offset).ok();
+        match place.and_then(|place| self.record_at(place).transpose()) {
+            Some(Ok(record)) => {
+                let answer = reply.command(response::SUCCESS).with_body(record);
+                reply.send(answer);
+            }
+            Some(Err(error)) => {
+                let remark = format!("the message cannot be read: {error}");
+                reply.refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
+            }
+            None if sight == Sight::Published
+                && place.is_some_and(|place| self.may_come(place))
+                && self.roles.view().leads() =>
+            {
+                self.look_again(reply, offset);
+            }
+            None => {
+                let remark = format!("can not find message by the offset, {offset}");
+                reply.refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
+            }
+        }
+    }
+
+    /// Whether the place is in the log and behind what is applied.
+    fn may_come(&self, place: u64) -> bool {
+        place >= self.views.applied_position() && place < self.views.log.end().position
+    }
+
+    fn look_again(self: &Arc<Self>, reply: Reply, offset: i64) {
+        let this = Arc::clone(self);
+        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
+            Outcome::Confirmed(_) => {
+                // Off the apply thread: from here on files may be read.
+                let runtime = this.runtime.clone();
+                runtime.spawn(async move { this.look(reply, offset, Sight::Fresh) });
+            }
+            other => reply.refuse(Refused::of_condition(&other, &this.roles), answers),
+        });
+        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
+            let mut answers = Answers::default();
+            ticket(outcome, &mut answers);
+            answers.flush();
+        }
+    }
+
+    /// The record that begins at a place. A place inside of a record is none, whatever the bytes there look like.
+    fn record_at(&self, offset: u64) -> Result<Option<Bytes>, LogError> {
+        if offset >= self.views.applied_position() {
+            return Ok(None);
+        }
+        let frame = self
+            .views
+            .log
+            .index_at(offset)
+            .and_then(|index| self.views.log.frame(index));
+        let frame = match frame {
+            Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        let records = frame.records();
+        let mut at = 0;
+        for record in iter(records) {
+            let Ok(record) = record else {
+                return Ok(None);
+            };
+            if record.physical_offset() == offset {
+                return Ok(Some(Bytes::copy_from_slice(
+                    &records[at..at + record.size()],
+                )));
+            }
+            at += record.size();
+        }
+        Ok(None)
+    }
+
+    /// 46: may a consumer subscribe like this? Asked at its start.
+    pub fn check_client(incoming: Incoming) {
+        match check_client(&incoming.command.body) {
+            Ok(()) => {
+                let answer = incoming.reply.command(response::SUCCESS);
+                incoming.reply.send(answer);
+            }
+            Err(refused) => incoming.reply.refuse_now(refused),
+        }
+    }
+}
+
+/// Messages are filtered by tag only.
+fn check_client(body: &[u8]) -> Result<(), Refused> {
+    let checked: CheckedClient = serde_json::from_slice(body).map_err(|error| {
+        let remark = format!("the body names no subscription: {error}");
+        Refused::new(response::SYSTEM_ERROR, remark)
+    })?;
+    match checked.subscription_data {
+        Some(subscription)
+            if !subscription.expression_type.is_empty()
+                && !subscription.expression_type.eq_ignore_ascii_case("TAG") =>
+        {
+            Err(no_filter(&subscription.expression_type))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, Client, leading, role_board};
+    use tern_wire::Command;
+    use tern_wire::codes::request;
+
+    const TOPIC: &str = "BenchmarkTest";
+
+    async fn view(lookups: &Arc<Lookups>, client: &mut Client, offset: &str) -> Command {
+        let mut command = Command::request(request::VIEW_MESSAGE_BY_ID, 1);
+        command.fields.set("offset", offset);
+        lookups.view(client.asks(command));
+        client.answer().await
+    }
+
+    #[tokio::test]
+    async fn a_message_is_found_at_its_place_and_nowhere_else() {
+        let mut bench = Bench::new();
+        for number in 0..3 {
+            bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
+        }
+        let topic_id = bench.views.state().topic(TOPIC).expect("it exists").id;
+        let mut entries = Vec::new();
+        bench
+            .views
+            .queues
+            .read(topic_id, 3, 0, 9, &mut entries)
+            .expect("entries");
+        let mut client = Client::connect().await;
+        let lookups = Arc::new(Lookups::new(&bench.services(role_board())));
+        for (number, entry) in entries.iter().enumerate() {
+            let offset = entry.physical_offset;
+            let answer = view(&lookups, &mut client, &offset.to_string()).await;
+            assert_eq!((answer.code, answer.remark.as_deref()), (0, None));
+            let found: Vec<_> = iter(&answer.body)
+                .map(|record| record.expect("a record").body().to_vec())
+                .collect();
+            assert_eq!(found, [format!("m{number}").into_bytes()]);
+            let inside = (offset + 4).to_string();
+            let answer = view(&lookups, &mut client, &inside).await;
+            let remark = format!("can not find message by the offset, {inside}");
+            assert_eq!((answer.code, answer.remark.as_deref()), (1, Some(&*remark)));
+        }
+        for offset in [
+            "-1".to_owned(),
+            "0".to_owned(),
+            bench.views.applied_position().to_string(),
+            i64::MAX.to_string(),
+        ] {
+            assert_eq!(
+                view(&lookups, &mut client, &offset).await.code,
+                1,
+                "{offset}"
+            );
+        }
+        assert_eq!(view(&lookups, &mut client, "x").await.code, 29);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_committed_yet_is_not_shown() {
+        let mut bench = Bench::new();
+        let end = bench.views.applied_position();
+        let state = (**bench.views.state()).clone();
+        bench.commit_message(TOPIC, 3, "", b"later");
+        let topic_id = state.topic(TOPIC).expect("it exists").id;
+        let mut entries = Vec::new();
+        bench
+            .views
+            .queues
+            .read(topic_id, 3, 0, 1, &mut entries)
+            .expect("an entry");
+        bench.views.publish(&state, end, 0);
+        let mut client = Client::connect().await;
+        let lookups = Arc::new(Lookups::new(&bench.services(role_board())));
+        let offset = entries[0].physical_offset.to_string();
+        assert_eq!(view(&lookups, &mut client, &offset).await.code, 1);
+
+        let lookups = Arc::new(Lookups::new(&bench.services(leading())));
+        let mut command = Command::request(request::VIEW_MESSAGE_BY_ID, 1);
+        command.fields.set("offset", &offset);
+        lookups.view(client.asks(command));
+        let read = bench.read().expect("the leader asks for a fresh read");
+        bench.commit_message(TOPIC, 3, "", b"and on");
+        let mut answers = Answers::default();
+        read(Outcome::Confirmed(1), &mut answers);
+        answers.flush();
+        assert_eq!(client.answer().await.code, 0);
+    }
+
+    #[test]
+    fn a_subscription_by_tag_is_fine_and_one_by_sql_is_not() {
+        let code = |body: &str| check_client(body.as_bytes()).map_err(|refused| refused.code);
+        let body = |kind: &str| {
+            format!(
+                r#"{{"clientId":"c","group":"g","subscriptionData":{{"topic":"t","subString":"a > 1",
+                "expressionType":"{kind}","codeSet":[],"tagsSet":[],"subVersion":1}}}}"#
+            )
+        };
+        assert_eq!(code(&body("TAG")), Ok(()));
+        assert_eq!(code(&body("")), Ok(()));
+        assert_eq!(code(&body("SQL92")), Err(1));
+        assert_eq!(code("{}"), Ok(()));
+        assert_eq!(code("nothing"), Err(1));
+        let refused = check_client(body("SQL92").as_bytes()).expect_err("refused");
+        assert_eq!(
+            refused.remark,
+            "The broker does not support consumer to filter message by SQL92"
+        );
+    }
+}

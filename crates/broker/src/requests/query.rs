@@ -1,0 +1,565 @@
+//! Messages by key or unique id: 12.
+//!
+//! Every replica answers from what is committed here. The key index names candidates, and each is compared with its
+//! record, so that what is found is right even where hashes meet. A leader that finds nothing looks once more after a
+//! fresh read: a producer is answered before its message is in the index.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tern_log::{KeyHasher, LogError};
+use tern_wire::codes::response;
+use tern_wire::headers::{QueryMessage, QueryMessageResponse};
+use tern_wire::names::check_topic;
+use tern_wire::properties::names::{KEYS, UNIQ_KEY};
+use tern_wire::record::Record;
+use tern_wire::{Command, Fields, encode_frame_head, properties};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::reading::record_at;
+use super::reply::{Incoming, Reply};
+use crate::answers::{Answers, Ticket};
+use crate::mailbox::Mailbox;
+use crate::refused::{Refused, Sight};
+use crate::replica::{Outcome, words};
+use crate::roles::RoleBoard;
+use crate::services::{Services, Settings};
+use crate::views::Views;
+
+/// Messages of one answer.
+const MAX_MESSAGES: usize = 64;
+/// The same for a unique id, whatever was asked for: there is one, or a few if a send was repeated.
+const MAX_UNIQUE: usize = 32;
+/// Bytes of one answer, a single longer message apart.
+const MAX_BYTES: usize = 2 << 20;
+/// Candidates that are compared for one answer: who makes keys whose hashes meet does not keep a thread forever.
+const MAX_CANDIDATES: usize = 4096;
+/// Searches at a time: each reads many places of files.
+const SEARCHES: usize = 2;
+
+/// Answers queries by key.
+pub(crate) struct Queries {
+    settings: Settings,
+    views: Arc<Views>,
+    roles: Arc<RoleBoard>,
+    mailbox: Mailbox,
+    turns: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+/// What is looked for.
+struct Query {
+    topic: String,
+    key: String,
+    from_ms: u64,
+    to_ms: u64,
+    most: usize,
+    is_unique_key: bool,
+}
+
+impl Query {
+    fn read(command: &Command) -> Result<Self, Refused> {
+        let header = QueryMessage::decode(&command.fields)?;
+        check_topic(header.topic)?;
+        if header.index_type == Some("T") {
+            let remark = "the broker does not support queries by tag";
+            return Err(Refused::new(response::SYSTEM_ERROR, remark));
+        }
+        let is_unique_key = header.is_unique_key == Some(true);
+        let asked = usize::try_from(header.max_messages).unwrap_or(0);
+        // Before all time lies no message.
+        let time = |ms| u64::try_from(ms).unwrap_or(0);
+        Ok(Self {
+            topic: header.topic.to_owned(),
+            key: header.key.to_owned(),
+            from_ms: time(header.begin_timestamp_ms),
+            to_ms: time(header.end_timestamp_ms),
+            most: if is_unique_key {
+                MAX_UNIQUE
+            } else {
+                asked.clamp(1, MAX_MESSAGES)
+            },
+            is_unique_key,
+        })
+    }
+
+    /// Whether a record is what its hash promises.
+    fn matches(&self, record: &Record<'_>) -> bool {
+        let value = |name| properties::get(record.properties(), name);
+        record.topic() == self.topic
+            && (value(UNIQ_KEY) == Some(&*self.key)
+                || (!self.is_unique_key
+                    && value(KEYS).is_some_and(|keys| words(keys).any(|word| word == self.key))))
+    }
+}
+
+impl Queries {
+    pub fn new(services: &Services) -> Self {
+        Self {
+            settings: services.settings.clone(),
+            views: Arc::clone(&services.views),
+            roles: Arc::clone(&services.roles),
+            mailbox: services.mailbox.clone(),
+            turns: Arc::new(Semaphore::new(SEARCHES)),
+            runtime: services.runtime.clone(),
+        }
+    }
+
+    /// 12: the newest messages with a key.
+    pub fn query(self: &Arc<Self>, incoming: Incoming) {
+        let role = self.roles.view();
+        if !role.leads() && !self.settings.slave_read {
+            return incoming.reply.refuse_now(Refused::not_leader(&role));
+        }
+        match Query::read(&incoming.command) {
+            Ok(query) => self.search(query, incoming.reply, Sight::Published),
+            Err(refused) => incoming.reply.refuse_now(refused),
+        }
+    }
+
+    /// Search when it is this one's turn, where a thread may wait for a disk.
+    fn search(self: &Arc<Self>, query: Query, reply: Reply, sight: Sight) {
+        let (this, turns) = (Arc::clone(self), Arc::clone(&self.turns));
+        self.runtime.spawn(async move {
+            let Ok(turn) = turns.acquire_owned().await else {
+                return;
+            };
+            let runtime = this.runtime.clone();
+            runtime.spawn_blocking(move || {
+                this.answer(query, reply, sight);
+                drop(turn);
+            });
+        });
+    }
+
+    fn answer(self: &Arc<Self>, query: Query, reply: Reply, sight: Sight) {
+        if !reply.is_awaited() {
+            return;
+        }
+        match self.find(&query) {
+            Ok(found) if !found.is_empty() => self.send(reply, &found),
+            Ok(_) if sight == Sight::Published && self.roles.view().leads() => {
+                self.look_again(query, reply);
+            }
+            Ok(_) if self.views.keys.is_whole() => reply.refuse_now(not_found()),
+            Ok(_) => reply.refuse_now(incomplete()),
+            Err(refused) => reply.refuse_now(refused),
+        }
+    }
+
+    /// The records that match, newest first.
+    fn find(&self, query: &Query) -> Result<Vec<Bytes>, Refused> {
+        let hash = KeyHasher::new(&query.topic).hash(&query.key);
+        let mut asked = query.most;
+        loop {
+            let candidates = self
+                .views
+                .keys
+                .find(hash, query.from_ms, query.to_ms, asked)
+                .map_err(|error| unreadable(&error))?;
+            let (found, is_full) = self.compare(query, &candidates)?;
+            if is_full || candidates.len() < asked || asked == MAX_CANDIDATES {
+                return Ok(found);
+            }
+            // Some candidates had another key. It is rare, so all are read again.
+            asked = (asked * 8).min(MAX_CANDIDATES);
+        }
+    }
+
+    /// Those candidates that match, and whether they are as many as an answer takes.
+    fn compare(&self, query: &Query, candidates: &[u64]) -> Result<(Vec<Bytes>, bool), Refused> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for physical_offset in candidates {
+            // None for what is indexed and not published yet, or belongs to a topic that was deleted.
+            let stored = record_at(&self.views, *physical_offset);
+            let Some(stored) = stored.map_err(|error| unreadable(&error))? else {
+                continue;
+            };
+            let Ok(record) = Record::parse(&stored) else {
+                continue;
+            };
+            if query.matches(&record) {
+                bytes += stored.len();
+                if bytes > MAX_BYTES && !found.is_empty() {
+                    return Ok((found, true));
+                }
+                found.push(stored);
+            }
+        }
+        let is_full = found.len() == query.most;
+        Ok((found, is_full))
+    }
+
+    fn send(&self, reply: Reply, found: &[Bytes]) {
+        let newest = self.views.keys.newest();
+        let header = QueryMessageResponse {
+            index_last_update_timestamp_ms: newest
+                .map_or(0, |newest| newest.store_timestamp_ms.cast_signed()),
+            index_last_update_physical_offset: newest
+                .map_or(0, |newest| newest.physical_offset.cast_signed()),
+        };
+        let mut fields = Fields::with_capacity(96);
+        header.encode(&mut fields);
+        let answer = reply.with_fields(response::SUCCESS, fields);
+        let length = found.iter().map(Bytes::len).sum();
+        let mut frame = BytesMut::with_capacity(length + 512);
+        if encode_frame_head(&answer, length, &mut frame).is_err() {
+            let remark = "the messages are longer than a frame";
+            return reply.refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
+        }
+        for record in found {
+            frame.extend_from_slice(record);
+        }
+        reply.send_frame(frame.freeze());
+    }
+
+    fn look_again(self: &Arc<Self>, query: Query, reply: Reply) {
+        let this = Arc::clone(self);
+        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
+            Outcome::Confirmed(_) => this.search(query, reply, Sight::Fresh),
+            other => reply.refuse(Refused::of_condition(&other, &this.roles), answers),
+        });
+        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
+            let mut answers = Answers::default();
+            ticket(outcome, &mut answers);
+            answers.flush();
+        }
+    }
+}
+
+fn not_found() -> Refused {
+    Refused::new(
+        response::QUERY_NOT_FOUND,
+        "can not find message, maybe time range not correct",
+    )
+}
+
+fn incomplete() -> Refused {
+    Refused::new(
+        response::SERVICE_NOT_AVAILABLE,
+        "service not available now: the key index of this replica is being rebuilt",
+    )
+}
+
+fn unreadable(error: &LogError) -> Refused {
+    match error {
+        LogError::DamagedView { .. } => incomplete(),
+        other => Refused::new(
+            response::SYSTEM_ERROR,
+            format!("the messages cannot be read: {other}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::Refusal;
+    use crate::testing::{Bench, Client, leading, role_board};
+    use tern_wire::codes::request;
+    use tern_wire::record::{NewRecord, iter};
+
+    const TOPIC: &str = "BenchmarkTest";
+
+    struct Fixture {
+        bench: Bench,
+        queries: Arc<Queries>,
+        client: Client,
+    }
+
+    fn header(key: &str) -> QueryMessage<'_> {
+        QueryMessage {
+            topic: TOPIC,
+            key,
+            max_messages: 10,
+            begin_timestamp_ms: 0,
+            end_timestamp_ms: i64::MAX,
+            is_unique_key: None,
+            index_type: None,
+        }
+    }
+
+    impl Fixture {
+        async fn new(roles: crate::RoleBoard) -> Self {
+            let bench = Bench::new();
+            let services = bench.services(roles);
+            Self {
+                bench,
+                queries: Arc::new(Queries::new(&services)),
+                client: Client::connect().await,
+            }
+        }
+
+        /// Commit a message; returns where it stands.
+        fn commit(&mut self, topic: &str, keys: &str, unique: &str, body: &[u8]) -> u64 {
+            let pairs = [("KEYS", keys), ("UNIQ_KEY", unique)];
+            let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+            let properties = properties::to_text(pairs).expect("short");
+            let host = "127.0.0.1:1".parse().expect("an address");
+            self.bench.commit_record(&NewRecord {
+                queue_id: 0,
+                flag: 0,
+                sys_flag: 0,
+                born_timestamp_ms: 1,
+                born_host: host,
+                store_host: host,
+                reconsume_times: 0,
+                prepared_transaction_offset: 0,
+                body,
+                topic,
+                properties: properties.as_bytes(),
+            });
+            let newest = self.bench.views.keys.newest();
+            newest.map_or(0, |newest| newest.physical_offset)
+        }
+
+        /// An entry for a key that its record does not have, as if hashes met.
+        fn collide(&self, key: &str, physical_offset: u64, stored_ms: u64) {
+            let hash = KeyHasher::new(TOPIC).hash(key);
+            self.bench
+                .views
+                .keys
+                .append(hash, physical_offset, stored_ms);
+        }
+
+        fn ask(&self, header: &QueryMessage<'_>) {
+            let mut command = Command::request(request::QUERY_MESSAGE, 7);
+            header.encode(&mut command.fields);
+            self.queries.query(self.client.asks(command));
+        }
+
+        async fn bodies(&mut self, header: &QueryMessage<'_>) -> Vec<String> {
+            self.ask(header);
+            let answer = self.client.answer().await;
+            assert_eq!(answer.code, 0, "{answer:?}");
+            bodies(&answer)
+        }
+
+        async fn code(&mut self, header: &QueryMessage<'_>) -> i32 {
+            self.ask(header);
+            self.client.answer().await.code
+        }
+    }
+
+    fn bodies(answer: &Command) -> Vec<String> {
+        iter(&answer.body)
+            .map(|record| String::from_utf8_lossy(record.expect("whole").body()).into_owned())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn messages_are_found_by_each_key_and_by_unique_id_newest_first() {
+        let mut fixture = Fixture::new(role_board()).await;
+        fixture.commit(TOPIC, "red green", "U1", b"1");
+        fixture.commit(TOPIC, "", "U2", b"2");
+        fixture.commit(TOPIC, " green  blue ", "U3", b"3");
+        fixture.commit("TBW102", "green", "U4", b"another topic");
+        let last = fixture.commit(TOPIC, "greenish", "U1", b"5");
+        assert_eq!(fixture.bodies(&header("green")).await, ["3", "1"]);
+        assert_eq!(fixture.bodies(&header("blue")).await, ["3"]);
+        assert_eq!(fixture.bodies(&header("U1")).await, ["5", "1"]);
+        for nothing in ["gre", "", "red green", "GREEN", "U5"] {
+            assert_eq!(
+                fixture.code(&header(nothing)).await,
+                response::QUERY_NOT_FOUND
+            );
+        }
+        fixture.ask(&header("U2"));
+        let answer = fixture.client.answer().await;
+        let newest = fixture.bench.views.keys.newest().expect("there are keys");
+        assert_eq!(newest.physical_offset, last);
+        let field = |name| answer.fields.get(name).map(str::to_owned);
+        assert_eq!(field("indexLastUpdatePhyoffset"), Some(last.to_string()));
+        assert_eq!(
+            field("indexLastUpdateTimestamp"),
+            Some(newest.store_timestamp_ms.to_string())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_query_for_a_unique_id_passes_over_keys() {
+        let mut fixture = Fixture::new(role_board()).await;
+        fixture.commit(TOPIC, "", "U1", b"the message");
+        fixture.commit(TOPIC, "U1", "U2", b"one that names it");
+        let unique = QueryMessage {
+            is_unique_key: Some(true),
+            ..header("U1")
+        };
+        assert_eq!(fixture.bodies(&unique).await, ["the message"]);
+        assert_eq!(fixture.bodies(&header("U1")).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_number_of_messages_is_bounded() {
+        let mut fixture = Fixture::new(role_board()).await;
+        for number in 0..100 {
+            fixture.commit(TOPIC, "k", "U", number.to_string().as_bytes());
+        }
+        for (asked, is_unique_key, count) in [
+            (3, None, 3),
+            (1000, None, 64),
+            (0, None, 1),
+            (-1, Some(false), 1),
+            (1, Some(true), 32),
+            (64, Some(true), 32),
+        ] {
+            let found = fixture
+                .bodies(&QueryMessage {
+                    max_messages: asked,
+                    is_unique_key,
+                    ..header(if is_unique_key == Some(true) {
+                        "U"
+                    } else {
+                        "k"
+                    })
+                })
+                .await;
+            assert_eq!((found.len(), &*found[0]), (count, "99"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_2_mib_or_one_message() {
+        let mut fixture = Fixture::new(role_board()).await;
+        for size in [900 << 10, 900 << 10, 900 << 10, 3 << 20] {
+            fixture.commit(TOPIC, "k", "", &vec![b'x'; size]);
+        }
+        assert_eq!(fixture.bodies(&header("k")).await.len(), 1);
+        let earlier = QueryMessage {
+            end_timestamp_ms: 30,
+            ..header("k")
+        };
+        assert_eq!(fixture.bodies(&earlier).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn only_messages_of_the_time_are_found() {
+        let mut fixture = Fixture::new(role_board()).await;
+        // The n-th is stored at n times 10 ms.
+        for number in 1..=5 {
+            fixture.commit(TOPIC, "k", "", number.to_string().as_bytes());
+        }
+        for (begin, end, found) in [
+            (20, 40, &["4", "3", "2"][..]),
+            (21, 39, &["3"]),
+            (i64::MIN, 10, &["1"]),
+            (50, i64::MAX, &["5"]),
+        ] {
+            let query = QueryMessage {
+                begin_timestamp_ms: begin,
+                end_timestamp_ms: end,
+                ..header("k")
+            };
+            assert_eq!(fixture.bodies(&query).await, found);
+        }
+        for (begin, end) in [(40, 20), (51, i64::MAX), (0, -1)] {
+            let query = QueryMessage {
+                begin_timestamp_ms: begin,
+                end_timestamp_ms: end,
+                ..header("k")
+            };
+            assert_eq!(fixture.code(&query).await, response::QUERY_NOT_FOUND);
+        }
+    }
+
+    #[tokio::test]
+    async fn candidates_whose_hash_only_meets_do_not_hide_those_that_match() {
+        let mut fixture = Fixture::new(role_board()).await;
+        fixture.commit(TOPIC, "k", "", b"right");
+        for number in 0..300 {
+            let place = fixture.commit(TOPIC, "other", "", b"wrong");
+            fixture.collide("k", place, 1000 + number);
+        }
+        assert_eq!(fixture.bodies(&header("k")).await, ["right"]);
+        fixture.collide("nobody", 4096, 10);
+        assert_eq!(
+            fixture.code(&header("nobody")).await,
+            response::QUERY_NOT_FOUND
+        );
+        // A place where no record begins.
+        fixture.collide("nowhere", 4099, 10);
+        fixture.collide("nowhere", 1 << 40, 10);
+        assert_eq!(
+            fixture.code(&header("nowhere")).await,
+            response::QUERY_NOT_FOUND
+        );
+    }
+
+    #[tokio::test]
+    async fn a_leader_denies_a_message_only_after_a_fresh_read() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.commit(TOPIC, "k", "", b"m");
+        assert_eq!(fixture.bodies(&header("k")).await, ["m"], "found at once");
+        for (key, outcome, code) in [
+            ("late", Outcome::Confirmed(1), 0),
+            ("never", Outcome::Confirmed(1), response::QUERY_NOT_FOUND),
+            (
+                "unknown",
+                Outcome::Refused(Refusal::NotLeader { leader: 0, term: 2 }),
+                response::SERVICE_NOT_AVAILABLE,
+            ),
+        ] {
+            fixture.ask(&header(key));
+            let ticket = loop {
+                match fixture.bench.read() {
+                    Some(ticket) => break ticket,
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            fixture.commit(TOPIC, "late", "", b"m");
+            let mut answers = Answers::default();
+            ticket(outcome, &mut answers);
+            answers.flush();
+            assert_eq!(fixture.client.answer().await.code, code, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn while_the_index_is_rebuilt_nothing_is_denied() {
+        let mut fixture = Fixture::new(role_board()).await;
+        fixture.bench.views.keys.begin_rebuild();
+        fixture.commit(TOPIC, "k", "", b"m");
+        assert_eq!(fixture.bodies(&header("k")).await, ["m"]);
+        let code = fixture.code(&header("other")).await;
+        assert_eq!(code, response::SERVICE_NOT_AVAILABLE);
+        fixture.bench.views.keys.end_rebuild(true);
+        assert_eq!(
+            fixture.code(&header("other")).await,
+            response::QUERY_NOT_FOUND
+        );
+    }
+
+    #[tokio::test]
+    async fn where_followers_do_not_serve_they_name_the_leader() {
+        let mut fixture = Fixture::new(role_board()).await;
+        let mut services = fixture.bench.services(role_board());
+        services.settings.slave_read = false;
+        fixture.queries = Arc::new(Queries::new(&services));
+        fixture.commit(TOPIC, "k", "", b"m");
+        assert_eq!(
+            fixture.code(&header("k")).await,
+            response::SERVICE_NOT_AVAILABLE
+        );
+    }
+
+    #[tokio::test]
+    async fn headers_are_checked() {
+        let mut fixture = Fixture::new(role_board()).await;
+        let bad = QueryMessage {
+            topic: "no topic",
+            ..header("k")
+        };
+        assert_eq!(fixture.code(&bad).await, response::INVALID_PARAMETER);
+        let by_tag = QueryMessage {
+            index_type: Some("T"),
+            ..header("k")
+        };
+        assert_eq!(fixture.code(&by_tag).await, response::SYSTEM_ERROR);
+        let command = Command::request(request::QUERY_MESSAGE, 7);
+        fixture.queries.query(fixture.client.asks(command));
+        let answer = fixture.client.answer().await;
+        assert_eq!(answer.code, response::INVALID_PARAMETER);
+    }
+}

@@ -1,0 +1,83 @@
+//! Delayed messages: they come once, not early, also after a restart.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tern_wire::{Command, properties};
+
+use crate::support::{
+    Broker, bodies, long_poll, number, pull, pull_header, records, send, send_header, wait_for,
+};
+
+fn delayed(topic: &str, level: &str, body: &str) -> Command {
+    let text = properties::to_text([("TAGS", "a"), ("UNIQ_KEY", "U1"), ("DELAY", level)]).unwrap();
+    send(&send_header(topic, 0, &text), body.as_bytes())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_millis() as i64
+}
+
+#[test]
+fn a_delayed_message_comes_once_and_not_early() {
+    let broker = Broker::start();
+    let before = now_ms();
+    let sent = broker.client.call(delayed("orders", "1", "later"));
+    assert_eq!(sent.code, 0, "{sent:?}");
+    assert_eq!(
+        (number(&sent, "queueId"), number(&sent, "queueOffset")),
+        (0, 0),
+        "the place in the queue of the level"
+    );
+    let wait = Duration::from_secs(10);
+    let answer = broker
+        .client
+        .call(pull(&long_poll("CG", "orders", "a", wait)));
+    assert_eq!(bodies(&answer), ["later"]);
+    let stored = records(&answer);
+    let waited = stored[0].store_timestamp_ms() - before;
+    assert!((1_000..2_000).contains(&waited), "{waited} ms");
+    let text = stored[0].properties();
+    assert_eq!(properties::get(text, "UNIQ_KEY"), Some("U1"));
+    for name in ["DELAY", "REAL_TOPIC", "REAL_QID"] {
+        assert_eq!(properties::get(text, name), None);
+    }
+    assert_eq!(stored[0].born_timestamp_ms(), 1_700_000_000_000);
+    let services = broker.node().services().unwrap();
+    let state = services.views.state();
+    assert_eq!(
+        (state.next_offset("orders", 0), state.delay_progress(1)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn levels_above_the_highest_mean_that_one() {
+    let broker = Broker::start();
+    let sent = broker.client.call(delayed("orders", "99", "m"));
+    assert_eq!((sent.code, number(&sent, "queueId")), (0, 17));
+}
+
+#[test]
+fn what_waited_when_the_broker_stopped_comes_once_after_its_restart() {
+    let mut broker = Broker::start();
+    for number in 0..100 {
+        let sent = broker
+            .client
+            .call(delayed("orders", "1", &format!("m{number}")));
+        assert_eq!(sent.code, 0);
+    }
+    broker.restart();
+    let services = broker.node().services().unwrap();
+    wait_for("all are put", || {
+        services.views.state().delay_progress(1) == 100
+    });
+    let mut all = Vec::new();
+    while all.len() < 100 {
+        let header = pull_header("CG", "orders", 0, all.len() as i64);
+        all.extend(bodies(&broker.client.call(pull(&header))));
+    }
+    let expected: Vec<_> = (0..100).map(|number| format!("m{number}")).collect();
+    assert_eq!(all, expected);
+    assert_eq!(services.views.state().next_offset("orders", 0), 100);
+}

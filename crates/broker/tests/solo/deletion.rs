@@ -1,0 +1,100 @@
+//! Topics and groups that an operator deletes.
+
+use std::sync::mpsc::channel;
+
+use tern_broker::Then;
+use tern_state::{GroupConfig, TopicConfig};
+
+use crate::support::{
+    Broker, PATIENCE, bodies, long_poll, message, number, pull, pull_header, records,
+};
+
+/// Hand a change in and wait for its outcome: 0, or the code of the refusal.
+fn change(start: impl FnOnce(Then)) -> i32 {
+    let (sender, receiver) = channel();
+    start(Box::new(move |outcome, _| {
+        let code = outcome.map_or_else(|refused| refused.code, |()| 0);
+        sender.send(code).expect("the test waits");
+    }));
+    receiver.recv_timeout(PATIENCE).expect("an outcome")
+}
+
+fn delete(broker: &Broker, topic: &str) -> i32 {
+    let services = broker.node().services().expect("it serves");
+    change(|then| {
+        services.creations.delete_topic(topic.into(), then);
+    })
+}
+
+#[test]
+fn a_parked_pull_of_a_deleted_topic_is_answered_17() {
+    let broker = Broker::start();
+    broker.client.call(message("orders", 0, "", "m"));
+    let mut waiting = long_poll("CG", "orders", "*", PATIENCE);
+    waiting.queue_offset = 1;
+    let answer = broker.client.begin(pull(&waiting));
+    broker.wait_for_parked(1);
+    assert_eq!(delete(&broker, "orders"), 0);
+    let answer = answer.recv_timeout(PATIENCE).expect("an answer");
+    assert_eq!(answer.code, 17, "{answer:?}");
+    assert_eq!(delete(&broker, "orders"), 0, "none is as good as deleted");
+}
+
+#[test]
+fn a_topic_made_again_starts_empty_and_stays_so_after_a_restart() {
+    let mut broker = Broker::start();
+    for _ in 0..3 {
+        broker.client.call(message("orders", 0, "", "old"));
+    }
+    assert_eq!(delete(&broker, "orders"), 0);
+    let gone = broker.client.call(pull(&pull_header("CG", "orders", 0, 0)));
+    assert_eq!(gone.code, 17);
+    let sent = broker.client.call(message("orders", 0, "", "new"));
+    assert_eq!((sent.code, number(&sent, "queueOffset")), (0, 0));
+    for restart in [false, true] {
+        if restart {
+            broker.restart();
+        }
+        let answer = broker.client.call(pull(&pull_header("CG", "orders", 0, 0)));
+        assert_eq!(bodies(&answer), ["new"]);
+        assert_eq!(records(&answer)[0].queue_offset(), 0);
+    }
+    let sent = broker.client.call(message("orders", 0, "", "newer"));
+    assert_eq!(number(&sent, "queueOffset"), 1);
+}
+
+#[test]
+fn topics_of_the_system_are_not_deleted() {
+    let broker = Broker::start();
+    assert_eq!(delete(&broker, "TBW102"), 29);
+    assert_eq!(delete(&broker, "SCHEDULE_TOPIC_XXXX"), 29);
+}
+
+#[test]
+fn a_group_is_put_and_deleted() {
+    let broker = Broker::start();
+    let services = broker.node().services().expect("it serves");
+    let config = GroupConfig {
+        retry_max_times: 3,
+        ..GroupConfig::new("CG")
+    };
+    let put = config.clone();
+    assert_eq!(change(|then| services.creations.put_group(put, then)), 0);
+    assert_eq!(services.views.state().group("CG"), Some(&config));
+    let version = services.views.state().group_version();
+    for clean in [false, true] {
+        let code = change(|then| {
+            services.creations.delete_group("CG".into(), clean, then);
+        });
+        assert_eq!(code, 0);
+        assert_eq!(services.views.state().group("CG"), None);
+    }
+    let after = services.views.state().group_version();
+    assert_eq!(after.counter, version.counter + 1);
+    let refused = change(|then| {
+        services
+            .creations
+            .put_topic(TopicConfig::new("", 1, 6), then);
+    });
+    assert_eq!(refused, 29);
+}

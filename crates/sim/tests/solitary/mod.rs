@@ -1,0 +1,191 @@
+//! One replica in mode multi-master on a disk in memory, stepped by hand.
+
+#![allow(dead_code)] // each test binary uses a part of it
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tern_broker::replica::{
+    AnswerAt, Applier, Birth, Draft, Folded, Inbox, Outbox, Outcome, Plan, PreparedSegment,
+    Proposal, Replica, TurnOptions,
+};
+use tern_log::memory_disk::MemoryDisk;
+use tern_log::{
+    ConsumeQueues, Disk, Log, LogOptions, LogReader, LogSyncer, MIN_SEGMENT_SIZE, QueueLimits,
+    RaftStateFile, claim_directory, prepare_segment,
+};
+use tern_replication::{Solo, replica_id};
+use tern_state::{Flush, GroupFounding, Member, Op, State};
+
+const DIRECTORY: &str = "/replica";
+/// One replica, alone in its group, and the threads around it in one step.
+pub struct Solitary {
+    pub disk: MemoryDisk,
+    replica: Replica<u64>,
+    pub applier: Applier,
+    syncer: LogSyncer,
+    pub reader: LogReader,
+    inbox: Inbox<u64>,
+    out: Outbox<u64>,
+    pub committed: u64,
+    now_ns: u64,
+    answers: Vec<(u64, Outcome)>,
+}
+
+impl Solitary {
+    pub fn new() -> Self {
+        let disk = MemoryDisk::new();
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let directory = PathBuf::from(DIRECTORY);
+        claim_directory(&*shared, &directory, "c/g/n0").unwrap();
+        let (file, _) = RaftStateFile::load(Arc::clone(&shared), &directory).unwrap();
+        let plan = Plan {
+            own: 1,
+            members: vec![1],
+            digest: 0,
+        };
+        let options = LogOptions::new(DIRECTORY, [0; 16]);
+        let birth = Birth::new(plan, Arc::clone(&shared), options, file, None).unwrap();
+        let (state, file) = birth.alone(founding(), [1; 16]).unwrap();
+        let (log, _) = Log::open(Arc::clone(&shared), LogOptions::new(DIRECTORY, [1; 16])).unwrap();
+        let queues =
+            ConsumeQueues::open(shared, directory.join("views"), QueueLimits::default()).unwrap();
+        let (reader, syncer) = (log.reader(), log.syncer());
+        let solo = Solo::new(state.own_id, state.term, log.end().index);
+        let turn = TurnOptions {
+            segment_size: MIN_SEGMENT_SIZE,
+            ..TurnOptions::default()
+        };
+        let applier = Applier::new(State::new(), Arc::new(queues), reader.clone());
+        Self {
+            disk,
+            replica: Replica::new(log, Box::new(solo), file, state, turn),
+            applier,
+            syncer,
+            reader,
+            inbox: Inbox::default(),
+            out: Outbox::default(),
+            committed: 0,
+            now_ns: 0,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Turns until nothing is left to do, with everything that the threads around would do.
+    pub fn settle(&mut self) {
+        for _ in 0..8 {
+            self.now_ns += 10_000_000;
+            self.inbox.now_ns = self.now_ns;
+            self.inbox.applied_position = self.applier.position();
+            self.replica.step(&mut self.inbox, &mut self.out).unwrap();
+            let out = std::mem::take(&mut self.out);
+            self.answers.extend(out.answers);
+            if let Some(base) = out.prepare_segment {
+                let file = prepare_segment(
+                    &self.disk,
+                    &PathBuf::from(DIRECTORY),
+                    base,
+                    MIN_SEGMENT_SIZE,
+                );
+                self.inbox.segments.push(PreparedSegment { base, file });
+            }
+            if let Some(flush) = out.flush {
+                self.syncer.sync(flush.position).unwrap();
+                self.inbox.durable = Some(flush.number);
+            }
+            if let Some(committed) = out.commit {
+                self.committed = committed.index;
+                self.answers.extend(committed.decided);
+            }
+            while self.applier.applied() < self.committed {
+                self.applier.apply(self.committed, 64 << 20).unwrap();
+            }
+            if let Some(fold) = out.fold {
+                self.inbox.folded = Some(Folded {
+                    term: fold.term,
+                    upto: fold.upto,
+                    numbers: self.applier.fold(fold).unwrap(),
+                });
+            }
+        }
+    }
+
+    /// Hand in a message for queue 0 of a topic. Nothing happens before [`Self::settle`].
+    pub fn hand_in(&mut self, ticket: u64, topic: &str, body: &[u8]) {
+        let host = ([127, 0, 0, 1], 1).into();
+        let record = tern_wire::record::NewRecord {
+            queue_id: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp_ms: 0,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body,
+            topic,
+            properties: b"",
+        };
+        let mut bytes = Vec::new();
+        let size = tern_wire::record::encode(&record, &mut bytes).unwrap();
+        let draft = Draft {
+            topic: topic.into(),
+            queue_id: 0,
+            bytes,
+            sizes: [size as u32].into_iter().collect(),
+        };
+        self.push(ticket, smallvec::smallvec![draft], &[]);
+    }
+
+    /// Hand in ops.
+    pub fn hand_in_ops(&mut self, ticket: u64, ops: &[Op]) {
+        self.push(ticket, SmallVec::new(), ops);
+    }
+
+    fn push(&mut self, ticket: u64, drafts: SmallVec<[Draft; 1]>, ops: &[Op]) {
+        let mut block = Vec::new();
+        for op in ops {
+            op.encode(&mut block);
+        }
+        self.inbox.proposals.push(Proposal {
+            drafts,
+            ops: Bytes::from(block),
+            answer: AnswerAt::Commit,
+            ticket,
+            received_ns: self.now_ns,
+        });
+    }
+
+    /// What became of something that was handed in.
+    pub fn outcome(&mut self, ticket: u64) -> Outcome {
+        let mut answers = self.answers.iter();
+        let at = answers.position(|(answered, _)| *answered == ticket);
+        self.answers.swap_remove(at.expect("it was answered")).1
+    }
+
+    /// A replica that has applied nothing yet, on the same log.
+    pub fn newcomer(&self) -> Applier {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let queues = ConsumeQueues::open(disk, "/views", QueueLimits::default()).unwrap();
+        Applier::new(State::new(), Arc::new(queues), self.reader.clone())
+    }
+}
+
+fn founding() -> GroupFounding {
+    GroupFounding {
+        cluster: "c".into(),
+        group: "g".into(),
+        members: vec![Member {
+            name: "n0".into(),
+            replica_id: replica_id(1, 1),
+        }],
+        segment_size: MIN_SEGMENT_SIZE,
+        flush: Flush::Sync,
+        feature_level: tern_state::FEATURE_LEVEL,
+        auto_create_topic: true,
+        default_topic_queue_nums: 8,
+        founded_at_ms: 1,
+    }
+}
