@@ -16,7 +16,7 @@ export CARGO_TERM_COLOR ?= auto
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -name build.rs)
 
-.PHONY: help setup verify fix test test-rust test-python conformance fault bench demo clean
+.PHONY: help setup verify fix generate test test-rust test-python conformance fault bench demo clean
 
 help: ## Print this list.
 	@echo "ternmq: targets"
@@ -55,6 +55,9 @@ fix: setup ## Format, and apply the fixes that are safe.
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
 
+generate: setup ## Write docs/compatibility.md from the route tables.
+	$(BIN)/python scripts/compatibility.py
+
 test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java is missing).
 
 test-python: setup
@@ -66,6 +69,7 @@ test-rust: setup
 
 conformance: setup ## Foreign clients against our cluster, the long form; needs Java and Maven.
 	$(BIN)/pytest tests/conformance $(PYTEST_ARGS)
+	$(BIN)/python scripts/conformance_table.py
 
 fault: setup ## Kills and stops with a history checker, and attacks; the long forms.
 	$(BIN)/pytest tests/fault tests/attack $(PYTEST_ARGS)

@@ -113,6 +113,33 @@ async def test_a_topic_is_created_at_the_leader_and_shows_in_every_route_others_
         await until(lambda nameserver=nameserver: cluster.has_route(nameserver, "orders"), 2.0)  # type: ignore[misc]
 
 
+async def test_groups_and_topics_pass_through_the_engine_and_back(cluster: Cluster) -> None:
+    await cluster.start_replicas(*three(cluster))
+    ids = await cluster.agreed(whole)
+
+    async def ask(code: int, fields: dict[str, str] | None = None, body: dict[str, object] | None = None) -> Answer:
+        return await cluster.client.call(ids[0], code, fields or {}, json.dumps(body).encode() if body else b"")
+
+    policy = {"exponentialRetryPolicy": {"initial": 1000, "max": 60000, "multiplier": 3}, "type": "EXPONENTIAL"}
+    group: dict[str, object] = {"groupName": "billing", "retryMaxTimes": 3, "groupRetryPolicy": policy}
+    topics: dict[str, object] = {"topicConfigList": [{"topicName": name} for name in ("one", "two")]}
+    assert (await ask(200, body=group)).code == 0
+    assert (await ask(18, body=topics)).code == 0
+    shown = json.loads((await ask(352, {"group": "billing"})).body)
+    assert {name: shown[name] for name in group} == group
+    table = json.loads((await ask(201)).body)
+    assert table["subscriptionGroupTable"]["billing"] == shown
+    assert {"one", "two"} <= set(json.loads((await ask(21)).body)["topicConfigTable"])
+    stats = await ask(202, {"topic": "one"})
+    assert stats.body.count(b'"maxOffset":0') == 16
+    assert (await ask(300, {"topic": "one"})).body == b'{"groupList":[]}'
+    assert (await ask(204, {"producerGroup": "nobody"})).code == 1
+    assert (await ask(207, {"groupName": "billing", "cleanOffset": "true"})).code == 0
+    assert (await ask(215, {"topic": "one"})).code == 0
+    assert (await ask(352, {"group": "billing"})).code == 26
+    assert (await ask(351, {"topic": "one"})).code == 17
+
+
 async def test_leadership_is_handed_over_and_every_nameserver_shows_it(cluster: Cluster) -> None:
     configs = three(cluster)
     await cluster.start_replicas(*configs)

@@ -5,16 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use tern_broker::{Answers, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Settings};
+use tern_broker::{
+    Answers, Creations, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Services, Settings,
+    Then,
+};
+use tern_log::LogError;
 use tern_net::{Bridge, Connection, Credit, Event, Handler};
 use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
 use tern_state::TopicConfig;
 use tern_wire::{Command, codes};
 
 use crate::endpoint::Endpoint;
+use crate::groups;
+use crate::inspect::{self, ClientRow, ConsumersRow, QueueRange};
 
 /// A replica of a broker group; its events come out of the endpoint's queue.
 #[pyclass(frozen, module = "ternmq._core")]
@@ -196,8 +202,112 @@ impl Broker {
         for (key, value) in attributes {
             config.attributes.push((key.extract()?, value.extract()?));
         }
-        py.detach(|| self.put(proposal_id, config));
+        py.detach(|| {
+            self.propose(proposal_id, |creations, then| {
+                creations.put_topic(config, then);
+            });
+        });
         Ok(())
+    }
+
+    /// Subscription groups, each as a dict.
+    fn group_configs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let configs = PyList::empty(py);
+        if let Some(services) = self.node.services() {
+            for group in services.views.state().groups() {
+                configs.append(groups::to_dict(py, group)?)?;
+            }
+        }
+        Ok(configs)
+    }
+
+    /// Counter and timestamp of the group table.
+    fn group_version(&self) -> (u64, u64) {
+        self.look(|services| {
+            let version = services.views.state().group_version();
+            (version.counter, version.changed_at_ms)
+        })
+        .unwrap_or_default()
+    }
+
+    /// Create or change a subscription group; the outcome is a `PROPOSED` event.
+    fn put_group(
+        &self,
+        py: Python<'_>,
+        proposal_id: u64,
+        config: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
+        let config = groups::from_dict(config)?;
+        py.detach(|| {
+            self.propose(proposal_id, |creations, then| {
+                creations.put_group(config, then);
+            });
+        });
+        Ok(())
+    }
+
+    /// Delete a topic with its messages and offsets; the outcome is a `PROPOSED` event.
+    fn delete_topic(&self, py: Python<'_>, proposal_id: u64, name: &str) {
+        py.detach(|| {
+            self.propose(proposal_id, |creations, then| {
+                creations.delete_topic(name.into(), then);
+            });
+        });
+    }
+
+    /// Delete a subscription group, with `clean_offsets` also its offsets; the outcome is a `PROPOSED` event.
+    fn delete_group(&self, py: Python<'_>, proposal_id: u64, name: &str, clean_offsets: bool) {
+        py.detach(|| {
+            self.propose(proposal_id, |creations, then| {
+                creations.delete_group(name.into(), clean_offsets, then);
+            });
+        });
+    }
+
+    /// Queue id, oldest offset, next offset and last store time of each queue of a topic. Reads the log.
+    fn queue_ranges(&self, py: Python<'_>, topic: &str) -> PyResult<Vec<QueueRange>> {
+        py.detach(|| self.look(|services| inspect::queue_ranges(services, topic)))
+            .transpose()
+            .map(Option::unwrap_or_default)
+            .map_err(unreadable)
+    }
+
+    /// Store times of messages named by queue id and offset. Reads the log.
+    #[allow(clippy::needless_pass_by_value)] // what Python passes is owned
+    fn store_times(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        places: Vec<(u32, u64)>,
+    ) -> PyResult<Vec<i64>> {
+        py.detach(|| self.look(|services| inspect::store_times(services, topic, &places)))
+            .transpose()
+            .map(|times| times.unwrap_or_else(|| vec![0; places.len()]))
+            .map_err(unreadable)
+    }
+
+    /// Topic, queue id and offset of all that a group has committed.
+    fn offsets(&self, group: &str) -> Vec<(String, u32, u64)> {
+        self.look(|services| inspect::offsets(services, group))
+            .unwrap_or_default()
+    }
+
+    /// Groups that are connected for a topic or have offsets in it.
+    fn groups_of_topic(&self, topic: &str) -> Vec<String> {
+        self.look(|services| inspect::groups_of_topic(services, topic))
+            .unwrap_or_default()
+    }
+
+    /// A consumer group as it is connected.
+    fn consumers(&self, group: &str) -> Option<ConsumersRow> {
+        self.look(|services| inspect::consumers(services, group))
+            .flatten()
+    }
+
+    /// Connected members of a producer group.
+    fn producers(&self, group: &str) -> Vec<ClientRow> {
+        self.look(|services| inspect::producers(services, group))
+            .unwrap_or_default()
     }
 
     /// Totals since the start.
@@ -226,7 +336,13 @@ impl Broker {
 }
 
 impl Broker {
-    fn put(&self, proposal_id: u64, config: TopicConfig) {
+    /// Reads; nothing while the replica does not serve yet.
+    fn look<T>(&self, read: impl FnOnce(&Services) -> T) -> Option<T> {
+        self.node.services().map(|services| read(&services))
+    }
+
+    /// Starts a change whose outcome is an event.
+    fn propose(&self, proposal_id: u64, start: impl FnOnce(&Arc<Creations>, Then)) {
         let bridge = Arc::clone(&self.events.bridge);
         let proposed = move |code, remark| {
             bridge.queue().push(Event::Proposed {
@@ -243,8 +359,14 @@ impl Broker {
             Ok(()) => proposed(codes::response::SUCCESS, None),
             Err(refused) => proposed(refused.code, Some(refused.remark.into_owned())),
         });
-        services.creations.put_topic(config, then);
+        start(&services.creations, then);
     }
+}
+
+/// The log cannot be read: the handler that asked fails, the replica goes on.
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn unreadable(error: LogError) -> PyErr {
+    PyOSError::new_err(error.to_string())
 }
 
 fn role_name(role: Role) -> &'static str {

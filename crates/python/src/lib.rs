@@ -6,6 +6,8 @@ mod broker;
 mod endpoint;
 mod events;
 mod fields;
+mod groups;
+mod inspect;
 mod messages;
 
 use pyo3::prelude::*;
@@ -17,6 +19,8 @@ mod _core {
     use crate::broker::Broker;
     #[pymodule_export]
     use crate::endpoint::Endpoint;
+    #[pymodule_export]
+    use crate::inspect::{code_name, engine_routes};
     #[pymodule_export]
     use crate::messages::{
         crc32, decode_messages, encode_batch, encode_properties, java_hash, offset_id, unique_id,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 
+from ternmq.broker.changes import Changes
 from ternmq.broker.engine import (
     PROPOSED_EVENT,
     ROLE_EVENT,
@@ -11,25 +12,32 @@ from ternmq.broker.engine import (
     TOPICS_EVENT,
     Engine,
     start_engine,
+    topic_config,
 )
+from ternmq.broker.handlers.admin.clients import ClientHandlers
+from ternmq.broker.handlers.admin.groups import GroupHandlers
 from ternmq.broker.handlers.admin.replica import ReplicaHandlers
 from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
+from ternmq.broker.handlers.admin.settings import SettingsHandlers
+from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.registration import Registrar, Self, Standing
 from ternmq.broker.roles import Role, Roles
-from ternmq.broker.routes import admin_routes
+from ternmq.broker.routes import AdminHandlers, admin_routes
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import join_address
 from ternmq.config.exposure import warn_while_exposed
 from ternmq.errors import MQError
 from ternmq.protocol.codes import ResponseCode
-from ternmq.protocol.topics import DataVersion, TopicConfig
-from ternmq.remoting import Endpoint, Event, open_endpoint
+from ternmq.protocol.topics import DataVersion
+from ternmq.remoting import Endpoint, Event, Reply, Request, open_endpoint
 
 _log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
+# Within the five seconds that RocketMQ's tools wait.
+PASS_ON_SECONDS = 4.0
 _STARTING = "starting"
 
 
@@ -59,11 +67,7 @@ class BrokerApp:
         config = self._config
         endpoint = self._endpoint = open_endpoint(workers=config.workers)
         runtime = RuntimeHandlers(self._running_engine, config.data)
-        routes = admin_routes(
-            TopicHandlers(self._running_engine, self._roles, self._proposals, _own_names(config)),
-            runtime,
-            ReplicaHandlers(self._running_engine, self._roles, frozenset(member.id for member in config.members)),
-        )
+        routes = admin_routes(self._handlers(runtime))
         endpoint.answer_requests(routes)
         endpoint.on_event(ROLE_EVENT, self._role_event)
         endpoint.on_event(TOPICS_EVENT, self._topics_event)
@@ -135,12 +139,33 @@ class BrokerApp:
         if self._registrar is not None:
             self._registrar.changed()
 
+    def _handlers(self, runtime: RuntimeHandlers) -> AdminHandlers:
+        config, engine = self._config, self._running_engine
+        changes = Changes(engine, self._roles, self._proposals)
+        return AdminHandlers(
+            topics=TopicHandlers(engine, changes, self._term, _own_names(config), self._pass_on),
+            groups=GroupHandlers(engine, changes, self._term),
+            statistics=StatisticsHandlers(engine, config.group),
+            clients=ClientHandlers(engine),
+            settings=SettingsHandlers(config, runtime.started_ms),
+            runtime=runtime,
+            replica=ReplicaHandlers(engine, self._roles, frozenset(member.id for member in config.members)),
+        )
+
     # -- what it tells others ------------------------------------------------------------------------------------
 
     def _running_engine(self) -> Engine:
         if self._engine is None:
             raise MQError(f"{self._config.name} is starting or stopping", code=ResponseCode.SERVICE_NOT_AVAILABLE)
         return self._engine
+
+    async def _pass_on(self, address: str, request: Request) -> Reply:
+        assert self._endpoint is not None, "requests come through the endpoint"
+        answer = await self._endpoint.call(address, request.code, request.fields, request.body, timeout=PASS_ON_SECONDS)
+        return Reply(answer.code, answer.remark, answer.fields, answer.body)
+
+    def _term(self) -> int:
+        return self._roles.current.term
 
     def _leader_address(self) -> str | None:
         address = self._engine.status().get("leader_address") if self._engine is not None else None
@@ -156,19 +181,7 @@ class BrokerApp:
         if role.name == _STARTING or self._engine is None:
             return None
         counter, changed_ms = self._engine.topic_version()
-        topics = {
-            name: TopicConfig(
-                attributes=attributes,
-                order=order,
-                perm=perm,
-                read_queue_nums=read,
-                topic_filter_type=filter_type,
-                topic_name=name,
-                topic_sys_flag=sys_flag,
-                write_queue_nums=write,
-            )
-            for name, read, write, perm, sys_flag, order, filter_type, attributes in self._engine.topics()
-        }
+        topics = {row[0]: topic_config(row) for row in self._engine.topics()}
         if len(topics) < 2:
             # Nothing is applied yet; a NameServer refuses a table of one topic.
             return None

@@ -7,6 +7,7 @@ from ternmq import _core
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import resolve_ip
 from ternmq.errors import ConfigError
+from ternmq.protocol.topics import TopicConfig
 from ternmq.remoting import Endpoint
 
 _log = logging.getLogger(__name__)
@@ -21,6 +22,15 @@ _SINGLE_MEMBER = "n0"
 
 TopicRow = tuple[str, int, int, int, int, bool, str, dict[str, str]]
 """name, read queues, write queues, perm, system flags, order, filter type, attributes"""
+
+ClientRow = tuple[str, str, str, int]
+"""address, client id, language, version"""
+
+SubscriptionRow = tuple[str, str, str, int]
+"""topic, expression, kind of expression, version"""
+
+ConsumersRow = tuple[str, str, str, list[ClientRow], list[SubscriptionRow]]
+"""message model, consume type, where a new group begins, members, subscriptions"""
 
 
 class Engine(Protocol):
@@ -52,11 +62,62 @@ class Engine(Protocol):
     ) -> None:
         """Propose a topic; the outcome is an event."""
 
+    def delete_topic(self, proposal_id: int, name: str) -> None:
+        """Propose to delete a topic; the outcome is an event."""
+
+    def group_configs(self) -> list[dict[str, Any]]:
+        """Subscription groups by field names, ordered by name."""
+
+    def group_version(self) -> tuple[int, int]:
+        """Counter and time, in milliseconds, of the last change of a group."""
+
+    def put_group(self, proposal_id: int, config: dict[str, Any]) -> None:
+        """Propose a group; the outcome is an event."""
+
+    def delete_group(self, proposal_id: int, name: str, clean_offsets: bool) -> None:
+        """Propose to delete a group, perhaps with its offsets; the outcome is an event."""
+
+    def groups(self) -> list[str]:
+        """Names of all subscription groups."""
+
+    def queue_ranges(self, topic: str) -> list[tuple[int, int, int, int]]:
+        """Queue id, oldest offset, next offset, last store time in milliseconds of each queue. Reads the log."""
+
+    def store_times(self, topic: str, places: list[tuple[int, int]]) -> list[int]:
+        """Store times of messages named by queue id and offset, 0 where there is none. Reads the log."""
+
+    def offsets(self, group: str) -> list[tuple[str, int, int]]:
+        """Topic, queue id and offset of all that a group has committed."""
+
+    def groups_of_topic(self, topic: str) -> list[str]:
+        """Groups that are connected for a topic or have offsets in it."""
+
+    def consumers(self, group: str) -> ConsumersRow | None:
+        """A consumer group as it is connected; None if nobody is."""
+
+    def producers(self, group: str) -> list[ClientRow]:
+        """Connected members of a producer group."""
+
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member."""
 
     def counters(self) -> dict[str, int]:
         """Totals since start."""
+
+
+def topic_config(row: TopicRow) -> TopicConfig:
+    """Give a topic in the form that brokers register and tools read."""
+    name, read, write, perm, sys_flag, order, filter_type, attributes = row
+    return TopicConfig(
+        attributes=attributes,
+        order=order,
+        perm=perm,
+        read_queue_nums=read,
+        topic_filter_type=filter_type,
+        topic_name=name,
+        topic_sys_flag=sys_flag,
+        write_queue_nums=write,
+    )
 
 
 def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, object]:
@@ -123,3 +184,13 @@ def start_engine(endpoint: Endpoint, config: BrokerConfig, python_codes: list[in
     except (ValueError, RuntimeError, OSError) as error:
         raise ConfigError(f"{config.name} cannot start: {error}") from error
     return engine
+
+
+def engine_routes() -> list[tuple[int, str, str, str]]:
+    """Give the requests that the engine answers by itself: code, name, header type, what an answer waits for."""
+    return _core.engine_routes()
+
+
+def code_name(code: int) -> str | None:
+    """Give RocketMQ's name of a request code; None for a number that has none."""
+    return _core.code_name(code)

@@ -219,6 +219,8 @@ def encode(value: Any, *, standard: bool = False) -> bytes:
     Args:
         value: dicts, lists and scalars; members that are None are left out, as fastjson leaves out null members.
         standard: quote integer keys and escape what is not ASCII, as for clients that read only JSON.
+
+    A key may be a tuple of name and value pairs: an object, written inline, or quoted as a text in the standard form.
     """
     parts: list[str] = []
     _write(value, standard, parts)
@@ -235,6 +237,9 @@ def _write(value: Any, standard: bool, parts: list[str]) -> None:
             separator = ","
             if isinstance(key, str):
                 parts.append(json.dumps(key, ensure_ascii=standard))
+            elif isinstance(key, tuple):
+                inline = json.dumps(dict(key), ensure_ascii=standard, separators=(",", ":"))
+                parts.append(json.dumps(inline) if standard else inline)
             else:
                 parts.append(f'"{key}"' if standard else str(key))
             parts.append(":")

@@ -11,6 +11,7 @@ _LEGAL_AS_TEXT = "^[%|a-zA-Z0-9_-]+$"
 
 MAX_TOPIC_LENGTH = 127
 MAX_RETRY_TOPIC_LENGTH = 255
+MAX_GROUP_LENGTH = 120
 RETRY_PREFIX = "%RETRY%"
 DLQ_PREFIX = "%DLQ%"
 
@@ -41,6 +42,17 @@ def topic_problem(topic: str) -> str | None:
     longest = MAX_RETRY_TOPIC_LENGTH if topic.startswith((RETRY_PREFIX, DLQ_PREFIX)) else MAX_TOPIC_LENGTH
     if len(topic) > longest:
         return f"The specified topic is longer than topic max length {longest}."
+    return None
+
+
+def group_problem(group: str) -> str | None:
+    """Say what is wrong with the name of a group that is to be created, in RocketMQ's words; None if nothing is."""
+    if not group.strip():
+        return "the specified group is blank"
+    if not _LEGAL.fullmatch(group):
+        return f"the specified group contains illegal characters, allowing only {_LEGAL_AS_TEXT}"
+    if len(group) > MAX_GROUP_LENGTH:
+        return f"the specified group is longer than group max length {MAX_GROUP_LENGTH}"
     return None
 
 

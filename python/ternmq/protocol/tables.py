@@ -48,6 +48,11 @@ def decode_topic_list(raw: bytes) -> list[str]:
     return decode_as(raw, _TopicList, "TopicList").topic_list
 
 
+def encode_group_list(groups: Iterable[str]) -> bytes:
+    """Write a GroupList, the answer to 300."""
+    return encode({"groupList": list(groups)})
+
+
 def encode_consumer_list(client_ids: Iterable[str]) -> bytes:
     """Write the answer to 38."""
     return encode({"consumerIdList": list(client_ids)})

@@ -108,6 +108,19 @@ def decode_topic_table(raw: bytes) -> TopicTable:
     return decode_as(raw, TopicTable, "TopicConfigSerializeWrapper")
 
 
+class _TopicList(msgspec.Struct, rename="camel"):
+    topic_config_list: list[TopicConfig]
+
+
+def decode_topic_configs(raw: bytes) -> list[TopicConfig]:
+    """Read the body of request 18.
+
+    Raises:
+        BodyError: not readable.
+    """
+    return decode_as(raw, _TopicList, "CreateTopicListRequestBody").topic_config_list
+
+
 def decode_topic_text(text: str) -> TopicConfig:
     """Read the compact form `name readQueues writeQueues perm filterType attributes`; 4.9 has no attributes.
 

@@ -2,18 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from support.fake_engine import FakeEngine
 from support.golden import golden_frames
+from ternmq.broker.changes import Changes
 from ternmq.broker.handlers.admin.replica import ReplicaHandlers
 from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.roles import Roles
-from ternmq.broker.routes import admin_routes
 from ternmq.errors import MQError
 from ternmq.protocol.fields import HeaderError
 from ternmq.protocol.tables import decode_kv_table
@@ -31,15 +32,21 @@ class Replica:
         self.leader_address: str | None = "10.0.0.9:10911"
         self.roles = Roles(lambda: self.leader_address)
         self.roles.changed("leader", 3, "n0")
-        self.topics = TopicHandlers(lambda: self.engine, self.roles, self.proposals, frozenset({"c", "g"}))
+        changes = Changes(lambda: self.engine, self.roles, self.proposals)
+        self.passed: list[tuple[str, dict[str, str]]] = []
+        self.topics = TopicHandlers(lambda: self.engine, changes, lambda: 3, frozenset({"c", "g"}), self.pass_on)
         self.replica = ReplicaHandlers(lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}))
+
+    async def pass_on(self, address: str, request: Request) -> Reply:
+        self.passed.append((address, request.fields))
+        return Reply(0, "passed on")
 
     def create(self, **fields: str) -> Reply:
         return asyncio.run(self.topics.create(request(17, CREATE | fields)))
 
 
-def request(code: int, fields: dict[str, str] | None = None) -> Request:
-    return Request(code, 513, 0, False, "127.0.0.1:1", 1, fields or {}, b"")
+def request(code: int, fields: dict[str, str] | None = None, body: bytes = b"") -> Request:
+    return Request(code, 513, 0, False, "127.0.0.1:1", 1, fields or {}, body)
 
 
 @pytest.fixture
@@ -102,6 +109,52 @@ def test_a_change_keeps_the_attributes_that_it_does_not_name(replica: Replica) -
     replica.create(writeQueueNums="16")
     assert replica.engine.rows["orders"][2] == 16
     assert replica.engine.rows["orders"][7] == {"message.type": "FIFO"}
+
+
+def test_many_topics_are_all_checked_before_the_first_is_proposed(replica: Replica) -> None:
+    good: dict[str, object] = {
+        "topicName": "one",
+        "readQueueNums": 2,
+        "writeQueueNums": 2,
+        "attributes": {"+message.type": "FIFO"},
+    }
+    for bad in ({"topicName": "TBW102"}, {"topicName": "../x"}, {"topicName": "two", "perm": 8}, {"topicName": ""}):
+        with pytest.raises(HeaderError):
+            asyncio.run(replica.topics.create_many(_many([good, bad])))
+    assert replica.engine.rows == {}
+    assert asyncio.run(replica.topics.create_many(_many([good, {"topicName": "two"}]))) == Reply()
+    assert replica.engine.rows["one"] == ("one", 2, 2, 6, 0, False, "SINGLE_TAG", {"message.type": "FIFO"})
+    assert replica.engine.rows["two"][1:3] == (16, 16)
+
+
+def test_no_more_than_a_thousand_topics_are_taken_at_once(replica: Replica) -> None:
+    with pytest.raises(HeaderError, match="1001 topics"):
+        asyncio.run(replica.topics.create_many(_many([{"topicName": "x"}] * 1_001)))
+
+
+def _many(topics: Sequence[Mapping[str, object]]) -> Request:
+    return request(18, body=json.dumps({"topicConfigList": topics}).encode())
+
+
+def test_a_topic_is_deleted_by_the_leader_to_whom_a_follower_passes_it_on_once(replica: Replica) -> None:
+    replica.create()
+    for topic in ("orders", "orders", "%RETRY%never-there"):
+        assert asyncio.run(replica.topics.delete(request(215, {"topic": topic}))) == Reply()
+    assert replica.engine.rows == {}
+    replica.roles.changed("follower", 4, "n1")
+    passed = {"topic": "orders", "ternPassedOn": "true"}
+    assert asyncio.run(replica.topics.delete(request(215, passed))).code == 14
+    assert asyncio.run(replica.topics.delete(request(215, {"topic": "orders"}))) == Reply(0, "passed on")
+    assert replica.passed == [("10.0.0.9:10911", passed)]
+    replica.leader_address = None
+    assert asyncio.run(replica.topics.delete(request(215, {"topic": "orders"}))).code == 14
+
+
+@pytest.mark.parametrize("topic", ["", " ", "TBW102", "SCHEDULE_TOPIC_XXXX", "rmq_sys_x", "c", "g", "../x"])
+def test_a_topic_of_the_broker_or_of_no_legal_name_is_not_deleted(replica: Replica, topic: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        asyncio.run(replica.topics.delete(request(215, {"topic": topic})))
+    assert caught.value.code == 29
 
 
 def test_a_replica_that_does_not_lead_answers_14_and_says_where_the_leader_is(replica: Replica) -> None:
@@ -181,8 +234,3 @@ def test_each_role_is_told_once(replica: Replica) -> None:
     replica.roles.changed("follower", 4, "n1")
     assert told == ["follower 4", "follower 4"]
     assert not replica.roles.current.is_leader
-
-
-def test_every_admin_code_has_a_handler(replica: Replica, tmp_path: Path) -> None:
-    routes = admin_routes(replica.topics, RuntimeHandlers(lambda: replica.engine, tmp_path), replica.replica)
-    assert sorted(routes) == [17, 28, 30_001, 30_002]

@@ -6,8 +6,12 @@ from _pytest.mark import ParameterSet
 
 from support.golden import GoldenFrame, golden_frames
 from ternmq.protocol.cluster_info import decode_cluster_info
+from ternmq.protocol.connections import decode_consumer_connection, decode_producer_connection, subscription
+from ternmq.protocol.fastjson import decode, decode_as
+from ternmq.protocol.groups import decode_group_config, decode_group_table
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32, decode_register_body
 from ternmq.protocol.routes import decode_route
+from ternmq.protocol.statistics import decode_consume_stats, decode_topic_stats, encode_consumer_offsets
 from ternmq.protocol.tables import (
     decode_consumer_list,
     decode_kv_table,
@@ -16,7 +20,7 @@ from ternmq.protocol.tables import (
     encode_kv_table,
     encode_topic_list,
 )
-from ternmq.protocol.topics import decode_topic_table
+from ternmq.protocol.topics import DataVersion, TopicConfig, decode_topic_table
 
 
 def answers(to: str, code: int) -> list[ParameterSet]:
@@ -80,3 +84,69 @@ def test_a_key_value_table_is_read_and_written_to_the_same_bytes(frame: GoldenFr
 @pytest.mark.parametrize("frame", answers("broker", 38))
 def test_a_consumer_list_is_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
     assert encode_consumer_list(decode_consumer_list(frame.body)) == frame.body
+
+
+@pytest.mark.parametrize("frame", answers("broker", 201))
+def test_a_group_table_is_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
+    assert decode_group_table(frame.body).encode() == frame.body
+
+
+def test_a_group_that_a_tool_wrote_is_read_and_written_to_the_same_bytes() -> None:
+    frames = list(golden_frames("broker", 200, "c2s"))
+    assert frames
+    for frame in frames:
+        assert decode_group_config(frame.body).encode() == frame.body, frame.where
+
+
+@pytest.mark.parametrize("frame", answers("broker", 202))
+def test_topic_statistics_are_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
+    stats = decode_topic_stats(frame.body)
+    assert len({queue.topic for queue in stats.offsets}) <= 1
+    assert stats.encode() == frame.body
+
+
+@pytest.mark.parametrize("frame", answers("broker", 208))
+def test_consume_statistics_are_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
+    assert decode_consume_stats(frame.body).encode() == frame.body
+
+
+@pytest.mark.parametrize("frame", answers("broker", 203))
+def test_connected_consumers_are_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
+    connected = decode_consumer_connection(frame.body)
+    assert connected.encode() == frame.body
+    for topic, held in connected.subscription_table.items():
+        ours = subscription(topic, held.sub_string, held.expression_type, held.sub_version)
+        # Java's sets have no order.
+        assert sorted(ours.tags_set) == sorted(held.tags_set)
+        assert sorted(ours.code_set) == sorted(held.code_set)
+
+
+@pytest.mark.parametrize("frame", answers("broker", 204))
+def test_connected_producers_are_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
+    assert decode_producer_connection(frame.body).encode() == frame.body
+
+
+@pytest.mark.parametrize("frame", answers("broker", 351))
+def test_a_topic_is_read_and_written_to_the_same_bytes(frame: GoldenFrame) -> None:
+    assert msgspec.json.encode(decode_as(frame.body, TopicConfig, "TopicConfig")) == frame.body
+
+
+@pytest.mark.parametrize("frame", answers("broker", 43))
+def test_all_offsets_are_written_with_the_names_that_java_uses(frame: GoldenFrame) -> None:
+    table = decode(frame.body)
+    offsets = {
+        tuple(name.split("@")): {int(queue): offset for queue, offset in queues.items()}
+        for name, queues in table["offsetTable"].items()
+    }
+    version = table["dataVersion"]
+    ours = encode_consumer_offsets(
+        DataVersion(version["counter"], version["stateVersion"], version["timestamp"]),
+        offsets,
+    )
+    assert ours.index(b'"dataVersion"') == 1
+    written = decode(ours)
+    assert written["offsetTable"] == table["offsetTable"]
+    assert (b"{0:" in ours) == bool(offsets), "queue ids are written as Java writes integers"
+    for group, topics in written["groupTopicMap"].items():
+        assert set(topics) == {topic for topic, of in offsets if of == group}
+    assert set(written) == set(table)

@@ -67,7 +67,7 @@ class RuntimeHandlers:
     def __init__(self, engine: Callable[[], Engine], data: Path) -> None:
         self._engine = engine
         self._data = data
-        self._started_ms = time.time_ns() // 1_000_000
+        self.started_ms = time.time_ns() // 1_000_000
         self._rates = {name: Rate() for name in _RATES}
 
     def sample(self, now: float) -> None:
@@ -98,8 +98,8 @@ class RuntimeHandlers:
         table = {
             **_ABSENT,
             **self._disk(),
-            "bootTimestamp": str(self._started_ms),
-            "runtime": _runtime((now_ms - self._started_ms) // 1000),
+            "bootTimestamp": str(self.started_ms),
+            "runtime": _runtime((now_ms - self.started_ms) // 1000),
             "brokerActive": "true",
             "brokerVersion": str(OWN_VERSION),
             "brokerVersionDesc": VERSION_DESCRIPTION,

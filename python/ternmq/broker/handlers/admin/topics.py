@@ -1,20 +1,43 @@
-"""Topics: create and change (17)."""
+"""Topics: create and change (17, 18), delete (215), show (21, 351)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
-from ternmq.broker.engine import Engine
-from ternmq.broker.proposals import Proposals
-from ternmq.broker.roles import Roles
+import msgspec
+
+from ternmq.broker.changes import Change, Changes
+from ternmq.broker.engine import Engine, topic_config
+from ternmq.broker.handlers.admin.paging import page
 from ternmq.broker.topic_attributes import apply_attributes
+from ternmq.errors import MQError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.fields import HeaderError, bool_field, int_field, text_field
 from ternmq.protocol.names import is_system_topic, topic_problem
+from ternmq.protocol.topics import DataVersion, TopicConfig, decode_topic_configs, topic_table
 from ternmq.remoting import Reply, Request
 
 MAX_QUEUES = 16_384
 MAX_PERM = 7
 MAX_SYS_FLAG = 3
+# Each is a proposal of its own.
+MAX_TOPICS_AT_ONCE = 1_000
+_PASSED_ON = "ternPassedOn"
+PassOn = Callable[[str, Request], Awaitable[Reply]]
+"""Sends a request to an address and gives the answer."""
 FILTER_TYPES = ("SINGLE_TAG", "MULTI_TAG")
+
+
+class _Wanted(NamedTuple):
+    """A topic as it is asked for; attributes as in the header field of 17."""
+
+    name: str
+    read: int
+    write: int
+    perm: int
+    sys_flag: int
+    order: bool
+    filter_type: str
+    attributes: str
 
 
 class TopicHandlers:
@@ -22,18 +45,25 @@ class TopicHandlers:
 
     Args:
         engine: what knows and changes them.
-        roles: who leads.
-        proposals: waits for outcomes.
+        changes: the way to change them.
+        term: gives the term that versions of the table carry.
         own_names: topics named after cluster and group, which belong to the broker.
+        pass_on: asks another replica.
     """
 
     def __init__(
-        self, engine: Callable[[], Engine], roles: Roles, proposals: Proposals, own_names: frozenset[str]
+        self,
+        engine: Callable[[], Engine],
+        changes: Changes,
+        term: Callable[[], int],
+        own_names: frozenset[str],
+        pass_on: PassOn,
     ) -> None:
         self._engine = engine
-        self._roles = roles
-        self._proposals = proposals
+        self._changes = changes
+        self._term = term
         self._own_names = own_names
+        self._pass_on = pass_on
 
     async def create(self, request: Request) -> Reply:
         """17: create a topic or change it; answered when the change is committed and applied here.
@@ -41,32 +71,127 @@ class TopicHandlers:
         Source: RocketMQ 5.x, AdminBrokerProcessor#updateAndCreateTopic.
         """
         fields = request.fields
-        topic = text_field(fields, "topic")
+        topic = self._may_change(text_field(fields, "topic"))
+        wanted = _Wanted(
+            topic,
+            int_field(fields, "readQueueNums", least=1, most=MAX_QUEUES),
+            int_field(fields, "writeQueueNums", least=1, most=MAX_QUEUES),
+            int_field(fields, "perm", least=0, most=MAX_PERM),
+            int_field(fields, "topicSysFlag", 0, least=0, most=MAX_SYS_FLAG),
+            bool_field(fields, "order"),
+            _filter_type(fields.get("topicFilterType") or FILTER_TYPES[0]),
+            fields.get("attributes", ""),
+        )
+        return await self._put([wanted])
+
+    async def create_many(self, request: Request) -> Reply:
+        """18: create or change topics; all are checked before the first is proposed.
+
+        Source: RocketMQ 5.x, AdminBrokerProcessor#updateAndCreateTopicList.
+        """
+        configs = decode_topic_configs(request.body)
+        if len(configs) > MAX_TOPICS_AT_ONCE:
+            raise HeaderError(f"{len(configs)} topics in one request, the limit is {MAX_TOPICS_AT_ONCE}")
+        return await self._put([self._wanted(config) for config in configs])
+
+    async def delete(self, request: Request) -> Reply:
+        """215: delete a topic; one that is not there is deleted already.
+
+        Tools send it to every replica and give up at the first that refuses, so a follower passes it on to its leader,
+        and answers what the leader answered.
+
+        Source: RocketMQ 5.x, AdminBrokerProcessor#deleteTopic; mqadmin, DefaultMQAdminExtImpl#deleteTopic.
+        """
+        topic = self._may_change(request.fields.get("topic", ""))
+        refusal = self._changes.refusal()
+        leader = refusal.fields.get("leaderAddr") if refusal is not None and refusal.fields else None
+        # Passed on once: who was asked by a follower does not ask another one.
+        if leader is not None and _PASSED_ON not in request.fields:
+            return await self._pass_on(leader, request._replace(fields=request.fields | {_PASSED_ON: "true"}))
+        return await self._changes.make([lambda engine, number: engine.delete_topic(number, topic)])
+
+    def all(self, request: Request) -> Reply:
+        """21: all topics, or a page of them."""
+        engine = self._engine()
+        # Version before table, as in registrations: a topic that comes in between shows early, never late.
+        counter, changed_ms = engine.topic_version()
+        version = DataVersion(counter, self._term(), changed_ms)
+        rows = {row[0]: topic_config(row) for row in engine.topics()}
+        shown = page(rows, version, request.fields, "topicSeq", "maxTopicNum")
+        return Reply(fields={"totalTopicNum": str(len(rows))}, body=topic_table(shown, version).encode())
+
+    def one(self, request: Request) -> Reply:
+        """351: the configuration of one topic."""
+        topic = text_field(request.fields, "topic")
+        return Reply(body=msgspec.json.encode(find_topic(self._engine(), topic)))
+
+    async def _put(self, topics: list[_Wanted]) -> Reply:
+        refusal = self._changes.refusal()
+        if refusal is not None:
+            return refusal
+        known = {row[0]: dict(row[7]) for row in self._engine().topics()}
+        changes = []
+        for wanted in topics:
+            attributes = known[wanted.name] = apply_attributes(known.get(wanted.name), wanted.attributes)
+            changes.append(_put_topic(wanted, attributes))
+        return await self._changes.make(changes)
+
+    def _may_change(self, topic: str) -> str:
         problem = topic_problem(topic)
         if problem is not None:
             raise HeaderError(problem)
         if is_system_topic(topic) or topic in self._own_names:
             raise HeaderError(f"The topic[{topic}] is conflict with system topic.")
-        read = int_field(fields, "readQueueNums", least=1, most=MAX_QUEUES)
-        write = int_field(fields, "writeQueueNums", least=1, most=MAX_QUEUES)
-        perm = int_field(fields, "perm", least=0, most=MAX_PERM)
-        sys_flag = int_field(fields, "topicSysFlag", 0, least=0, most=MAX_SYS_FLAG)
-        order = bool_field(fields, "order")
-        filter_type = fields.get("topicFilterType") or FILTER_TYPES[0]
-        if filter_type not in FILTER_TYPES:
-            raise HeaderError(f"the header field topicFilterType is neither {' nor '.join(FILTER_TYPES)}")
-        if not self._roles.current.is_leader:
-            return self._roles.not_leader()
-        engine = self._engine()
-        attributes = apply_attributes(_attributes_of(engine, topic), fields.get("attributes", ""))
-        verdict = await self._proposals.propose(
-            lambda number: engine.put_topic(number, topic, read, write, perm, sys_flag, order, filter_type, attributes)
+        return topic
+
+    def _wanted(self, config: TopicConfig) -> _Wanted:
+        name = self._may_change(config.topic_name)
+        # The same rules as for the header of 17, and their sentences.
+        numbers = {
+            "readQueueNums": (config.read_queue_nums, 1, MAX_QUEUES),
+            "writeQueueNums": (config.write_queue_nums, 1, MAX_QUEUES),
+            "perm": (config.perm, 0, MAX_PERM),
+            "topicSysFlag": (config.topic_sys_flag, 0, MAX_SYS_FLAG),
+        }
+        for field, (value, least, most) in numbers.items():
+            if not least <= value <= most:
+                raise HeaderError(f"{field} of {name} is {value}, outside {least} to {most}")
+        attributes = ",".join(
+            key if key.startswith("-") else f"{key}={value}" for key, value in config.attributes.items()
         )
-        if verdict.code == ResponseCode.SERVICE_NOT_AVAILABLE:
-            return self._roles.not_leader()._replace(remark=verdict.remark)
-        return Reply(verdict.code, verdict.remark)
+        return _Wanted(
+            name,
+            config.read_queue_nums,
+            config.write_queue_nums,
+            config.perm,
+            config.topic_sys_flag,
+            config.order,
+            _filter_type(config.topic_filter_type),
+            attributes,
+        )
 
 
-def _attributes_of(engine: Engine, topic: str) -> dict[str, str] | None:
-    """Attributes of a topic that exists, else None."""
-    return next((dict(row[7]) for row in engine.topics() if row[0] == topic), None)
+def find_topic(engine: Engine, topic: str) -> TopicConfig:
+    """Give the configuration of a topic.
+
+    Raises:
+        MQError: no such topic (17), or this replica knows nothing yet (14).
+    """
+    rows = engine.topics()
+    for row in rows:
+        if row[0] == topic:
+            return topic_config(row)
+    if not rows:
+        raise MQError("this replica is starting", code=ResponseCode.SERVICE_NOT_AVAILABLE)
+    remark = f"No topic in this broker. topic: {topic}"
+    raise MQError(remark, code=ResponseCode.TOPIC_NOT_EXIST, remark=remark)
+
+
+def _filter_type(text: str) -> str:
+    if text not in FILTER_TYPES:
+        raise HeaderError(f"the field topicFilterType is neither {' nor '.join(FILTER_TYPES)}")
+    return text
+
+
+def _put_topic(wanted: _Wanted, attributes: dict[str, str]) -> Change:
+    return lambda engine, number: engine.put_topic(number, *wanted[:7], attributes)
