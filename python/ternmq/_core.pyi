@@ -9,10 +9,12 @@ from typing import Any, Self, final
 __all__ = [
     "Broker",
     "Endpoint",
+    "code_name",
     "crc32",
     "decode_messages",
     "encode_batch",
     "encode_properties",
+    "engine_routes",
     "java_hash",
     "offset_id",
     "unique_id",
@@ -173,6 +175,12 @@ def offset_id(host: str, port: int, physical_offset: int) -> str:
         ValueError: ``host`` is not an IP address.
     """
 
+def engine_routes() -> list[tuple[int, str, str, str]]:
+    """Requests that a replica's engine answers by itself: code, name, header type, what an answer waits for."""
+
+def code_name(code: int) -> str | None:
+    """Name of a request code of RocketMQ; None for a number that has none."""
+
 @final
 class Broker:
     """One replica of a broker group, with its threads. Its events come out of the endpoint's `drain`.
@@ -221,6 +229,74 @@ class Broker:
         attributes: dict[str, str],
     ) -> None:
         """Propose a topic; the outcome is an event with `proposal_id`."""
+
+    def group_configs(self) -> list[dict[str, Any]]:
+        """Subscription groups, ordered by name, each by its field names.
+
+        `name`, `consume_enable`, `consume_from_min_enable`, `consume_broadcast_enable`, `consume_message_orderly`,
+        `retry_queue_nums`, `retry_max_times`, `broker_id`, `which_broker_when_consume_slowly`,
+        `notify_consumer_ids_changed_enable`, `group_sys_flag`, `consume_timeout_minute`; `pauses_ms`, a list, or
+        `exponential`, a tuple of first pause, longest pause and factor, else None; `attributes`, a dict.
+        """
+
+    def group_version(self) -> tuple[int, int]:
+        """Counter and time, in milliseconds, of the last change of the group table."""
+
+    def put_group(self, proposal_id: int, config: dict[str, Any]) -> None:
+        """Propose a subscription group, in the form of `group_configs`; the outcome is an event with `proposal_id`.
+
+        Raises:
+            ValueError: a field is missing or of a wrong type.
+        """
+
+    def delete_topic(self, proposal_id: int, name: str) -> None:
+        """Propose to delete a topic with its messages and offsets; the outcome is an event with `proposal_id`.
+
+        A topic that does not exist is deleted already.
+        """
+
+    def delete_group(self, proposal_id: int, name: str, clean_offsets: bool) -> None:
+        """Propose to delete a subscription group, with `clean_offsets` also its offsets; the outcome is an event.
+
+        A group that does not exist is deleted already.
+        """
+
+    def queue_ranges(self, topic: str) -> list[tuple[int, int, int, int]]:
+        """Queue id, oldest offset, next offset, store time of the newest message (0: none) of each queue of a topic.
+
+        Reads the log, without holding up other threads; empty if there is no such topic.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+
+    def store_times(self, topic: str, places: list[tuple[int, int]]) -> list[int]:
+        """Store times, in milliseconds, of messages named by queue id and offset; 0 where there is none.
+
+        Reads the log, without holding up other threads.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+
+    def offsets(self, group: str) -> list[tuple[str, int, int]]:
+        """Topic, queue id and offset of all that a group has committed."""
+
+    def groups_of_topic(self, topic: str) -> list[str]:
+        """Groups that are connected with a subscription to a topic, and those with offsets in it, in order."""
+
+    def consumers(
+        self, group: str
+    ) -> tuple[str, str, str, list[tuple[str, str, str, int]], list[tuple[str, str, str, int]]] | None:
+        """A consumer group as it is connected to this replica; None if nobody is.
+
+        Returns:
+            Message model, consume type, where a new group begins; members as address, client id, language, version;
+            subscriptions as topic, expression, kind of expression, version.
+        """
+
+    def producers(self, group: str) -> list[tuple[str, str, str, int]]:
+        """Connected members of a producer group: address, client id, language, version."""
 
     def counters(self) -> dict[str, int]:
         """Totals since the start."""

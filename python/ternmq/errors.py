@@ -28,6 +28,8 @@
     │   └─ StaleTermError                  a registration from a leader that has been replaced
     └─ ServerError                         1 outside sends, and any other code
 
+    Reject (Exception)                     raised by those who handle messages, never by ternmq
+
 Callers never compare texts. Exceptions name limits and addresses, never secrets or bodies.
 """
 
@@ -230,3 +232,7 @@ class NotRunningError(LaunchError):
 
 class ServerError(MQError):
     """Any other failure that the peer reported."""
+
+
+class Reject(Exception):
+    """Raise it in a message's block to make the message a dead letter at once: to try again would not help."""

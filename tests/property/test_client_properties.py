@@ -10,8 +10,8 @@ from ternmq import _core
 from ternmq.client.allocation import allocate_average
 from ternmq.client.arguments import user_properties
 from ternmq.client.codecs import Raw
-from ternmq.client.inbox import RETRY_PAUSE, Inbox, ProcessQueue
-from ternmq.client.messages import ACKED, FAILED, RELEASED, Message, MessageQueue
+from ternmq.client.inbox import Inbox, ProcessQueue
+from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
 from ternmq.client.sharding import java_string_hash, jump_hash
 
 
@@ -121,3 +121,64 @@ class SettlementMachine(RuleBasedStateMachine):
 
 
 TestSettlement = SettlementMachine.TestCase
+
+
+class OrderedMachine(RuleBasedStateMachine):
+    """Any order of fetching and settling: a queue has one message out, and settles its offsets in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.places: list[ProcessQueue[bytes]] = [
+            ProcessQueue(MessageQueue("t", "a", number), 0, ordered=True) for number in range(2)
+        ]
+        self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, on_waiting=lambda: None, on_room=lambda: None)
+        self.held: dict[int, Message[bytes]] = {}
+        self.settled = [0, 0]
+
+    @rule(number=st.integers(0, 1), count=st.integers(1, 5))
+    def fetch(self, number: int, count: int) -> None:
+        place = self.places[number]
+        offsets = range(place.next_offset, place.next_offset + count)
+        messages = [
+            Message(
+                id=str(offset), queue=place.queue, queue_offset=offset, body=b"1", properties={}, born_ms=0,
+                stored_ms=0, attempt=1, codec=Raw(), place=place, inbox=self.inbox,
+            )
+            for offset in offsets
+        ]  # fmt: skip
+        self.inbox.put(place, messages, offsets.stop)
+
+    @rule()
+    def deliver(self) -> None:
+        message = self.inbox.take()
+        if message is not None:
+            assert message.queue.id not in self.held
+            assert message.queue_offset == self.settled[message.queue.id]
+            self.held[message.queue.id] = message
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), outcome=st.sampled_from([ACKED, FAILED, RELEASED]))
+    def settle(self, data: st.DataObject, outcome: int) -> None:
+        number = data.draw(st.sampled_from(sorted(self.held)))
+        self.inbox.settle(self.held.pop(number), outcome)
+        self.settled[number] += outcome == ACKED
+
+    @rule(seconds=st.floats(0.01, 1.5))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def the_watermark_is_what_is_settled(self) -> None:
+        assert [place.watermark for place in self.places] == self.settled
+
+    def teardown(self) -> None:
+        for message in self.held.values():
+            self.inbox.settle(message, ACKED)
+        self.now += RETRY_PAUSE
+        while (rest := self.inbox.take()) is not None:
+            self.inbox.settle(rest, ACKED)
+        assert all(place.watermark == place.next_offset for place in self.places)
+
+
+TestOrderedSettlement = OrderedMachine.TestCase

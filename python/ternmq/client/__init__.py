@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ternmq.client.admin import Admin, BrokerInfo, ClusterInfo, TopicType
 from ternmq.client.arguments import Start
+from ternmq.client.batches import Batch
 from ternmq.client.codecs import JSON, Codec, Raw, Text
 from ternmq.client.connection import Client, connect
 from ternmq.client.consumer import Consumer
@@ -14,6 +15,7 @@ from ternmq.client.routes import QueueCounts, TopicRoute
 __all__ = [
     "JSON",
     "Admin",
+    "Batch",
     "BrokerInfo",
     "Client",
     "ClusterInfo",

@@ -12,6 +12,8 @@ from ternmq.errors import ConfigError
 
 Start = Literal["latest", "earliest"] | datetime
 """Where a group without a stored offset begins."""
+Mode = Literal["push", "pull"]
+"""How messages come: one by one and settled one by one, or in batches with explicit commits."""
 
 _NAME = re.compile(r"[%|a-zA-Z0-9_-]+")
 _MAX_TOPIC = 127

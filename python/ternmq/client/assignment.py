@@ -1,20 +1,22 @@
-"""Which queues a consumer holds: rebalancing with the other members, and commits."""
+"""Which queues a consumer holds: rebalancing with the other members, locks, and commits."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from ternmq.client.allocation import allocate_average
 from ternmq.client.inbox import Inbox
+from ternmq.client.locks import RENEW_SECONDS, QueueLocks
 from ternmq.client.membership import Membership
 from ternmq.client.messages import MessageQueue
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller
 from ternmq.client.routing import Routing
-from ternmq.errors import MQError
+from ternmq.errors import MQError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.tables import decode_consumer_list
 from ternmq.remoting import Endpoint
@@ -30,6 +32,11 @@ _CALL_SECONDS = 3.0
 _RELEASE_SECONDS = 1.0
 _HANDOVER_SECONDS = 0.1
 """What a member gets from others it starts a moment later, so that their last commit is there: fewer duplicates."""
+_FINISH_SECONDS = 20.0
+"""How long an ordered queue that is given up waits for the message that somebody has."""
+_LOOK_SECONDS = 0.25
+_LONGEST_LOOK_SECONDS = 20.0
+"""Bounds of the pause between two questions for a topic that does not exist yet."""
 
 
 class Assignment(Generic[T]):
@@ -43,8 +50,11 @@ class Assignment(Generic[T]):
         inbox: holds the messages of the queues.
         group: consumer group.
         topic: what it reads.
+        again: the topic through which failed messages come again; None for none. It may appear later.
         make_puller: starts to pull a queue from an offset on.
         wall_clock: milliseconds since 1970.
+        locks: of queues that are read in order; None for others.
+        commits: positions are committed by themselves.
     """
 
     def __init__(
@@ -56,8 +66,12 @@ class Assignment(Generic[T]):
         inbox: Inbox[T],
         group: str,
         topic: str,
+        again: str | None,
         make_puller: Callable[[MessageQueue, int], Puller[T]],
         wall_clock: Callable[[], int],
+        *,
+        locks: QueueLocks | None,
+        commits: bool,
     ) -> None:
         self.pullers: dict[MessageQueue, Puller[T]] = {}
         self._endpoint = endpoint
@@ -67,11 +81,19 @@ class Assignment(Generic[T]):
         self._inbox = inbox
         self._group = group
         self._topic = topic
+        self._again = again
+        self._locks = locks
+        self._commits = commits
         self._make_puller = make_puller
         self._wall_clock = wall_clock
         self._entered_ms: int | None = None
         self._loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
+        self._again_wanted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._closing = False
+        self._leaving: dict[MessageQueue, Puller[T]] = {}  # ordered, and somebody still has a message
+        self._farewells: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, within: float) -> None:
@@ -87,8 +109,10 @@ class Assignment(Generic[T]):
         entered_ms = self._wall_clock()
         while True:
             try:
-                if await self._round(max(0.1, deadline - self._loop.time())):
+                if await self._round(max(0.1, deadline - self._loop.time())) is not None:
                     break
+            except UnsupportedError:
+                raise
             except MQError as error:
                 if self._loop.time() >= deadline:
                     if not self.pullers:
@@ -100,11 +124,43 @@ class Assignment(Generic[T]):
             await asyncio.sleep(_HANDOVER_SECONDS)
         self._entered_ms = entered_ms
         self._routing.on_change(self.ask)
-        self._tasks = [self._loop.create_task(self._rebalance()), self._loop.create_task(self._commit_often())]
+        work = [self._rebalance()]
+        if self._commits:
+            work.append(self._commit_often())
+        if self._locks is not None:
+            work.append(self._renew_often(self._locks))
+        if self._again is not None:
+            work.append(self._look_for(self._again))
+        self._tasks = [self._loop.create_task(each) for each in work]
 
     def ask(self) -> None:
         """Rebalance soon: members or routes have changed."""
         self._asked.set()
+
+    def settled(self) -> None:
+        """A message may have been settled."""
+        self._settled.set()
+
+    def look_for_again(self, broker: str) -> None:
+        """The topic through which messages come again exists now on a group, or will in a moment."""
+        self._again_wanted.set()
+        route = self._routing.known(self._again) if self._again is not None else None
+        if route is not None and broker not in route.groups:
+            self._routing.refresh_soon(route.topic)
+
+    async def commit(self, queue: MessageQueue, within: float) -> None:
+        """Store how far a queue is settled.
+
+        Raises:
+            SettlementLostError: the queue is not held any more.
+            MQError: the leader did not answer in time, or refused.
+        """
+        puller = self.pullers.get(queue)
+        if puller is None:
+            raise SettlementLostError(
+                f"{queue} is no longer held by this consumer; what is not acknowledged comes again"
+            )
+        await self._store(puller, puller.place.watermark, within)
 
     async def close(self) -> None:
         """Stop pulling and commit every queue's position; returns when the leaders have answered."""
@@ -113,7 +169,11 @@ class Assignment(Generic[T]):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._release(tuple(self.pullers), _CALL_SECONDS)
+        self._closing = True
+        self._settled.set()
+        await asyncio.gather(*self._farewells, self._release(tuple(self.pullers), _CALL_SECONDS))
+        if self._locks is not None:
+            await self._locks.close(_RELEASE_SECONDS)
 
     # -- rebalancing ---------------------------------------------------------------------------------------------
 
@@ -133,8 +193,22 @@ class Assignment(Generic[T]):
                 balanced = False
             pause = REBALANCE_SECONDS if balanced else _AGAIN_SECONDS
 
-    async def _round(self, within: float) -> bool:
-        """Take over and give up queues; False if it has to be tried again soon.
+    async def _look_for(self, topic: str) -> None:
+        """Find the retry topic as soon as there is one: brokers make it after the first member or failure."""
+        pause = _LOOK_SECONDS
+        while self._routing.known(topic) is None:
+            with contextlib.suppress(MQError):
+                await self._routing.find(topic, self._loop.time() + _CALL_SECONDS)
+                self.ask()
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._again_wanted.wait()
+            pause = _LOOK_SECONDS if self._again_wanted.is_set() else min(2 * pause, _LONGEST_LOOK_SECONDS)
+            self._again_wanted.clear()
+
+    async def _round(self, within: float) -> bool | None:
+        """Take over and give up queues; False if some are still held elsewhere, None if the members are not known.
 
         Raises:
             MQError: the start position of a queue could not be learnt.
@@ -142,17 +216,24 @@ class Assignment(Generic[T]):
         route = self._routing.known(self._topic) or await self._routing.find(self._topic, self._loop.time() + within)
         members = await self._members(within)
         if members is None:
-            return False  # no leader answers: everybody keeps what it has
+            return None  # no leader answers: everybody keeps what it has
         if self._membership.client_id not in members:
             await self._membership.beat_now()  # a leader that does not know us yet
-            return False
-        wanted = allocate_average(route.readable, sorted(members), self._membership.client_id)
+            return None
+        again = self._routing.known(self._again) if self._again is not None else None
+        wanted = [
+            queue
+            for each in (route, again)
+            if each is not None
+            for queue in allocate_average(each.readable, sorted(members), self._membership.client_id)
+        ]
         await self._release(self.pullers.keys() - set(wanted), _RELEASE_SECONDS)
-        gained = [queue for queue in wanted if queue not in self.pullers]
+        missing = [queue for queue in wanted if queue not in self.pullers]
+        gained = [queue for queue in missing if queue not in self._leaving]
         if gained and len(members) > 1:
             await asyncio.sleep(_HANDOVER_SECONDS)
         await self._take_over(gained, within)
-        return True
+        return all(queue in self.pullers for queue in missing)
 
     async def _members(self, within: float) -> list[str] | None:
         """Client ids of the group, from the first broker of the topic that leads and knows them; None if none does.
@@ -177,10 +258,18 @@ class Assignment(Generic[T]):
                 return decode_consumer_list(answer.body)
         return None
 
-    async def _take_over(self, queues: Iterable[MessageQueue], within: float) -> None:
+    async def _take_over(self, queues: list[MessageQueue], within: float) -> None:
+        """Start to read queues; ordered ones only where the lock is got, and only then the offset is asked for."""
+        held_until: dict[MessageQueue, float] | None = None
+        if self._locks is not None and queues:
+            held_until = (await self._locks.lock(queues, within)).until
+            queues = [queue for queue in queues if queue in held_until]
+
         async def one(queue: MessageQueue) -> None:
             first = await self._offsets.first(queue, within, self._entered_ms)
-            self.pullers[queue] = self._make_puller(queue, first)
+            puller = self.pullers[queue] = self._make_puller(queue, first)
+            if held_until is not None:
+                puller.place.held_until = held_until[queue]
 
         outcomes = await asyncio.gather(*(one(queue) for queue in queues), return_exceptions=True)
         for outcome in outcomes:  # those that worked are kept; the rest is tried again
@@ -190,26 +279,89 @@ class Assignment(Generic[T]):
     async def _release(self, queues: Iterable[MessageQueue], within: float) -> None:
         """Give queues up: nothing of them is delivered any more, and their positions are committed."""
         released = [self.pullers.pop(queue) for queue in tuple(queues)]
-        positions = [(puller, puller.place.watermark) for puller in released]
-        for puller in released:
+        if self._locks is not None and not self._closing:
+            for puller in released:
+                puller.place.stopping = True
+                if self._inbox.has_delivered(puller.place):
+                    self._leaving[puller.queue] = puller
+                    farewell = self._loop.create_task(self._finish(puller))
+                    self._farewells.add(farewell)
+                    farewell.add_done_callback(self._farewells.discard)
+            released = [puller for puller in released if puller.queue not in self._leaving]
+        await self._end(released, within)
+
+    async def _finish(self, puller: Puller[T]) -> None:
+        """Give up an ordered queue when its last message is settled, so that nobody has the next one meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_SECONDS):
+                while self._inbox.has_delivered(puller.place) and not self._closing:
+                    self._settled.clear()
+                    await self._settled.wait()
+        try:
+            await self._end([puller], _CALL_SECONDS)
+        finally:
+            del self._leaving[puller.queue]
+            self.ask()
+
+    async def _end(self, pullers: list[Puller[T]], within: float) -> None:
+        held = [(puller, puller.place.watermark) for puller in pullers if not puller.place.dropped]
+        for puller in pullers:
             self._inbox.drop(puller.place)
-        await asyncio.gather(*(puller.stop() for puller in released))
-        await asyncio.gather(*(self._commit(puller, position, within) for puller, position in positions))
+        await asyncio.gather(*(puller.stop() for puller in pullers))
+        if self._commits:
+            await asyncio.gather(*(self._commit(puller, position, within) for puller, position in held))
+        if self._locks is not None and held:
+            await self._locks.unlock([puller.queue for puller, _ in held], within)
+
+    # -- locks -----------------------------------------------------------------------------------------------------
+
+    async def _renew_often(self, locks: QueueLocks) -> None:
+        pause = RENEW_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            pause = RENEW_SECONDS if await self._renew(locks) else _AGAIN_SECONDS
+
+    async def _renew(self, locks: QueueLocks) -> bool:
+        """Renew all locks; False if a broker did not answer."""
+        pullers = {**self.pullers, **self._leaving}
+        try:
+            grants = await locks.lock(pullers, _CALL_SECONDS)
+        except MQError as error:
+            _log.warning("group %s: locks cannot be renewed: %s", self._group, error)
+            return False
+        for queue, puller in pullers.items():
+            until = grants.until.get(queue)
+            if until is not None and not puller.place.dropped:
+                puller.place.held_until = until
+            elif queue.broker in grants.asked or puller.place.held_until <= self._loop.time():
+                await self._lose(puller)
+        return {queue.broker for queue in pullers} <= grants.asked
+
+    async def _lose(self, puller: Puller[T]) -> None:
+        """Let go of a queue whose lock is gone: its position belongs to whoever holds it now."""
+        _log.warning("group %s has lost the lock of %s", self._group, puller.queue)
+        self._inbox.drop(puller.place)
+        if self.pullers.get(puller.queue) is puller:
+            del self.pullers[puller.queue]
+            await puller.stop()
+            self.ask()
 
     # -- commits -------------------------------------------------------------------------------------------------
 
     async def _commit_often(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
-            pullers = tuple(self.pullers.values())
+            pullers = [puller for puller in self.pullers.values() if not puller.place.dropped]
             await asyncio.gather(*(self._commit(each, each.place.watermark, _CALL_SECONDS) for each in pullers))
 
     async def _commit(self, puller: Puller[T], position: int, within: float) -> None:
+        try:
+            await self._store(puller, position, within)
+        except MQError as error:
+            _log.info("offset %d of %s is not committed yet: %s", position, puller.queue, error)
+
+    async def _store(self, puller: Puller[T], position: int, within: float) -> None:
         async with puller.commit_lock:  # one after the other, so that a late one never takes a newer one back
-            if position <= puller.committed:
-                return
-            try:
+            if position > puller.committed:
                 await self._offsets.commit(puller.queue, position, within)
                 puller.committed = position
-            except MQError as error:
-                _log.info("offset %d of %s is not committed yet: %s", position, puller.queue, error)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from ternmq.client import arguments
 from ternmq.client.admin import Admin
-from ternmq.client.arguments import Start
+from ternmq.client.arguments import Mode, Start
 from ternmq.client.codecs import Codec, Raw
 from ternmq.client.consumer import Consumer
 from ternmq.client.leader_calls import LeaderCalls
@@ -219,6 +219,9 @@ class Client:
         max_total_bytes: int = ...,
         pull_batch: int = ...,
         max_processing: float | timedelta = ...,
+        mode: Mode = ...,
+        ordered: bool = ...,
+        max_attempts: int | None = ...,
     ) -> Consumer[bytes]: ...
 
     @overload
@@ -235,6 +238,9 @@ class Client:
         max_total_bytes: int = ...,
         pull_batch: int = ...,
         max_processing: float | timedelta = ...,
+        mode: Mode = ...,
+        ordered: bool = ...,
+        max_attempts: int | None = ...,
     ) -> Consumer[T]: ...
 
     def consumer(
@@ -250,6 +256,9 @@ class Client:
         max_total_bytes: int = 256 * _MIB,
         pull_batch: int = 32,
         max_processing: float | timedelta = timedelta(minutes=15),
+        mode: Mode = "push",
+        ordered: bool = False,
+        max_attempts: int | None = None,
     ) -> Consumer[Any]:
         """Make a consumer, a member of a group.
 
@@ -264,6 +273,10 @@ class Client:
             max_total_bytes: bytes of all queues together.
             pull_batch: most messages of one request.
             max_processing: seconds after which a delivered message counts as failed.
+            mode: ``push`` delivers messages one by one; ``pull`` has `Consumer.batches` and `Consumer.seek`.
+            ordered: one message of a queue at a time, under a lock that no other member of the group has meanwhile.
+            max_attempts: how often a failed message comes again before it becomes a dead letter; None: 16 times, and
+                without end in order.
 
         Raises:
             ConfigError: an argument is wrong.
@@ -280,6 +293,9 @@ class Client:
             max_total_bytes=max_total_bytes,
             pull_batch=pull_batch,
             max_processing=max_processing,
+            mode=mode,
+            ordered=ordered,
+            max_attempts=max_attempts,
         )
 
     def parts(self) -> Parts:

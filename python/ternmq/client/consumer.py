@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
 from ternmq.client import arguments
-from ternmq.client.arguments import Start
+from ternmq.client.arguments import Mode, Start
 from ternmq.client.assignment import Assignment
+from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
 from ternmq.client.filters import parse_filter
-from ternmq.client.inbox import Inbox
+from ternmq.client.inbox import Inbox, ProcessQueue
 from ternmq.client.leader_calls import LeaderCalls
+from ternmq.client.locks import QueueLocks
 from ternmq.client.membership import Subscription
-from ternmq.client.messages import Message, MessageQueue
+from ternmq.client.messages import Message, MessageQueue, retry_topic
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller, PullSettings
-from ternmq.errors import ConfigError
+from ternmq.client.returns import MAX_ATTEMPTS, Returns
+from ternmq.errors import ClientClosedError, ConfigError
 
 if TYPE_CHECKING:
     from ternmq.client.connection import Client, Parts
@@ -33,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 30.0
 """How long closing waits for handlers of `run`."""
+_RETURN_SECONDS = 10.0
+"""How long closing waits until failed messages are given back."""
 _ENTER_SECONDS = 10.0
 """Least time for the first assignment: an election may be under way."""
 
@@ -41,7 +47,8 @@ class Consumer(Generic[T]):
     """Reads a topic as a member of a group; made by `Client.consumer`, used as an async context manager.
 
     The members of a group share the topic's queues. Entering returns after the first assignment, with all start
-    positions fixed: a message sent afterwards is seen. ``async for`` walks the messages; several tasks may do so.
+    positions fixed: a message sent afterwards is seen. ``async for`` walks the messages; several tasks may do so. In
+    pull mode there are `batches` and `seek` instead, and only acknowledged batches move the group's offsets.
 
     Delivery is at least once: what was delivered and not yet committed comes again after a crash.
     """
@@ -60,6 +67,9 @@ class Consumer(Generic[T]):
         max_total_bytes: int,
         pull_batch: int,
         max_processing: float | timedelta,
+        mode: Mode,
+        ordered: bool,
+        max_attempts: int | None,
     ) -> None:
         self.group = arguments.group_name(group)
         self.topic = arguments.topic_name(topic)
@@ -67,6 +77,15 @@ class Consumer(Generic[T]):
         self._codec = codec
         self._start = arguments.start_position(start)
         self._max_processing = arguments.seconds(max_processing, "max_processing")
+        if mode not in get_args(Mode):
+            raise ConfigError(f"mode is {mode!r}, but must be one of {', '.join(get_args(Mode))}")
+        self._pulls = mode == "pull"
+        self._ordered = bool(ordered)
+        if self._pulls and ordered:
+            raise ConfigError("ordered belongs to push mode; in pull mode the batches of one queue are in order anyway")
+        if max_attempts is not None:
+            max_attempts = arguments.count(max_attempts, "max_attempts", at_most=1_000_000)
+        self._max_attempts = max_attempts if max_attempts is not None or ordered else MAX_ATTEMPTS
         self._settings = PullSettings(
             group=group,
             tags=parse_filter(filter),
@@ -75,10 +94,15 @@ class Consumer(Generic[T]):
             max_in_flight=arguments.count(max_in_flight, "max_in_flight", at_most=65535),
             max_bytes=arguments.count(max_bytes, "max_bytes"),
             max_total_bytes=arguments.count(max_total_bytes, "max_total_bytes"),
+            ordered=self._ordered,
+            commits=not self._pulls,
         )
         self._parts: Parts | None = None
         self._assignment: Assignment[T] | None = None
         self._inbox: Inbox[T] | None = None
+        self._offsets: Offsets | None = None
+        self._returns: Returns[T] | None = None
+        self._batch_number = 0
         self._open = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -86,8 +110,10 @@ class Consumer(Generic[T]):
 
     @property
     def queues(self) -> list[MessageQueue]:
-        """The queues that this consumer reads now, sorted."""
-        return sorted(self._assignment.pullers) if self._assignment is not None else []
+        """The queues of the topic that this consumer reads now, sorted; without those of the group's retry topic."""
+        if self._assignment is None:
+            return []
+        return sorted(queue for queue in self._assignment.pullers if queue.topic == self.topic)
 
     async def open(self) -> Consumer[T]:
         """Join the group and take the first assignment; `async with` does it.
@@ -95,6 +121,7 @@ class Consumer(Generic[T]):
         Raises:
             ConfigError: this client has a consumer of the group already, or it was opened before.
             RouteNotFoundError: no such topic.
+            UnsupportedError: ordered, and a broker has no locks.
             UnreachableError: no NameServer answers.
             MQError: members or start positions could not be learnt in time.
             ClientClosedError: the client is not open.
@@ -108,10 +135,23 @@ class Consumer(Generic[T]):
             )
         self._parts = parts
         loop = asyncio.get_running_loop()
-        self._inbox = inbox = Inbox[T](
-            self._max_processing, loop.time, on_waiting=self._messages_waiting, on_room=self._room_changed
+        self._returns = returns = Returns[T](
+            parts.endpoint,
+            parts.routing,
+            self.group,
+            ordered=self._ordered,
+            max_attempts=self._max_attempts,
+            on_returned=self._returned,
         )
-        offsets = Offsets(LeaderCalls(parts.endpoint, parts.routing), self.group, self._start)
+        self._inbox = returns.inbox = inbox = Inbox[T](
+            self._max_processing,
+            loop.time,
+            on_waiting=self._messages_waiting,
+            on_room=self._room_changed,
+            on_failed=returns.failed,
+        )
+        calls = LeaderCalls(parts.endpoint, parts.routing)
+        self._offsets = offsets = Offsets(calls, self.group, self._start)
 
         def make_puller(queue: MessageQueue, first: int) -> Puller[T]:
             return Puller(
@@ -126,14 +166,20 @@ class Consumer(Generic[T]):
             inbox,
             self.group,
             self.topic,
+            None if self._pulls else retry_topic(self.group),
             make_puller,
             parts.wall_clock_ms,
+            locks=QueueLocks(calls, self.group, parts.membership.client_id) if self._ordered else None,
+            commits=not self._pulls,
         )
         within = max(parts.timeout, _ENTER_SECONDS)
         await parts.routing.find(self.topic, loop.time() + parts.timeout)
         self._open = True
         self._client.attach(self)
-        subscription = Subscription(self.topic, self._settings.tags, self._settings.version, self._start == "earliest")
+        settings = self._settings
+        subscription = Subscription(
+            self.topic, settings.tags, settings.version, self._start == "earliest", pushed=not self._pulls
+        )
         try:
             await parts.membership.add_consumer(self.group, subscription, assignment.ask)
             await assignment.start(within)
@@ -154,6 +200,8 @@ class Consumer(Generic[T]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._returns is not None:
+            await self._returns.close(_RETURN_SECONDS)
         await self._assignment.close()
         self._client.detach(self)
         await self._parts.membership.remove_consumer(self.group)
@@ -173,6 +221,8 @@ class Consumer(Generic[T]):
 
     async def __anext__(self) -> Message[T]:
         inbox = self._inbox
+        if self._pulls:
+            raise ConfigError("this consumer has mode='pull': iterate its batches()")
         while self._open and inbox is not None:
             message = inbox.take()
             if message is not None:
@@ -185,7 +235,8 @@ class Consumer(Generic[T]):
     async def run(self, handler: Callable[[Message[T]], Awaitable[None]], concurrency: int = 1) -> None:
         """Handle messages until cancelled or closed; each is acknowledged when its handler returns.
 
-        A handler that raises is logged and its message comes again after a pause. Cancelling lets running handlers
+        A handler that raises is logged and its message comes again; `Reject` makes it a dead letter. In order at most
+        one handler has a message of a queue. Cancelling lets running handlers
         end and settle first; cancelling once more cancels them too, and their messages stay unsettled.
 
         Args:
@@ -193,8 +244,10 @@ class Consumer(Generic[T]):
             concurrency: handlers at the same time.
 
         Raises:
-            ConfigError: concurrency is not a number from 1 on.
+            ConfigError: concurrency is not a number from 1 on, or the consumer has mode ``pull``.
         """
+        if self._pulls:
+            raise ConfigError("this consumer has mode='pull': iterate its batches()")
         arguments.count(concurrency, "concurrency", at_most=100_000)
         stopping = asyncio.Event()
         workers = [asyncio.create_task(self._work(handler, stopping)) for _ in range(concurrency)]
@@ -225,6 +278,86 @@ class Consumer(Generic[T]):
             async with message:
                 await handler(message)
 
+    # -- pull mode -----------------------------------------------------------------------------------------------
+
+    def batches(self, *, max_size: int = 500, max_wait: float | timedelta = 0.2) -> Batches[T]:
+        """Iterate messages in batches, in pull mode; an iteration ends when the consumer is closed.
+
+        A batch that is not acknowledged comes again when the queue is taken over anew, here or elsewhere; until then
+        the queue's offset stays before it.
+
+        Args:
+            max_size: most messages of a batch.
+            max_wait: seconds that a batch waits for more after its first message.
+
+        Raises:
+            ConfigError: an argument is wrong, or the consumer has mode ``push``.
+        """
+        self._demand_pull_mode("batches")
+        arguments.count(max_size, "max_size", at_most=1_000_000)
+        wait = arguments.seconds(max_wait, "max_wait")
+        return Batches(lambda: self._next_batch(max_size, wait))
+
+    async def seek(self, to: Start | Mapping[MessageQueue, int]) -> None:
+        """Read on from elsewhere, in pull mode; the group's offsets follow with the next acknowledged batch.
+
+        Args:
+            to: ``earliest``, ``latest`` or a datetime with time zone, for all queues that this consumer reads now; or
+                a queue offset for each of some queues.
+
+        Raises:
+            ConfigError: another word, a datetime without time zone, a queue that this consumer does not read, or the
+                consumer has mode ``push``.
+            ClientClosedError: the consumer is not open.
+            MQError: a leader did not answer in time, or refused; nothing has changed.
+        """
+        self._demand_pull_mode("seek")
+        if self._assignment is None or self._offsets is None or self._parts is None or not self._open:
+            raise ClientClosedError(f"consumer {self.group} is not open")
+        pullers, offsets, within = dict(self._assignment.pullers), self._offsets, self._parts.timeout
+        if isinstance(to, Mapping):
+            strangers = sorted(str(queue) for queue in to if queue not in pullers)
+            if strangers:
+                raise ConfigError(f"seek to {', '.join(strangers)}: not read by this consumer now")
+            found = {queue: arguments.count(offset, f"offset of {queue}", at_least=0) for queue, offset in to.items()}
+        else:
+            position = arguments.start_position(to)
+            answers = await asyncio.gather(*(offsets.position(queue, position, within) for queue in pullers))
+            found = dict(zip(pullers, answers, strict=True))
+        for queue, first in found.items():
+            if self._assignment.pullers.get(queue) is pullers[queue]:
+                pullers[queue].restart(first)
+
+    async def _next_batch(self, max_size: int, max_wait: float) -> Batch[T] | None:
+        loop = asyncio.get_running_loop()
+        inbox = self._inbox
+        while self._open and inbox is not None:
+            if not inbox.ready_count:
+                await self._wait()
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(loop.time() + max_wait):
+                    while inbox.ready_count < max_size and self._open:
+                        await self._wait()
+            self._batch_number += 1
+            messages = inbox.take_batch(max_size, self._batch_number)
+            if messages:
+                return Batch(messages, self._batch_number, self._commit_batch)
+        return None
+
+    async def _commit_batch(self, places: list[ProcessQueue[T]]) -> None:
+        if self._assignment is None or self._parts is None:
+            raise ClientClosedError(f"consumer {self.group} is not open")
+        commit, within = self._assignment.commit, self._parts.timeout
+        outcomes = await asyncio.gather(*(commit(place.queue, within) for place in places), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def _demand_pull_mode(self, what: str) -> None:
+        if not self._pulls:
+            raise ConfigError(f"{what} needs mode='pull'")
+
     # -- waking --------------------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
@@ -242,6 +375,8 @@ class Consumer(Generic[T]):
         inbox = self._inbox
         if inbox is None:
             return
+        if self._assignment is not None:
+            self._assignment.settled()
         ready = inbox.ready_count
         while ready and self._waiting:
             waiter = self._waiting.popleft()
@@ -272,7 +407,12 @@ class Consumer(Generic[T]):
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _returned(self, broker: str) -> None:
+        if self._assignment is not None:
+            self._assignment.look_for_again(broker)
+
     def _room_changed(self) -> None:
         if self._assignment is not None:
+            self._assignment.settled()
             for puller in self._assignment.pullers.values():
                 puller.room_changed()

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
-from ternmq.client.messages import ACKED, DELIVERED, EXPIRED, RELEASED, Message, MessageQueue
-from ternmq.errors import SettlementLostError
+from ternmq.client.messages import (
+    ACKED,
+    BATCHED,
+    DELIVERED,
+    EXPIRED,
+    FAILED,
+    RELEASED,
+    WAITING,
+    Failure,
+    Message,
+    MessageQueue,
+)
+from ternmq.errors import MQError, SettlementLostError
 
 T = TypeVar("T")
 
-RETRY_PAUSE = 1.0
-"""Seconds until a failed message comes again from the consumer itself."""
 MAX_SPAN = 2000
 """Queue offsets between the oldest unsettled message and the next pull; one stuck message stops the queue there."""
+
+
+class _Nothing:
+    """What a failure that needs no network gives to whoever waits for its end."""
+
+    def __await__(self) -> Generator[None, None, MQError | None]:
+        return None
+        yield
 
 
 class ProcessQueue(Generic[T]):
@@ -24,26 +42,45 @@ class ProcessQueue(Generic[T]):
     Args:
         queue: the queue.
         next_offset: queue offset to pull first.
+        ordered: one message at a time; the next is delivered when it is settled for good.
     """
 
-    __slots__ = ("dropped", "in_flight", "in_flight_bytes", "next_offset", "queue")
+    __slots__ = (
+        "batches", "busy", "dropped", "held_until", "in_flight", "in_flight_bytes", "line", "next_offset", "ordered",
+        "queue", "stopping",
+    )  # fmt: skip
 
-    def __init__(self, queue: MessageQueue, next_offset: int) -> None:
+    def __init__(self, queue: MessageQueue, next_offset: int, *, ordered: bool = False) -> None:
         self.queue = queue
         self.next_offset = next_offset
         self.in_flight: dict[int, Message[T]] = {}  # by queue offset; offsets only grow, so insertion order is sorted
         self.in_flight_bytes = 0
         self.dropped = False
+        self.ordered = ordered
+        self.held_until = math.inf  # when the lock of an ordered queue counts as lost
+        self.line: deque[Message[T]] = deque()  # of an ordered queue: what follows the message that is out
+        self.busy = False  # an ordered queue's message is ready, delivered, pausing, or on its way back
+        self.stopping = False  # no message of an ordered queue is handed out any more
+        self.batches: dict[int, int] = {}  # unacknowledged batches: number to first offset, in order
 
     @property
     def watermark(self) -> int:
         """The offset to commit: the smallest unsettled one, or the next to pull when all are settled."""
+        if self.batches:
+            return min(self.batches.values())
         return next(iter(self.in_flight), self.next_offset)
+
+    def restarted(self, next_offset: int) -> ProcessQueue[T]:
+        """The same queue with nothing fetched, to be read from another offset on."""
+        place: ProcessQueue[T] = ProcessQueue(self.queue, next_offset, ordered=self.ordered)
+        place.held_until = self.held_until
+        place.stopping = self.stopping
+        return place
 
     @property
     def span(self) -> int:
         """Offsets from the smallest unsettled message to the next pull."""
-        return self.next_offset - self.watermark
+        return self.next_offset - next(iter(self.in_flight), self.next_offset)
 
 
 class Inbox(Generic[T]):
@@ -57,6 +94,8 @@ class Inbox(Generic[T]):
         clock: monotonic time in seconds.
         on_waiting: called when messages have become ready, or will after a pause.
         on_room: called when messages have left.
+        on_failed: called with a failed message, which stays in flight until `remove` or `retry`; what it returns ends
+            then. Without it a failed message comes again after its pause.
     """
 
     def __init__(
@@ -66,10 +105,12 @@ class Inbox(Generic[T]):
         *,
         on_waiting: Callable[[], None],
         on_room: Callable[[], None],
+        on_failed: Callable[[Message[T], Failure], Awaitable[MQError | None]] | None = None,
     ) -> None:
         self.bytes = 0
         self._on_waiting = on_waiting
         self._on_room = on_room
+        self._on_failed = on_failed
         self._max_processing = max_processing
         self._clock = clock
         self._ready: deque[Message[T]] = deque()
@@ -85,6 +126,8 @@ class Inbox(Generic[T]):
             messages: in order of their offsets, all at or above the queue's next offset.
             next_offset: where the next pull starts.
         """
+        if place.dropped:
+            return
         for message in messages:
             if message.queue_offset < place.next_offset:
                 continue
@@ -92,7 +135,11 @@ class Inbox(Generic[T]):
             size = len(message.body)
             place.in_flight_bytes += size
             self.bytes += size
-            self._ready.append(message)
+            if place.busy:
+                place.line.append(message)
+            else:
+                place.busy = place.ordered
+                self._ready.append(message)
         place.next_offset = max(place.next_offset, next_offset)
         if messages:
             self._on_waiting()
@@ -102,36 +149,99 @@ class Inbox(Generic[T]):
         now = self.tick()
         while self._ready:
             message = self._ready.popleft()
-            if message._place.dropped:
+            place = message._place
+            if place.dropped:
+                continue
+            if place.ordered and self._is_withheld(place, now):
                 continue
             message._state = DELIVERED
             self._delivered[message] = now
             return message
         return None
 
+    def take_batch(self, most: int, number: int) -> list[Message[T]]:
+        """Hand out up to so many messages that are settled together, by `settle_batch`.
+
+        They leave at once and make room: how much a reader of batches holds is its own affair.
+
+        Args:
+            most: messages.
+            number: of the batch; grows from one to the next.
+        """
+        batch: list[Message[T]] = []
+        while self._ready and len(batch) < most:
+            message = self._ready.popleft()
+            place = message._place
+            if not place.dropped:
+                message._state = BATCHED
+                place.batches.setdefault(number, message.queue_offset)
+                batch.append(message)
+                self._take_out(place, message)
+        self._on_room()
+        return batch
+
     def settle(self, message: Message[T], outcome: int) -> None:
-        """End a delivery: acknowledged, failed (comes again after a pause) or released (comes again at once).
+        """End a delivery: acknowledged, failed (comes again) or released (comes again at once).
 
         Raises:
             SettlementLostError: the queue is gone or the time to process ran out.
             RuntimeError: settled before, or never delivered.
         """
+        if outcome == FAILED:
+            self.fail(message, Failure())
+            return
+        self._end_delivery(message, outcome)
+        if outcome == ACKED:
+            self._remove(message._place, message)
+        else:
+            assert outcome == RELEASED
+            self._ready.appendleft(self._replace(message._place, message))
+            self._on_waiting()
+
+    def fail(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
+        """End a delivery that failed; the message comes again as `failure` says.
+
+        Returns:
+            What ends when it is known how the message comes again; then gives why it is not as asked. It need not be
+            awaited.
+
+        Raises:
+            SettlementLostError: the queue is gone or the time to process ran out.
+            RuntimeError: settled before, or never delivered.
+        """
+        self._end_delivery(message, FAILED)
+        return self._failed(message, failure)
+
+    def remove(self, message: Message[T]) -> None:
+        """Forget a failed message: it comes again from elsewhere."""
+        if not message._place.dropped:
+            self._remove(message._place, message)
+
+    def retry(self, message: Message[T], pause: float) -> None:
+        """Deliver a failed message again after so many seconds."""
+        if not message._place.dropped:
+            self._pause(message._place, message, pause)
+
+    def _failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
+        if self._on_failed is not None:
+            return self._on_failed(message, failure)
+        self.retry(message, failure.pause)
+        return _Nothing()
+
+    def _end_delivery(self, message: Message[T], outcome: int) -> None:
         place = message._place
+        if place.ordered and place.held_until <= self._clock():
+            self.drop(place)
         if place.dropped or message._state == EXPIRED:
             raise SettlementLostError(
                 f"message {message.id} at {message._where()} is no longer held by this consumer; it comes again"
             )
+        if message._state == BATCHED:
+            raise RuntimeError(f"message {message.id} at {message._where()} is settled with its batch")
         if message._state != DELIVERED:
             raise RuntimeError(f"message {message.id} at {message._where()} was settled before")
         message._state = outcome
         del self._delivered[message]
-        if outcome == ACKED:
-            self._remove(place, message)
-        elif outcome == RELEASED:
-            self._ready.appendleft(self._replace(place, message))
-            self._on_waiting()
-        else:
-            self._pause(place, message)
 
     def tick(self) -> float:
         """Make ready what has paused long enough, and fail what takes too long; returns the time."""
@@ -147,7 +257,7 @@ class Inbox(Generic[T]):
             del self._delivered[message]
             message._state = EXPIRED
             if not message._place.dropped:
-                self._pause(message._place, message)
+                self._failed(message, Failure())
         return now
 
     def next_due(self) -> float | None:
@@ -161,7 +271,10 @@ class Inbox(Generic[T]):
 
     def drop(self, place: ProcessQueue[T]) -> None:
         """Forget a queue: nothing of it is delivered any more and late settlements are refused."""
+        place.next_offset = place.watermark  # so that it still says what is settled
         place.dropped = True
+        place.line.clear()
+        place.batches.clear()
         self.bytes -= place.in_flight_bytes
         place.in_flight_bytes = 0
         for message in place.in_flight.values():
@@ -179,9 +292,20 @@ class Inbox(Generic[T]):
         """Messages that users have and have not settled."""
         return len(self._delivered)
 
-    def _pause(self, place: ProcessQueue[T], message: Message[T]) -> None:
+    def has_delivered(self, place: ProcessQueue[T]) -> bool:
+        """Whether somebody has a message of an ordered queue, or it is on its way back to the broker."""
+        head = next(iter(place.in_flight.values()), None)
+        return head is not None and head._state != WAITING
+
+    def _is_withheld(self, place: ProcessQueue[T], now: float) -> bool:
+        """Whether an ordered queue hands nothing out any more: its lock is lost, or it is being given up."""
+        if place.held_until <= now:
+            self.drop(place)
+        return place.dropped or place.stopping
+
+    def _pause(self, place: ProcessQueue[T], message: Message[T], pause: float) -> None:
         self._pause_count += 1  # keeps the order of equal times, and messages from being compared
-        heapq.heappush(self._pausing, (self._clock() + RETRY_PAUSE, self._pause_count, self._replace(place, message)))
+        heapq.heappush(self._pausing, (self._clock() + pause, self._pause_count, self._replace(place, message)))
         self._on_waiting()
 
     def _replace(self, place: ProcessQueue[T], message: Message[T]) -> Message[T]:
@@ -190,8 +314,16 @@ class Inbox(Generic[T]):
         return again
 
     def _remove(self, place: ProcessQueue[T], message: Message[T]) -> None:
+        self._take_out(place, message)
+        if place.busy:
+            place.busy = bool(place.line)
+            if place.line:
+                self._ready.append(place.line.popleft())
+                self._on_waiting()
+        self._on_room()
+
+    def _take_out(self, place: ProcessQueue[T], message: Message[T]) -> None:
         del place.in_flight[message.queue_offset]
         size = len(message.body)
         place.in_flight_bytes -= size
         self.bytes -= size
-        self._on_room()

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ternmq.client.filters import TagFilter
+from ternmq.client.filters import ALL, TagFilter, parse_filter
+from ternmq.client.messages import retry_topic
 from ternmq.client.routing import Routing
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode
@@ -33,12 +34,14 @@ class Subscription(NamedTuple):
         tags: which messages.
         version: milliseconds; grows with each change.
         from_first: whether a group without offset starts at the first message.
+        pushed: what fails comes again through the group's retry topic; else the client pulls as it likes.
     """
 
     topic: str
     tags: TagFilter
     version: int
     from_first: bool
+    pushed: bool = True
 
 
 class Membership:
@@ -213,22 +216,26 @@ def heartbeat_body(client_id: str, producers: dict[str, int], consumers: dict[st
 
 
 def _consumer_data(group: str, subscription: Subscription) -> dict[str, object]:
-    tags = subscription.tags
+    read = [_subscription_data(subscription.topic, subscription.tags, subscription.version)]
+    if subscription.pushed:
+        read.append(_subscription_data(retry_topic(group), parse_filter(ALL), subscription.version))
     return {
         "consumeFromWhere": "CONSUME_FROM_FIRST_OFFSET" if subscription.from_first else "CONSUME_FROM_LAST_OFFSET",
-        "consumeType": "CONSUME_PASSIVELY",
+        "consumeType": "CONSUME_PASSIVELY" if subscription.pushed else "CONSUME_ACTIVELY",
         "groupName": group,
         "messageModel": "CLUSTERING",
-        "subscriptionDataSet": [
-            {
-                "classFilterMode": False,
-                "codeSet": list(tags.codes),
-                "expressionType": "TAG",
-                "subString": tags.expression,
-                "subVersion": subscription.version,
-                "tagsSet": sorted(tags.tags),
-                "topic": subscription.topic,
-            }
-        ],
+        "subscriptionDataSet": read,
         "unitMode": False,
+    }
+
+
+def _subscription_data(topic: str, tags: TagFilter, version: int) -> dict[str, object]:
+    return {
+        "classFilterMode": False,
+        "codeSet": list(tags.codes),
+        "expressionType": "TAG",
+        "subString": tags.expression,
+        "subVersion": version,
+        "tagsSet": sorted(tags.tags),
+        "topic": topic,
     }

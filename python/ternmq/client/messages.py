@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
-from ternmq.client.arguments import RESERVED
+from ternmq.client.arguments import RESERVED, seconds
 from ternmq.client.codecs import Codec
-from ternmq.errors import CodecError, SettlementLostError
+from ternmq.client.delays import LEVEL_SECONDS, level_at_least
+from ternmq.errors import CodecError, Reject, SettlementLostError
 
 if TYPE_CHECKING:
     from ternmq.client.inbox import Inbox, ProcessQueue
@@ -27,6 +28,33 @@ ACKED = 2
 FAILED = 3
 RELEASED = 4
 EXPIRED = 5
+BATCHED = 6
+
+RETRY_PAUSE = 1.0
+"""Seconds until a failed message comes again from the consumer itself."""
+_SHORTEST_PAUSE = 0.01
+_LONGEST_PAUSE = 30.0
+"""Bounds of the time that an ordered queue stands still."""
+
+
+def retry_topic(group: str) -> str:
+    """The topic through which a group's failed messages come again."""
+    return f"%RETRY%{group}"
+
+
+class Failure(NamedTuple):
+    """How a message is to come again.
+
+    Args:
+        level: delay level; 0 leaves it to the broker, -1 makes the message a dead letter.
+        pause: seconds until it comes again where the consumer keeps it: in order, or at a broker without retries.
+    """
+
+    level: int = 0
+    pause: float = RETRY_PAUSE
+
+
+DEAD_LETTER = Failure(level=-1)
 
 
 class MessageQueue(NamedTuple):
@@ -66,12 +94,13 @@ class Message(Generic[T]):
     """A message as a consumer gets it, and its settlement.
 
     ``async with message:`` settles it: leaving the block normally acknowledges; an exception is logged and the message
-    comes again after a pause; cancellation leaves it unsettled, and it is delivered again. If the queue went to another
-    consumer in the meantime, leaving the block is logged, and the message comes again there.
+    comes again, from the broker after 10 s, 30 s, 1 min ... or in order after 1 s; `Reject` makes it a dead letter;
+    cancellation leaves it unsettled, and it is delivered again. If the queue went to another consumer in the meantime,
+    leaving the block is logged, and the message comes again there.
 
     Attributes:
         id: message id made by the producer, else the offset id that the broker gave.
-        queue: where it is stored.
+        queue: where it is stored; for a message that comes again, a queue of the group's retry topic.
         queue_offset: its number in that queue.
         body: the bytes as sent; inflated if they were compressed.
         attempt: 1 at the first delivery.
@@ -83,6 +112,7 @@ class Message(Generic[T]):
         "_codec",
         "_inbox",
         "_place",
+        "_record",
         "_state",
         "_stored_ms",
         "attempt",
@@ -106,6 +136,7 @@ class Message(Generic[T]):
         codec: Codec[T],
         place: ProcessQueue[T],
         inbox: Inbox[T],
+        record: Sequence[Any] = (),
     ) -> None:
         self.id = id
         self.queue = queue
@@ -118,6 +149,7 @@ class Message(Generic[T]):
         self._codec = codec
         self._place = place
         self._inbox = inbox
+        self._record = record
         self._state = WAITING
 
     @property
@@ -133,6 +165,13 @@ class Message(Generic[T]):
             raise
         except Exception as error:
             raise CodecError(f"message {self.id} does not decode: {error}") from error
+
+    @property
+    def topic(self) -> str:
+        """The topic that it was sent to, also when it comes again through the group's retry topic."""
+        if self.queue.topic.startswith("%RETRY%"):
+            return self._all_properties.get("RETRY_TOPIC", self.queue.topic)
+        return self.queue.topic
 
     @property
     def tag(self) -> str | None:
@@ -177,23 +216,62 @@ class Message(Generic[T]):
         """
         self._inbox.settle(self, ACKED)
 
+    async def nack(self, delay: float | timedelta | None = None) -> None:
+        """Have the message come again; returns when the broker has it, or when the consumer keeps it instead.
+
+        Args:
+            delay: seconds, or a timedelta; rounded up to one of the fixed delays, of which the longest is two hours. In
+                order the queue stands still instead, between 10 ms and 30 s. None: as after an exception.
+
+        Raises:
+            ConfigError: the delay is not above 0; the message is not settled.
+            UnsupportedError: the delay is above two hours; the message is not settled.
+            SettlementLostError: as `ack`.
+            RuntimeError: settled before.
+        """
+        failure = Failure()
+        if delay is not None and self._place.ordered:
+            failure = Failure(pause=min(max(seconds(delay, "delay"), _SHORTEST_PAUSE), _LONGEST_PAUSE))
+        elif delay is not None:
+            level = level_at_least(delay)
+            failure = Failure(level, float(LEVEL_SECONDS[level - 1]))
+        await self._inbox.fail(self, failure)
+
+    async def dead_letter(self) -> None:
+        """Put the message into the group's dead-letter topic; returns when it is there.
+
+        Raises:
+            UnsupportedError: the broker has no dead letters; the message comes again.
+            MQError: it could not be put there; the message comes again.
+            SettlementLostError: as `ack`.
+            RuntimeError: settled before.
+        """
+        error = await self._inbox.fail(self, DEAD_LETTER)
+        if error is not None:
+            raise error
+
     async def __aenter__(self) -> Message[T]:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if isinstance(error, Exception):
+        if isinstance(error, Reject):
+            _log.warning("message %s at %s is rejected: %s", self.id, self._where(), error)
+        elif isinstance(error, Exception):
             _log.warning("message %s at %s failed; it comes again", self.id, self._where(), exc_info=error)
         if self._state == DELIVERED:
-            self._settle_block(ACKED if error is None else FAILED if isinstance(error, Exception) else RELEASED)
+            self._settle_block(error)
         elif self._state == EXPIRED:
             _log.warning("message %s at %s took longer than max_processing; it comes again", self.id, self._where())
         return isinstance(error, Exception)
 
-    def _settle_block(self, outcome: int) -> None:
+    def _settle_block(self, error: BaseException | None) -> None:
         try:
-            self._inbox.settle(self, outcome)
+            if isinstance(error, Exception):
+                self._inbox.fail(self, DEAD_LETTER if isinstance(error, Reject) else Failure())
+            else:
+                self._inbox.settle(self, ACKED if error is None else RELEASED)
         except SettlementLostError as lost:
             # Raised here it would end the consumer's loop at every rebalance.
             _log.warning("%s", lost)
@@ -212,6 +290,7 @@ class Message(Generic[T]):
             codec=self._codec,
             place=self._place,
             inbox=self._inbox,
+            record=self._record,
         )
 
     def _where(self) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ternmq.client.arguments import Start
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import MessageQueue
+from ternmq.client.messages import MessageQueue, retry_topic
 from ternmq.errors import ServerError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -48,9 +48,19 @@ class Offsets:
             return _offset(answer, queue)
         if answer.code != ResponseCode.QUERY_NOT_FOUND:
             raise response_error(answer.code, answer.remark, broker=queue.broker)
-        first = await self._start_position(queue, within, entered_ms)
+        # What comes again was read before: none of it may be passed over.
+        start = "earliest" if queue.topic == retry_topic(self._group) else self._start
+        first = await self._position(queue, start, within, entered_ms)
         await self.commit(queue, first, within)
         return first
+
+    async def position(self, queue: MessageQueue, to: Start, within: float) -> int:
+        """The queue offset of the first message, of the end, or of a time.
+
+        Raises:
+            MQError: the leader did not answer in time, or refused.
+        """
+        return await self._position(queue, to, within, None)
 
     async def commit(self, queue: MessageQueue, queue_offset: int, within: float) -> None:
         """Store the group's offset in a queue.
@@ -61,12 +71,12 @@ class Offsets:
         fields = {**self._fields(queue), "commitOffset": str(queue_offset)}
         await self._calls.demand(queue.broker, RequestCode.UPDATE_CONSUMER_OFFSET, fields, within=within)
 
-    async def _start_position(self, queue: MessageQueue, within: float, entered_ms: int | None) -> int:
+    async def _position(self, queue: MessageQueue, start: Start, within: float, entered_ms: int | None) -> int:
         fields = {"topic": queue.topic, "queueId": str(queue.id)}
-        if isinstance(self._start, datetime):
+        if isinstance(start, datetime):
             code = RequestCode.SEARCH_OFFSET_BY_TIMESTAMP
-            fields["timestamp"] = str(round(self._start.timestamp() * 1000))
-        elif self._start == "earliest":
+            fields["timestamp"] = str(round(start.timestamp() * 1000))
+        elif start == "earliest":
             code = RequestCode.GET_MIN_OFFSET
         elif entered_ms is not None:
             code = RequestCode.SEARCH_OFFSET_BY_TIMESTAMP

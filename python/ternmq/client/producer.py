@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ternmq import _core
 from ternmq.client import arguments
 from ternmq.client.codecs import Codec
+from ternmq.client.delays import exact_level
 from ternmq.client.filters import check_tag
 from ternmq.client.messages import SendReceipt
 from ternmq.client.sending import Plan, Send, Sender
@@ -121,6 +122,7 @@ class Producer(Generic[T]):
         keys: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
         shard: str | None = None,
+        delay: float | timedelta | None = None,
     ) -> SendReceipt:
         """Send a message and wait until the broker has it.
 
@@ -131,9 +133,11 @@ class Producer(Generic[T]):
             keys: index keys, by which the message can be found.
             properties: names and values of your own.
             shard: messages with the same key keep their order; at most one of them is unanswered at a time.
+            delay: seconds, or a timedelta, until consumers see it: one of the 18 fixed delays; not with a shard.
 
         Raises:
             ConfigError: an argument is wrong; nothing was sent.
+            UnsupportedError: not one of the fixed delays; nothing was sent.
             CodecError: the payload does not encode; nothing was sent.
             MessageIllegalError: empty or too large; nothing was sent.
             RouteNotFoundError: no such topic.
@@ -142,7 +146,7 @@ class Producer(Generic[T]):
             OutcomeUnknownError: no answer; the message may be stored.
             ClientClosedError: the producer is closed.
         """
-        receipt: SendReceipt = await (await self._accept(topic, value, tag, keys, properties, shard))
+        receipt: SendReceipt = await (await self._accept(topic, value, tag, keys, properties, shard, delay))
         return receipt
 
     async def post(
@@ -154,12 +158,13 @@ class Producer(Generic[T]):
         keys: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
         shard: str | None = None,
+        delay: float | timedelta | None = None,
     ) -> asyncio.Future[SendReceipt]:
         """Accept a message and return a future of its receipt; waits only while too much is unanswered.
 
         Arguments and errors are those of `send`; errors after acceptance come with the future.
         """
-        return await self._accept(topic, value, tag, keys, properties, shard)
+        return await self._accept(topic, value, tag, keys, properties, shard, delay)
 
     async def send_batch(
         self,
@@ -218,6 +223,7 @@ class Producer(Generic[T]):
         keys: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
         shard: str | None = None,
+        delay: float | timedelta | None = None,
     ) -> None:
         """Send a message that no broker answers: whether it is stored is never known, and it is not sent again.
 
@@ -228,16 +234,18 @@ class Producer(Generic[T]):
             keys: index keys.
             properties: names and values of your own.
             shard: chooses the queue.
+            delay: as `send`.
 
         Raises:
             ConfigError: an argument is wrong; nothing was sent.
+            UnsupportedError: not one of the fixed delays; nothing was sent.
             CodecError: the payload does not encode; nothing was sent.
             MessageIllegalError: empty or too large; nothing was sent.
             RouteNotFoundError: no such topic.
             NotWritableError: no leader in time; nothing was sent.
         """
         self._check_open()
-        common = self._common_properties(topic, tag, keys, properties, shard)
+        common = self._common_properties(topic, tag, keys, properties, shard, delay)
         body, flags = await self._pack(self._encode(value))
         plan = await self._plan(topic)
         parts = self._parts
@@ -259,9 +267,10 @@ class Producer(Generic[T]):
         keys: Sequence[str],
         properties: Mapping[str, str] | None,
         shard: str | None,
+        delay: float | timedelta | None,
     ) -> asyncio.Future[Any]:
         self._check_open()
-        common = self._common_properties(topic, tag, keys, properties, shard)
+        common = self._common_properties(topic, tag, keys, properties, shard, delay)
         body = self._encode(value)
         flags = 0
         if len(body) >= self._compress_over:
@@ -369,6 +378,7 @@ class Producer(Generic[T]):
         keys: Sequence[str],
         properties: Mapping[str, str] | None,
         shard: str | None,
+        delay: float | timedelta | None = None,
     ) -> str:
         """Check what the caller gave, and write it as the wire has it."""
         if self._sender is None or topic not in self._sender.plans:
@@ -381,6 +391,10 @@ class Producer(Generic[T]):
             text += f"KEYS\x01{arguments.joined_keys(keys)}\x02"
         if shard is not None:
             text += f"__SHARDINGKEY\x01{arguments.shard_key(shard)}\x02"
+        if delay is not None:
+            if shard is not None:
+                raise ConfigError("a message with a shard keeps its place in the order and cannot have a delay")
+            text += f"DELAY\x01{exact_level(delay)}\x02"
         if properties:
             text += arguments.user_properties(properties)
         if not text.isascii() or len(text) > _MAX_PROPERTIES // 4:

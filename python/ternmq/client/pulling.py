@@ -9,9 +9,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from ternmq import _core
 from ternmq.client.codecs import Codec
-from ternmq.client.filters import TagFilter
+from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.inbox import MAX_SPAN, Inbox, ProcessQueue
-from ternmq.client.messages import Message, MessageQueue
+from ternmq.client.messages import Message, MessageQueue, retry_topic
 from ternmq.client.routing import Routing
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
@@ -48,6 +48,8 @@ class PullSettings(NamedTuple):
         max_in_flight: fetched and unsettled messages of one queue.
         max_bytes: the same in bytes of bodies.
         max_total_bytes: bytes of all queues of the consumer.
+        ordered: one message of a queue at a time.
+        commits: positions are committed by themselves; else only by the acknowledgement of a batch.
     """
 
     group: str
@@ -57,6 +59,8 @@ class PullSettings(NamedTuple):
     max_in_flight: int
     max_bytes: int
     max_total_bytes: int
+    ordered: bool = False
+    commits: bool = True
 
 
 class Puller(Generic[T]):
@@ -87,12 +91,14 @@ class Puller(Generic[T]):
         self.queue = queue
         self.committed = first
         self.commit_lock = asyncio.Lock()
-        self.place: ProcessQueue[T] = ProcessQueue(queue, first)
+        self.place: ProcessQueue[T] = ProcessQueue(queue, first, ordered=settings.ordered)
         self._endpoint = endpoint
         self._routing = routing
         self._inbox = inbox
         self._codec = codec
-        self._settings = settings
+        # What comes again had passed the filter, and may have come from another subscription of the group.
+        again = queue.topic == retry_topic(settings.group)
+        self._settings = settings._replace(tags=parse_filter(ALL)) if again else settings
         self._on_moved = on_moved
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
@@ -109,6 +115,15 @@ class Puller(Generic[T]):
 
     def room_changed(self) -> None:
         """Look again whether there is room."""
+        self._room.set()
+
+    def restart(self, first: int) -> None:
+        """Read on from another offset; what is fetched is dropped. The offset is stored with the next commit."""
+        self._inbox.drop(self.place)
+        self.place = self.place.restarted(first)
+        self.committed = -1  # so that it is committed even if it lies before the last one
+        if self._poll is not None and not self._poll[1].done():
+            self._poll[1].set_result(None)
         self._room.set()
 
     # -- the loop ------------------------------------------------------------------------------------------------
@@ -128,9 +143,10 @@ class Puller(Generic[T]):
             await self._routing.wait_for_change(_FAILED_SECONDS)
             return
         began = self._loop.time()
+        place = self.place
         outcome = await self._pull(address)
-        if outcome is None:
-            return  # the leader changed: ask the new one
+        if outcome is None or self.place is not place:
+            return  # the leader changed: ask the new one; or the answer is for a place that was left
         if isinstance(outcome, MQError):
             await self._failed(address, outcome)
             return
@@ -139,15 +155,19 @@ class Puller(Generic[T]):
             await asyncio.sleep(pause)
 
     async def _wait_for_room(self) -> None:
-        settings, place, inbox = self._settings, self.place, self._inbox
-        while (
-            len(place.in_flight) >= settings.max_in_flight
-            or place.in_flight_bytes >= settings.max_bytes
-            or inbox.bytes >= settings.max_total_bytes
-            or place.span >= MAX_SPAN
-        ):
+        while not self._has_room():
             self._room.clear()
             await self._room.wait()
+
+    def _has_room(self) -> bool:
+        settings, place = self._settings, self.place
+        return (
+            not place.dropped
+            and len(place.in_flight) < settings.max_in_flight
+            and place.in_flight_bytes < settings.max_bytes
+            and self._inbox.bytes < settings.max_total_bytes
+            and place.span < MAX_SPAN
+        )
 
     def _choose(self) -> str | None:
         """The leader; without one the other replicas in turn, which serve committed messages too."""
@@ -183,7 +203,7 @@ class Puller(Generic[T]):
         settings, place = self._settings, self.place
         watermark = place.watermark
         leads = address == self._routing.leaders.master(self.queue.broker)
-        commit = _COMMIT if leads and watermark > 0 else 0
+        commit = _COMMIT if leads and watermark > 0 and settings.commits else 0
         return {
             "consumerGroup": settings.group,
             "topic": self.queue.topic,
@@ -228,7 +248,7 @@ class Puller(Generic[T]):
         (_, _, queue_offset, physical_offset, _, sys_flag, born_ms, _, stored_ms, store_host, again, body, named, _) = (
             record
         )
-        ident = named.get("UNIQ_KEY") or _offset_id(store_host, physical_offset)
+        ident = named.get("UNIQ_KEY") or named.get("ORIGIN_MESSAGE_ID") or offset_id(store_host, physical_offset)
         if sys_flag & _COMPRESSED:
             _log.warning("message %s at %s offset %d cannot be inflated", ident, self.queue, queue_offset)
         return Message(
@@ -243,6 +263,7 @@ class Puller(Generic[T]):
             codec=self._codec,
             place=self.place,
             inbox=self._inbox,
+            record=record,
         )
 
     def _moved(self, address: str, to: int) -> float:
@@ -252,7 +273,7 @@ class Puller(Generic[T]):
             return _FAILED_SECONDS
         _log.warning("%s: offset %d is not there any more, going on at %d", self.queue, self.place.next_offset, to)
         self._inbox.drop(self.place)
-        self.place = ProcessQueue(self.queue, to)
+        self.place = self.place.restarted(to)
         self.committed = -1  # so that the new position is committed
         self._on_moved()
         return 0.0
@@ -289,6 +310,7 @@ def _next_offset(answer: Answer, otherwise: int) -> int:
     return int(text) if text.isdecimal() else otherwise
 
 
-def _offset_id(store_host: str, physical_offset: int) -> str:
+def offset_id(store_host: str, physical_offset: int) -> str:
+    """The id by which a broker finds a message: where it is stored."""
     host, _, port = store_host.rpartition(":")
     return _core.offset_id(host.strip("[]"), int(port), physical_offset)

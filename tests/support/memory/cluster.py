@@ -5,12 +5,15 @@ import json
 import struct
 import zlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from support.memory.network import Exchange, MemoryNetwork, MemoryTransport, Server
 
 MAGIC = 0xDAA320A7
 BORN_MS = 1_700_000_000_000
+LEVELS = (1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200)
+LOCK_SECONDS = 60.0
 
 
 @dataclass
@@ -21,6 +24,9 @@ class Stored:
     properties: str
     sys_flag: int
     stored_ms: int
+    flag: int = 0
+    reconsume_times: int = 0
+    physical_offset: int = 0
 
 
 @dataclass
@@ -35,6 +41,8 @@ class Group:
     topics: dict[str, int] = field(default_factory=dict)
     offsets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     commits: list[tuple[str, str, int, int]] = field(default_factory=list)
+    locks: dict[tuple[str, str, int], tuple[str, float]] = field(default_factory=dict)
+    places: list[tuple[str, int, int]] = field(default_factory=list)  # by physical offset / 1000
 
 
 class NameServer(Server):
@@ -85,6 +93,7 @@ class Broker(Server):
         self.group = group
         self.address = address
         self.send_codes: list[int] = []  # answers to the next sends instead of storing; 0 stores and does not answer
+        self.back_codes: list[int] = []  # answers to the next send-backs
         self.members: dict[str, dict[str, MemoryTransport]] = defaultdict(dict)
         self.held: list[tuple[Exchange, dict[str, str]]] = []
         self.heartbeats: list[dict[str, object]] = []
@@ -146,6 +155,10 @@ class Broker(Server):
             if at is None:
                 at = next((i for i, m in enumerate(queue) if m.stored_ms >= int(fields["timestamp"])), len(queue))
             exchange.answer(fields={"offset": str(at)})
+        elif code == 36 and self.cluster.knows_send_back:
+            self._send_back(exchange, fields)
+        elif code in (41, 42) and self.cluster.knows_locks:
+            self._lock(exchange, code, json.loads(body))
         elif code == 38:
             members = sorted(self.members[fields["consumerGroup"]])
             if members:
@@ -165,19 +178,89 @@ class Broker(Server):
             exchange.answer(refusal, remark="as the test asked")
             return
         topic, number = fields["b"], int(fields["e"])
+        named = _properties(fields["i"])
+        if topic.startswith("%RETRY%"):
+            self._send_retry(exchange, fields, body, named)
+            return
+        if "DELAY" in named:
+            level = int(named.pop("DELAY"))
+            stored = Stored(body, _text(named), int(fields["f"]), virtual_wall_clock_ms())
+            self._store_later(level, topic, number, stored)
+            exchange.answer(fields={"msgId": "0", "queueId": str(number), "queueOffset": "0"})
+            return
         if topic not in self.group.topics:
             self.cluster.create_topic(topic, min(4, int(fields["d"])), [self.group.name])
         items = list(_batch_items(body)) if fields["m"] == "true" else [(body, fields["i"])]
-        queue = self.group.queues[topic, number]
-        first = len(queue)
-        stored_ms = virtual_wall_clock_ms()
-        queue.extend(Stored(content, properties, int(fields["f"]), stored_ms) for content, properties in items)
+        first = len(self.group.queues[topic, number])
+        for content, properties in items:
+            self._store(topic, number, Stored(content, properties, int(fields["f"]), 0, int(fields["h"])))
         if refusal is None:
             exchange.answer(fields={"msgId": "0", "queueId": str(number), "queueOffset": str(first)})
+
+    def _store(self, topic: str, number: int, stored: Stored) -> None:
+        stored.stored_ms = virtual_wall_clock_ms()
+        queue = self.group.queues[topic, number]
+        self.group.places.append((topic, number, len(queue)))
+        stored.physical_offset = 1000 * len(self.group.places)
+        queue.append(stored)
         for address in self.group.addresses:
             replica = self.cluster.brokers.get(address)
             if replica is not None:
                 replica.wake(topic, number)
+
+    def _store_later(self, level: int, topic: str, number: int, stored: Stored) -> None:
+        self.cluster.delays.append(level)
+        asyncio.get_running_loop().call_later(LEVELS[level - 1], self._store, topic, number, stored)
+
+    def _send_back(self, exchange: Exchange, fields: dict[str, str]) -> None:
+        refusal = self.back_codes.pop(0) if self.back_codes else 0
+        if refusal:
+            exchange.answer(refusal, remark="as the test asked")
+            return
+        topic, number, index = self.group.places[int(fields["offset"]) // 1000 - 1]
+        stored = self.group.queues[topic, number][index]
+        named = _properties(stored.properties)
+        named.setdefault("RETRY_TOPIC", topic)
+        named.setdefault("ORIGIN_MESSAGE_ID", fields["originMsgId"])
+        again = replace(stored, properties=_text(named), reconsume_times=stored.reconsume_times + 1)
+        level, most = int(fields["delayLevel"]), int(fields["maxReconsumeTimes"])
+        if level < 0 or stored.reconsume_times >= most:
+            self._store(f"%DLQ%{fields['group']}", 0, again)
+        else:
+            self._make_retry_topic(fields["group"])
+            self._store_later(level or min(18, 3 + stored.reconsume_times), f"%RETRY%{fields['group']}", 0, again)
+        exchange.answer()
+
+    def _send_retry(self, exchange: Exchange, fields: dict[str, str], body: bytes, named: dict[str, str]) -> None:
+        group = fields["b"].removeprefix("%RETRY%")
+        level, times = int(named.pop("DELAY", "0")), int(fields["j"])
+        stored = Stored(body, _text(named), int(fields["f"]), 0, int(fields["h"]), times)
+        if times > int(fields["l"]):
+            self._store(f"%DLQ%{group}", 0, stored)
+        else:
+            self._make_retry_topic(group)
+            self._store_later(level, fields["b"], 0, stored)
+        exchange.answer(fields={"msgId": "0", "queueId": "0", "queueOffset": "0"})
+
+    def _make_retry_topic(self, group: str) -> None:
+        topic = f"%RETRY%{group}"
+        if topic not in self.group.topics and self.cluster.knows_send_back:
+            self.group.topics[topic] = 1
+            asyncio.get_running_loop().call_later(self.cluster.registers_after, self.cluster.register, self.group.name)
+
+    def _lock(self, exchange: Exchange, code: int, request: dict[str, Any]) -> None:
+        locks, now, client = self.group.locks, asyncio.get_running_loop().time(), request["clientId"]
+        granted = []
+        for queue in request["mqSet"]:
+            key = (request["consumerGroup"], queue["topic"], queue["queueId"])
+            holder, since = locks.get(key, ("", 0.0))
+            if code == 42:
+                if holder == client:
+                    del locks[key]
+            elif holder in ("", client) or since + LOCK_SECONDS <= now:
+                locks[key] = (client, now)
+                granted.append(queue)
+        exchange.answer(body=json.dumps({"lockOKMQSet": granted}).encode() if code == 41 else b"")
 
     def _refuse(self, exchange: Exchange) -> None:
         hint = {"leaderAddr": self.group.leader, "leaderTerm": str(self.group.term)} if self.group.leader else {}
@@ -215,6 +298,9 @@ class Broker(Server):
             members = self.members[entry["groupName"]]
             changed |= client not in members
             members[client] = exchange.transport
+            makes = self.leads and self.cluster.heartbeats_make_retry_topics
+            if makes and any(read["topic"].startswith("%RETRY%") for read in entry["subscriptionDataSet"]):
+                self._make_retry_topic(entry["groupName"])
         exchange.answer()
         if changed:
             self._notify_all()
@@ -238,6 +324,10 @@ class MemoryCluster:
         self.nameservers: dict[str, NameServer] = {}
         self.groups: dict[str, Group] = {}
         self.brokers: dict[str, Broker] = {}
+        self.knows_send_back = True
+        self.knows_locks = True
+        self.heartbeats_make_retry_topics = True
+        self.delays: list[int] = []  # levels of all that was delayed
         self.registers_after = 0.2  # seconds from the creation of a topic until the NameServers show it
         for number in range(nameservers):
             self.start_nameserver(f"ns{number + 1}:1")
@@ -325,11 +415,20 @@ def encode_record(topic: str, queue_id: int, queue_offset: int, stored: Stored) 
     host = bytes((127, 0, 0, 1)) + struct.pack(">i", 10911)
     rest = struct.pack(
         ">Iiiiqqiq8sq8siqi",
-        MAGIC, zlib.crc32(stored.body) & 0x7FFFFFFF, queue_id, 0, queue_offset, queue_offset * 1000, stored.sys_flag,
-        BORN_MS, host, stored.stored_ms, host, 0, 0, len(stored.body),
+        MAGIC, zlib.crc32(stored.body) & 0x7FFFFFFF, queue_id, stored.flag, queue_offset, stored.physical_offset,
+        stored.sys_flag, BORN_MS, host, stored.stored_ms, host, stored.reconsume_times, 0, len(stored.body),
     )  # fmt: skip
     rest += stored.body + bytes((len(name),)) + name + struct.pack(">h", len(properties)) + properties
     return struct.pack(">i", len(rest) + 4) + rest
+
+
+def _properties(text: str) -> dict[str, str]:
+    pairs = (pair.partition("\x01") for pair in text.split("\x02") if pair)
+    return {name: value for name, _, value in pairs}
+
+
+def _text(named: dict[str, str]) -> str:
+    return "".join(f"{name}\x01{value}\x02" for name, value in named.items())
 
 
 def _batch_items(body: bytes) -> list[tuple[bytes, str]]:

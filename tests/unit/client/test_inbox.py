@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from ternmq.client.codecs import Raw
-from ternmq.client.inbox import RETRY_PAUSE, Inbox, ProcessQueue
-from ternmq.client.messages import ACKED, FAILED, RELEASED, Message, MessageQueue
+from ternmq.client.inbox import Inbox, ProcessQueue
+from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
 from ternmq.errors import SettlementLostError
 
 QUEUE = MessageQueue("t", "a", 0)
@@ -159,3 +159,48 @@ def test_readers_are_woken_for_new_failed_and_released_messages(bench: Bench) ->
     assert bench.woken == 2
     bench.inbox.settle(bench.take(), FAILED)
     assert bench.woken == 3
+
+
+def test_a_dropped_queue_still_says_what_is_settled(bench: Bench) -> None:
+    bench.fetch(10, 11, 12)
+    bench.inbox.settle(bench.take(), ACKED)
+    bench.inbox.drop(bench.place)
+    assert bench.place.watermark == 11
+
+
+def test_nothing_is_put_into_a_dropped_queue(bench: Bench) -> None:
+    bench.inbox.drop(bench.place)
+    bench.fetch(10, 11)
+    assert (bench.inbox.bytes, bench.inbox.ready_count) == (0, 0)
+
+
+def test_an_ordered_queue_gives_and_settles_nothing_once_its_lock_has_run_out(bench: Bench) -> None:
+    bench.place = ProcessQueue(QUEUE, 10, ordered=True)
+    bench.place.held_until = bench.now + 30
+    bench.fetch(10, 11, 12)
+    bench.inbox.settle(bench.take(), ACKED)
+    late = bench.take()
+    bench.now += 30
+    with pytest.raises(SettlementLostError):
+        bench.inbox.settle(late, ACKED)
+    assert bench.inbox.take() is None
+    other: ProcessQueue[bytes] = ProcessQueue(QUEUE, 10, ordered=True)
+    bench.place = other
+    bench.place.held_until = bench.now + 30
+    bench.fetch(10)
+    bench.now += 30
+    assert bench.inbox.take() is None
+    assert other.dropped
+
+
+def test_the_watermark_of_batches_is_that_of_the_oldest_one(bench: Bench) -> None:
+    bench.fetch(10, 11, 12, 13)
+    for number in (1, 2, 3):
+        assert len(bench.inbox.take_batch(1, number)) == 1
+    del bench.place.batches[1]
+    assert bench.place.watermark == 11
+    del bench.place.batches[3]
+    assert bench.place.watermark == 11
+    del bench.place.batches[2]
+    assert bench.place.watermark == 13
+    assert (bench.inbox.bytes, bench.room) == (1, 3)

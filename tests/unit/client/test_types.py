@@ -1,10 +1,11 @@
 """The public API as type checkers see it: `make verify` checks this file, where an unused ignore is an error."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, assert_type
 
 import ternmq
-from ternmq import JSON, Consumer, Message, Producer, SendReceipt, Text
+from ternmq import JSON, Batch, Consumer, Message, MessageQueue, Producer, SendReceipt, Text
 
 
 @dataclass
@@ -23,6 +24,8 @@ async def _payloads_are_checked(mq: ternmq.Client) -> None:
     assert_type(await out.send_batch("orders", [Order("B", 1)]), list[SendReceipt])
     await (await out.post("orders", Order("C", 2)))
     await out.send_oneway("orders", Order("D", 3))
+    await out.send("orders", Order("E", 4), delay=timedelta(minutes=5))
+    await out.send_batch("orders", [Order("F", 5)], delay=5)  # type: ignore[call-arg]
     await out.send("orders", b"bytes")  # type: ignore[arg-type]
     await out.send_batch("orders", ["text"])  # type: ignore[list-item]
 
@@ -40,6 +43,17 @@ async def _payloads_are_checked(mq: ternmq.Client) -> None:
     assert_type(mq.consumer("g", "t"), Consumer[bytes])
     assert_type(mq.consumer("g", "t", codec=Text()), Consumer[str])
     mq.consumer("g", "t", start="first")  # type: ignore[call-overload]
+
+    log = mq.consumer("audit", "orders", codec=orders, mode="pull")
+    await log.seek(to={MessageQueue("orders", "a", 0): 1})
+    await log.seek(to="first")  # type: ignore[arg-type]
+    async for batch in log.batches(max_size=500, max_wait=0.2):
+        assert_type(batch, Batch[Order])
+        assert_type(batch[0].value, Order)
+        assert_type(batch[1:], list[Message[Order]])
+        await batch.ack()
+    mq.consumer("g", "t", ordered=True, max_attempts=3)
+    mq.consumer("g", "t", mode="broadcast")  # type: ignore[call-overload]
 
     async def quote(message: Message[Order]) -> None:
         print(message.value.cents)  # noqa: T201

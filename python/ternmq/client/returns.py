@@ -1,0 +1,222 @@
+"""Where a failed message goes: back to its broker, else to the retry topic, else it stays here for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Generator
+from typing import Generic, TypeVar
+
+from ternmq import _core
+from ternmq.client.delays import retry_level
+from ternmq.client.inbox import Inbox
+from ternmq.client.leader_calls import LeaderCalls
+from ternmq.client.messages import DEAD_LETTER, Failure, Message, retry_topic
+from ternmq.client.pulling import offset_id
+from ternmq.client.routes import QueueCounts, TopicRoute, make_route
+from ternmq.client.routing import Routing
+from ternmq.client.sending import Plan, Send, Sender
+from ternmq.errors import MQError, RouteNotFoundError, UnsupportedError
+from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.responses import response_error
+from ternmq.protocol.topics import PERM_READ_WRITE
+from ternmq.remoting import Endpoint
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 16
+_BACK_SECONDS = 5.0
+_SEND_SECONDS = 3.0
+_SEND_TRIES = 3
+_LOCAL_PAUSE = 5.0
+_INNER_PRODUCER = "CLIENT_INNER_PRODUCER"
+_COMPRESSION = 0x1 | 0x700
+"""Bits of sysFlag that say how the body is compressed; set here only where it could not be inflated."""
+_OF_ONE_JOURNEY = frozenset(
+    {
+        "DELAY", "REAL_TOPIC", "REAL_QID", "RECONSUME_TIME", "MAX_RECONSUME_TIMES", "MIN_OFFSET", "MAX_OFFSET",
+        "CONSUME_START_TIME", "TRAN_MSG", "WAIT",
+    }
+)  # fmt: skip
+"""Properties that belong to the way a message has come, not to the message."""
+
+
+class _Kept:
+    """A message that stays here by its rules: there is nothing to wait for."""
+
+    def __await__(self) -> Generator[None, None, MQError | None]:
+        return None
+        yield
+
+
+class Returns(Generic[T]):
+    """Gives failed messages of one consumer back; none is ever forgotten.
+
+    A message leaves the inbox only when a broker has acknowledged it, as a send-back (36) or as a send to the group's
+    retry topic. Until then its offset is not committed.
+
+    Args:
+        endpoint: the network.
+        routing: routes and leaders.
+        group: consumer group.
+        ordered: failures stay in their queue, and only dead letters leave it.
+        max_attempts: how often a message comes again before it becomes a dead letter; None for no end.
+        on_returned: called with a broker name when a message will come again through the retry topic.
+
+    Source: RocketMQ, DefaultMQPushConsumerImpl#sendMessageBack.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        routing: Routing,
+        group: str,
+        *,
+        ordered: bool,
+        max_attempts: int | None,
+        on_returned: Callable[[str], None],
+    ) -> None:
+        self.inbox: Inbox[T] | None = None
+        self._endpoint = endpoint
+        self._routing = routing
+        self._group = group
+        self._topic = retry_topic(group)
+        self._ordered = ordered
+        self._max_attempts = max_attempts
+        self._on_returned = on_returned
+        self._calls = LeaderCalls(endpoint, routing)
+        self._loop = asyncio.get_running_loop()
+        self._sender: Sender | None = None  # made when a send-back fails for the first time
+        self._tasks: set[asyncio.Task[MQError | None]] = set()
+
+    def failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
+        """Take a failed message; gives the reason if it does not come again as asked."""
+        if self._ordered and failure.level >= 0:
+            if self._max_attempts is None or message.attempt <= self._max_attempts:
+                self._keep(message, failure.pause)
+                return _Kept()
+            failure = DEAD_LETTER
+        task = self._loop.create_task(self._give_back(message, failure))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return asyncio.shield(task)  # whoever waits may be cancelled, the message must not
+
+    async def close(self, within: float) -> None:
+        """Wait until what has failed is given back; what is not in time is left to the next owner of its queue."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sender is not None:
+            self._sender.close()
+
+    async def _give_back(self, message: Message[T], failure: Failure) -> MQError | None:
+        try:
+            try:
+                return await self._send_back(message, failure)
+            except MQError as error:
+                _log.info("%r is not taken back, it goes to %s: %s", message, self._topic, error)
+            await self._send(message, failure)
+        except Exception as error:
+            _log.warning("%r comes again here after %g s: %s", message, _LOCAL_PAUSE, error)
+            self._keep(message, _LOCAL_PAUSE)
+            return error if isinstance(error, MQError) else MQError(f"{message!r} cannot be given back: {error}")
+        self._gone(message)
+        return None
+
+    async def _send_back(self, message: Message[T], failure: Failure) -> MQError | None:
+        queue = message.queue
+        fields = {
+            "offset": str(message._record[3]),
+            "group": self._group,
+            "delayLevel": str(failure.level),
+            "originMsgId": _origin(message),
+            "originTopic": message.topic,
+            "unitMode": "false",
+            "maxReconsumeTimes": str(self._most(failure)),
+            "bname": queue.broker,
+        }
+        answer = await self._calls.ask(queue.broker, RequestCode.CONSUMER_SEND_MSG_BACK, fields, within=_BACK_SECONDS)
+        if answer.code == ResponseCode.SUCCESS:
+            self._gone(message)
+            return None
+        if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+            self._keep(message, failure.pause)
+            return UnsupportedError(
+                f"{queue.broker} has neither retries nor dead letters; {message!r} comes again from the consumer",
+                code=answer.code,
+                broker=queue.broker,
+                remark=answer.remark,
+            )
+        raise response_error(answer.code, answer.remark, broker=queue.broker)
+
+    async def _send(self, message: Message[T], failure: Failure) -> None:
+        """Send a copy to the retry topic; a broker that keeps count makes it a dead letter where it is due."""
+        deadline = self._loop.time() + _SEND_SECONDS
+        plan = Plan(await self._route(message, deadline), {})
+        times = message.attempt - 1
+        properties = {name: value for name, value in message._all_properties.items() if name not in _OF_ONE_JOURNEY}
+        properties.setdefault("RETRY_TOPIC", message.topic)
+        properties.setdefault("ORIGIN_MESSAGE_ID", _origin(message))
+        properties["WAIT"] = "true"
+        if failure.level >= 0:
+            properties["DELAY"] = str(failure.level or retry_level(times))
+        # RECONSUME_TIME and MAX_RECONSUME_TIMES travel as the header fields j and l.
+        fields = {
+            "a": _INNER_PRODUCER,
+            "b": self._topic,
+            "c": "TBW102",
+            "d": "1",
+            "e": "0",
+            "f": str(message._record[5] & _COMPRESSION),
+            "g": str(message._born_ms),
+            "h": str(message._record[4]),
+            "i": _core.encode_properties(properties),
+            "j": str(times + 1),
+            "k": "false",
+            "l": str(self._most(failure)),
+            "m": "false",
+        }
+        if self._sender is None:
+            self._sender = Sender(self._endpoint, self._routing, _ended)
+        future: asyncio.Future[object] = self._loop.create_future()
+        code = RequestCode.SEND_MESSAGE_V2
+        self._sender.submit(
+            Send(plan, code, fields, message.body, [message.id], None, None, deadline, _SEND_TRIES, future)
+        )
+        await future
+
+    async def _route(self, message: Message[T], deadline: float) -> TopicRoute:
+        """The retry topic's route, or the place where its broker makes it at the first send."""
+        try:
+            return await self._routing.find(self._topic, deadline)
+        except RouteNotFoundError:
+            broker = message.queue.broker
+            return make_route(self._topic, {broker: QueueCounts(1, 1, PERM_READ_WRITE)}, {})
+
+    def _most(self, failure: Failure) -> int:
+        if failure.level < 0:
+            return 0  # every count is above it, so that a send to the retry topic becomes a dead letter too
+        return MAX_ATTEMPTS if self._max_attempts is None else self._max_attempts
+
+    def _gone(self, message: Message[T]) -> None:
+        if self.inbox is not None:
+            self.inbox.remove(message)
+        self._on_returned(message.queue.broker)
+
+    def _keep(self, message: Message[T], pause: float) -> None:
+        if self.inbox is not None:
+            self.inbox.retry(message, pause)
+
+
+def _origin(message: Message[T]) -> str:
+    """Offset id of the first copy of a message."""
+    first = message._all_properties.get("ORIGIN_MESSAGE_ID")
+    return first or offset_id(message._record[9], message._record[3])
+
+
+def _ended(_: Send) -> None:
+    """Nothing is counted here: the tasks themselves are."""

@@ -1,0 +1,96 @@
+"""Failed messages come again from the broker, and end as dead letters; sends wait as long as they are told."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import pytest
+
+import ternmq
+from support.cluster import Cluster, MakeCluster
+from support.reading import fresh, read, until, with_client
+from ternmq import Message, Reject, UnsupportedError
+
+
+def test_a_failed_message_comes_again_after_ten_seconds_as_if_from_its_own_topic(cluster: Cluster) -> None:
+    async def scenario(mq: ternmq.Client) -> None:
+        topic, group = fresh("retry"), fresh("g")
+        await mq.admin.create_topic(topic, queues=1)
+        async with mq.producer("p") as out, mq.consumer(group, topic, filter="x") as inbox:
+            await out.send(topic, b"1", tag="x", keys=["k"], properties={"a": "b"})
+            async with await anext(inbox) as first:
+                began = time.monotonic()
+                raise ValueError("as the test wants it")
+            (again,) = await read(inbox, 1)
+            assert 9.5 < time.monotonic() - began < 15
+        assert (again.topic, again.attempt, again.body, again.tag) == (topic, 2, b"1", "x")
+        assert (again.id, again.keys, again.properties) == (first.id, ["k"], {"a": "b"})
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_rejected_and_exhausted_messages_are_dead_letters(cluster: Cluster) -> None:
+    async def scenario(mq: ternmq.Client) -> None:
+        topic, group = fresh("dead"), fresh("g")
+        await mq.admin.create_topic(topic, queues=1)
+        attempts: list[int] = []
+        async with mq.producer("p") as out, mq.consumer(group, topic, max_attempts=1) as inbox:
+            await out.send_batch(topic, [b"rejected", b"exhausted"])
+            async with await anext(inbox):
+                raise Reject("as the test wants it")
+            for delay in (1, None):
+                message = await anext(inbox)
+                attempts.append(message.attempt)
+                await message.nack(delay)
+        assert attempts == [1, 2]
+
+        async def is_shown() -> bool:
+            return f"%DLQ%{group}" in await mq.admin.topics()
+
+        await until(is_shown, "the dead-letter topic to be shown")
+        async with mq.consumer(fresh("g"), f"%DLQ%{group}", start="earliest") as dead:
+            assert sorted([message.body for message in await read(dead, 2)]) == [b"exhausted", b"rejected"]
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_a_retry_outlives_the_leader_that_took_it(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("survives")
+        await mq.admin.create_topic(topic, queues=1)
+        seen: list[tuple[bytes, int]] = []
+
+        async def handle(message: Message[bytes]) -> None:
+            seen.append((message.body, message.attempt))
+            if message.attempt == 1:
+                raise ValueError("as the test wants it")
+
+        async with mq.producer("p", timeout=15) as out, mq.consumer(fresh("g"), topic, start="earliest") as inbox:
+            serving = asyncio.create_task(inbox.run(handle))
+            bodies = [str(number).encode() for number in range(20)]
+            await out.send_batch(topic, bodies)
+            await until(lambda: len(seen) == 20, "every message to fail once")
+            await asyncio.sleep(0.5)  # the last send-backs, which nobody waits for
+            await asyncio.to_thread(cluster.kill, await asyncio.to_thread(cluster.leader))
+            await until(lambda: {body for body, attempt in seen if attempt > 1} == set(bodies), "every message again")
+            serving.cancel()
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_a_delayed_message_is_seen_when_its_time_has_come(cluster: Cluster) -> None:
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("delayed")
+        await mq.admin.create_topic(topic, queues=1)
+        async with mq.producer("p") as out, mq.consumer(fresh("g"), topic) as inbox:
+            with pytest.raises(UnsupportedError):
+                await out.send(topic, b"never", delay=7)
+            began = time.monotonic()
+            await out.send(topic, b"late", delay=timedelta(seconds=5))
+            await out.send(topic, b"soon", delay=1)
+            assert [message.body for message in await read(inbox, 2)] == [b"soon", b"late"]
+            assert 4.9 < time.monotonic() - began < 8
+
+    with_client(cluster.nameservers, scenario)
