@@ -6,7 +6,10 @@ from collections import Counter
 from support.battery import Line
 
 # What clients and brokers add to a message's properties on its way; everything else must come back as it went in.
-ADDED_ON_THE_WAY = {"UNIQ_KEY", "CLUSTER", "MSG_REGION", "TRACE_ON", "MIN_OFFSET", "MAX_OFFSET"}
+# CONSUME_START_TIME is the push consumer's own note.
+ADDED_ON_THE_WAY = {
+    "UNIQ_KEY", "CLUSTER", "MSG_REGION", "TRACE_ON", "MIN_OFFSET", "MAX_OFFSET", "CONSUME_START_TIME",
+}  # fmt: skip
 
 
 def assert_came_back(sent: list[Line], pulled: list[Line]) -> None:
@@ -53,3 +56,18 @@ def by_queue(lines: list[Line]) -> dict[tuple[str, int], list[Line]]:
     for line in lines:
         queues.setdefault((line["broker"], line["queue"]), []).append(line)
     return queues
+
+
+def by_message(lines: list[Line]) -> dict[str, list[Line]]:
+    """Lines by the unique id of their message, in their order."""
+    messages: dict[str, list[Line]] = {}
+    for line in lines:
+        messages.setdefault(line["id"], []).append(line)
+    return messages
+
+
+def assert_committed_to_the_end(sent: list[Line], lines: list[Line]) -> None:
+    """The offset committed for each queue is the one after the last message that was sent to it."""
+    committed = {(line["broker"], line["queue"]): line["offset"] for line in lines if line["event"] == "committed"}
+    for place, queue in by_queue(sent).items():
+        assert committed[place] == queue[-1]["queue_offset"] + 1, place

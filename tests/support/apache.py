@@ -7,6 +7,7 @@ there to show that it can find something. 5.5.0 from Maven Central; a cold start
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,36 +40,47 @@ class ApacheCluster:
 
     Args:
         directory: stores, logs and configuration; nothing is written elsewhere.
-        replicas: 1 or 3.
+        replicas: 1 or 3; 0 for NameServers alone.
         nameservers: how many.
+        foreign: addresses of NameServers that somebody else runs, where the brokers register too.
+        group: name of the broker group.
         binary_headers: whether the servers speak the binary header form; they answer in their own.
     """
 
     def __init__(
-        self, directory: Path, *, replicas: int = 1, nameservers: int = 1, binary_headers: bool = False
+        self,
+        directory: Path,
+        *,
+        replicas: int = 1,
+        nameservers: int = 1,
+        foreign: Sequence[str] = (),
+        group: str = GROUP,
+        binary_headers: bool = False,
     ) -> None:
         self.directory = directory
         self.replicas = replicas
+        self._group = group
         self._classpath = maven.classpath(maven.build(_SERVER))
         self._serialize = "ROCKETMQ" if binary_headers else "JSON"
         base = free_block(nameservers + replicas * 10)
         names = [f"ns{number + 1}" for number in range(nameservers)]
-        self.nameserver_addresses = [f"127.0.0.1:{base + number}" for number in range(nameservers)]
+        own = [f"127.0.0.1:{base + number}" for number in range(nameservers)]
+        self.nameserver_addresses = [*own, *foreign]
         (directory / "conf").mkdir(parents=True)
         (directory / "log").mkdir()
         self.nodes: dict[str, JavaNode] = {}
-        for name, address in zip(names, self.nameserver_addresses, strict=True):
+        for name, address in zip(names, own, strict=True):
             self.nodes[name] = self._nameserver(name, address)
         first = base + nameservers
         peers = ";".join(f"n{number}-127.0.0.1:{first + number * 10 + 5}" for number in range(replicas))
         for number in range(replicas):
-            name = f"{GROUP}/n{number}"
+            name = f"{group}/n{number}"
             self.nodes[name] = self._broker(name, number, first + number * 10 + 2, peers)
 
     @property
     def group(self) -> str:
         """Name of the one broker group."""
-        return GROUP
+        return self._group
 
     @property
     def nameservers(self) -> str:
@@ -125,7 +137,7 @@ class ApacheCluster:
                 table = lenient_json(ask(nameserver, CLUSTER_INFO).body).get("brokerAddrTable") or {}
             except (SpeakerError, ValueError):
                 continue
-            address = table.get(group or GROUP, {}).get("brokerAddrs", {}).get("0")
+            address = table.get(group or self._group, {}).get("brokerAddrs", {}).get("0")
             for node in self.nodes.values():
                 if node.address == address:
                     return node.name
@@ -147,8 +159,8 @@ class ApacheCluster:
                 table = lenient_json(ask(nameserver, CLUSTER_INFO).body).get("brokerAddrTable") or {}
             except (SpeakerError, ValueError):
                 return False
-            addresses = table.get(GROUP, {}).get("brokerAddrs", {})
-            if "0" not in addresses or len(addresses) < self.replicas:
+            addresses = table.get(self._group, {}).get("brokerAddrs", {})
+            if (self.replicas and "0" not in addresses) or len(addresses) < self.replicas:
                 return False
         return True
 
@@ -165,7 +177,7 @@ class ApacheCluster:
     def _broker(self, name: str, number: int, port: int, peers: str) -> JavaNode:
         store = f"{self.directory}/{name}/store"
         settings = {
-            "brokerClusterName": "ApacheCluster", "brokerName": GROUP, "brokerIP1": "127.0.0.1", "brokerId": "0",
+            "brokerClusterName": "ApacheCluster", "brokerName": self._group, "brokerIP1": "127.0.0.1", "brokerId": "0",
             "listenPort": str(port), "haListenPort": str(port + 1), "namesrvAddr": self.nameservers,
             "storePathRootDir": store, "storePathCommitLog": f"{store}/commitlog",
             "mappedFileSizeCommitLog": "134217728", "autoCreateTopicEnable": "true",
@@ -175,7 +187,7 @@ class ApacheCluster:
         }  # fmt: skip
         if self.replicas > 1:
             settings |= {
-                "enableDLegerCommitLog": "true", "dLegerGroup": GROUP, "dLegerPeers": peers,
+                "enableDLegerCommitLog": "true", "dLegerGroup": self._group, "dLegerPeers": peers,
                 "dLegerSelfId": f"n{number}",
             }  # fmt: skip
         main = "org.apache.rocketmq.broker.BrokerStartup"

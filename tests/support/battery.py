@@ -1,35 +1,55 @@
-"""Runs the Java battery: the official client, unmodified, one scenario a process."""
+"""Runs the Java battery: the official client, unmodified, one scenario after another in one process."""
 
 import base64
 import json
 import queue
 import subprocess
+import tempfile
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from support import maven
 
 PROJECT = Path(__file__).parents[1] / "conformance" / "java"
 SCENARIO_SECONDS = 90
+_LAST = ("done", "crashed")
 
 Line = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class JavaClient:
+    """Which client, and which header form it sends: `JSON` or `ROCKETMQ`."""
+
+    version: str = "5.5.0"
+    headers: str = "JSON"
+
+    def __str__(self) -> str:
+        return f"{self.version}-{'json' if self.headers == 'JSON' else 'binary'}"
+
+
 class Battery:
-    """The built battery.
+    """The built battery with one release of the client on its class path.
+
+    A JVM is started for the first scenario and serves the following ones, until `close`.
 
     Args:
         home: folder for the client's own log files, which it writes below `user.home`.
-        headers: `JSON` or `ROCKETMQ`, the header form that the client sends.
+        client: which one.
     """
 
-    def __init__(self, home: Path, headers: str = "JSON") -> None:
+    def __init__(self, home: Path, client: JavaClient | None = None) -> None:
+        self.client = client or JavaClient()
+        built = maven.build(PROJECT, {"client.version": self.client.version})
         self._command = [
             "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={home}",
-            f"-Drocketmq.serialize.type={headers}", "-cp", maven.classpath(maven.build(PROJECT)),
-            "ternmq.battery.Battery",
+            f"-Drocketmq.serialize.type={self.client.headers}", "-cp", maven.classpath(built), "ternmq.battery.Battery",
         ]  # fmt: skip
+        self._session: Session | None = None
 
     def run(self, nameservers: str, scenario: str, topic: str, *arguments: object) -> list[Line]:
         """Run one scenario to its end and return its lines.
@@ -37,25 +57,52 @@ class Battery:
         Raises:
             AssertionError: the scenario did not reach its end; carries what the client said.
         """
-        command = [*self._command, nameservers, scenario, topic, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SCENARIO_SECONDS)
-        lines = [parse(line) for line in done.stdout.splitlines()]
-        said = f"{scenario} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        assert done.returncode == 0, said
-        assert lines[-1]["event"] == "done", said
+        if self._session is None:
+            self._session = Session(self._command)
+        words = [nameservers, scenario, topic, *map(str, arguments)]
+        lines = self._session.run(words)
+        if not lines or lines[-1]["event"] != "done":
+            said = self._session.said()
+            self.close()
+            raise AssertionError(f"{scenario} did not end well: {lines[-1] if lines else 'no answer'}\n{said}")
         return lines
 
-    def start(self, nameservers: str, topic: str) -> "LongProducer":
-        """Start the producer that sends until it is told to stop."""
-        return LongProducer([*self._command, nameservers, "long-producer", topic])
+    def start(self, nameservers: str, scenario: str, topic: str, *arguments: object) -> "Endless":
+        """Start a scenario that goes on until it is told to stop, in a process of its own."""
+        return Endless([*self._command, nameservers, scenario, topic, *map(str, arguments)])
+
+    def close(self) -> None:
+        """End the JVM."""
+        if self._session is not None:
+            self._session.process.end()
+            self._session = None
 
 
-class LongProducer:
-    """A running producer; its lines are collected as they come."""
+class Session:
+    """A JVM that takes one scenario after another."""
 
     def __init__(self, command: list[str]) -> None:
+        self.process = Endless(command)
+
+    def run(self, words: list[str]) -> list[Line]:
+        """The lines of one scenario; the last is `done` or `crashed`, unless the process hangs or has died."""
+        before = len(self.process.lines())
+        self.process.tell("\t".join(words))
+        self.process.wait_until(lambda lines: any(line["event"] in _LAST for line in lines[before:]), SCENARIO_SECONDS)
+        return self.process.lines()[before:]
+
+    def said(self) -> str:
+        """The end of what the client wrote beside the lines."""
+        return self.process.said()
+
+
+class Endless:
+    """A running JVM; its lines are collected as they come."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
         self._incoming: queue.SimpleQueue[Line] = queue.SimpleQueue()
         self._lines: list[Line] = []
@@ -68,11 +115,31 @@ class LongProducer:
             self._lines.append(self._incoming.get())
         return self._lines
 
-    def acknowledged(self) -> int:
-        """How many sends have been acknowledged so far."""
-        return sum(line["event"] == "sent" for line in self.lines())
+    def count(self, event: str) -> int:
+        """How many lines of a kind have come so far."""
+        return sum(line["event"] == event for line in self.lines())
 
-    def stop(self, within: float = 30.0) -> list[Line]:
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def wait_until(self, reached: Callable[[list[Line]], bool], within: float) -> None:
+        """Wait for lines; returns early when the process has ended."""
+        deadline = time.monotonic() + within
+        while not reached(self.lines()) and self._reader.is_alive() and (left := deadline - time.monotonic()) > 0:
+            try:
+                self._lines.append(self._incoming.get(timeout=min(left, 1)))
+            except queue.Empty:
+                continue
+
+    def said(self) -> str:
+        """The end of its standard error."""
+        self._errors.seek(0)
+        return self._errors.read()[-4000:].decode(errors="replace")
+
+    def stop(self, within: float = 60.0) -> list[Line]:
         """Tell it to stop, wait for its end, return all lines."""
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -86,7 +153,7 @@ class LongProducer:
             self._process.kill()
         self._process.wait()
         self._reader.join()
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
                 stream.close()
 

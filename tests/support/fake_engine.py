@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ternmq.broker.engine import TopicRow
+from ternmq.broker.engine import ClientRow, ConsumersRow, TopicRow
 
 
 class FakeEngine:
@@ -17,6 +17,13 @@ class FakeEngine:
         self.decided = decided
         self.verdict: tuple[int, str | None] | None = (0, None)
         self.rows: dict[str, TopicRow] = {}
+        self.group_rows: dict[str, dict[str, Any]] = {}
+        self.ranges: dict[str, list[tuple[int, int, int, int]]] = {}
+        self.times: dict[tuple[str, int, int], int] = {}
+        self.committed: dict[str, list[tuple[str, int, int]]] = {}
+        self.connected: dict[str, ConsumersRow] = {}
+        self.producing: dict[str, list[ClientRow]] = {}
+        self.cleaned: list[str] = []
         self.transferred: list[str] = []
         self.totals: dict[str, int] = {}
         self.state: dict[str, Any] = {"role": "leader", "term": 3, "leader": "n0", "last_position": 4096}
@@ -49,11 +56,60 @@ class FakeEngine:
         attributes: dict[str, str],
     ) -> None:
         """Commit at once, or refuse, or never decide."""
-        if self.verdict is None:
-            return
-        if self.verdict[0] == 0:
+        if self._decide(proposal_id):
             self.rows[name] = (name, read, write, perm, sys_flag, order, filter_type, attributes)
-        self.decided(proposal_id, *self.verdict)
+
+    def delete_topic(self, proposal_id: int, name: str) -> None:
+        """As `put_topic`."""
+        if self._decide(proposal_id):
+            self.rows.pop(name, None)
+
+    def put_group(self, proposal_id: int, config: dict[str, Any]) -> None:
+        """As `put_topic`."""
+        if self._decide(proposal_id):
+            self.group_rows[config["name"]] = config
+
+    def delete_group(self, proposal_id: int, name: str, clean_offsets: bool) -> None:
+        """As `put_topic`."""
+        if self._decide(proposal_id):
+            self.group_rows.pop(name, None)
+            self.cleaned += [name] if clean_offsets else []
+
+    def group_configs(self) -> list[dict[str, Any]]:
+        """Groups that were committed."""
+        return list(self.group_rows.values())
+
+    def group_version(self) -> tuple[int, int]:
+        """One change a group."""
+        return len(self.group_rows), 0
+
+    def groups(self) -> list[str]:
+        """Groups that have committed offsets."""
+        return list(self.committed)
+
+    def queue_ranges(self, topic: str) -> list[tuple[int, int, int, int]]:
+        """What a test has put there."""
+        return self.ranges.get(topic, [])
+
+    def store_times(self, topic: str, places: list[tuple[int, int]]) -> list[int]:
+        """What a test has put there."""
+        return [self.times.get((topic, queue_id, offset), 0) for queue_id, offset in places]
+
+    def offsets(self, group: str) -> list[tuple[str, int, int]]:
+        """What a test has put there."""
+        return self.committed.get(group, [])
+
+    def groups_of_topic(self, topic: str) -> list[str]:
+        """Groups with offsets in it."""
+        return [group for group, rows in self.committed.items() if any(row[0] == topic for row in rows)]
+
+    def consumers(self, group: str) -> ConsumersRow | None:
+        """What a test has put there."""
+        return self.connected.get(group)
+
+    def producers(self, group: str) -> list[ClientRow]:
+        """What a test has put there."""
+        return self.producing.get(group, [])
 
     def transfer_leader(self, member: str) -> None:
         """Remember it."""
@@ -62,3 +118,9 @@ class FakeEngine:
     def counters(self) -> dict[str, int]:
         """What a test has put there."""
         return self.totals
+
+    def _decide(self, proposal_id: int) -> bool:
+        if self.verdict is None:
+            return False
+        self.decided(proposal_id, *self.verdict)
+        return self.verdict[0] == 0

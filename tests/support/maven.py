@@ -23,22 +23,25 @@ def require_java() -> None:
             pytest.skip(f"{program} is not installed")
 
 
-def build(project: Path) -> Path:
+def build(project: Path, properties: dict[str, str] | None = None) -> Path:
     """Build a project unless its sources are built already.
 
     Args:
         project: folder of the `pom.xml`.
+        properties: of the `pom.xml`, with values other than those written there.
 
     Returns:
         The output directory: jars in it and in its `lib`.
     """
     require_java()
-    output = CACHE / f"{project.name}-{_content_hash(project)}"
+    chosen = properties or {}
+    output = CACHE / "-".join([project.name, *chosen.values(), _content_hash(project)])
     if (output / "complete").exists():
         return output
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     command = ["mvn", "-q", "-B", "-f", str(project / "pom.xml"), f"-Doutput.directory={output}", "package"]
+    command += [f"-D{name}={value}" for name, value in chosen.items()]
     # Offline first: a warm local repository needs no network, and then none is asked.
     first = _run([*command, "--offline"])
     if first.returncode != 0:

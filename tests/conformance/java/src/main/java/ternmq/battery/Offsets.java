@@ -51,6 +51,21 @@ final class Offsets {
         }
     }
 
+    /** What a group has committed, queue by queue: -1 where it has no offset. */
+    static void committed(String nameServers, String topic, String group) throws Exception {
+        DefaultMQPullConsumer consumer = Pulls.consumer(nameServers, group);
+        try {
+            RemoteBrokerOffsetStore store =
+                (RemoteBrokerOffsetStore) consumer.getDefaultMQPullConsumerImpl().getOffsetStore();
+            for (MessageQueue queue : Pulls.queues(consumer, topic)) {
+                Lines.event("committed").with("broker", queue.getBrokerName()).with("queue", queue.getQueueId())
+                    .with("offset", store.readOffset(queue, ReadOffsetType.READ_FROM_STORE)).print();
+            }
+        } finally {
+            consumer.shutdown();
+        }
+    }
+
     /** Search by time: the offset found for a store time must be that of the first message stored then or later. */
     static void search(String nameServers, String topic, int queueId, long timestamp) throws Exception {
         DefaultMQPullConsumer consumer = Pulls.consumer(nameServers, "battery-reader");

@@ -46,7 +46,7 @@ final class Pulls {
                 while (next < end) {
                     PullResult result = consumer.pull(queue, expression, next, 32);
                     if (result.getPullStatus() == PullStatus.FOUND) {
-                        result.getMsgFoundList().forEach(message -> found(queue, message));
+                        result.getMsgFoundList().forEach(message -> found("pulled", message).print());
                     }
                     if (result.getNextBeginOffset() <= next) {
                         answered("stuck", queue, next, result);
@@ -91,13 +91,15 @@ final class Pulls {
             .with("max", result.getMaxOffset()).print();
     }
 
-    private static void found(MessageQueue queue, MessageExt message) {
-        Lines.event("pulled").with("out", Samples.describe(message)).with("id", MessageClientIDSetter.getUniqID(message))
-            .with("message_id", message.getMsgId()).with("broker", queue.getBrokerName())
-            .with("queue", message.getQueueId()).with("queue_offset", message.getQueueOffset())
-            .with("physical_offset", message.getCommitLogOffset()).with("born_ms", message.getBornTimestamp())
-            .with("stored_ms", message.getStoreTimestamp()).with("born_host", message.getBornHostString())
-            .with("store_host", String.valueOf(message.getStoreHost())).with("body_crc", message.getBodyCRC())
-            .with("attempts", message.getReconsumeTimes()).print();
+    /** A message as it came out, with the place that it came from. */
+    static Lines.Line found(String event, MessageExt message) {
+        return Lines.event(event).with("out", Samples.describe(message))
+            .with("id", MessageClientIDSetter.getUniqID(message)).with("message_id", message.getMsgId())
+            .with("broker", message.getBrokerName()).with("queue", message.getQueueId())
+            .with("queue_offset", message.getQueueOffset()).with("physical_offset", message.getCommitLogOffset())
+            .with("born_ms", message.getBornTimestamp()).with("stored_ms", message.getStoreTimestamp())
+            .with("born_host", message.getBornHostString()).with("store_host", String.valueOf(message.getStoreHost()))
+            .with("body_crc", message.getBodyCRC()).with("attempts", message.getReconsumeTimes())
+            .with("at_ms", System.currentTimeMillis());
     }
 }

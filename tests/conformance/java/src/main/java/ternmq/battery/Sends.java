@@ -33,10 +33,21 @@ final class Sends {
     static void createTopic(String nameServers, String topic, int queues) throws Exception {
         DefaultMQProducer producer = producer(nameServers);
         try {
-            producer.createTopic("TBW102", topic, queues, null);
+            newTopic(producer, topic, queues);
             Lines.event("topic").with("topic", topic).with("queues", queues).print();
         } finally {
             producer.shutdown();
+        }
+    }
+
+    /** The one call of the battery whose parameters differ between 4.9 and 5.x: attributes came with 5.0. */
+    private static void newTopic(DefaultMQProducer producer, String topic, int queues) throws Exception {
+        try {
+            DefaultMQProducer.class.getMethod("createTopic", String.class, String.class, int.class, Map.class)
+                .invoke(producer, "TBW102", topic, queues, null);
+        } catch (NoSuchMethodException before5) {
+            DefaultMQProducer.class.getMethod("createTopic", String.class, String.class, int.class)
+                .invoke(producer, "TBW102", topic, queues);
         }
     }
 
@@ -51,6 +62,21 @@ final class Sends {
                 SendResult result = number % 2 == 0 ? producer.send(message)
                     : producer.send(message, queues.get(number % queues.size()));
                 answered("sync", number, sent, result);
+            }
+        } finally {
+            producer.shutdown();
+        }
+    }
+
+    /** Messages that the broker holds back for the time of a delay level. */
+    static void delayed(String nameServers, String topic, int count, int level) throws Exception {
+        DefaultMQProducer producer = producer(nameServers);
+        try {
+            for (int number = 0; number < count; number++) {
+                Message message = Samples.message(topic, number);
+                Map<String, Object> sent = Samples.describe(message);
+                message.setDelayTimeLevel(level);
+                answered("delayed", number, sent, producer.send(message));
             }
         } finally {
             producer.shutdown();
