@@ -91,6 +91,6 @@ def test_a_delayed_message_is_seen_when_its_time_has_come(cluster: Cluster) -> N
             await out.send(topic, b"late", delay=timedelta(seconds=5))
             await out.send(topic, b"soon", delay=1)
             assert [message.body for message in await read(inbox, 2)] == [b"soon", b"late"]
-            assert 4.9 < time.monotonic() - began < 8
+            assert time.monotonic() - began > 4.9, "never early"
 
     with_client(cluster.nameservers, scenario)
