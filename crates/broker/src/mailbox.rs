@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tern_replication::{PeerMessage, Persisted, ReplicaId};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::answers::Ticket;
 use crate::post::{Post, PostBox, post_box};
@@ -38,6 +40,8 @@ pub struct Mailbox {
     post: Post<Input>,
     proposals: Arc<AtomicUsize>,
     peers: Arc<AtomicUsize>,
+    /// Wakes the task that wakes the log thread; without one, whoever posts does.
+    turn: Option<Arc<Notify>>,
 }
 
 /// The log thread's end.
@@ -57,6 +61,7 @@ impl Mailbox {
             post,
             proposals: Arc::clone(&proposals),
             peers: Arc::clone(&peers),
+            turn: None,
         };
         let end = MailboxReceiver {
             inputs,
@@ -65,6 +70,16 @@ impl Mailbox {
             peers,
         };
         (mailbox, end)
+    }
+
+    /// Let the net threads wake the log thread once for all requests and peer messages that their sockets had at a
+    /// time. A wake-up a message costs more than the message: the woken thread takes the core from the net thread,
+    /// and finds one message.
+    pub(crate) fn with_turns(mut self, runtime: &Handle) -> Self {
+        let turn = Arc::new(Notify::new());
+        runtime.spawn(ring_after_turns(self.post.clone(), Arc::clone(&turn)));
+        self.turn = Some(turn);
+        self
     }
 
     /// Hand in a proposal. Its ticket comes back with the outcome if it is refused here.
@@ -77,7 +92,7 @@ impl Mailbox {
             let refusal = Refusal::Busy(Bound::Waiting);
             return Err((proposal.ticket, Outcome::Refused(refusal)));
         }
-        match self.post.send(Input::Propose(proposal)) {
+        match self.post_in_turn(Input::Propose(proposal)) {
             Err(Input::Propose(proposal)) => {
                 Err((proposal.ticket, Outcome::Refused(Refusal::Stopping)))
             }
@@ -108,12 +123,36 @@ impl Mailbox {
             self.peers.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        self.tell(Input::Peer(message));
+        let _ = self.post_in_turn(Input::Peer(message));
+    }
+
+    fn post_in_turn(&self, input: Input) -> Result<(), Input> {
+        match &self.turn {
+            None => self.post.send(input),
+            Some(turn) => {
+                if self.post.send_quietly(input)? {
+                    turn.notify_one();
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Everything else. A box without a reader belongs to a process that is stopping.
     pub(crate) fn tell(&self, input: Input) {
         let _ = self.post.send(input);
+    }
+}
+
+/// Rings for what was posted quietly, after the tasks that were ready have run: yielding puts this task behind them,
+/// and the runtime looks after at most its event interval of 61 tasks.
+async fn ring_after_turns(post: Post<Input>, turn: Arc<Notify>) {
+    loop {
+        turn.notified().await;
+        tokio::task::yield_now().await;
+        if !post.ring() {
+            return;
+        }
     }
 }
 

@@ -164,6 +164,7 @@ impl Node {
             RaftStateFile::load(Arc::clone(&disk), &options.data).map_err(data_error)?;
 
         let (mailbox, receiver) = Mailbox::new();
+        let mailbox = mailbox.with_turns(runtime);
         let roles = Arc::new(RoleBoard::new(
             own,
             options.advertise.clone(),

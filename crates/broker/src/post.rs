@@ -22,6 +22,18 @@ struct Inner<T> {
 struct State<T> {
     waiting: VecDeque<T>,
     open: bool,
+    bell: Bell,
+}
+
+/// Who wakes the reader for what waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bell {
+    /// Nobody yet.
+    Silent,
+    /// Somebody who posted quietly has promised to.
+    Promised,
+    /// It has been woken.
+    Rung,
 }
 
 /// An empty box.
@@ -30,6 +42,7 @@ pub(crate) fn post_box<T>() -> (Post<T>, PostBox<T>) {
         state: Mutex::new(State {
             waiting: VecDeque::new(),
             open: true,
+            bell: Bell::Silent,
         }),
         filled: Condvar::new(),
     });
@@ -47,10 +60,26 @@ impl<T> Inner<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().expect("no holder panics")
     }
+
+    /// Wake the reader once for all that waits.
+    fn ring(&self, mut state: MutexGuard<'_, State<T>>) {
+        let rung = std::mem::replace(&mut state.bell, Bell::Rung);
+        drop(state);
+        if rung != Bell::Rung {
+            self.filled.notify_one();
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn take(&mut self) -> VecDeque<T> {
+        self.bell = Bell::Silent;
+        std::mem::take(&mut self.waiting)
+    }
 }
 
 impl<T> Post<T> {
-    /// Post one item.
+    /// Post one item and wake the reader.
     ///
     /// # Errors
     /// The item, if the reader is gone.
@@ -60,19 +89,42 @@ impl<T> Post<T> {
             return Err(item);
         }
         state.waiting.push_back(item);
-        let first = state.waiting.len() == 1;
-        drop(state);
-        if first {
-            self.0.filled.notify_one();
-        }
+        self.0.ring(state);
         Ok(())
+    }
+
+    /// Post one item and wake nobody. True if the caller must [`Self::ring`] before long: nobody else has to.
+    ///
+    /// # Errors
+    /// The item, if the reader is gone.
+    pub fn send_quietly(&self, item: T) -> Result<bool, T> {
+        let mut state = self.0.lock();
+        if !state.open {
+            return Err(item);
+        }
+        state.waiting.push_back(item);
+        let mine = state.bell == Bell::Silent;
+        if mine {
+            state.bell = Bell::Promised;
+        }
+        Ok(mine)
+    }
+
+    /// Wake the reader for what was posted quietly. False if it is gone.
+    pub fn ring(&self) -> bool {
+        let state = self.0.lock();
+        let open = state.open;
+        if !state.waiting.is_empty() {
+            self.0.ring(state);
+        }
+        open
     }
 }
 
 impl<T> PostBox<T> {
     /// Take all that waits, without waiting.
     pub fn take(&self) -> VecDeque<T> {
-        std::mem::take(&mut self.0.lock().waiting)
+        self.0.lock().take()
     }
 
     /// Take all that waits; sleep until something does.
@@ -81,7 +133,7 @@ impl<T> PostBox<T> {
         while state.waiting.is_empty() {
             state = self.0.filled.wait(state).expect("no holder panics");
         }
-        std::mem::take(&mut state.waiting)
+        state.take()
     }
 
     /// As [`Self::wait`], for no longer than `limit`; empty if nothing came.
@@ -96,7 +148,7 @@ impl<T> PostBox<T> {
             let waited = self.0.filled.wait_timeout(state, left);
             state = waited.expect("no holder panics").0;
         }
-        std::mem::take(&mut state.waiting)
+        state.take()
     }
 }
 
@@ -129,6 +181,28 @@ mod tests {
         writer.join().unwrap();
         assert!(taken.iter().copied().eq(0..10_000));
         assert!(reader.take().is_empty());
+    }
+
+    #[test]
+    fn what_is_posted_quietly_is_taken_when_somebody_rings() {
+        let (post, reader) = post_box();
+        assert_eq!(post.send_quietly(1), Ok(true), "the first has to ring");
+        assert_eq!(post.send_quietly(2), Ok(false), "the first will ring");
+        let writer = std::thread::spawn(move || assert!(post.ring()));
+        assert!(reader.wait().into_iter().eq([1, 2]));
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn whoever_posts_aloud_wakes_the_reader_for_those_who_have_not_rung() {
+        let (post, reader) = post_box();
+        assert_eq!(post.send_quietly(1), Ok(true));
+        post.send(2).unwrap();
+        assert!(reader.wait_for(Duration::ZERO).into_iter().eq([1, 2]));
+        assert_eq!(post.send_quietly(3), Ok(true), "a new bell for a new batch");
+        drop(reader);
+        assert_eq!(post.send_quietly(4), Err(4));
+        assert!(!post.ring(), "nobody is there");
     }
 
     #[test]
