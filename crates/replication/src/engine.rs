@@ -79,7 +79,9 @@ impl<S: EntrySource> Raft<S> {
             check_quorum: true,
             pre_vote: true,
             read_only_option: ReadOnlyOption::Safe,
-            skip_bcast_commit: false,
+            // Followers learn a commit with the next append, or with the next heartbeat: one message less a frame and
+            // follower. Nobody waits for them.
+            skip_bcast_commit: true,
             // With batching, 0.7.0 adds entries to a queued append that has none without looking at its index: after
             // a rejection has moved `next` back, the message then claims to follow what it does not follow.
             batch_append: false,
