@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use socket2::SockRef;
 use tern_replication::{HEAD_BYTES, Lane, PeerHead, PeerKind, PeerMessage, ReplicaId};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -25,6 +25,9 @@ static BAD_MESSAGE: Complaint = Complaint::new("bad peer message, connection clo
 
 /// Bytes by which a message's buffer grows: with what was received, not with what was announced.
 const GROWTH: usize = 256 << 10;
+
+/// What one read takes: several small messages, where they came together. A larger message goes past this buffer.
+const READ_AHEAD: usize = 16 << 10;
 
 /// Time for a message to arrive whole, once its first byte has.
 const MESSAGE_TIME: Duration = Duration::from_secs(10);
@@ -148,19 +151,18 @@ fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {
     }
 }
 
-async fn read(shared: Arc<Shared>, mut stream: TcpStream, opened: Opened) {
+async fn read(shared: Arc<Shared>, stream: TcpStream, opened: Opened) {
+    let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
     let from = opened.hello.id;
     let own = shared.events.hello().id;
     let address = opened.hello.client_address;
     loop {
         // A peer says something on control in every third of this time (L43); bulk may be quiet for long.
         let heard = match opened.lane {
-            Lane::Control => timeout(shared.options.silence, stream.readable())
-                .await
-                .is_ok(),
-            Lane::Bulk => stream.readable().await.is_ok(),
+            Lane::Control => timeout(shared.options.silence, stream.fill_buf()).await,
+            Lane::Bulk => Ok(stream.fill_buf().await),
         };
-        if !heard {
+        if !matches!(heard, Ok(Ok(bytes)) if !bytes.is_empty()) {
             return;
         }
         // Never given up in the middle and then gone on with: the rest would be read as a head.
@@ -198,7 +200,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-async fn receive(stream: &mut TcpStream, limit: usize) -> Result<PeerMessage, Broken> {
+async fn receive(stream: &mut BufReader<TcpStream>, limit: usize) -> Result<PeerMessage, Broken> {
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await?;
     let head = PeerHead::decode(&head, limit).map_err(|error| Broken::Bad(error.to_string()))?;
