@@ -27,6 +27,11 @@ impl Limits {
             segment_size,
         }
     }
+
+    /// Whether this many bytes and messages make a frame that nothing more fits into.
+    pub fn fills_frame(&self, (bytes, messages): (usize, usize)) -> bool {
+        bytes >= self.frame_bytes || messages >= self.frame_messages
+    }
 }
 
 /// A sealed frame and the tickets that wait for it.

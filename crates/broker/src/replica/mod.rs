@@ -11,6 +11,7 @@ mod numbers;
 pub mod planted;
 mod tickets;
 mod turn;
+mod waiting;
 
 #[cfg(test)]
 pub(crate) use apply::tags_code;

@@ -10,6 +10,7 @@ use super::inputs::{
 use super::numbers::QueueNumbers;
 use super::planted;
 use super::tickets::Tickets;
+use super::waiting::Waiting;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use tern_log::{
@@ -46,6 +47,8 @@ pub struct TurnOptions {
     pub leader_catch_up_ticks: u32,
     /// Proposals that wait for a frame at most.
     pub waiting: usize,
+    /// How long a proposal waits for others at most while a frame is on its way to a majority, nanoseconds.
+    pub gather_ns: u64,
     /// A proposal that waited longer is refused with `Busy`, nanoseconds.
     pub wait_limit_ns: u64,
     /// An appended proposal that is undecided for longer is answered as unknown, nanoseconds.
@@ -64,6 +67,7 @@ impl Default for TurnOptions {
             heartbeat_ticks: 10,
             leader_catch_up_ticks: 120,
             waiting: 10_000,
+            gather_ns: 500_000,
             wait_limit_ns: 200_000_000,
             ack_timeout_ns: 2_500_000_000,
             uncommitted_frames: 10_000,
@@ -91,7 +95,9 @@ pub struct Replica<T> {
     held: HashMap<(u64, u64), Frame>,
     numbers: Option<QueueNumbers>,
     fold_asked: Option<u64>,
-    waiting: VecDeque<Proposal<T>>,
+    waiting: Waiting<T>,
+    /// A bound, a transfer or a missing segment kept the last turn from building.
+    blocked: bool,
     tickets: Tickets<T>,
     reads: VecDeque<(T, u64)>,
     asked: Vec<(u64, Vec<(T, u64)>)>,
@@ -121,7 +127,8 @@ impl<T> Replica<T> {
             held: HashMap::new(),
             numbers: None,
             fold_asked: None,
-            waiting: VecDeque::new(),
+            waiting: Waiting::new(),
+            blocked: false,
             tickets: Tickets::new(),
             reads: VecDeque::new(),
             asked: Vec::new(),
@@ -144,9 +151,25 @@ impl<T> Replica<T> {
         self.engine.status()
     }
 
-    /// Whether a turn without new input would do something: proposals that wait for the next round.
-    pub fn has_backlog(&self) -> bool {
-        !self.waiting.is_empty() && self.numbers.is_some()
+    /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.
+    pub fn idle_for(&self, now_ns: u64) -> Option<u64> {
+        self.numbers.as_ref()?;
+        let oldest = self.waiting.front()?;
+        let may_build = match self.blocked {
+            true => return None,
+            false if self.gathers() => oldest.received_ns + self.options.gather_ns,
+            false => now_ns,
+        };
+        Some(may_build.saturating_sub(now_ns))
+    }
+
+    /// While a frame is on its way to a majority, what waits gathers into the next one, until it fills a frame.
+    fn gathers(&self) -> bool {
+        self.tickets.frames() > 0 && !self.limits().fills_frame(self.waiting.weight())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::of_segment(self.options.segment_size)
     }
 
     /// One step: take everything in, go round the loop until nothing is left, fill the outbox.
@@ -445,7 +468,7 @@ impl<T> Replica<T> {
     fn queue(&mut self, proposals: &mut Vec<Proposal<T>>, out: &mut Outbox<T>) {
         let room = self.options.waiting.saturating_sub(self.waiting.len());
         let over = proposals.split_off(room.min(proposals.len()));
-        self.waiting.extend(proposals.drain(..));
+        proposals.drain(..).for_each(|p| self.waiting.push(p));
         let refusal = Outcome::Refused(Refusal::Busy(Bound::Waiting));
         out.answers
             .extend(over.into_iter().map(|p| (p.ticket, refusal.clone())));
@@ -455,27 +478,26 @@ impl<T> Replica<T> {
     fn propose(&mut self, inbox: &Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
         let status = self.engine.status();
         if status.role != Role::Leader
-            || self.engine.transferring()
-            || self.bound(inbox.applied_position).is_some()
+            || self.is_blocked(inbox.applied_position)
+            || self.still_gathers(inbox.now_ns)
         {
             return Ok(());
         }
         let Some(mut numbers) = self.numbers.take() else {
             return Ok(());
         };
-        let mut building = Building::new(
-            self.log.end(),
-            status.term,
-            inbox.wall_ms,
-            Limits::of_segment(self.options.segment_size),
-        );
+        let mut building = Building::new(self.log.end(), status.term, inbox.wall_ms, self.limits());
         while let Some(proposal) = self.waiting.front() {
-            if !building.has_space(proposal) || !self.can_place(&building, proposal) {
+            if !building.has_space(proposal) {
+                break;
+            }
+            if !self.can_place(&building, proposal) {
+                self.blocked = true;
                 break;
             }
             let expired =
                 inbox.now_ns.saturating_sub(proposal.received_ns) > self.options.wait_limit_ns;
-            let proposal = self.waiting.pop_front().expect("looked at above");
+            let proposal = self.waiting.pop().expect("looked at above");
             if expired {
                 let refusal = Refusal::Busy(Bound::Waiting);
                 out.answers
@@ -518,6 +540,16 @@ impl<T> Replica<T> {
             self.held.insert((header.index, header.term), built.frame);
         }
         Ok(())
+    }
+
+    fn is_blocked(&mut self, applied_position: u64) -> bool {
+        self.blocked = self.engine.transferring() || self.bound(applied_position).is_some();
+        self.blocked
+    }
+
+    fn still_gathers(&self, now_ns: u64) -> bool {
+        let oldest = self.waiting.front().map_or(now_ns, |p| p.received_ns);
+        self.gathers() && now_ns.saturating_sub(oldest) < self.options.gather_ns
     }
 
     fn can_place(&self, building: &Building<T>, proposal: &Proposal<T>) -> bool {
@@ -571,11 +603,9 @@ impl<T> Replica<T> {
             let tickets = reads.chain(self.reads.drain(..)).map(|(ticket, _)| ticket);
             out.answers
                 .extend(tickets.map(|ticket| (ticket, Outcome::Refused(refusal))));
-            out.answers.extend(
-                self.waiting
-                    .drain(..)
-                    .map(|p| (p.ticket, Outcome::Refused(refusal))),
-            );
+            let waiting = std::iter::from_fn(|| self.waiting.pop());
+            out.answers
+                .extend(waiting.map(|p| (p.ticket, Outcome::Refused(refusal))));
             return;
         }
         let limit = self.options.wait_limit_ns;
@@ -587,12 +617,15 @@ impl<T> Replica<T> {
         } else {
             Refusal::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
         };
-        while self
-            .waiting
-            .front()
-            .is_some_and(|p| late(p.received_ns) || (self.no_room && !self.fits(p.weight().0)))
-        {
-            let proposal = self.waiting.pop_front().expect("looked at above");
+        loop {
+            let unplaceable = |p: &Proposal<T>| self.no_room && !self.fits(p.weight().0);
+            let gone = self
+                .waiting
+                .front()
+                .is_some_and(|p| late(p.received_ns) || unplaceable(p));
+            let Some(proposal) = gone.then(|| self.waiting.pop()).flatten() else {
+                break;
+            };
             out.answers
                 .push((proposal.ticket, Outcome::Refused(refusal)));
         }

@@ -43,11 +43,9 @@ pub(super) fn run(
     let mut ticked_ns = clock::monotonic_ns();
     let mut end_ns = None;
     loop {
-        let wait = if replica.has_backlog() {
-            0
-        } else {
-            (ticked_ns + TICK_NS).saturating_sub(clock::monotonic_ns())
-        };
+        let now_ns = clock::monotonic_ns();
+        let tick = (ticked_ns + TICK_NS).saturating_sub(now_ns);
+        let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
         let stop = collect(mailbox, wait, &mut inbox)?;
         inbox.now_ns = clock::monotonic_ns();
         if let Some(drain) = stop {

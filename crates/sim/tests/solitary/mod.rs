@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tern_broker::replica::{
-    AnswerAt, Applier, Birth, Draft, Folded, Inbox, Outbox, Outcome, Plan, PreparedSegment,
+    AnswerAt, Applier, Birth, Draft, Flush, Folded, Inbox, Outbox, Outcome, Plan, PreparedSegment,
     Proposal, Replica, TurnOptions,
 };
 use tern_log::memory_disk::MemoryDisk;
@@ -17,7 +17,7 @@ use tern_log::{
     RaftStateFile, claim_directory, prepare_segment,
 };
 use tern_replication::{Solo, replica_id};
-use tern_state::{Flush, GroupFounding, Member, Op, State};
+use tern_state::{Flush as FlushPolicy, GroupFounding, Member, Op, State};
 
 const DIRECTORY: &str = "/replica";
 /// One replica, alone in its group, and the threads around it in one step.
@@ -31,6 +31,7 @@ pub struct Solitary {
     out: Outbox<u64>,
     pub committed: u64,
     now_ns: u64,
+    flush: Option<Flush>,
     answers: Vec<(u64, Outcome)>,
 }
 
@@ -69,6 +70,7 @@ impl Solitary {
             out: Outbox::default(),
             committed: 0,
             now_ns: 0,
+            flush: None,
             answers: Vec::new(),
         }
     }
@@ -76,40 +78,61 @@ impl Solitary {
     /// Turns until nothing is left to do, with everything that the threads around would do.
     pub fn settle(&mut self) {
         for _ in 0..8 {
-            self.now_ns += 10_000_000;
-            self.inbox.now_ns = self.now_ns;
-            self.inbox.applied_position = self.applier.position();
-            self.replica.step(&mut self.inbox, &mut self.out).unwrap();
-            let out = std::mem::take(&mut self.out);
-            self.answers.extend(out.answers);
-            if let Some(base) = out.prepare_segment {
-                let file = prepare_segment(
-                    &self.disk,
-                    &PathBuf::from(DIRECTORY),
-                    base,
-                    MIN_SEGMENT_SIZE,
-                );
-                self.inbox.segments.push(PreparedSegment { base, file });
-            }
-            if let Some(flush) = out.flush {
-                self.syncer.sync(flush.position).unwrap();
-                self.inbox.durable = Some(flush.number);
-            }
-            if let Some(committed) = out.commit {
-                self.committed = committed.index;
-                self.answers.extend(committed.decided);
-            }
-            while self.applier.applied() < self.committed {
-                self.applier.apply(self.committed, 64 << 20).unwrap();
-            }
-            if let Some(fold) = out.fold {
-                self.inbox.folded = Some(Folded {
-                    term: fold.term,
-                    upto: fold.upto,
-                    numbers: self.applier.fold(fold).unwrap(),
-                });
-            }
+            self.turn(10_000_000);
+            self.sync();
         }
+    }
+
+    /// One turn, this many nanoseconds later, with everything that the threads around would do but syncing.
+    pub fn turn(&mut self, later_ns: u64) {
+        self.now_ns += later_ns;
+        self.inbox.now_ns = self.now_ns;
+        self.inbox.applied_position = self.applier.position();
+        self.replica.step(&mut self.inbox, &mut self.out).unwrap();
+        let out = std::mem::take(&mut self.out);
+        self.answers.extend(out.answers);
+        if let Some(base) = out.prepare_segment {
+            let file = prepare_segment(
+                &self.disk,
+                &PathBuf::from(DIRECTORY),
+                base,
+                MIN_SEGMENT_SIZE,
+            );
+            self.inbox.segments.push(PreparedSegment { base, file });
+        }
+        self.flush = out.flush.or(self.flush.take());
+        if let Some(committed) = out.commit {
+            self.committed = committed.index;
+            self.answers.extend(committed.decided);
+        }
+        while self.applier.applied() < self.committed {
+            self.applier.apply(self.committed, 64 << 20).unwrap();
+        }
+        if let Some(fold) = out.fold {
+            self.inbox.folded = Some(Folded {
+                term: fold.term,
+                upto: fold.upto,
+                numbers: self.applier.fold(fold).unwrap(),
+            });
+        }
+    }
+
+    /// Sync what was written; the next turn hears of it.
+    pub fn sync(&mut self) {
+        if let Some(flush) = self.flush.take() {
+            self.syncer.sync(flush.position).unwrap();
+            self.inbox.durable = Some(flush.number);
+        }
+    }
+
+    /// How long the replica needs no turn, nanoseconds.
+    pub fn idle_for(&self) -> Option<u64> {
+        self.replica.idle_for(self.now_ns)
+    }
+
+    /// Index of the newest frame in the log, committed or not.
+    pub fn last_index(&self) -> u64 {
+        self.reader.end().index
     }
 
     /// Hand in a message for queue 0 of a topic. Nothing happens before [`Self::settle`].
@@ -182,7 +205,7 @@ fn founding() -> GroupFounding {
             replica_id: replica_id(1, 1),
         }],
         segment_size: MIN_SEGMENT_SIZE,
-        flush: Flush::Sync,
+        flush: FlushPolicy::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: true,
         default_topic_queue_nums: 8,

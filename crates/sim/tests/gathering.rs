@@ -1,0 +1,79 @@
+//! While a frame is on its way to the disk, what comes gathers into the next one.
+
+mod solitary;
+
+use solitary::Solitary;
+use tern_broker::replica::{Outcome, TurnOptions};
+use tern_state::{Op, TopicConfig};
+
+/// With a topic, and a first message that is written and not synced.
+fn one_under_way() -> Solitary {
+    let mut solitary = Solitary::new();
+    solitary.settle();
+    let put = Op::PutTopic {
+        changed_at_ms: 1,
+        config: TopicConfig::new("orders", 4, 6),
+    };
+    solitary.hand_in_ops(0, &[put]);
+    solitary.settle();
+    solitary.hand_in(1, "orders", b"first");
+    solitary.turn(1000);
+    solitary
+}
+
+fn index(outcome: Outcome) -> u64 {
+    match outcome {
+        Outcome::Stored(stored) => stored.index,
+        other => panic!("not stored: {other:?}"),
+    }
+}
+
+#[test]
+fn a_message_that_comes_alone_is_written_at_once() {
+    let solitary = one_under_way();
+    assert!(solitary.last_index() > solitary.committed);
+}
+
+#[test]
+fn messages_that_come_while_a_frame_is_under_way_share_the_next_one() {
+    let mut solitary = one_under_way();
+    let first = solitary.last_index();
+    for ticket in 2..5 {
+        solitary.hand_in(ticket, "orders", b"later");
+        solitary.turn(1000);
+        assert_eq!(solitary.last_index(), first, "nothing more is written yet");
+    }
+    solitary.sync();
+    solitary.settle();
+    for ticket in 2..5 {
+        assert_eq!(index(solitary.outcome(ticket)), first + 1);
+    }
+}
+
+#[test]
+fn a_message_does_not_wait_for_others_longer_than_the_limit() {
+    let mut solitary = one_under_way();
+    let first = solitary.last_index();
+    let limit = TurnOptions::default().gather_ns;
+    solitary.hand_in(2, "orders", b"later");
+    solitary.turn(limit - 1);
+    assert_eq!(solitary.last_index(), first);
+    assert_eq!(
+        solitary.idle_for(),
+        Some(1),
+        "the log thread knows when to look again"
+    );
+    solitary.turn(1);
+    assert_eq!(solitary.last_index(), first + 1);
+}
+
+#[test]
+fn what_fills_a_frame_does_not_wait_for_the_one_before() {
+    let mut solitary = one_under_way();
+    let first = solitary.last_index();
+    for ticket in 2..514 {
+        solitary.hand_in(ticket, "orders", b"later");
+    }
+    solitary.turn(1000);
+    assert_eq!(solitary.last_index(), first + 1);
+}
