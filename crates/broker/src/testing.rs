@@ -228,7 +228,10 @@ impl Bench {
             let entry = QueueEntry {
                 physical_offset: record.physical_offset(),
                 size: record.size() as u32,
-                tags_code: crate::replica::tags_code(&record),
+                tags_code: crate::replica::tags_code(
+                    &record,
+                    tern_wire::properties::get(record.properties(), "TAGS"),
+                ),
             };
             self.views
                 .queues

@@ -5,8 +5,6 @@
 
 pub mod names;
 
-use std::ops::ControlFlow;
-
 use crate::record::MAX_PROPERTIES;
 
 /// Ends a name.
@@ -38,22 +36,35 @@ pub enum PropertyError {
 
 /// All pairs that have a name and a value, as Java reads them: a value may contain U+0001, odd pairs are dropped.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split(VALUE_END)
-        .filter_map(|pair| pair.split_once(NAME_END))
+    split(text)
+        .filter_map(|(_, pair)| pair)
         .filter(|(name, value)| !name.is_empty() && !value.is_empty())
 }
 
 /// The value of `name`; of several the last, as in Java's map.
 pub fn get<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let last = text
-        .rsplit(VALUE_END)
-        .try_for_each(|pair| match pair.split_once(NAME_END) {
-            Some((found, value)) if found == name && !name.is_empty() && !value.is_empty() => {
-                ControlFlow::Break(value)
+    let of_name = iter(text).filter(|(found, _)| *found == name);
+    of_name.last().map(|(_, value)| value)
+}
+
+/// The parts between the terminators, each whole and, where it has a separator, as name and value. What stands behind
+/// the last terminator is a part too, empty or not.
+///
+/// Every record is split at each replica, so it is done with vector instructions.
+fn split(text: &str) -> impl Iterator<Item = (&str, Option<(&str, &str)>)> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let left = rest.take()?;
+        let part = match memchr::memchr(VALUE_END as u8, left.as_bytes()) {
+            Some(end) => {
+                rest = Some(&left[end + 1..]);
+                &left[..end]
             }
-            _ => ControlFlow::Continue(()),
-        });
-    last.break_value()
+            None => left,
+        };
+        let at = memchr::memchr(NAME_END as u8, part.as_bytes());
+        Some((part, at.map(|at| (&part[..at], &part[at + 1..]))))
+    })
 }
 
 /// Would every reader see the same pairs in this text? Empty values are let through: Java writes them, all drop them.
@@ -71,9 +82,10 @@ pub fn check(text: &str) -> Result<(), PropertyError> {
         return Ok(());
     }
     let pairs = text.strip_suffix(VALUE_END).unwrap_or(text);
-    for (at, pair) in pairs.split(VALUE_END).enumerate() {
-        match pair.split_once(NAME_END) {
-            Some((name, value)) if !name.is_empty() && !value.contains(NAME_END) => {}
+    for (at, (_, pair)) in split(pairs).enumerate() {
+        let again = |value: &str| memchr::memchr(NAME_END as u8, value.as_bytes()).is_some();
+        match pair {
+            Some((name, value)) if !name.is_empty() && !again(value) => {}
             _ => return Err(PropertyError::NotAPair { number: at + 1 }),
         }
     }
@@ -104,7 +116,10 @@ impl Writer {
     /// # Errors
     /// [`PropertyError::Unwritable`], with nothing added.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), PropertyError> {
-        let writable = |text: &str| !text.is_empty() && !text.contains([NAME_END, VALUE_END]);
+        let writable = |text: &str| {
+            let reserved = memchr::memchr2(NAME_END as u8, VALUE_END as u8, text.as_bytes());
+            !text.is_empty() && reserved.is_none()
+        };
         if !writable(name) || !writable(value) {
             return Err(PropertyError::Unwritable);
         }
@@ -117,12 +132,11 @@ impl Writer {
 
     /// Adds the pairs of a checked text whose names `keep` wants. Pairs that follow each other are copied together.
     pub fn copy(&mut self, text: &str, keep: impl Fn(&str) -> bool) {
-        let wanted = |pair: &str| {
-            pair.split_once(NAME_END)
-                .is_some_and(|(name, value)| !name.is_empty() && !value.is_empty() && keep(name))
+        let wanted = |pair: Option<(&str, &str)>| {
+            pair.is_some_and(|(name, value)| !name.is_empty() && !value.is_empty() && keep(name))
         };
-        for pair in text.split(VALUE_END).filter(|pair| wanted(pair)) {
-            self.text.push_str(pair);
+        for (part, _) in split(text).filter(|(_, pair)| wanted(*pair)) {
+            self.text.push_str(part);
             self.text.push(VALUE_END);
         }
     }

@@ -1,13 +1,14 @@
 //! Committed frames into views and state, in order, on every replica (L25, L26).
 
 use super::inputs::Fold;
-use super::keys::index_keys;
+use super::keys::KeyWriter;
 use super::numbers::QueueNumbers;
 use super::turn::Fatal;
 use std::sync::Arc;
 use tern_log::{ConsumeQueues, Frame, KeyIndex, LogReader, QueueEntry};
 use tern_state::State;
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, delay_ms, queue_level};
+use tern_wire::properties::{self, names::TAGS};
 use tern_wire::record::Record;
 
 /// Queues that got new records, for the pulls that wait for them: topic id and queue id.
@@ -119,16 +120,26 @@ impl Applier {
             .state
             .apply_record(topic, queue_id, queue_offset)
             .map_err(|violation| Fatal::State(violation.to_string()))?;
+        // One walk over the properties for all that is looked for in them.
+        let mut tag = None;
+        let mut keys = self
+            .keys
+            .as_ref()
+            .and_then(|keys| KeyWriter::of(keys, record));
+        for (name, value) in properties::iter(record.properties()) {
+            if name == TAGS {
+                tag = Some(value);
+            } else if let Some(keys) = &mut keys {
+                keys.property(name, value);
+            }
+        }
         let entry = QueueEntry {
             physical_offset: record.physical_offset(),
             size: record.size() as u32,
-            tags_code: tags_code(record),
+            tags_code: tags_code(record, tag),
         };
         self.queues
             .append(topic_id, queue_id, queue_offset, entry)?;
-        if let Some(keys) = &self.keys {
-            index_keys(keys, record);
-        }
         if applied.touched.last() != Some(&(topic_id, queue_id)) {
             applied.touched.push((topic_id, queue_id));
         }
@@ -173,7 +184,7 @@ impl Applier {
 }
 
 /// What stands for a record's tag in its queue: of a delayed message, when it is due, ms.
-pub(crate) fn tags_code(record: &Record<'_>) -> i64 {
+pub(crate) fn tags_code(record: &Record<'_>, tag: Option<&str>) -> i64 {
     if record.topic() == SCHEDULE_TOPIC
         && let Some(level) = queue_level(record.queue_id().cast_unsigned())
         && let Some(delay) = delay_ms(level)
@@ -182,5 +193,5 @@ pub(crate) fn tags_code(record: &Record<'_>) -> i64 {
             .store_timestamp_ms()
             .saturating_add(delay.cast_signed());
     }
-    tern_wire::properties::get(record.properties(), "TAGS").map_or(0, tern_wire::tags::tags_code)
+    tag.map_or(0, tern_wire::tags::tags_code)
 }

@@ -1,32 +1,60 @@
 //! A record's keys into the key index.
 
 use tern_log::{KeyHasher, KeyIndex};
-use tern_wire::properties::names::{KEYS, UNIQ_KEY};
-use tern_wire::properties::{NAME_END, VALUE_END};
+use tern_wire::properties::{
+    self,
+    names::{KEYS, UNIQ_KEY},
+};
 use tern_wire::record::Record;
 use tern_wire::sys_flag::{TRANSACTION_MASK, TRANSACTION_ROLLBACK};
 
 /// What stands between the keys of a message.
 pub(crate) const KEY_SEPARATOR: char = ' ';
 
-/// An entry for the unique id and for every word of the keys, as in RocketMQ.
+/// Adds the keys of one record.
 pub(crate) fn index_keys(index: &KeyIndex, record: &Record<'_>) {
-    if record.sys_flag() & TRANSACTION_MASK == TRANSACTION_ROLLBACK {
-        return;
+    if let Some(mut writer) = KeyWriter::of(index, record) {
+        for (name, value) in properties::iter(record.properties()) {
+            writer.property(name, value);
+        }
     }
-    let mut hasher = None;
-    let mut add = |key: &str| {
-        let hasher = hasher.get_or_insert_with(|| KeyHasher::new(record.topic()));
-        let stored_ms = u64::try_from(record.store_timestamp_ms()).unwrap_or(0);
-        index.append(hasher.hash(key), record.physical_offset(), stored_ms);
-    };
-    // One walk over the properties for both names. A name that comes twice costs an entry that leads to nothing.
-    for pair in record.properties().split(VALUE_END) {
-        match pair.split_once(NAME_END) {
-            Some((UNIQ_KEY, id)) if !id.is_empty() => add(id),
-            Some((KEYS, keys)) => words(keys).for_each(&mut add),
+}
+
+/// Adds the keys of one record while its properties are walked: an entry for the unique id and for every word of the
+/// keys, as in RocketMQ. A name that comes twice costs an entry that leads to nothing.
+pub(super) struct KeyWriter<'a> {
+    index: &'a KeyIndex,
+    record: &'a Record<'a>,
+    hasher: Option<KeyHasher>,
+}
+
+impl<'a> KeyWriter<'a> {
+    /// None for a record that is not indexed.
+    pub fn of(index: &'a KeyIndex, record: &'a Record<'a>) -> Option<Self> {
+        let rolled_back = record.sys_flag() & TRANSACTION_MASK == TRANSACTION_ROLLBACK;
+        (!rolled_back).then_some(Self {
+            index,
+            record,
+            hasher: None,
+        })
+    }
+
+    /// Take one property.
+    pub fn property(&mut self, name: &str, value: &str) {
+        match name {
+            UNIQ_KEY => self.add(value),
+            KEYS => words(value).for_each(|key| self.add(key)),
             _ => {}
         }
+    }
+
+    fn add(&mut self, key: &str) {
+        let topic = self.record.topic();
+        let hasher = self.hasher.get_or_insert_with(|| KeyHasher::new(topic));
+        let stored_ms = u64::try_from(self.record.store_timestamp_ms()).unwrap_or(0);
+        let hash = hasher.hash(key);
+        self.index
+            .append(hash, self.record.physical_offset(), stored_ms);
     }
 }
 
@@ -62,7 +90,8 @@ mod tests {
         tern_wire::record::stamp(&mut bytes, 0, 4096, 1000);
         let disk = std::sync::Arc::new(MemoryDisk::new());
         let index = KeyIndex::open(disk, "/keys", KeyLimits::default()).expect("a directory");
-        index_keys(&index, &Record::parse(&bytes).expect("encoded above"));
+        let record = Record::parse(&bytes).expect("encoded above");
+        index_keys(&index, &record);
         let find = |key: &str| index.find(KeyHasher::new("t").hash(key), 1000, 1000, 9);
         let found = |key: &&str| find(key).expect("in memory") == [4096];
         keys.iter().map(found).collect()
