@@ -24,6 +24,8 @@ _CALL_SECONDS = 3.0
 _LEAVE_SECONDS = 1.0
 _PATIENCE_SECONDS = 1.0
 """How long entering a group waits for replicas that may have stopped."""
+_KEEP_SECONDS = 60.0
+"""How long a replica that routes show no more is tried: it may come back, and lead before routes are read again."""
 
 
 class Subscription(NamedTuple):
@@ -65,6 +67,7 @@ class Membership:
         self._on_members_changed: dict[str, Callable[[], None]] = {}
         self._body = b""
         self._due: dict[str, float] = {}  # address to the time of its next heartbeat
+        self._last_shown: dict[str, float] = {}  # address to the time at which a route last showed it
         self._wake = asyncio.Event()
         self._beats: dict[str, asyncio.Task[None]] = {}
         endpoint.on_push(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, self._members_changed)
@@ -134,10 +137,7 @@ class Membership:
             self._wake.clear()
             now = self._loop.time()
             next_due = now + BEAT_SECONDS
-            in_use = self._routing.addresses_in_use() if self._producers or self._consumers else set()
-            for gone in self._due.keys() - in_use:
-                del self._due[gone]
-            for address in in_use:
+            for address in self._addresses(now):
                 if address in self._beats:
                     continue
                 due = self._due.get(address, now)
@@ -146,6 +146,15 @@ class Membership:
                 else:
                     next_due = min(next_due, due)
             await self._sleep(next_due - now)
+
+    def _addresses(self, now: float) -> set[str]:
+        """Whom to send heartbeats to: all replicas that routes show, or showed a short while ago."""
+        shown = self._routing.addresses_in_use() if self._producers or self._consumers else set()
+        self._last_shown.update(dict.fromkeys(shown, now))
+        for address in [each for each, at in self._last_shown.items() if not shown or at < now - _KEEP_SECONDS]:
+            del self._last_shown[address]
+            self._due.pop(address, None)
+        return set(self._last_shown)
 
     async def _sleep(self, seconds: float) -> None:
         try:

@@ -300,3 +300,39 @@ def test_the_last_nameserver_alone_is_enough_to_find_a_new_leader() -> None:
             await out.send("new-topic", b"y")
 
     run(scenario())
+
+
+def test_a_replica_that_comes_back_knows_the_members_before_it_leads_again() -> None:
+    """Else the member that reaches it first takes all queues, and everything in flight is handled twice."""
+
+    async def scenario() -> None:
+        cluster = _cluster()
+        async with (
+            connect(cluster) as one,
+            connect(cluster) as two,
+            one.consumer("g", "t"),
+            two.consumer("g", "t"),
+        ):
+            cluster.kill("a0:1")
+            cluster.elect("a", "a1:1")  # and no NameServer shows the dead one any more
+            await asyncio.sleep(5)
+            cluster.start_broker("a", "a0:1")
+            cluster.register("a")
+            await asyncio.sleep(2)
+            assert len(cluster.brokers["a0:1"].members["g"]) == 2
+
+    run(scenario())
+
+
+def test_a_replica_that_stays_away_is_given_up_after_a_minute() -> None:
+    async def scenario() -> None:
+        cluster = _cluster()
+        async with connect(cluster) as mq, mq.consumer("g", "t"):
+            cluster.kill("a0:1")
+            cluster.elect("a", "a1:1")
+            await asyncio.sleep(70)
+            before = len(cluster.network.sent(34))
+            await asyncio.sleep(29)
+            assert {address for address, _ in cluster.network.sent(34)[before:]} <= {"a1:1", "a2:1"}
+
+    run(scenario())
