@@ -101,12 +101,13 @@ class PlainSender:
         self._masters = Masters(nameservers)
         self._certain = certain
 
-    async def send(self, topic: str, key: str, body: bytes) -> Outcome:
+    async def send(self, topic: str, key: str, body: bytes, level: int = 0) -> Outcome:
         """Send one message to the queue of its key."""
+        properties = {"KEYS": key, **({"DELAY": str(level)} if level else {})}
         try:
             queues = await self._masters.queues(topic)
             broker, address, queue = queues[zlib.crc32(key.encode()) % len(queues)]
-            answer = await self._masters.ask(address, SEND, send_fields(topic, queue, {"KEYS": key}), body)
+            answer = await self._masters.ask(address, SEND, send_fields(topic, queue, properties), body)
         except SpeakerError:
             self._masters.forget(topic)
             # Whoever finds no master at once must not ask in a busy loop.
@@ -114,7 +115,7 @@ class PlainSender:
             return Outcome("info")
         if answer.code != 0:
             self._masters.forget(topic)
-        return outcome_of(answer, broker, self._certain)
+        return outcome_of(answer, broker, self._certain, level)
 
     async def close(self) -> None:
         """Close all connections."""

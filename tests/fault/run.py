@@ -10,7 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fault.loop import Settings, run
+from fault.loop import run
+from fault.result import Settings
+from support import maven
+
+JAVA_CLIENTS = ("5.5.0", "4.9.8")
 
 
 def main() -> int:
@@ -21,9 +25,15 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0, help="sends a second")
     parser.add_argument("--apache", action="store_true", help="run against Apache's servers instead of ours")
     parser.add_argument("--plain-client", action="store_true", help="load by a client in plain Python, not ours")
+    parser.add_argument("--no-java", action="store_true", help="without the push consumers of the Java clients")
     chosen = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="ternmq-fault-"))
-    settings = Settings(chosen.kills, chosen.seed, chosen.rate, chosen.apache, chosen.plain_client)
+    java_clients: tuple[str, ...] = ()
+    if not chosen.no_java:
+        java_clients = JAVA_CLIENTS if not maven.missing() else ()
+        if not java_clients:
+            _say(f"skipped: the Java push consumers, as {maven.missing()} is not installed")
+    settings = Settings(chosen.kills, chosen.seed, chosen.rate, chosen.apache, chosen.plain_client, java_clients)
     result = asyncio.run(run(settings, directory, _say))
     for violation in result.violations[:50]:
         _say(violation)

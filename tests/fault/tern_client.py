@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import ternmq
-from fault.outcomes import Delivered, Outcome
-from ternmq.errors import MQError, RejectedError, StoredUnconfirmedError
+from fault.outcomes import LEVEL_SECONDS, Delivered, Outcome
+from ternmq.errors import ConfigError, MQError, RejectedError, StoredUnconfirmedError
 
 SEND_TIMEOUT_SECONDS = 10.0
 
@@ -22,10 +22,13 @@ class TernSender:
     def __init__(self, producer: ternmq.Producer[bytes]) -> None:
         self._producer = producer
 
-    async def send(self, topic: str, key: str, body: bytes) -> Outcome:
-        """Send one message with its key as shard."""
+    async def send(self, topic: str, key: str, body: bytes, level: int = 0) -> Outcome:
+        """Send one message, with its key as shard unless it is held back."""
+        shard, delay = (None, LEVEL_SECONDS[level]) if level else (key, None)
         try:
-            receipt = await self._producer.send(topic, body, keys=[key], shard=key)
+            receipt = await self._producer.send(topic, body, keys=[key], shard=shard, delay=delay)
+        except ConfigError:
+            raise  # the harness is wrong, and nothing was sent
         except RejectedError as error:
             return Outcome("fail" if error.certain else "info", error.code)
         except StoredUnconfirmedError as error:
@@ -33,6 +36,8 @@ class TernSender:
         except MQError as error:
             await asyncio.sleep(0.02)
             return Outcome("info", error.code)
+        if level:
+            return Outcome("ok", 0, receipt.queue.broker)
         return Outcome("ok", 0, receipt.queue.broker, receipt.queue.id, receipt.queue_offset)
 
 

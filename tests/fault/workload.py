@@ -1,4 +1,4 @@
-"""The load of a fault run, all of it written into one history: producers, readers, a committer, samplers."""
+"""The load of a fault run, all of it written into one history: producers and readers."""
 
 import asyncio
 import contextlib
@@ -7,28 +7,15 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-from fault.outcomes import Delivered, Outcome, Sender, digest_of, make_body, uid_of
-from fault.plain_client import Masters, masters_of
+from fault.outcomes import LEVEL_SECONDS, Delivered, Outcome, Sender, digest_of, make_body, uid_of
+from fault.plain_client import Masters
 from support.processes import wait_for
-from support.speaker import (
-    CLUSTER_INFO,
-    CREATE_TOPIC,
-    MAX_OFFSET,
-    PULL,
-    QUERY_OFFSET,
-    ROUTE,
-    UPDATE_OFFSET,
-    SpeakerError,
-    decode_records,
-    lenient_json,
-    pull_fields,
-)
+from support.speaker import CREATE_TOPIC, PULL, SpeakerError, decode_records, pull_fields
 from support.subject import Subject
 from ternmq.chaos.history import HistoryWriter
 
 BODY_BYTES = 256
 SAMPLE_EVERY_SECONDS = 0.1
-TOPICS_EVERY_SECONDS = 1.0
 
 # Members of an event that name a queue.
 Place = dict[str, Any]
@@ -56,45 +43,65 @@ class Workload:
         self.acknowledged = 0
         self.topics: dict[str, int] = {}
         self.newest_topic_ns = 0
-        self.delivered: set[str] = set()
-        self.owed: set[str] = set()
+        self.acknowledged_of: dict[str, set[str]] = {}
+        self.delivered_to: dict[str, set[str]] = {}
+        self._subscriptions: list[tuple[str, str]] = []
         self._uids = itertools.count(1)
 
-    async def produce(self, name: str, sender: Sender, key: str, pause: float, stop: asyncio.Event) -> None:
+    def subscribe(self, group: str, topic: str, *, side_by_side: bool = False) -> None:
+        """Write that a group gets everything of a topic from here on, and owe it that.
+
+        Args:
+            group: the consumer group.
+            topic: what it reads.
+            side_by_side: whether it handles messages of one queue at the same time, so that their order is not seen.
+        """
+        self.history.write("ok", "subscribe", group=group, topic=topic, side_by_side=side_by_side)
+        self._subscriptions.append((group, topic))
+        self.delivered_to[group] = set()
+
+    def everybody_has_something(self) -> bool:
+        """Whether every group has got a message."""
+        return all(self.delivered_to.values())
+
+    def everybody_has_everything(self) -> bool:
+        """Whether every group has got what was acknowledged."""
+        return all(
+            self.acknowledged_of.get(topic, set()) <= self.delivered_to[group] for group, topic in self._subscriptions
+        )
+
+    async def produce(
+        self, name: str, sender: Sender, topic: str, key: str, seconds: float, stop: asyncio.Event, level: int = 0
+    ) -> None:
         """Send one message of a key after another until told to stop.
 
         Args:
             name: the producer, for the history.
             sender: its client; shared by its keys.
+            topic: where to.
             key: the ordering key.
-            pause: seconds between two sends: the rate.
+            seconds: between two sends: the rate.
             stop: ends the loop.
+            level: delay level; 0 for messages that are not held back.
         """
         for sequence in itertools.count():
             if stop.is_set():
                 return
-            await self.send_once(name, sender, self.topic, key, sequence)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-
-    async def send_once(self, name: str, sender: Sender, topic: str, key: str, sequence: int) -> Outcome:
-        """One attempt of a send with a uid of its own, and its two lines of history."""
-        uid, body = self.new_message()
-        self.invoked(name, topic, uid, body, key, sequence)
-        outcome = await sender.send(topic, key, body)
-        self.ended(name, topic, uid, outcome)
-        return outcome
+            uid, body = self.new_message()
+            self.invoked(name, topic, uid, body, key, sequence, level)
+            self.ended(name, topic, uid, await sender.send(topic, key, body, level))
+            await pause(stop, seconds)
 
     def new_message(self) -> tuple[str, bytes]:
         """A uid that nothing else has, and a payload that carries it."""
         uid = f"m{next(self._uids)}"
         return uid, make_body(uid, BODY_BYTES)
 
-    def invoked(self, name: str, topic: str, uid: str, body: bytes, key: str, sequence: int) -> None:
+    def invoked(self, name: str, topic: str, uid: str, body: bytes, key: str, sequence: int, level: int = 0) -> None:
         """Write that a send begins; must be called before its first byte leaves."""
         self.history.write(
             "invoke", "send", process=name, topic=topic, uid=uid, attempt=1, key=key, sequence=sequence,
-            digest=digest_of(body),
+            digest=digest_of(body), value=LEVEL_SECONDS[level] * 1000 if level else None,
         )  # fmt: skip
 
     def ended(self, name: str, topic: str, uid: str, outcome: Outcome) -> None:
@@ -105,8 +112,7 @@ class Workload:
         )  # fmt: skip
         if outcome.kind == "ok":
             self.acknowledged += 1
-            if topic == self.topic:
-                self.owed.add(uid)
+            self.acknowledged_of.setdefault(topic, set()).add(uid)
 
     async def until_acknowledged(self, more: int, within: float) -> None:
         """Wait for more acknowledgements; raises TimeoutError."""
@@ -122,7 +128,7 @@ class Workload:
                 queue=message.queue, queue_offset=message.queue_offset, uid=uid, digest=digest_of(message.body),
                 attempt=message.attempt,
             )  # fmt: skip
-            self.delivered.add(uid)
+            self.delivered_to[group].add(uid)
 
     async def create_topic(self, topic: str, queues: int) -> bool:
         """Make a topic at the master, two-way; True if it was acknowledged."""
@@ -167,107 +173,12 @@ class Workload:
                             digest=digest_of(record.body),
                         )  # fmt: skip
                         next_offsets[queue] = record.queue_offset + 1
-            await _pause(stop, SAMPLE_EVERY_SECONDS)
+            await pause(stop, SAMPLE_EVERY_SECONDS)
         await masters.close()
 
-    async def commit_offsets(self, group: str, stop: asyncio.Event) -> None:
-        """Commit rising consumer offsets, two-way, and write what was acknowledged."""
-        masters = Masters(self.subject.nameserver_addresses)
-        offsets = dict.fromkeys(range(self.queues), 0)
-        while not stop.is_set():
-            for queue in offsets:
-                place: Place = {"topic": self.topic, "broker": self.subject.group, "queue": queue, "group": group}
-                try:
-                    address = await self._master(masters)
-                    end = await masters.ask(address, MAX_OFFSET, self._queue_fields(queue))
-                    if end.code != 0 or int(end.fields["offset"]) <= offsets[queue]:
-                        continue
-                    # Steps by one show a lost commit that steps to the end would hide.
-                    offsets[queue] += 1
-                    self.history.write("invoke", "commit_offset", **place, queue_offset=offsets[queue])
-                    fields = {"consumerGroup": group, "commitOffset": str(offsets[queue]), **self._queue_fields(queue)}
-                    answer = await masters.ask(address, UPDATE_OFFSET, fields)
-                except SpeakerError:
-                    masters.forget(self.topic)
-                    continue
-                if answer.code == 0:
-                    self.history.write("ok", "commit_offset", **place, queue_offset=offsets[queue], code=0)
-            await _pause(stop, SAMPLE_EVERY_SECONDS)
-        await masters.close()
 
-    async def sample_offsets(self, group: str, stop: asyncio.Event) -> None:
-        """Sample ends of queues and consumer offsets at the master."""
-        masters = Masters(self.subject.nameserver_addresses)
-        while not stop.is_set():
-            for queue in range(self.queues):
-                try:
-                    await self.sample_queue(masters, group, queue)
-                except SpeakerError:
-                    masters.forget(self.topic)
-            await _pause(stop, SAMPLE_EVERY_SECONDS)
-        await masters.close()
-
-    async def sample_queue(self, masters: Masters, group: str, queue: int) -> None:
-        """One sample of a queue's end and of a group's offset in it; raises SpeakerError."""
-        place: Place = {"topic": self.topic, "broker": self.subject.group, "queue": queue}
-        address = await self._master(masters)
-        # A sample has the time of its question: what is acknowledged between question and answer need not be in it.
-        asked = time.monotonic_ns()
-        end = await masters.ask(address, MAX_OFFSET, self._queue_fields(queue))
-        if end.code == 0:
-            self.history.write("ok", "max_offset", **place, queue_offset=int(end.fields["offset"]), time_ns=asked)
-        asked = time.monotonic_ns()
-        fields = {"consumerGroup": group, "setZeroIfNotFound": "false", **self._queue_fields(queue)}
-        stored = await masters.ask(address, QUERY_OFFSET, fields)
-        if stored.code in {0, 22}:
-            offset = int(stored.fields["offset"]) if stored.code == 0 else 0
-            self.history.write("ok", "consumer_offset", **place, group=group, queue_offset=offset, time_ns=asked)
-
-    async def sample_topics(self, stop: asyncio.Event) -> None:
-        """Sample, at every NameServer that shows a master, whether it shows all topics that were made."""
-        while not stop.is_set():
-            await self.sample_topics_once()
-            await _pause(stop, TOPICS_EVERY_SECONDS)
-
-    async def sample_topics_once(self) -> None:
-        """One round over all NameServers and topics."""
-        masters = Masters(())
-        for nameserver in self.subject.nameserver_addresses:
-            for topic in list(self.topics):
-                with contextlib.suppress(SpeakerError, ValueError):
-                    asked = time.monotonic_ns()
-                    queues = await self._queues_shown(masters, nameserver, topic)
-                    if queues is not None:
-                        self.history.write(
-                            "ok", "topic_queues", process=nameserver, topic=topic, broker=self.subject.group,
-                            value=queues, time_ns=asked,
-                        )  # fmt: skip
-        await masters.close()
-
-    async def _queues_shown(self, masters: Masters, nameserver: str, topic: str) -> int | None:
-        before = await self._master_shown(masters, nameserver)
-        route = await masters.ask(nameserver, ROUTE, {"topic": topic})
-        if route.code == 0:
-            shown = masters_of(route.body).get(self.subject.group)
-            if shown is not None:
-                return shown[1]
-        # Missing counts only if one and the same master was shown all the time: its table should have it.
-        after = await self._master_shown(masters, nameserver)
-        return 0 if before is not None and before == after else None
-
-    async def _master_shown(self, masters: Masters, nameserver: str) -> str | None:
-        table = lenient_json((await masters.ask(nameserver, CLUSTER_INFO, {})).body).get("brokerAddrTable") or {}
-        address: str | None = table.get(self.subject.group, {}).get("brokerAddrs", {}).get("0")
-        return address
-
-    async def _master(self, masters: Masters) -> str:
-        return (await masters.queues(self.topic))[0][1]
-
-    def _queue_fields(self, queue: int) -> dict[str, str]:
-        return {"topic": self.topic, "queueId": str(queue)}
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, unless told to stop."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
 

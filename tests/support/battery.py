@@ -115,6 +115,16 @@ class Endless:
             self._lines.append(self._incoming.get())
         return self._lines
 
+    def take(self) -> list[Line]:
+        """The lines that have come since the last call; they are forgotten, so that a run may last."""
+        taken, self._lines = self.lines(), []
+        return taken
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more lines will come."""
+        return not self._reader.is_alive()
+
     def count(self, event: str) -> int:
         """How many lines of a kind have come so far."""
         return sum(line["event"] == event for line in self.lines())

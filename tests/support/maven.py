@@ -16,11 +16,15 @@ CACHE = ROOT / "target" / "java"
 BUILD_SECONDS = 300
 
 
+def missing() -> str | None:
+    """What of Java and Maven is not installed; None where both are there."""
+    return next((program for program in ("java", "mvn") if shutil.which(program) is None), None)
+
+
 def require_java() -> None:
     """Skip the test, by name and with the reason, where Java or Maven is missing."""
-    for program in ("java", "mvn"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    if program := missing():
+        pytest.skip(f"{program} is not installed")
 
 
 def build(project: Path, properties: dict[str, str] | None = None) -> Path:

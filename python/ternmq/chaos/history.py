@@ -8,10 +8,10 @@ Operations, and what they use beside time, process and kind:
 
 | operation | kinds | members |
 | --- | --- | --- |
-| `send` | invoke | topic, uid, attempt, key, sequence, digest |
-| `send` | ok, fail, info | uid, code; ok: broker, topic, queue, queue_offset, message_id |
+| `send` | invoke | topic, uid, attempt, key, sequence, digest; value = milliseconds for which it is to be held back |
+| `send` | ok, fail, info | uid, code; ok: broker, topic; queue, queue_offset, message_id unless it is held back |
 | `read` | ok | a reader got this record before the end: topic, broker, queue, queue_offset, uid, digest |
-| `subscribe` | ok | from here on, group gets everything of topic |
+| `subscribe` | ok | from here on, group gets everything of topic; side_by_side where it promises no order |
 | `deliver` | ok | the application of group got this message: as `read`, and group, attempt |
 | `create_topic` | invoke, ok, fail, info | topic, broker, value = number of queues |
 | `commit_offset` | invoke, ok, fail, info | group, topic, broker, queue, queue_offset |
@@ -57,6 +57,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message_id: str | None = None
     group: str | None = None
     value: int | None = None
+    side_by_side: bool = False
 
     @property
     def place(self) -> Queue:

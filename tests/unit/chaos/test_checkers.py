@@ -30,11 +30,13 @@ def record(at: float, operation: str, offset: int, uid: str, **members: object) 
 
 
 def good_history() -> History:
-    """Four sends, of which three are acknowledged, a fault, a repeated delivery after it, samples, the final read."""
+    """Sends of any end, one of them held back, a fault, repeated deliveries after it, samples, the final read."""
     return [
         event(1.0, "maker", "invoke", "create_topic", topic="orders", broker="group-a", value=1),
         event(1.1, "maker", "ok", "create_topic", topic="orders", broker="group-a", value=1, code=0),
         event(1.2, "group", "ok", "subscribe", group="readers", topic="orders"),
+        event(1.3, "crowd", "ok", "subscribe", group="crowd", topic="orders", side_by_side=True),
+        *held_back(1.4, "d0", 3000),
         *send(2.0, "m0", 0, "ok", 0),
         *send(2.2, "m1", 1, "ok", 1),
         event(2.4, "sampler", "ok", "max_offset", **PLACE, queue_offset=2),
@@ -51,14 +53,26 @@ def good_history() -> History:
         *send(4.4, "m4", 4, "ok", 3),
         record(4.6, "deliver", 2, "m2", group="readers", attempt=1),
         record(4.7, "deliver", 3, "m4", group="readers", attempt=1),
-        event(4.8, "sampler", "ok", "max_offset", **PLACE, queue_offset=4),
+        record(4.71, "deliver", 4, "d0", group="readers", attempt=1),
+        # Whoever handles messages side by side promises no order.
+        *[
+            record(4.72 + at / 100, "deliver", offset, uid, group="crowd", attempt=1)
+            for at, (offset, uid) in enumerate([(1, "m1"), (0, "m0"), (4, "d0"), (3, "m4"), (2, "m2")])
+        ],
+        event(4.8, "sampler", "ok", "max_offset", **PLACE, queue_offset=5),
         event(14.9, "sampler", "ok", "topic_queues", topic="orders", broker="group-a", value=1),
-        event(200.0, "drain", "ok", "drain_bounds", **PLACE, queue_offset=0, value=4),
+        event(200.0, "drain", "ok", "drain_bounds", **PLACE, queue_offset=0, value=5),
         *[
             record(200.1 + offset, "drain", offset, uid, message_id=f"id-{offset}")
-            for offset, uid in enumerate(["m0", "m1", "m2", "m4"])
+            for offset, uid in enumerate(["m0", "m1", "m2", "m4", "d0"])
         ],
     ]
+
+
+def held_back(at: float, uid: str, delay_ms: int) -> History:
+    """An acknowledged send of a message that is held back, so that its acknowledgement names no place."""
+    invoke, outcome = send(at, uid, 0, "ok", None)
+    return [msgspec.structs.replace(invoke, key="late", value=delay_ms), outcome]
 
 
 def send(at: float, uid: str, sequence: int, kind: str, offset: int | None) -> History:
@@ -79,7 +93,7 @@ def changed(history: History, matching: Callable[[Event], bool], **members: obje
 
 
 def an_acknowledged_message_is_nowhere(history: History) -> History:
-    return [*history, *send(5.0, "m5", 5, "ok", 4)]
+    return [*history, *send(5.0, "m5", 5, "ok", 5)]
 
 
 def a_message_is_read_that_nobody_sent(history: History) -> History:
@@ -96,8 +110,8 @@ def a_message_has_other_bytes_than_were_sent(history: History) -> History:
 
 
 def a_message_sent_once_is_stored_twice(history: History) -> History:
-    history = changed(history, lambda each: each.operation == "drain_bounds", value=5)
-    return [*history, record(210, "drain", 4, "m4", message_id="id-4")]
+    history = changed(history, lambda each: each.operation == "drain_bounds", value=6)
+    return [*history, record(210, "drain", 5, "m4", message_id="id-5")]
 
 
 def an_acknowledgement_names_another_offset(history: History) -> History:
@@ -133,7 +147,7 @@ def what_was_read_is_gone_later(history: History) -> History:
 
 
 def a_queue_ends_earlier_than_it_did(history: History) -> History:
-    return changed(history, lambda each: each.operation == "max_offset" and each.queue_offset == 2, queue_offset=5)
+    return changed(history, lambda each: each.operation == "max_offset" and each.queue_offset == 2, queue_offset=6)
 
 
 def two_sends_change_places(history: History) -> History:
@@ -149,12 +163,40 @@ def two_sends_change_places(history: History) -> History:
 
 
 def a_group_sees_a_later_message_first(history: History) -> History:
-    history = changed(history, lambda each: each.uid == "m2" and each.operation == "deliver", time_ns=48 * SECOND // 10)
+    history = changed(
+        history,
+        lambda each: each.uid == "m2" and each.operation == "deliver" and each.group == "readers",
+        time_ns=48 * SECOND // 10,
+    )
     return sorted(history, key=lambda each: each.time_ns)
 
 
 def a_message_never_reaches_the_group(history: History) -> History:
-    return [each for each in history if each.operation != "deliver" or each.uid != "m1"]
+    return [each for each in history if each.operation != "deliver" or each.uid != "m1" or each.group != "readers"]
+
+
+def a_message_that_was_held_back_never_comes(history: History) -> History:
+    return [each for each in history if each.operation != "deliver" or each.uid != "d0"]
+
+
+def a_message_that_was_held_back_is_put_twice(history: History) -> History:
+    history = changed(history, lambda each: each.operation == "drain_bounds", value=6)
+    return [*history, record(210, "drain", 5, "d0", message_id="id-5")]
+
+
+def a_message_that_was_held_back_is_lost_when_it_is_due(history: History) -> History:
+    history = changed(history, lambda each: each.operation == "drain_bounds", value=4)
+    history = changed(history, lambda each: each.operation == "max_offset" and each.queue_offset == 5, queue_offset=4)
+    return [each for each in history if each.uid != "d0" or each.operation == "send"]
+
+
+def a_message_is_delivered_before_its_time(history: History) -> History:
+    return changed(history, lambda each: each.uid == "d0" and each.kind == "invoke", value=3350)
+
+
+def a_message_is_read_before_its_time(history: History) -> History:
+    early = record(2.3, "read", 4, "d0")
+    return sorted([*history, early], key=lambda each: each.time_ns)
 
 
 def a_message_comes_twice_and_nothing_had_failed(history: History) -> History:
@@ -167,7 +209,7 @@ def an_offset_falls_below_what_was_acknowledged(history: History) -> History:
 
 
 def an_offset_passes_the_end_of_the_queue(history: History) -> History:
-    return changed(history, lambda each: each.operation == "consumer_offset", queue_offset=5)
+    return changed(history, lambda each: each.operation == "consumer_offset", queue_offset=6)
 
 
 def a_topic_is_forgotten(history: History) -> History:
@@ -179,21 +221,23 @@ def a_topic_is_never_looked_for(history: History) -> History:
 
 
 LIES: dict[str, list[Callable[[History], History]]] = {
-    "I1": [an_acknowledged_message_is_nowhere],
+    "I1": [an_acknowledged_message_is_nowhere, a_message_that_was_held_back_is_lost_when_it_is_due],
     "I2": [
         a_message_is_read_that_nobody_sent,
         a_message_is_read_that_was_refused,
         a_message_has_other_bytes_than_were_sent,
         a_message_sent_once_is_stored_twice,
+        a_message_that_was_held_back_is_put_twice,
     ],
     "I3": [an_acknowledgement_names_another_offset, an_acknowledgement_names_another_id],
     "I4": [a_queue_has_a_hole, a_queue_gives_one_offset_twice],
     "I5": [what_was_read_is_another_message_later, what_was_read_is_gone_later],
     "I7": [a_queue_ends_earlier_than_it_did],
     "I10": [two_sends_change_places, a_group_sees_a_later_message_first],
-    "I11": [a_message_never_reaches_the_group],
+    "I11": [a_message_never_reaches_the_group, a_message_that_was_held_back_never_comes],
     "I12": [a_message_comes_twice_and_nothing_had_failed],
     "I13": [an_offset_falls_below_what_was_acknowledged, an_offset_passes_the_end_of_the_queue],
+    "I15": [a_message_is_delivered_before_its_time, a_message_is_read_before_its_time],
     "I19": [a_topic_is_forgotten, a_topic_is_never_looked_for],
 }
 

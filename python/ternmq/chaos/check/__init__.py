@@ -11,6 +11,7 @@ from ternmq.chaos.check import (
     at_least_once,
     consumer_offset,
     contiguity,
+    delay,
     duplicates,
     immutability,
     no_phantom,
@@ -33,6 +34,7 @@ CHECKS: dict[str, Callable[[Sequence[Event]], Report]] = {
     "I11 at least once": at_least_once.check,
     "I12 bounded duplicates": duplicates.check,
     "I13 consumer offset": consumer_offset.check,
+    "I15 delay": delay.check,
     "I19 topics survive": topics_survive.check,
 }
 

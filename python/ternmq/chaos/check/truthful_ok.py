@@ -1,4 +1,7 @@
-"""I3: queue, offset and message id in an acknowledgement are where the message is."""
+"""I3: queue, offset and message id in an acknowledgement are where the message is.
+
+A message that is held back gets its place only later: its acknowledgement names none.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +15,7 @@ def check(history: Sequence[Event]) -> Report:
     lies = []
     looked_at = 0
     for uid, send in sends_by_uid(history).items():
-        if not send.is_ok or send.outcome is None:
+        if not send.is_ok or send.outcome is None or send.outcome.queue is None:
             continue
         record = there.get((send.outcome.place, send.outcome.queue_offset))
         if record is None:
