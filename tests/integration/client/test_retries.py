@@ -9,6 +9,7 @@ import pytest
 import ternmq
 from support.cluster import Cluster, MakeCluster
 from support.reading import fresh, read, until, with_client
+from support.speaker import MAX_OFFSET, ask
 from ternmq import Message, Reject, UnsupportedError
 
 
@@ -72,8 +73,17 @@ def test_a_retry_outlives_the_leader_that_took_it(make_cluster: MakeCluster) -> 
             bodies = [str(number).encode() for number in range(20)]
             await out.send_batch(topic, bodies)
             await until(lambda: len(seen) == 20, "every message to fail once")
-            await asyncio.sleep(0.5)  # the last send-backs, which nobody waits for
-            await asyncio.to_thread(cluster.kill, await asyncio.to_thread(cluster.leader))
+            leader = await asyncio.to_thread(cluster.leader)
+
+            async def all_wait() -> bool:
+                place = {"topic": "SCHEDULE_TOPIC_XXXX", "queueId": "2"}
+                answer = await asyncio.to_thread(ask, cluster.address(leader), MAX_OFFSET, place)
+                return answer.fields.get("offset") == str(len(bodies))
+
+            await until(
+                all_wait, "the leader to have taken every message back, to be held for the ten seconds of level 3"
+            )
+            await asyncio.to_thread(cluster.kill, leader)
             await until(lambda: {body for body, attempt in seen if attempt > 1} == set(bodies), "every message again")
             serving.cancel()
 
