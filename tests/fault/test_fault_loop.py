@@ -31,9 +31,9 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(kills: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the run."""
-    return tmp_path_factory.mktemp("fault-loop")
+    return tmp_path_factory.mktemp(f"fault-loop-{kills}")
 
 
 @pytest.fixture(scope="module")
