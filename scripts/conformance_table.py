@@ -33,6 +33,8 @@ A row that says yes on both sides may still allow these, each written into the t
   20 s, here and there; 5.5.0 looks after a second.
 - A topic or group made just before the master dies is in our log, and nothing has to be waited for; at Apache it
   travels beside the log, and the test of a leader kill waits until every replica shows it.
+- A group that mqadmin has deleted is made again at Apache by the next question for it, as groups are made there by
+  themselves; ours says that there is none.
 - A new group on a young topic begins at 0 whatever start it asks for, here and there: the broker answers 0 while
   nothing is old. Starts at the last offset and at a time are therefore shown with broadcast consumers, whose
   offsets lie with the client.

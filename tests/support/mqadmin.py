@@ -1,21 +1,21 @@
-"""Apache's own mqadmin, unmodified, one command a process."""
+"""Apache's own mqadmin from Maven Central, unmodified: one command after another in one process."""
 
-import subprocess
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 
 from support import maven
+from support.battery import Endless
 
 _PROJECT = Path(__file__).parent / "apache-tools"
-_MAIN = "org.apache.rocketmq.tools.command.MQAdminStartup"
+_MAIN = "ternmq.tools.Commands"
 COMMAND_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a command left behind. Its exit code is 0 also when it failed: then there is a stack trace."""
+    """What a command wrote. One that failed has written a stack trace."""
 
-    exit: int
     output: str
     errors: str
 
@@ -33,10 +33,10 @@ class Mqadmin:
     """
 
     def __init__(self, home: Path) -> None:
-        self._command = [
+        self._process = Endless([
             "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={home}",
             f"-Drocketmq.home.dir={home}", "-cp", maven.classpath(maven.build(_PROJECT)), _MAIN,
-        ]  # fmt: skip
+        ])  # fmt: skip
 
     def run(self, command: str, nameservers: str, *options: str) -> Shown:
         """Run one command to its end.
@@ -45,9 +45,17 @@ class Mqadmin:
             command: name of the sub-command.
             nameservers: where it looks for brokers.
             options: its further options.
+
+        Raises:
+            AssertionError: it has not ended in time, or has ended the process; carries what it said.
         """
-        done = subprocess.run(
-            [*self._command, command, "-n", nameservers, *options],
-            capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS,
-        )  # fmt: skip
-        return Shown(done.returncode, done.stdout, done.stderr)
+        before = len(self._process.lines())
+        self._process.tell("\t".join([command, "-n", nameservers, *options]))
+        self._process.wait_until(lambda lines: len(lines) > before, COMMAND_SECONDS)
+        answers = self._process.lines()[before:]
+        assert answers, f"{command} has not ended: {self._process.said()}"
+        return Shown(*(base64.b64decode(answers[0][name]).decode() for name in ("output", "errors")))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.end()
