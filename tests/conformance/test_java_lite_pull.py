@@ -43,6 +43,7 @@ def test_a_lite_pull_consumer_begins_wherever_it_seeks_to(
     lines = battery.run(subject.nameservers, "lite-assign", topic, group, COUNT, 3)
     assert not events(lines, "timeout")
     (searched,) = events(lines, "searched")
+    assert_came_back(sent, events(lines, "assigned"))
     assert_came_back(sent, events(lines, "from-begin"))
     first = next(line for line in events(lines, "from-begin") if line["stored_ms"] >= searched["timestamp"])
     assert searched["queue_offset"] == first["queue_offset"]

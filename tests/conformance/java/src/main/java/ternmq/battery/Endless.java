@@ -19,28 +19,24 @@ final class Endless {
 
     /** Sends one message after another. */
     static void producer(String nameServers, String topic) throws Exception {
-        DefaultMQProducer producer = Sends.producer(nameServers);
+        DefaultMQProducer producer = Clients.producer(nameServers);
         Thread watcher = new Thread(Endless::awaitEndOfInput);
         watcher.setDaemon(true);
         watcher.start();
-        try {
-            for (int number = 0; running; number++) {
-                Message message = new Message(topic, "Long", "key-" + number,
-                    ("long " + number).getBytes(StandardCharsets.UTF_8));
-                message.putUserProperty("number", String.valueOf(number));
-                var sent = Samples.describe(message);
-                Lines.event("invoked").with("number", number).with("at_ns", System.nanoTime()).print();
-                try {
-                    SendResult result = producer.send(message);
-                    Sends.answered("long", number, sent, result);
-                } catch (Exception failure) {
-                    Sends.failed("long", number, failure);
-                    // The client refuses at once while it knows no master: do not turn that into a busy loop.
-                    Thread.sleep(20);
-                }
+        for (int number = 0; running; number++) {
+            Message message = new Message(topic, "Long", "key-" + number,
+                ("long " + number).getBytes(StandardCharsets.UTF_8));
+            message.putUserProperty("number", String.valueOf(number));
+            var sent = Samples.describe(message);
+            Lines.event("invoked").with("number", number).with("at_ns", System.nanoTime()).print();
+            try {
+                SendResult result = producer.send(message);
+                Sends.answered("long", number, sent, result);
+            } catch (Exception failure) {
+                Sends.failed("long", number, failure);
+                // The client refuses at once while it knows no master: do not turn that into a busy loop.
+                Thread.sleep(20);
             }
-        } finally {
-            producer.shutdown();
         }
     }
 

@@ -17,6 +17,7 @@ final class LitePulls {
     private static DefaultLitePullConsumer consumer(String nameServers, String group) {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
         consumer.setNamesrvAddr(nameServers);
+        consumer.setInstanceName(Clients.instanceName(nameServers));
         consumer.setPollNameServerInterval(1000);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setAutoCommit(false);
@@ -37,13 +38,15 @@ final class LitePulls {
         }
     }
 
-    /** The only queue of a topic: from its beginning, from an offset, from a time, and from its end. */
+    /** The only queue of a topic: as it is assigned, from its beginning, from an offset, from a time, and from its end. */
     static void assigned(String nameServers, String topic, String group, int count, int seek) throws Exception {
         DefaultLitePullConsumer consumer = consumer(nameServers, group);
         consumer.start();
         try {
             MessageQueue one = consumer.fetchMessageQueues(topic).iterator().next();
             consumer.assign(List.of(one));
+            // To the end first: what is on its way when a client seeks may come beside what it sought.
+            poll(consumer, "assigned", count);
             consumer.seekToBegin(one);
             List<MessageExt> all = poll(consumer, "from-begin", count);
             consumer.seek(one, seek);

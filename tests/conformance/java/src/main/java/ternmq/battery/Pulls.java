@@ -25,6 +25,7 @@ final class Pulls {
     static DefaultMQPullConsumer consumer(String nameServers, String group) throws MQClientException {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group);
         consumer.setNamesrvAddr(nameServers);
+        consumer.setInstanceName(Clients.instanceName(nameServers));
         consumer.setPollNameServerInterval(1000);
         consumer.start();
         return consumer;
@@ -63,7 +64,7 @@ final class Pulls {
     /** Pulls at the end, beyond it, and one that waits there until a message arrives. */
     static void edges(String nameServers, String topic) throws Exception {
         DefaultMQPullConsumer consumer = consumer(nameServers, "battery-reader");
-        DefaultMQProducer producer = Sends.producer(nameServers);
+        DefaultMQProducer producer = Clients.producer(nameServers);
         ScheduledExecutorService later = Executors.newSingleThreadScheduledExecutor();
         try {
             MessageQueue queue = queues(consumer, topic).get(0);
@@ -80,7 +81,6 @@ final class Pulls {
                 .with("body", woken.getMsgFoundList() == null ? null : woken.getMsgFoundList().get(0).getBody()).print();
         } finally {
             later.shutdown();
-            producer.shutdown();
             consumer.shutdown();
         }
     }

@@ -21,6 +21,7 @@ final class Pushes {
     static DefaultMQPushConsumer consumer(String nameServers, String group) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         consumer.setNamesrvAddr(nameServers);
+        consumer.setInstanceName(Clients.instanceName(nameServers));
         consumer.setPollNameServerInterval(1000);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         return consumer;

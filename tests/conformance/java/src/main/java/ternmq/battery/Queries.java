@@ -13,44 +13,36 @@ final class Queries {
     }
 
     static void keys(String nameServers, String topic, String[] keys) throws Exception {
-        DefaultMQProducer producer = Sends.producer(nameServers);
+        DefaultMQProducer producer = Clients.producer(nameServers);
         long now = System.currentTimeMillis();
-        try {
-            for (String key : keys) {
-                try {
-                    for (MessageExt message : producer.queryMessage(topic, key, 32, now - HOUR_MS, now + HOUR_MS)
-                        .getMessageList()) {
-                        Pulls.found("queried", message).with("asked", key).print();
-                    }
-                } catch (MQClientException failure) {
-                    notFound(key, failure.getResponseCode());
+        for (String key : keys) {
+            try {
+                for (MessageExt message : producer.queryMessage(topic, key, 32, now - HOUR_MS, now + HOUR_MS)
+                    .getMessageList()) {
+                    Pulls.found("queried", message).with("asked", key).print();
                 }
+            } catch (MQClientException failure) {
+                notFound(key, failure.getResponseCode());
             }
-        } finally {
-            producer.shutdown();
         }
     }
 
     /** By ids of either kind: the client tells them apart itself. */
     static void view(String nameServers, String topic, String[] ids) throws Exception {
-        DefaultMQProducer producer = Sends.producer(nameServers);
-        try {
-            for (String id : ids) {
-                try {
-                    MessageExt message = producer.viewMessage(topic, id);
-                    if (message == null) {
-                        notFound(id, 0);
-                    } else {
-                        Pulls.found("viewed", message).with("asked", id).print();
-                    }
-                } catch (MQBrokerException failure) {
-                    notFound(id, failure.getResponseCode());
-                } catch (MQClientException failure) {
-                    notFound(id, failure.getResponseCode());
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        for (String id : ids) {
+            try {
+                MessageExt message = producer.viewMessage(topic, id);
+                if (message == null) {
+                    notFound(id, 0);
+                } else {
+                    Pulls.found("viewed", message).with("asked", id).print();
                 }
+            } catch (MQBrokerException failure) {
+                notFound(id, failure.getResponseCode());
+            } catch (MQClientException failure) {
+                notFound(id, failure.getResponseCode());
             }
-        } finally {
-            producer.shutdown();
         }
     }
 

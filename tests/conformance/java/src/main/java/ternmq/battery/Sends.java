@@ -19,25 +19,10 @@ final class Sends {
     private Sends() {
     }
 
-    static DefaultMQProducer producer(String nameServers) throws MQClientException {
-        DefaultMQProducer producer = new DefaultMQProducer("battery-producer");
-        producer.setNamesrvAddr(nameServers);
-        producer.setPollNameServerInterval(1000);
-        // One attempt is one line: a retry inside the client would hide a message that was stored twice.
-        producer.setRetryTimesWhenSendFailed(0);
-        producer.setRetryTimesWhenSendAsyncFailed(0);
-        producer.start();
-        return producer;
-    }
-
     static void createTopic(String nameServers, String topic, int queues) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
-        try {
-            newTopic(producer, topic, queues);
-            Lines.event("topic").with("topic", topic).with("queues", queues).print();
-        } finally {
-            producer.shutdown();
-        }
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        newTopic(producer, topic, queues);
+        Lines.event("topic").with("topic", topic).with("queues", queues).print();
     }
 
     /** The one call of the battery whose parameters differ between 4.9 and 5.x: attributes came with 5.0. */
@@ -52,123 +37,99 @@ final class Sends {
     }
 
     static void sync(String nameServers, String topic, int count) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
-        try {
-            List<MessageQueue> queues = producer.fetchPublishMessageQueues(topic);
-            for (int number = 0; number < count; number++) {
-                Message message = Samples.message(topic, number);
-                Map<String, Object> sent = Samples.describe(message);
-                // Every second message goes to a queue of our choice, the others to the client's.
-                SendResult result = number % 2 == 0 ? producer.send(message)
-                    : producer.send(message, queues.get(number % queues.size()));
-                answered("sync", number, sent, result);
-            }
-        } finally {
-            producer.shutdown();
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        List<MessageQueue> queues = producer.fetchPublishMessageQueues(topic);
+        for (int number = 0; number < count; number++) {
+            Message message = Samples.message(topic, number);
+            Map<String, Object> sent = Samples.describe(message);
+            // Every second message goes to a queue of our choice, the others to the client's.
+            SendResult result = number % 2 == 0 ? producer.send(message)
+                : producer.send(message, queues.get(number % queues.size()));
+            answered("sync", number, sent, result);
         }
     }
 
     /** Messages that the broker holds back for the time of a delay level. */
     static void delayed(String nameServers, String topic, int count, int level) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
-        try {
-            for (int number = 0; number < count; number++) {
-                Message message = Samples.message(topic, number);
-                Map<String, Object> sent = Samples.describe(message);
-                message.setDelayTimeLevel(level);
-                answered("delayed", number, sent, producer.send(message));
-            }
-        } finally {
-            producer.shutdown();
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        for (int number = 0; number < count; number++) {
+            Message message = Samples.message(topic, number);
+            Map<String, Object> sent = Samples.describe(message);
+            message.setDelayTimeLevel(level);
+            answered("delayed", number, sent, producer.send(message));
         }
     }
 
     /** The first send to a topic that nobody has made: the broker makes it from the template topic. */
     static void unknownTopic(String nameServers, String topic) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
-        try {
-            Message message = Samples.message(topic, 0);
-            Map<String, Object> sent = Samples.describe(message);
-            answered("sync", 0, sent, producer.send(message));
-        } finally {
-            producer.shutdown();
-        }
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        Message message = Samples.message(topic, 0);
+        Map<String, Object> sent = Samples.describe(message);
+        answered("sync", 0, sent, producer.send(message));
     }
 
     static void async(String nameServers, String topic, int count) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
+        DefaultMQProducer producer = Clients.producer(nameServers);
         CountDownLatch open = new CountDownLatch(count);
-        try {
-            for (int number = 0; number < count; number++) {
-                Message message = Samples.message(topic, number);
-                Map<String, Object> sent = Samples.describe(message);
-                int index = number;
-                producer.send(message, new SendCallback() {
-                    @Override
-                    public void onSuccess(SendResult result) {
-                        answered("async", index, sent, result);
-                        open.countDown();
-                    }
+        for (int number = 0; number < count; number++) {
+            Message message = Samples.message(topic, number);
+            Map<String, Object> sent = Samples.describe(message);
+            int index = number;
+            producer.send(message, new SendCallback() {
+                @Override
+                public void onSuccess(SendResult result) {
+                    answered("async", index, sent, result);
+                    open.countDown();
+                }
 
-                    @Override
-                    public void onException(Throwable failure) {
-                        failed("async", index, failure);
-                        open.countDown();
-                    }
-                });
-            }
-            if (!open.await(30, TimeUnit.SECONDS)) {
-                Lines.event("unanswered").with("how", "async").with("count", open.getCount()).print();
-            }
-        } finally {
-            producer.shutdown();
+                @Override
+                public void onException(Throwable failure) {
+                    failed("async", index, failure);
+                    open.countDown();
+                }
+            });
+        }
+        if (!open.await(30, TimeUnit.SECONDS)) {
+            Lines.event("unanswered").with("how", "async").with("count", open.getCount()).print();
         }
     }
 
     static void oneWay(String nameServers, String topic, int count) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
-        try {
-            for (int number = 0; number < count; number++) {
-                Message message = Samples.message(topic, number);
-                Map<String, Object> sent = Samples.describe(message);
-                producer.sendOneway(message);
-                Lines.event("sent").with("how", "oneway").with("number", number).with("in", sent)
-                    .with("id", message.getProperty("UNIQ_KEY")).print();
-            }
-            // Nothing tells when a one-way frame has left. A synchronous send on the same connections has to wait
-            // behind them, one for each queue and so for each broker.
-            for (MessageQueue queue : producer.fetchPublishMessageQueues(topic)) {
-                Message last = new Message(topic, "FENCE", "fence".getBytes());
-                producer.send(last, queue);
-            }
-        } finally {
-            producer.shutdown();
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        for (int number = 0; number < count; number++) {
+            Message message = Samples.message(topic, number);
+            Map<String, Object> sent = Samples.describe(message);
+            producer.sendOneway(message);
+            Lines.event("sent").with("how", "oneway").with("number", number).with("in", sent)
+                .with("id", message.getProperty("UNIQ_KEY")).print();
+        }
+        // Nothing tells when a one-way frame has left. A synchronous send on the same connections has to wait
+        // behind them, one for each queue and so for each broker.
+        for (MessageQueue queue : producer.fetchPublishMessageQueues(topic)) {
+            Message last = new Message(topic, "FENCE", "fence".getBytes());
+            producer.send(last, queue);
         }
     }
 
     static void batch(String nameServers, String topic, int count) throws Exception {
-        DefaultMQProducer producer = producer(nameServers);
-        try {
-            List<Message> batch = new ArrayList<>();
-            List<Map<String, Object>> sent = new ArrayList<>();
-            for (int number = 0; number < count; number++) {
-                Message message = Samples.message(topic, number);
-                message.setWaitStoreMsgOK(true);
-                batch.add(message);
-                sent.add(Samples.describe(message));
-            }
-            SendResult result = producer.send(batch);
-            String[] ids = result.getMsgId().split(",");
-            String[] offsetIds = result.getOffsetMsgId().split(",");
-            for (int number = 0; number < count; number++) {
-                Lines.event("sent").with("how", "batch").with("number", number).with("in", sent.get(number))
-                    .with("status", result.getSendStatus()).with("id", ids[number])
-                    .with("offset_id", offsetIds[number]).with("broker", result.getMessageQueue().getBrokerName())
-                    .with("queue", result.getMessageQueue().getQueueId())
-                    .with("queue_offset", result.getQueueOffset() + number).print();
-            }
-        } finally {
-            producer.shutdown();
+        DefaultMQProducer producer = Clients.producer(nameServers);
+        List<Message> batch = new ArrayList<>();
+        List<Map<String, Object>> sent = new ArrayList<>();
+        for (int number = 0; number < count; number++) {
+            Message message = Samples.message(topic, number);
+            message.setWaitStoreMsgOK(true);
+            batch.add(message);
+            sent.add(Samples.describe(message));
+        }
+        SendResult result = producer.send(batch);
+        String[] ids = result.getMsgId().split(",");
+        String[] offsetIds = result.getOffsetMsgId().split(",");
+        for (int number = 0; number < count; number++) {
+            Lines.event("sent").with("how", "batch").with("number", number).with("in", sent.get(number))
+                .with("status", result.getSendStatus()).with("id", ids[number])
+                .with("offset_id", offsetIds[number]).with("broker", result.getMessageQueue().getBrokerName())
+                .with("queue", result.getMessageQueue().getQueueId())
+                .with("queue_offset", result.getQueueOffset() + number).print();
         }
     }
 
