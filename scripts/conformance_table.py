@@ -55,7 +55,7 @@ def read(path: Path) -> Result:
 def document(outcomes: Result) -> str:
     """The whole document."""
     parts = [INTRODUCTION, "## The official Java clients\n", _client_table(outcomes)]
-    parts += ["", "## Through a leader kill, and between the two projects\n", _other_table(outcomes), "", DIFFERENCES]
+    parts += ["", "## Through a leader kill, with mqadmin, and between the two projects\n", _other_table(outcomes), "", DIFFERENCES]
     return "\n".join(parts)
 
 
