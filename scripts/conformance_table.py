@@ -31,6 +31,9 @@ A row that says yes on both sides may still allow these, each written into the t
   queues of the retry topic only that often. With 5.5.0 on ours it came in time, with 4.9.8 on ours it did not.
 - When two orderly consumers of 4.9.8 share queues anew, the second may find one still locked and looks again after
   20 s, here and there; 5.5.0 looks after a second.
+- A consumer of 5.5.0 that has just been given queues may get nothing for up to 30 s, here and there: it passes over a
+  heartbeat while another is on its way, and the broker refuses its newer subscription (25) until the next one. It was
+  seen at Apache.
 - A topic or group made just before the master dies is in our log, and nothing has to be waited for; at Apache it
   travels beside the log, and the test of a leader kill waits until every replica shows it.
 - A group that mqadmin has deleted is made again at Apache by the next question for it, as groups are made there by
@@ -55,7 +58,13 @@ def read(path: Path) -> Result:
 def document(outcomes: Result) -> str:
     """The whole document."""
     parts = [INTRODUCTION, "## The official Java clients\n", _client_table(outcomes)]
-    parts += ["", "## Through a leader kill, with mqadmin, and between the two projects\n", _other_table(outcomes), "", DIFFERENCES]
+    parts += [
+        "",
+        "## Through a leader kill, with mqadmin, and between the two projects\n",
+        _other_table(outcomes),
+        "",
+        DIFFERENCES,
+    ]
     return "\n".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conformance.messages import assert_came_back, assert_committed_to_the_end
+from conformance.messages import assert_came_back, is_committed_to_the_end
 from support.battery import Battery, events
 from support.subject import Subject
 
@@ -20,7 +20,7 @@ def test_a_subscribed_lite_pull_consumer_gets_every_message_once_and_commits_wha
     assert not events(lines, "timeout")
     assert len(events(lines, "polled")) == COUNT
     assert_came_back(sent, events(lines, "polled"))
-    assert_committed_to_the_end(sent, battery.run(subject.nameservers, "committed", topic, group))
+    assert is_committed_to_the_end(sent, battery.run(subject.nameservers, "committed", topic, group))
 
 
 def test_a_lite_pull_consumer_by_tags_gets_exactly_those(
