@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 STAMPS := .venv/stamps
 # What maturin tells pyo3's build script. Cargo alone must say the same, or each change between the two rebuilds pyo3 (10 s).
@@ -74,8 +75,8 @@ conformance: setup ## Foreign clients against our cluster, the long form; needs 
 fault: setup ## Kills and stops with a history checker, and attacks; the long forms.
 	$(BIN)/pytest tests/fault tests/attack $(PYTEST_ARGS)
 
-bench: setup ## Our own rate, latency and CPU per message on this machine.
-	$(BIN)/python benches/run.py
+bench: setup ## Rates, latencies, CPU and memory beside Apache's servers, in one run of half an hour; BENCH_ARGS="--rows ..." for parts.
+	$(BIN)/python -m benches $(BENCH_ARGS)
 
 demo: setup ## A cluster of nine processes, faults, and a proof that nothing acknowledged was lost.
 	$(BIN)/ternmq demo

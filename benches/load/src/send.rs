@@ -1,174 +1,162 @@
-//! The sending half: each connection keeps a fixed number of sends in flight.
+//! Sending: each connection keeps a fixed number of sends unanswered.
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use tern_wire::headers::SendRequest;
-use tern_wire::message_id::UniqueIdMaker;
-use tern_wire::{Command, Limits, codes, decode_frame, encode_frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tern_wire::{Command, codes};
 use tokio::task::JoinSet;
 
-use crate::Plan;
+use crate::connection::Connection;
+use crate::frames::SendFrames;
+use crate::numbers::{self, PER_CONNECTION};
+use crate::plan::Plan;
+use crate::{readback, steps};
 
 /// What came of a run.
 #[derive(Debug, Default)]
-pub struct Sent {
+struct Sent {
     /// Numbers of the sends that were answered with code 0.
-    pub acknowledged: Vec<u64>,
+    acknowledged: Vec<u64>,
     /// All other answers, and sends without one.
-    pub failed: u64,
-    /// Wall time.
-    pub seconds: f64,
-    /// Sorted, microseconds.
-    pub latencies_us: Vec<u32>,
+    failed: u64,
+    latencies_us: Vec<u32>,
 }
 
-/// Sends for as long as the plan says.
-pub async fn run(plan: &Plan) -> Sent {
-    let start = Instant::now();
-    let mut senders = JoinSet::new();
+/// Sends, and reads back; whether everything acknowledged is there.
+///
+/// # Errors
+/// A connection broke, or a file cannot be written.
+pub async fn run(plan: &Plan) -> io::Result<bool> {
+    let mut senders = Vec::new();
+    let left = Arc::new(AtomicU64::new(plan.count.unwrap_or(u64::MAX)));
     for at in 0..plan.connections {
-        let plan = plan.clone();
-        senders.spawn(async move { Connection::run(&plan, at as u64).await });
+        senders.push(Sender::open(plan.clone(), at as u64, Arc::clone(&left)).await?);
+    }
+    steps::pause(plan, "{\"event\": \"ready\"}");
+    let start = Instant::now();
+    let sent = all(senders).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    steps::pause(plan, &sent.line(seconds));
+    if let Some(path) = &plan.save {
+        numbers::save(path, &sent.acknowledged)?;
+        return Ok(sent.failed == 0);
+    }
+    readback::check(plan, &sent.acknowledged).await
+}
+
+async fn all(senders: Vec<Sender>) -> io::Result<Sent> {
+    let mut running = JoinSet::new();
+    for sender in senders {
+        running.spawn(sender.run());
     }
     let mut sent = Sent::default();
-    while let Some(done) = senders.join_next().await {
-        match done.expect("a sender does not panic") {
-            Ok(part) => {
-                sent.acknowledged.extend(part.acknowledged);
-                sent.latencies_us.extend(part.latencies_us);
-                sent.failed += part.failed;
-            }
-            Err(error) => {
-                eprintln!("a connection broke: {error}");
-                sent.failed += 1;
-            }
-        }
+    while let Some(done) = running.join_next().await {
+        let part = done.map_err(io::Error::other)??;
+        sent.acknowledged.extend(part.acknowledged);
+        sent.latencies_us.extend(part.latencies_us);
+        sent.failed += part.failed;
     }
-    sent.seconds = start.elapsed().as_secs_f64();
     sent.latencies_us.sort_unstable();
-    sent
+    Ok(sent)
 }
 
-/// Numbers of one connection start here, so that no two connections use one number.
-const NUMBERS: u64 = 1 << 40;
+impl Sent {
+    fn quantile_ms(&self, quantile: f64) -> f64 {
+        let at = ((self.latencies_us.len() as f64 - 1.0) * quantile).max(0.0) as usize;
+        f64::from(self.latencies_us.get(at).copied().unwrap_or(0)) / 1000.0
+    }
 
-struct Connection<'a> {
-    plan: &'a Plan,
+    fn line(&self, seconds: f64) -> String {
+        format!(
+            "{{\"event\": \"measured\", \"count\": {}, \"failed\": {}, \"seconds\": {seconds:.3}, \
+             \"p50_ms\": {:.3}, \"p99_ms\": {:.3}}}",
+            self.acknowledged.len(),
+            self.failed,
+            self.quantile_ms(0.5),
+            self.quantile_ms(0.99),
+        )
+    }
+}
+
+struct Sender {
+    plan: Plan,
+    connection: Connection,
+    frames: SendFrames,
     number: u64,
     queue: u32,
-    ids: UniqueIdMaker,
     opaque: i32,
+    left: Arc<AtomicU64>,
     in_flight: HashMap<i32, (u64, Instant)>,
-    out: BytesMut,
+    sent: Sent,
 }
 
-impl<'a> Connection<'a> {
-    async fn run(plan: &'a Plan, at: u64) -> io::Result<Sent> {
-        let mut stream = TcpStream::connect(&plan.broker).await?;
-        stream.set_nodelay(true)?;
-        let mut connection = Self {
-            plan,
-            number: at * NUMBERS,
+impl Sender {
+    async fn open(plan: Plan, at: u64, left: Arc<AtomicU64>) -> io::Result<Self> {
+        Ok(Self {
+            connection: Connection::open(plan.leader()).await?,
+            frames: SendFrames::new(&plan.topic, &plan.broker_name, plan.body, at as u32),
+            number: at * PER_CONNECTION,
             queue: at as u32,
-            ids: UniqueIdMaker::new([127, 0, 0, 1].into(), std::process::id(), at as u32),
             opaque: 0,
-            in_flight: HashMap::new(),
-            out: BytesMut::new(),
-        };
-        let mut sent = Sent::default();
-        let end = Instant::now() + plan.duration();
-        let mut buffer = BytesMut::with_capacity(64 << 10);
+            left,
+            in_flight: HashMap::with_capacity(plan.in_flight),
+            sent: Sent::default(),
+            plan,
+        })
+    }
+
+    async fn run(mut self) -> io::Result<Sent> {
+        let end = Instant::now() + self.plan.duration();
         loop {
-            let sending = Instant::now() < end;
-            while sending && connection.in_flight.len() < plan.in_flight {
-                connection.add();
+            let now = Instant::now();
+            while self.in_flight.len() < self.plan.in_flight && self.may_send(now, end) {
+                self.add(now);
             }
-            if connection.in_flight.is_empty() {
-                return Ok(sent);
+            if self.in_flight.is_empty() {
+                return Ok(self.sent);
             }
-            if !connection.out.is_empty() {
-                stream.write_all(&connection.out).await?;
-                connection.out.clear();
-            }
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            while let Some(frame) = next_frame(&mut buffer)? {
-                connection.answered(frame, &mut sent)?;
+            self.connection.flush().await?;
+            self.connection.fill().await?;
+            let now = Instant::now();
+            while let Some(answer) = self.connection.whole()? {
+                self.answered(&answer, now);
             }
         }
     }
 
-    fn add(&mut self) {
+    fn may_send(&self, now: Instant, end: Instant) -> bool {
+        if self.plan.count.is_none() {
+            return now < end;
+        }
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+    }
+
+    fn add(&mut self, now: Instant) {
         self.number += 1;
         self.opaque += 1;
         self.queue = (self.queue + 1) % self.plan.queues;
-        let mut body = vec![b'x'; self.plan.body];
-        body[..8].copy_from_slice(&self.number.to_be_bytes());
-        let properties = format!(
-            "UNIQ_KEY\u{1}{}\u{2}WAIT\u{1}true\u{2}",
-            self.ids.make(now_ms())
-        );
-        let header = SendRequest {
-            producer_group: "load",
-            topic: &self.plan.topic,
-            default_topic: "TBW102",
-            default_topic_queue_nums: 4,
-            queue_id: self.queue.cast_signed(),
-            sys_flag: 0,
-            born_timestamp_ms: now_ms().cast_signed(),
-            flag: 0,
-            properties: Some(&properties),
-            reconsume_times: Some(0),
-            unit_mode: Some(false),
-            max_reconsume_times: None,
-            batch: Some(false),
-            broker_name: None,
-        };
-        let mut command = Command::request(codes::request::SEND_MESSAGE_V2, self.opaque);
-        header.encode_v2(&mut command.fields);
-        let command = command.with_body(body);
-        encode_frame(&command, &mut self.out).expect("a small frame");
-        self.in_flight
-            .insert(self.opaque, (self.number, Instant::now()));
+        let out = &mut self.connection.out;
+        self.frames.add(self.number, self.queue, self.opaque, out);
+        self.in_flight.insert(self.opaque, (self.number, now));
     }
 
-    fn answered(&mut self, frame: Bytes, sent: &mut Sent) -> io::Result<()> {
-        let answer = decode_frame(frame, &Limits::default()).map_err(io::Error::other)?;
+    fn answered(&mut self, answer: &Command, now: Instant) {
         let Some((number, since)) = self.in_flight.remove(&answer.opaque) else {
-            return Ok(());
+            return;
         };
-        sent.latencies_us.push(since.elapsed().as_micros() as u32);
+        let taken = now.duration_since(since).as_micros();
+        self.sent.latencies_us.push(taken as u32);
         if answer.code == codes::response::SUCCESS {
-            sent.acknowledged.push(number);
+            self.sent.acknowledged.push(number);
         } else {
-            sent.failed += 1;
+            self.sent.failed += 1;
         }
-        Ok(())
     }
-}
-
-fn now_ms() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
-}
-
-/// Takes one whole frame out of what was read.
-pub fn next_frame(buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
-    let Some(length) = buffer.first_chunk::<4>() else {
-        return Ok(None);
-    };
-    let length = tern_wire::frame_length(*length, &Limits::default()).map_err(io::Error::other)?;
-    if buffer.len() < 4 + length {
-        buffer.reserve(4 + length - buffer.len());
-        return Ok(None);
-    }
-    let mut frame = buffer.split_to(4 + length);
-    Ok(Some(frame.split_off(4).freeze()))
 }

@@ -1,0 +1,62 @@
+"""Runs the bench: `python -m benches`, which is what `make bench` does."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benches import ROOT
+from benches.bench import Bench
+from benches.catalogue import ROWS
+from benches.figures import OURS
+from benches.probes import disk
+from benches.report import markdown
+from benches.rows import load
+
+
+def main() -> int:
+    """Run the rows that were asked for; 1 if an acknowledged message of ours was missing or there twice."""
+    options = _options()
+    build = ["cargo", "build", "--release", "--quiet", "--locked", "--package", "tern-load"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    # Below the project: the folder for temporary files may be memory, whose `fdatasync` costs nothing.
+    (ROOT / "target").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
+        bench = Bench(Path(folder), options.seconds, options.kills, options.rows or [])
+        try:
+            _run(bench, with_apache=not options.without_apache)
+        except KeyboardInterrupt:
+            bench.say("interrupted; what was measured so far:")
+            _finish(bench, options)
+            return 130
+    return _finish(bench, options)
+
+
+def _run(bench: Bench, *, with_apache: bool) -> None:
+    bench.raw = disk.measure(bench.folder)
+    bench.say(str(bench.raw))
+    load.run(bench)
+
+
+def _finish(bench: Bench, options: argparse.Namespace) -> int:
+    print(markdown(bench.results, bench.raw))
+    if options.json:
+        lines = [json.dumps(figures.as_json()) for figures in bench.results]
+        Path(options.json).write_text("".join(f"{line}\n" for line in lines))
+    return 1 if any(not figures.is_whole for figures in bench.results if figures.side == OURS) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+    parser.add_argument("--rows", action="append", metavar="PATTERN", help=f"of {', '.join(ROWS)}; may be repeated")
+    parser.add_argument("--seconds", type=float, default=5.0, help="load of a row")
+    parser.add_argument("--kills", type=int, default=30, help="kills of the row that has most; others have fewer")
+    parser.add_argument("--without-apache", action="store_true", help="ours alone, judged by quoted figures of Apache")
+    parser.add_argument("--json", metavar="FILE", help="also write one JSON object a row there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""One run of the bench: its options, its folder, and what it has found so far."""
+
+import fnmatch
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benches.drivers import Drivers, Watch, measured
+from benches.figures import Figures
+from benches.probes.disk import RawDisk
+from benches.servers.running import Servers
+from benches.stepped import Stepped
+from support.processes import wait_for
+from support.tern import PROGRAM
+
+QUEUES = 8
+TOPIC_SECONDS = 30.0
+
+
+@dataclass
+class Bench:
+    """What every row is given.
+
+    Args:
+        folder: for data and files; on the disk that is to be measured.
+        seconds: load of a row.
+        kills: of the row that has most of them.
+        patterns: names of rows, with `*`; empty for all.
+        raw: what the disk does by itself.
+    """
+
+    folder: Path
+    seconds: float
+    kills: int
+    patterns: Sequence[str]
+    raw: RawDisk | None = None
+    results: list[Figures] = field(default_factory=list)
+    watch: Watch | None = None
+    """Told when the window of a row opens and closes."""
+
+    @property
+    def drivers(self) -> Drivers:
+        """Load programs."""
+        return Drivers(self.folder)
+
+    def wants(self, row: str) -> bool:
+        """Whether a row was asked for."""
+        return not self.patterns or any(fnmatch.fnmatch(row, pattern) for pattern in self.patterns)
+
+    def wants_any(self, rows: Sequence[str]) -> bool:
+        """Whether one of some rows was asked for."""
+        return any(self.wants(row) for row in rows)
+
+    def say(self, text: str) -> None:
+        """Tell a person what goes on."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def add(self, figures: Figures) -> None:
+        """Take a row's figures and tell them."""
+        self.results.append(figures)
+        shown = {name: value for name, value in figures.as_json().items() if name not in ("row", "side")}
+        rounded = (
+            f"{name}={value:,.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in shown.items()
+        )
+        self.say(f"  {figures.row} ({figures.side}): {' '.join(rounded)}")
+
+    def measured(self, program: Stepped, servers: Servers, row: str, *, begins: bool = False) -> Figures:
+        """Measure a program that is a row's load; see `drivers.measured`."""
+        return measured(program, servers, row, begins=begins, watch=self.watch)
+
+    def topic(self, servers: Servers, name: str) -> str:
+        """Create a topic on every group and wait until every replica has it."""
+        command = [str(PROGRAM), "topic", "create", name, "--queues", str(QUEUES), "--quiet"]
+        command += ["--endpoints", servers.subject.nameservers]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"topic {name} was not created: {done.stderr}")
+        wait_for(
+            lambda: servers.subject.topic_is_everywhere(name), TOPIC_SECONDS, f"{name} to be everywhere", every=0.2
+        )
+        return name

@@ -1,0 +1,75 @@
+"""What a row came to."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benches.probes.window import Used
+
+OURS, APACHE = "ours", "apache"
+
+
+@dataclass
+class Figures:
+    """Figures of one row on one side; what a row does not measure stays None."""
+
+    row: str
+    side: str
+    count: int = 0
+    seconds: float = 0.0
+    per_second: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    server_cpu_per_million: float | None = None
+    """CPU-seconds of all servers for a million messages, which is microseconds for one."""
+    client_cpu_us: float | None = None
+    busy: float | None = None
+    """Share of all cores that was busy."""
+    written_mb_per_second: float | None = None
+    value: float | None = None
+    """The one figure of a row that is no rate: seconds, MB or percent."""
+    worst: float | None = None
+    others: dict[str, int] = field(default_factory=dict)
+    """What was not acknowledged with SEND_OK, by status or error."""
+    missing: int = 0
+    """Acknowledged and not found when it was read back."""
+    doubled: int = 0
+    note: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether reading back found everything acknowledged, once."""
+        return self.missing == 0 and self.doubled == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Leave out what was not measured."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "", {})}
+
+
+def rated(row: str, side: str, measured: dict[str, Any], used: Used) -> Figures:
+    """Figures of a row with a rate.
+
+    Args:
+        row: its name.
+        side: whose servers.
+        measured: the program's own line: `count`, `seconds`, and latencies where it has them.
+        used: what was used meanwhile.
+    """
+    count, seconds = int(measured["count"]), float(measured["seconds"])
+    per = 1e6 / max(1, count)
+    others = dict(measured.get("others") or {})
+    if measured.get("failed"):
+        others["failed"] = int(measured["failed"])
+    return Figures(
+        row=row,
+        side=side,
+        count=count,
+        seconds=seconds,
+        per_second=count / max(1e-6, seconds),
+        p50_ms=measured.get("p50_ms"),
+        p99_ms=measured.get("p99_ms"),
+        server_cpu_per_million=used.server_cpu * per,
+        client_cpu_us=used.client_cpu * per,
+        busy=used.busy,
+        written_mb_per_second=used.written_mb_per_second,
+        others=others,
+    )

@@ -1,0 +1,66 @@
+package ternmq.bench;
+
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
+
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+
+/**
+ * Consumes a backlog with a new group, from the first message that arrives to the last one. How long the consumer takes
+ * until then is the client's rebalancing and is told apart.
+ */
+final class Pushes {
+    private final long[] numbers;
+    private final CountDownLatch whole = new CountDownLatch(1);
+    private int count;
+    private long first;
+    private long last;
+
+    private Pushes(int expected) {
+        numbers = new long[expected];
+    }
+
+    static void run(Plan plan) throws Exception {
+        Pushes pushes = new Pushes(plan.number("count", 0));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("bench-" + plan.topic());
+        consumer.setNamesrvAddr(plan.nameServers());
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe(plan.topic(), "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            messages.forEach(message -> pushes.consumed(ByteBuffer.wrap(message.getBody()).getLong()));
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        Steps.say("ready", "");
+        Steps.told();
+        long start = System.nanoTime();
+        consumer.start();
+        pushes.whole.await();
+        Steps.say("measured", pushes.line(start));
+        Steps.told();
+        consumer.shutdown();
+    }
+
+    private synchronized void consumed(long number) {
+        if (count == numbers.length) {
+            return;
+        }
+        if (count == 0) {
+            first = System.nanoTime();
+            Steps.say("begin", "");
+        }
+        numbers[count++] = number;
+        if (count == numbers.length) {
+            last = System.nanoTime();
+            whole.countDown();
+        }
+    }
+
+    private synchronized String line(long start) {
+        return "\"count\": " + count + ", \"seconds\": " + (last - first) / 1e9 + ", \"distinct\": "
+            + Arrays.stream(numbers).distinct().count() + ", \"waited_s\": " + (first - start) / 1e9;
+    }
+}

@@ -1,0 +1,174 @@
+//! Pulling a backlog as a push consumer does: one pull for each queue, the next one when its answer is there.
+
+use std::io;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tern_wire::headers::{PullRequest, PullResponse};
+use tern_wire::{Command, Language, codes, encode_frame};
+use tokio::task::JoinSet;
+
+use crate::connection::Connection;
+use crate::numbers::{self, Compared};
+use crate::plan::Plan;
+use crate::steps;
+
+/// Physical offset, flags, timestamps and hosts come before the body (both hosts IPv4): the length of the body is here.
+const BODY_LENGTH_AT: usize = 84;
+/// So many answers in a row without a message are an error, not a queue that is being read.
+const MOST_EMPTY: u32 = 1_000;
+
+/// Pulls everything, measured; whether it is what `--expect` says.
+///
+/// # Errors
+/// A connection broke, or an answer was refused.
+pub async fn run(plan: &Plan) -> io::Result<bool> {
+    steps::pause(plan, "{\"event\": \"ready\"}");
+    let start = Instant::now();
+    let (read, pulls) = pull(plan, plan.connections.min(plan.queues as usize)).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let line = format!(
+        "{{\"event\": \"measured\", \"count\": {}, \"failed\": 0, \"seconds\": {seconds:.3}, \"pulls\": {pulls}}}",
+        read.len()
+    );
+    steps::pause(plan, &line);
+    let Some(path) = &plan.expect else {
+        return Ok(true);
+    };
+    let compared = Compared::new(&read, &numbers::load(path)?);
+    steps::say(&compared.line());
+    Ok(compared.is_whole())
+}
+
+/// The numbers of all messages of the topic.
+///
+/// # Errors
+/// A connection broke, or an answer was refused.
+pub async fn everything(plan: &Plan) -> io::Result<Vec<u64>> {
+    pull(plan, 1).await.map(|(read, _)| read)
+}
+
+async fn pull(plan: &Plan, connections: usize) -> io::Result<(Vec<u64>, u64)> {
+    let mut running = JoinSet::new();
+    for at in 0..connections {
+        let plan = plan.clone();
+        let queues = (0..plan.queues).filter(move |queue| *queue as usize % connections == at);
+        running.spawn(async move { Puller::open(&plan, queues.collect()).await?.run().await });
+    }
+    let (mut read, mut pulls) = (Vec::new(), 0);
+    while let Some(done) = running.join_next().await {
+        let (part, count) = done.map_err(io::Error::other)??;
+        read.extend(part);
+        pulls += count;
+    }
+    Ok((read, pulls))
+}
+
+struct Puller<'a> {
+    plan: &'a Plan,
+    connection: Connection,
+    queues: Vec<u32>,
+    read: Vec<u64>,
+    pulls: u64,
+    /// Answers in a row that only gave another offset.
+    empty: u32,
+}
+
+impl<'a> Puller<'a> {
+    async fn open(plan: &'a Plan, queues: Vec<u32>) -> io::Result<Self> {
+        Ok(Self {
+            connection: Connection::open(plan.leader()).await?,
+            plan,
+            queues,
+            read: Vec::new(),
+            pulls: 0,
+            empty: 0,
+        })
+    }
+
+    async fn run(mut self) -> io::Result<(Vec<u64>, u64)> {
+        for queue in self.queues.clone() {
+            self.ask(queue, 0)?;
+        }
+        let mut open = self.queues.len();
+        while open > 0 {
+            self.connection.flush().await?;
+            let answer = self.connection.answer().await?;
+            if let Some(next) = self.answered(&answer)? {
+                self.ask(answer.opaque.cast_unsigned(), next)?;
+            } else {
+                open -= 1;
+            }
+        }
+        Ok((self.read, self.pulls))
+    }
+
+    /// A pull's number is its queue: there is never more than one for each.
+    fn ask(&mut self, queue: u32, offset: i64) -> io::Result<()> {
+        let mut command = Command::request(codes::request::PULL_MESSAGE, queue.cast_signed());
+        command.language = Language::JAVA;
+        let header = PullRequest {
+            consumer_group: "load-drain",
+            topic: &self.plan.topic,
+            queue_id: queue.cast_signed(),
+            queue_offset: offset,
+            max_messages: self.plan.max_messages,
+            sys_flag: 4,
+            commit_offset: 0,
+            suspend_timeout_ms: 20_000,
+            subscription: Some("*"),
+            subscription_version: 0,
+            expression_type: Some("TAG"),
+            max_bytes: Some(i32::MAX),
+            request_source: Some(0),
+            proxy_forward_client_id: None,
+        };
+        header.encode(&mut command.fields);
+        command.fields.set("bname", &self.plan.broker_name);
+        self.pulls += 1;
+        encode_frame(&command, &mut self.connection.out).map_err(io::Error::other)
+    }
+
+    /// Where to go on, unless the queue has no more.
+    fn answered(&mut self, answer: &Command) -> io::Result<Option<i64>> {
+        match answer.code {
+            codes::response::SUCCESS => {
+                take(&answer.body, &mut self.read)?;
+                self.empty = 0;
+            }
+            codes::response::PULL_RETRY_IMMEDIATELY | codes::response::PULL_OFFSET_MOVED
+                if self.empty < MOST_EMPTY =>
+            {
+                self.empty += 1;
+            }
+            codes::response::PULL_NOT_FOUND => return Ok(None),
+            code => {
+                let remark = answer.remark.as_deref().unwrap_or("");
+                return Err(io::Error::other(format!(
+                    "a pull was refused with {code}: {remark}"
+                )));
+            }
+        }
+        PullResponse::decode(&answer.fields)
+            .map(|header| Some(header.next_begin_offset))
+            .map_err(io::Error::other)
+    }
+}
+
+/// Adds the numbers of the messages in a pull's body.
+fn take(body: &Bytes, read: &mut Vec<u64>) -> io::Result<()> {
+    let mut rest = body.as_ref();
+    while let Some(length) = rest.first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let record = rest
+            .get(..length)
+            .ok_or_else(|| io::Error::other("a record is cut off"))?;
+        let number = record
+            .get(BODY_LENGTH_AT + 4..)
+            .and_then(|body| body.first_chunk::<8>())
+            .ok_or_else(|| io::Error::other("a record is too short"))?;
+        read.push(u64::from_be_bytes(*number));
+        rest = &rest[length..];
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+"""Counters of servers, client and machine at the two ends of what is measured."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches.probes.machine import CoreTime, disk_bytes
+from benches.probes.processes import cpu_seconds
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All counters at one moment."""
+
+    at: float
+    server_cpu: float
+    client_cpu: float
+    written: int
+    cores: CoreTime
+
+    @classmethod
+    def take(cls, servers: Sequence[int], client: int, folder: Path) -> "Reading":
+        """Read them: processes, and the disk on which the folder lies."""
+        return cls(time.monotonic(), cpu_seconds(servers), cpu_seconds([client]), disk_bytes(folder), CoreTime.now())
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was used between two readings."""
+
+    seconds: float
+    server_cpu: float
+    client_cpu: float
+    written_mb_per_second: float
+    busy: float
+
+    @classmethod
+    def between(cls, first: Reading, last: Reading) -> "Used":
+        """Subtract."""
+        seconds = max(1e-6, last.at - first.at)
+        return cls(
+            seconds=seconds,
+            server_cpu=last.server_cpu - first.server_cpu,
+            client_cpu=last.client_cpu - first.client_cpu,
+            written_mb_per_second=(last.written - first.written) / seconds / 1e6,
+            busy=first.cores.share_until(last.cores),
+        )

@@ -1,0 +1,62 @@
+"""Our servers, as `ternmq up` starts them, with the log segments that large rows need."""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from benches.figures import OURS
+from benches.servers.running import Servers
+from support.cluster import Cluster
+from support.ports import free_block
+from support.tern import PORTS_FOR_NAMESERVERS, PORTS_PER_GROUP, UP_SECONDS
+from ternmq.config import dump_topology, generate_topology
+from ternmq.config.timing import Profile
+
+SEGMENT = "256MiB"
+
+
+class BenchCluster(Cluster):
+    """A cluster whose topology file is there before `up`, which then continues it.
+
+    Args:
+        directory: data directory; made here.
+        groups: number of Raft groups of three.
+        timing: election times; None leaves the choice to the servers.
+    """
+
+    def __init__(self, directory: Path, *, groups: int = 1, timing: Profile | None = None) -> None:
+        super().__init__(directory, groups=groups)
+        base = free_block(PORTS_FOR_NAMESERVERS + groups * PORTS_PER_GROUP)
+        topology = generate_topology(directory, groups=groups, base_port=base)
+        defaults = msgspec.structs.replace(topology.defaults, segment_size=SEGMENT, timing=timing)
+        topology = msgspec.structs.replace(topology, defaults=defaults)
+        (directory / "topology.toml").write_text(dump_topology(topology))
+
+    def up(self) -> None:
+        """Start everything; returns when every NameServer shows a master and all members of every group."""
+        self._take(json.loads(self._command("up", "--detach", "--json", "--no-restart", within=UP_SECONDS)))
+
+
+@contextlib.contextmanager
+def ours(folder: Path, *, groups: int = 1, timing: Profile | None = None) -> Iterator[Servers]:
+    """Run our cluster for the time of a block.
+
+    Args:
+        folder: where its data lies; a new folder is made in it.
+        groups: Raft groups of three.
+        timing: election times.
+    """
+    directory = folder / f"ours-{time.monotonic_ns()}"
+    cluster = BenchCluster(directory, groups=groups, timing=timing)
+    begin = time.monotonic()
+    try:
+        cluster.up()
+        yield Servers(OURS, cluster, tuple(cluster.nodes), time.monotonic() - begin)
+    finally:
+        cluster.down()
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""What a row needs of running servers, whoever made them."""
+
+from dataclasses import dataclass
+
+from support.subject import Subject
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A running cluster.
+
+    Args:
+        side: `ours` or `apache`.
+        subject: the processes.
+        up_seconds: from the first process to a master of every group in every NameServer.
+    """
+
+    side: str
+    subject: Subject
+    names: tuple[str, ...]
+    up_seconds: float
+
+    @property
+    def pids(self) -> list[int]:
+        """All living processes, NameServers included."""
+        identities = [self.subject.identity(name) for name in self.names]
+        return [identity.pid for identity in identities if identity.is_alive()]
+
+    @property
+    def broker_pids(self) -> list[int]:
+        """The living brokers."""
+        identities = [self.subject.identity(name) for name in self.subject.brokers]
+        return [identity.pid for identity in identities if identity.is_alive()]
+
+    @property
+    def leader(self) -> str:
+        """Address of the first group's master."""
+        return self.leader_of(self.subject.group)
+
+    def leader_of(self, group: str) -> str:
+        """Address of a group's master.
+
+        Raises:
+            LookupError: NameServers show none.
+        """
+        name = self.subject.master(group)
+        if name is None:
+            raise LookupError(f"no NameServer shows a master of {group}")
+        return self.subject.address(name)
