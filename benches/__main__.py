@@ -13,7 +13,7 @@ from benches.catalogue import ROWS
 from benches.figures import OURS
 from benches.probes import disk
 from benches.report import markdown
-from benches.rows import load
+from benches.rows import cluster, java, kills, load, python
 
 
 def main() -> int:
@@ -37,7 +37,11 @@ def main() -> int:
 def _run(bench: Bench, *, with_apache: bool) -> None:
     bench.raw = disk.measure(bench.folder)
     bench.say(str(bench.raw))
+    java.run(bench, with_apache=with_apache)
     load.run(bench)
+    python.run(bench)
+    cluster.run(bench)
+    kills.run(bench)
 
 
 def _finish(bench: Bench, options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from benches.drivers import Drivers, Watch, measured
 from benches.figures import Figures
 from benches.probes.disk import RawDisk
 from benches.servers.running import Servers
-from benches.stepped import Stepped
+from benches.stepped import Line, Stepped
 from support.processes import wait_for
 from support.tern import PROGRAM
 
@@ -69,6 +69,12 @@ class Bench:
 
     def measured(self, program: Stepped, servers: Servers, row: str, *, begins: bool = False) -> Figures:
         """Measure a program that is a row's load; see `drivers.measured`."""
+        return self.measured_line(program, servers, row, begins=begins)[0]
+
+    def measured_line(
+        self, program: Stepped, servers: Servers, row: str, *, begins: bool = False
+    ) -> tuple[Figures, Line]:
+        """The same with what the program said itself."""
         return measured(program, servers, row, begins=begins, watch=self.watch)
 
     def topic(self, servers: Servers, name: str) -> str:

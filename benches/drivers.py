@@ -42,9 +42,9 @@ class Drivers:
         """File with the numbers of the messages that were acknowledged."""
         return self.folder / f"{topic}.numbers"
 
-    def load(self, what: str, servers: Servers, topic: str, *options: object) -> Stepped:
-        """Our generator, on the first group's master."""
-        where = [servers.leader, topic, "--broker-name", servers.subject.group]
+    def load(self, what: str, servers: Servers, topic: str, *options: object, brokers: str | None = None) -> Stepped:
+        """Our generator, on the first group's master, or on the brokers that are given."""
+        where = [brokers or servers.leader, topic, "--broker-name", servers.subject.group]
         return Stepped([LOAD, what, *where, *options, "--stepped"])
 
     def java(self, scenario: str, servers: Servers, topic: str, **settings: object) -> Stepped:
@@ -58,28 +58,38 @@ class Drivers:
 
     def python(self, scenario: str, servers: Servers, topic: str, *options: object) -> Stepped:
         """Our Python client."""
-        return Stepped([sys.executable, PYTHON_CLIENT, servers.subject.nameservers, scenario, topic, *options])
+        where = [servers.subject.nameservers, scenario, topic, "--numbers", self.numbers(topic)]
+        return Stepped([sys.executable, PYTHON_CLIENT, *where, *options])
 
-    def read_back(self, servers: Servers, topic: str, figures: Figures, numbers: Path | None = None) -> None:
-        """Compare a topic with what was acknowledged; the result goes into the figures."""
-        file = numbers or self.numbers(topic)
-        with self.load("read", servers, topic, "--expect", file) as program:
-            note(figures, program.expect("read", within=300))
+    def read_back(self, servers: Servers, topic: str, figures: Figures, *, may_double: bool = False) -> None:
+        """Compare a topic with what was acknowledged; see `note`."""
+        file = self.numbers(topic)
+        with self.load("read", servers, topic, "--expect", file, brokers=",".join(servers.leaders)) as program:
+            note(figures, program.expect("read", within=300), may_double=may_double)
             program.finish()
-        if numbers is None:
-            file.unlink()
+        file.unlink()
 
 
-def note(figures: Figures, read: Line) -> None:
-    """Take over what reading back found."""
+def note(figures: Figures, read: Line, *, may_double: bool = False) -> None:
+    """Take over what reading back found.
+
+    Args:
+        figures: of the row.
+        read: the program's line.
+        may_double: the client sends again what was not answered, so that a second copy is no fault.
+    """
     figures.missing = int(read["missing"])
-    figures.doubled = int(read["records"]) - int(read["distinct"])
+    doubled = int(read["records"]) - int(read["distinct"])
+    if may_double and doubled:
+        figures.others["stored twice"] = doubled
+    else:
+        figures.doubled = doubled
 
 
 def measured(
-    program: Stepped, servers: Servers, row: str, *, begins: bool = False, watch: "Watch | None" = None
-) -> Figures:
-    """Let a program that is ready go on, and take the counters at both ends.
+    program: Stepped, servers: Servers, row: str, *, begins: bool = False, watch: Watch | None = None
+) -> tuple[Figures, Line]:
+    """Let a program go on once it is ready, and take the counters at both ends of its window.
 
     Args:
         program: the load.
@@ -87,6 +97,9 @@ def measured(
         row: name of the row.
         begins: the program says itself when its window begins, after a time of warming up.
         watch: told when the window opens and when it has closed.
+
+    Returns:
+        The figures, and the program's own line.
     """
     program.expect("ready")
     os.sync()
@@ -103,4 +116,4 @@ def measured(
     figures = rated(row, servers.side, line, used)
     if watch is not None:
         watch.end(figures)
-    return figures
+    return figures, line

@@ -60,10 +60,14 @@ class Stepped:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
-    def finish(self, within: float = 120.0) -> int:
-        """Close its input, wait for its end, return its exit code."""
+    def close_input(self) -> None:
+        """Tell it that nothing more will be told."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    def finish(self, within: float = 120.0) -> int:
+        """Close its input, wait for its end, return its exit code."""
+        self.close_input()
         return self._process.wait(within)
 
     def __enter__(self) -> "Stepped":

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 from benches.bench import Bench
 from benches.catalogue import LOAD
-from benches.drivers import measured, note
+from benches.drivers import note
 from benches.figures import Figures
 from benches.servers.ours import ours
 from benches.servers.running import Servers
+from benches.stepped import LoadFailedError
 
 BACKLOG = 1_000_000
 PULLERS = 4
@@ -62,10 +63,12 @@ def fill(bench: Bench, servers: Servers, topic: str, count: int, body: int) -> N
     bench.say(f"  filling {topic} with {count:,} messages of {body} bytes")
     options = ["--connections", 4, "--in-flight", 64, "--body", body, "--count", count]
     with bench.drivers.load("send", servers, topic, *options, "--save", bench.drivers.numbers(topic)) as program:
-        figures = measured(program, servers, "fill")
+        program.expect("ready")
+        program.go_on()
+        line = program.expect("measured", within=600)
         program.go_on()
         if program.finish() != 0:
-            raise RuntimeError(f"not all of the backlog was acknowledged: {figures}")
+            raise LoadFailedError(f"not all of the backlog was acknowledged: {line}")
 
 
 def _pulls(bench: Bench, servers: Servers) -> None:

@@ -24,7 +24,7 @@ def apache(folder: Path) -> Iterator[Servers]:
     begin = time.monotonic()
     try:
         cluster.up()
-        yield Servers(APACHE, cluster, tuple(cluster.nodes), time.monotonic() - begin)
+        yield Servers(APACHE, cluster, tuple(cluster.nodes), (cluster.group,), time.monotonic() - begin)
     finally:
         cluster.down()
         shutil.rmtree(directory, ignore_errors=True)

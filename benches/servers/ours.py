@@ -56,7 +56,7 @@ def ours(folder: Path, *, groups: int = 1, timing: Profile | None = None) -> Ite
     begin = time.monotonic()
     try:
         cluster.up()
-        yield Servers(OURS, cluster, tuple(cluster.nodes), time.monotonic() - begin)
+        yield Servers(OURS, cluster, tuple(cluster.nodes), tuple(cluster.groups), time.monotonic() - begin)
     finally:
         cluster.down()
         shutil.rmtree(directory, ignore_errors=True)

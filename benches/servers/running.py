@@ -12,12 +12,15 @@ class Servers:
     Args:
         side: `ours` or `apache`.
         subject: the processes.
+        names: of all nodes.
+        groups: names of the broker groups.
         up_seconds: from the first process to a master of every group in every NameServer.
     """
 
     side: str
     subject: Subject
     names: tuple[str, ...]
+    groups: tuple[str, ...]
     up_seconds: float
 
     @property
@@ -36,6 +39,11 @@ class Servers:
     def leader(self) -> str:
         """Address of the first group's master."""
         return self.leader_of(self.subject.group)
+
+    @property
+    def leaders(self) -> list[str]:
+        """Address of each group's master."""
+        return [self.leader_of(group) for group in self.groups]
 
     def leader_of(self, group: str) -> str:
         """Address of a group's master.

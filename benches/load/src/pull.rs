@@ -40,12 +40,20 @@ pub async fn run(plan: &Plan) -> io::Result<bool> {
     Ok(compared.is_whole())
 }
 
-/// The numbers of all messages of the topic.
+/// The numbers of all messages of the topic, on all the masters that are given.
 ///
 /// # Errors
 /// A connection broke, or an answer was refused.
 pub async fn everything(plan: &Plan) -> io::Result<Vec<u64>> {
-    pull(plan, 1).await.map(|(read, _)| read)
+    let mut read = Vec::new();
+    for broker in &plan.brokers {
+        let one = Plan {
+            brokers: vec![broker.clone()],
+            ..plan.clone()
+        };
+        read.extend(pull(&one, 1).await?.0);
+    }
+    Ok(read)
 }
 
 async fn pull(plan: &Plan, connections: usize) -> io::Result<(Vec<u64>, u64)> {

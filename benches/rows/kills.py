@@ -1,0 +1,108 @@
+"""Kills of the master under load: the longest time in which nothing was acknowledged."""
+
+import statistics
+import time
+
+from benches.bench import Bench
+from benches.catalogue import SINGLE
+from benches.drivers import note
+from benches.figures import Figures
+from benches.servers.ours import ours
+from benches.servers.running import Servers
+from benches.stepped import Stepped
+from support.processes import wait_for
+from support.speaker import CLUSTER_INFO, SpeakerError, ask, lenient_json
+
+NEW_MASTER_SECONDS = 60.0
+BACK_SECONDS = 120.0
+ASK_EVERY = 0.25
+OF_OUR_GENERATOR = 10
+TIMINGS = {"kill-shared": "shared", "kill-lan": "lan"}
+
+
+def run(bench: Bench) -> None:
+    """Our servers under our generator, which follows what a refusal says and else tries all brokers in turn."""
+    for row, timing in TIMINGS.items():
+        if not bench.wants(row):
+            continue
+        bench.say(f"our servers, 1 group of 3, `{timing}` timing: kills of the master under our own load generator")
+        with ours(bench.folder, timing="lan" if timing == "lan" else "shared") as servers:
+            topic = bench.topic(servers, row)
+            addresses = ",".join(servers.subject.address(name) for name in _leader_first(servers))
+            with bench.drivers.load("gaps", servers, topic, "--connections", 4, brokers=addresses) as program:
+                figures = longest_gaps(bench, servers, program, row, min(bench.kills, OF_OUR_GENERATOR))
+                program.close_input()
+                note(figures, program.expect("read", within=300))
+                program.finish()
+            bench.add(figures)
+
+
+def longest_gaps(bench: Bench, servers: Servers, program: Stepped, row: str, count: int) -> Figures:
+    """Kill the master so often, each time with all members up, and take the gap that the program saw.
+
+    Args:
+        bench: the run.
+        servers: whose master.
+        program: a load that answers each line with its longest gap since the line before.
+        row: name of the row.
+        count: how often.
+    """
+    program.expect("ready")
+    gaps = []
+    for number in range(1, count + 1):
+        gap = _one(servers, program)
+        gaps.append(gap)
+        bench.say(f"  {SINGLE[row].title}: {number} of {count}, {gap:.2f} s")
+    return Figures(row, servers.side, count=count, value=statistics.median(gaps), worst=max(gaps))
+
+
+def _one(servers: Servers, program: Stepped) -> float:
+    subject = servers.subject
+    # Load flows: what was slow before is not of this kill.
+    _until_flowing(program)
+    _ask(program)
+    master = subject.master()
+    if master is None:
+        raise LookupError("no NameServer shows a master")
+    subject.identity(master).kill()
+    longest = _until_flowing(program)
+    wait_for(lambda: subject.master() not in (None, master), NEW_MASTER_SECONDS, "a new master", every=0.1)
+    subject.launch(master)
+    # A replica that starts must not count as part of the gap, nor the next kill meet a group that lacks one.
+    wait_for(lambda: _all_shown(servers), BACK_SECONDS, f"{master} to be back", every=0.2)
+    return longest / 1000
+
+
+def _until_flowing(program: Stepped) -> float:
+    """Ask until acknowledgements come again; the longest gap, which spans all the questions, in ms."""
+    longest, flowing = 0.0, 0
+    while flowing < 2:
+        time.sleep(ASK_EVERY)
+        line = _ask(program)
+        longest = max(longest, float(line["longest_ms"]))
+        flowing = flowing + 1 if int(line["count"]) else 0
+    return longest
+
+
+def _ask(program: Stepped) -> dict[str, float]:
+    program.go_on()
+    return program.expect("gap", within=30)
+
+
+def _leader_first(servers: Servers) -> list[str]:
+    master = servers.subject.master()
+    return sorted(servers.subject.brokers, key=lambda name: name != master)
+
+
+def _all_shown(servers: Servers) -> bool:
+    subject = servers.subject
+    wanted = len(subject.brokers)
+    for address in subject.nameserver_addresses:
+        try:
+            table = lenient_json(ask(address, CLUSTER_INFO, timeout=1).body).get("brokerAddrTable") or {}
+        except (SpeakerError, ValueError):
+            return False
+        shown = table.get(subject.group, {}).get("brokerAddrs", {})
+        if "0" not in shown or len(shown) < wanted:
+            return False
+    return True
