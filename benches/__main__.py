@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benches import ROOT
+from benches import ROOT, document
 from benches.bench import Bench
 from benches.catalogue import ROWS
 from benches.figures import OURS
@@ -19,17 +20,19 @@ from benches.rows import cluster, java, kills, load, python
 def main() -> int:
     """Run the rows that were asked for; 1 if an acknowledged message of ours was missing or there twice."""
     options = _options()
+    # A bench that is told to end, as by `timeout`, must leave no servers behind, just as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     build = ["cargo", "build", "--release", "--quiet", "--locked", "--package", "tern-load"]
     subprocess.run(build, cwd=ROOT, check=True)
     # Below the project: the folder for temporary files may be memory, whose `fdatasync` costs nothing.
     (ROOT / "target").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
-        bench = Bench(Path(folder), options.seconds, options.kills, options.rows or [])
+        bench = Bench(Path(folder), options.seconds, options.warm_up, options.kills, options.rows or [])
         try:
             _run(bench, with_apache=not options.without_apache)
         except KeyboardInterrupt:
             bench.say("interrupted; what was measured so far:")
-            _finish(bench, options)
+            print(markdown(bench.results, bench.raw))
             return 130
     return _finish(bench, options)
 
@@ -45,7 +48,10 @@ def _run(bench: Bench, *, with_apache: bool) -> None:
 
 
 def _finish(bench: Bench, options: argparse.Namespace) -> int:
-    print(markdown(bench.results, bench.raw))
+    tables = markdown(bench.results, bench.raw)
+    print(tables)
+    if options.write_docs:
+        document.write(tables)
     if options.json:
         lines = [json.dumps(figures.as_json()) for figures in bench.results]
         Path(options.json).write_text("".join(f"{line}\n" for line in lines))
@@ -56,9 +62,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
     parser.add_argument("--rows", action="append", metavar="PATTERN", help=f"of {', '.join(ROWS)}; may be repeated")
     parser.add_argument("--seconds", type=float, default=5.0, help="load of a row")
+    parser.add_argument("--warm-up", type=float, default=30.0, help="of servers, before the rows of the Java client")
     parser.add_argument("--kills", type=int, default=30, help="kills of the row that has most; others have fewer")
     parser.add_argument("--without-apache", action="store_true", help="ours alone, judged by quoted figures of Apache")
     parser.add_argument("--json", metavar="FILE", help="also write one JSON object a row there")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
     return parser.parse_args()
 
 

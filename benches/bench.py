@@ -1,6 +1,7 @@
 """One run of the bench: its options, its folder, and what it has found so far."""
 
 import fnmatch
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Bench:
     Args:
         folder: for data and files; on the disk that is to be measured.
         seconds: load of a row.
+        warm_up: load that nobody counts before the rows of the Java client, seconds.
         kills: of the row that has most of them.
         patterns: names of rows, with `*`; empty for all.
         raw: what the disk does by itself.
@@ -33,6 +35,7 @@ class Bench:
 
     folder: Path
     seconds: float
+    warm_up: float
     kills: int
     patterns: Sequence[str]
     raw: RawDisk | None = None
@@ -44,6 +47,11 @@ class Bench:
     def drivers(self) -> Drivers:
         """Load programs."""
         return Drivers(self.folder)
+
+    @property
+    def has_java(self) -> bool:
+        """Whether the Java rows can run here."""
+        return all(shutil.which(program) for program in ("java", "mvn"))
 
     def wants(self, row: str) -> bool:
         """Whether a row was asked for."""

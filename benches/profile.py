@@ -14,9 +14,10 @@ from pathlib import Path
 
 from benches import ROOT
 from benches.bench import Bench
+from benches.catalogue import RATED
 from benches.figures import Figures
 from benches.probes.threads import ThreadUse, threads
-from benches.rows import load
+from benches.rows import java, load, python
 from benches.servers.running import Servers
 
 FREQUENCY = "499"
@@ -25,18 +26,21 @@ FREQUENCY = "499"
 def main() -> int:
     """Run the row that was named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", help="a row of our own load generator")
+    parser.add_argument("row", choices=list(RATED))
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--top", type=int, default=40, help="symbols to show of each process")
     parser.add_argument("--leader", action="store_true", help="symbols of the leader alone")
     parser.add_argument("--no-perf", action="store_true", help="threads alone: sampling costs a tenth of the rate")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     (ROOT / "target").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="profile-", dir=ROOT / "target") as folder:
-        bench = Bench(Path(folder), options.seconds, kills=0, patterns=[options.row])
+        bench = Bench(Path(folder), options.seconds, warm_up=10, kills=0, patterns=[options.row])
         samples = None if options.no_perf or shutil.which("perf") is None else Path(folder) / "perf.data"
         bench.watch = Profiler(samples, options.top, leader_only=options.leader)
         load.run(bench)
+        java.run(bench, with_apache=False)
+        python.run(bench)
     return 0
 
 

@@ -17,7 +17,7 @@ def run(bench: Bench) -> None:
     with ours(bench.folder, groups=GROUPS) as servers:
         if bench.wants("up"):
             bench.add(Figures("up", servers.side, value=servers.up_seconds))
-        if bench.wants("memory"):
+        if bench.wants("memory") and bench.has_java:
             for name in java.SENDS:
                 bench.say(f"  {name} over both groups")
                 loaded = java.send(bench, servers, name)

@@ -13,8 +13,6 @@ from benches.servers.running import Servers
 
 WARM_MS = 3_000
 """A JVM compiles what it runs often: the first seconds are sent, but not measured."""
-WARM_UP_MS = 10_000
-"""The same for the servers, before the first row."""
 BACKLOG = 200_000
 SENDS: dict[str, dict[str, object]] = {
     "java-sync": {"scenario": "sync", "threads": 32},
@@ -30,6 +28,9 @@ APACHE_SINGLE = ["up", "memory", "idle"]
 
 def run(bench: Bench, *, with_apache: bool) -> None:
     """Measure what was asked for."""
+    if not bench.has_java:
+        bench.say("java or mvn is not installed: no rows of the Java client, and none of Apache's servers")
+        return
     if with_apache and bench.wants_any([*RATED, GAP, *APACHE_SINGLE]):
         bench.say("Apache's servers, 1 DLedger group of 3, under the official Java client")
         with apache(bench.folder) as servers:
@@ -56,10 +57,11 @@ def _all(bench: Bench, servers: Servers) -> None:
 
 def warm_up(bench: Bench, servers: Servers) -> None:
     """Load that nobody counts: a server in Java, too, is slow until what it runs often is compiled."""
-    bench.say(f"  warming up the {servers.side} servers")
+    bench.say("  warming up the servers")
+    half = int(500 * bench.warm_up)
     topic = bench.topic(servers, "warm-up")
     for scenario, settings in (("async", {"in_flight": 256}), ("sync", {"threads": 32})):
-        with bench.drivers.java(scenario, servers, topic, **settings, warm_ms=WARM_UP_MS, ms=1) as program:
+        with bench.drivers.java(scenario, servers, topic, **settings, warm_ms=half, ms=1) as program:
             program.expect("ready")
             program.go_on()
             program.expect("measured")
@@ -89,7 +91,8 @@ def push(bench: Bench, servers: Servers) -> Figures:
         figures, line = bench.measured_line(program, servers, "java-push", begins=True)
         program.go_on()
         program.finish()
-    figures.missing = BACKLOG - int(line["distinct"])
+    if line["again"]:
+        figures.others["delivered twice"] = int(line["again"])
     bench.drivers.numbers(topic).unlink()
     return figures
 
@@ -127,5 +130,5 @@ def memory(servers: Servers) -> Figures:
 
 def idle(bench: Bench, servers: Servers) -> Figures:
     """CPU of a broker that has nothing to do, percent of a core."""
-    bench.say(f"  leaving the {servers.side} servers alone")
+    bench.say("  leaving the servers alone")
     return Figures("idle", servers.side, value=idle_percent(servers.broker_pids))

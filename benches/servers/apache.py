@@ -11,6 +11,8 @@ from benches.figures import APACHE
 from benches.servers.running import Servers
 from support.apache import ApacheCluster
 
+SEGMENT_BYTES = 256 << 20
+
 
 @contextlib.contextmanager
 def apache(folder: Path) -> Iterator[Servers]:
@@ -20,7 +22,7 @@ def apache(folder: Path) -> Iterator[Servers]:
         folder: where its data lies; a new folder is made in it.
     """
     directory = folder / f"apache-{time.monotonic_ns()}"
-    cluster = ApacheCluster(directory, replicas=3, nameservers=3)
+    cluster = ApacheCluster(directory, replicas=3, nameservers=3, segment_bytes=SEGMENT_BYTES)
     begin = time.monotonic()
     try:
         cluster.up()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from benches.figures import OURS
 from benches.servers.running import Servers
 from support.cluster import Cluster
 from support.ports import free_block
-from support.tern import PORTS_FOR_NAMESERVERS, PORTS_PER_GROUP, UP_SECONDS
+from support.tern import PORTS_FOR_NAMESERVERS, PORTS_PER_GROUP, PROGRAM, UP_SECONDS
 from ternmq.config import dump_topology, generate_topology
 from ternmq.config.timing import Profile
 
@@ -40,6 +41,13 @@ class BenchCluster(Cluster):
     def up(self) -> None:
         """Start everything; returns when every NameServer shows a master and all members of every group."""
         self._take(json.loads(self._command("up", "--detach", "--json", "--no-restart", within=UP_SECONDS)))
+
+    def down(self) -> None:
+        """Stop everything, also what an interrupted `up` has started."""
+        if self.nodes:
+            super().down()
+        else:
+            subprocess.run([PROGRAM, "down", "--data", self.directory], capture_output=True, check=False)
 
 
 @contextlib.contextmanager

@@ -45,6 +45,7 @@ class ApacheCluster:
         foreign: addresses of NameServers that somebody else runs, where the brokers register too.
         group: name of the broker group.
         binary_headers: whether the servers speak the binary header form; they answer in their own.
+        segment_bytes: size of a file of the commit log.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class ApacheCluster:
         foreign: Sequence[str] = (),
         group: str = GROUP,
         binary_headers: bool = False,
+        segment_bytes: int = 128 << 20,
     ) -> None:
         self.directory = directory
         self.replicas = replicas
         self._group = group
+        self._segment_bytes = segment_bytes
         self._classpath = maven.classpath(maven.build(_SERVER))
         self._serialize = "ROCKETMQ" if binary_headers else "JSON"
         base = free_block(nameservers + replicas * 10)
@@ -180,7 +183,7 @@ class ApacheCluster:
             "brokerClusterName": "ApacheCluster", "brokerName": self._group, "brokerIP1": "127.0.0.1", "brokerId": "0",
             "listenPort": str(port), "haListenPort": str(port + 1), "namesrvAddr": self.nameservers,
             "storePathRootDir": store, "storePathCommitLog": f"{store}/commitlog",
-            "mappedFileSizeCommitLog": "134217728", "autoCreateTopicEnable": "true",
+            "mappedFileSizeCommitLog": str(self._segment_bytes), "autoCreateTopicEnable": "true",
             "autoCreateSubscriptionGroup": "true", "flushDiskType": "ASYNC_FLUSH", "metricsExporterType": "DISABLE",
             # The default of 75 % refuses sends on a well filled disk.
             "diskMaxUsedSpaceRatio": "95",

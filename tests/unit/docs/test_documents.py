@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = ("README.md", "docs/architecture.md", "docs/storage.md", "docs/decisions.md")
+DOCUMENTS = ("README.md", "docs/architecture.md", "docs/storage.md", "docs/decisions.md", "docs/benchmarks.md")
 PLACE = re.compile(r"`((?:crates|python|tests|benches)/[\w/.]+\.(?:rs|py))`")
 NAMED = re.compile(r"`([a-z_][a-z0-9_]*)`")
 
