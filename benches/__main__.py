@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benches import ROOT, document
@@ -15,10 +16,11 @@ from benches.figures import OURS
 from benches.probes import disk
 from benches.report import markdown
 from benches.rows import cluster, java, kills, load, python
+from benches.stepped import LoadFailedError
 
 
 def main() -> int:
-    """Run the rows that were asked for; 1 if an acknowledged message of ours was missing or there twice."""
+    """Run the rows that were asked for; 1 if one failed, or if what our servers acknowledged is not there once."""
     options = _options()
     # A bench that is told to end, as by `timeout`, must leave no servers behind, just as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -40,11 +42,21 @@ def main() -> int:
 def _run(bench: Bench, *, with_apache: bool) -> None:
     bench.raw = disk.measure(bench.folder)
     bench.say(str(bench.raw))
-    java.run(bench, with_apache=with_apache)
-    load.run(bench)
-    python.run(bench)
-    cluster.run(bench)
-    kills.run(bench)
+    sections: list[Callable[[], None]] = [
+        lambda: java.run_apache(bench) if with_apache else None,
+        lambda: java.run_ours(bench),
+        lambda: load.run(bench),
+        lambda: python.run(bench),
+        lambda: cluster.run(bench),
+        lambda: kills.run(bench),
+    ]
+    for section in sections:
+        try:
+            section()
+        # One that fails must not cost the others, which took half an hour; the bench then ends with 1.
+        except (LoadFailedError, OSError, LookupError, RuntimeError, AssertionError) as error:
+            bench.failed.append(f"{type(error).__name__}: {error}")
+            bench.say(f"  FAILED: {bench.failed[-1]}")
 
 
 def _finish(bench: Bench, options: argparse.Namespace) -> int:
@@ -55,7 +67,9 @@ def _finish(bench: Bench, options: argparse.Namespace) -> int:
     if options.json:
         lines = [json.dumps(figures.as_json()) for figures in bench.results]
         Path(options.json).write_text("".join(f"{line}\n" for line in lines))
-    return 1 if any(not figures.is_whole for figures in bench.results if figures.side == OURS) else 0
+    for sentence in bench.failed:
+        bench.say(f"failed: {sentence}")
+    return 1 if bench.failed or any(not figures.is_whole for figures in bench.results if figures.side == OURS) else 0
 
 
 def _options() -> argparse.Namespace:

@@ -40,6 +40,8 @@ class Bench:
     patterns: Sequence[str]
     raw: RawDisk | None = None
     results: list[Figures] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """What went wrong with sections that then were left out."""
     watch: Watch | None = None
     """Told when the window of a row opens and closes."""
 

@@ -103,14 +103,15 @@ def measured(
     """
     program.expect("ready")
     os.sync()
+    pids = servers.pids
+    if begins:
+        program.go_on()
+        program.expect("begin")
     if watch is not None:
         watch.begin(servers)
-    pids = servers.pids
     before = Reading.take(pids, program.pid, ROOT)
-    program.go_on()
-    if begins:
-        program.expect("begin")
-        before = Reading.take(pids, program.pid, ROOT)
+    if not begins:
+        program.go_on()
     line = program.expect("measured", within=600)
     used = Used.between(before, Reading.take(pids, program.pid, ROOT))
     figures = rated(row, servers.side, line, used)

@@ -39,7 +39,7 @@ def main() -> int:
         samples = None if options.no_perf or shutil.which("perf") is None else Path(folder) / "perf.data"
         bench.watch = Profiler(samples, options.top, leader_only=options.leader)
         load.run(bench)
-        java.run(bench, with_apache=False)
+        java.run_ours(bench)
         python.run(bench)
     return 0
 

@@ -26,19 +26,28 @@ RATED = [row.name for row in JAVA]
 APACHE_SINGLE = ["up", "memory", "idle"]
 
 
-def run(bench: Bench, *, with_apache: bool) -> None:
-    """Measure what was asked for."""
+def run_apache(bench: Bench) -> None:
+    """Measure what was asked for on Apache's servers."""
+    if not bench.wants_any([*RATED, GAP, *APACHE_SINGLE]) or not _has_java(bench):
+        return
+    bench.say("Apache's servers, 1 DLedger group of 3, under the official Java client")
+    with apache(bench.folder) as servers:
+        _all(bench, servers)
+
+
+def run_ours(bench: Bench) -> None:
+    """Measure what was asked for on our servers."""
+    if not bench.wants_any([*RATED, GAP]) or not _has_java(bench):
+        return
+    bench.say("our servers, 1 group of 3, under the official Java client")
+    with ours(bench.folder) as servers:
+        _all(bench, servers)
+
+
+def _has_java(bench: Bench) -> bool:
     if not bench.has_java:
         bench.say("java or mvn is not installed: no rows of the Java client, and none of Apache's servers")
-        return
-    if with_apache and bench.wants_any([*RATED, GAP, *APACHE_SINGLE]):
-        bench.say("Apache's servers, 1 DLedger group of 3, under the official Java client")
-        with apache(bench.folder) as servers:
-            _all(bench, servers)
-    if bench.wants_any([*RATED, GAP]):
-        bench.say("our servers, 1 group of 3, under the official Java client")
-        with ours(bench.folder) as servers:
-            _all(bench, servers)
+    return bench.has_java
 
 
 def _all(bench: Bench, servers: Servers) -> None:
