@@ -31,10 +31,11 @@ class Claim:
         return self.figure >= self.limit if self.at_least else self.figure <= self.limit
 
     def __str__(self) -> str:
-        return f"{self.what} {_short(self.figure)}, not {'≥' if self.at_least else '≤'} {_short(self.limit)}"
+        return f"{self.what} {short(self.figure)}, not {'≥' if self.at_least else '≤'} {short(self.limit)}"
 
 
-def _short(figure: float) -> str:
+def short(figure: float) -> str:
+    """Three digits of a small figure, all of a large one."""
     return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.3g}"
 
 

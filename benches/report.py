@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benches.catalogue import RATED, SINGLE, Single
-from benches.claims import bound, verdict
+from benches.claims import bound, short, verdict
 from benches.figures import APACHE, OURS, Figures
 from benches.probes.disk import RawDisk
 
@@ -55,7 +55,7 @@ def _rated(name: str, results: Sequence[Figures], raw: RawDisk | None) -> list[s
     if apache is not None and ours is not None:
         ratios = [
             _ratio(ours.per_second, apache.per_second),
-            f"{_ratio(ours.p50_ms, apache.p50_ms)} / {_ratio(ours.p99_ms, apache.p99_ms)}",
+            " / ".join(filter(None, [_ratio(ours.p50_ms, apache.p50_ms), _ratio(ours.p99_ms, apache.p99_ms)])),
             _ratio(ours.server_cpu_per_million, apache.server_cpu_per_million),
             _ratio(ours.client_cpu_us, apache.client_cpu_us),
         ]
@@ -92,8 +92,8 @@ def _value(row: Single, figures: Figures | None) -> str:
     if figures is None:
         return ""
     if figures.worst is None:
-        return f"{figures.value or 0:,.3g} {row.unit}"
-    return f"median {figures.value or 0:,.3g}, worst {figures.worst:,.3g} {row.unit} of {figures.count}"
+        return f"{short(figures.value or 0)} {row.unit}"
+    return f"median {short(figures.value or 0)}, worst {short(figures.worst)} {row.unit} of {figures.count}"
 
 
 def _bounds(row: Single) -> str:
