@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--top", type=int, default=40, help="symbols to show of each process")
     parser.add_argument("--leader", action="store_true", help="symbols of the leader alone")
-    parser.add_argument("--no-perf", action="store_true", help="threads alone: sampling costs a tenth of the rate")
+    parser.add_argument("--no-perf", action="store_true", help="threads alone: sampling costs up to a quarter")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     (ROOT / "target").mkdir(exist_ok=True)
