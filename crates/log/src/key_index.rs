@@ -7,12 +7,15 @@
 //! sorted run on disk, and as soon as there are eight runs of a level, they become one of the next. So memory is bounded,
 //! an entry is written once for each level, and the number of runs grows with the logarithm of the number of entries.
 //!
-//! Sorting, writing and merging is done by whoever calls [`KeyIndex::merge_step`]. If that one does not keep up, a thread
-//! that appends writes a run itself, but it never merges. Nothing that fails here stops a replica: an index that lost
-//! something says so ([`KeyIndex::needs_rebuild`]), and its keeper fills it again from the log.
+//! Sorting, writing and merging is done by whoever calls [`KeyIndex::merge_step`], in steps that have a bound: a lower
+//! level interrupts the merge of a higher one, which would take minutes. If the keeper does not keep up, a thread that
+//! appends writes a run itself, and from [`KeyLimits::max_runs`] on it pays for merging what it brings: so many entries a
+//! chunk that no level falls further behind. Nothing that fails here stops a replica: an index that lost something says
+//! so ([`KeyIndex::needs_rebuild`]), and its keeper fills it again from the log.
 
 mod entry;
 mod hash;
+mod merge;
 mod run;
 
 use std::path::PathBuf;
@@ -27,7 +30,8 @@ use crate::error::LogError;
 use crate::files::fresh_directory;
 use entry::{Entry, MAX_TIME_MS, Wanted};
 pub use hash::KeyHasher;
-use run::{Run, RunReader, RunWriter};
+use merge::Merge;
+use run::{Run, RunWriter};
 
 /// Bounds of memory and files.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +44,20 @@ pub struct KeyLimits {
     pub full_chunks: usize,
     /// Runs of a level that are merged into one.
     pub fan_in: usize,
+    /// Runs from which on whoever appends helps to merge: what a search has to look at.
+    pub max_runs: usize,
 }
 
 impl Default for KeyLimits {
-    /// 6 MiB of entries at most, runs of 65,536 entries, merged by eight.
+    /// 6 MiB of entries at most, runs of 65,536 entries, merged by eight. A keeper that keeps up leaves at most seven
+    /// runs of a level and those that are being merged: about 40 for 10⁹ entries.
     fn default() -> Self {
         Self {
             chunk_entries: 4096,
             run_chunks: 16,
             full_chunks: 64,
             fan_in: 8,
+            max_runs: 64,
         }
     }
 }
@@ -62,7 +70,8 @@ pub struct KeyIndex {
     directory: PathBuf,
     limits: KeyLimits,
     // Locks are taken in this order: merging, flushing, open, parts.
-    merging: Mutex<()>,
+    /// One merge of a level at most.
+    merging: Mutex<Vec<Merge>>,
     flushing: Mutex<()>,
     open: Mutex<Open>,
     parts: Mutex<Parts>,
@@ -138,6 +147,7 @@ impl KeyIndex {
             if is_too_much && self.flush().is_err() {
                 self.lose();
             }
+            self.help();
         }
     }
 
@@ -187,7 +197,7 @@ impl KeyIndex {
         self.open.lock().newest
     }
 
-    /// Writes one run or merges a level, if that is due; answers whether it was.
+    /// Writes one run or merges as many entries as one has, if that is due; answers whether it was.
     ///
     /// # Errors
     /// [`LogError::NoSpace`], [`LogError::Write`], [`LogError::Io`]: nothing was lost, try again later;
@@ -196,7 +206,7 @@ impl KeyIndex {
         if self.flush()? {
             return Ok(true);
         }
-        self.merge().inspect_err(|error| self.note(error))
+        self.merge(self.limits.chunk_entries * self.limits.run_chunks)
     }
 
     /// Sleeps until there is something to do for the keeper; false if the index is closed.
@@ -215,7 +225,7 @@ impl KeyIndex {
             .wait_while_for(&mut parts, |_| !self.is_closed(), duration);
     }
 
-    /// Ends the keeper's work, a merge that is going on too. Searching and appending go on.
+    /// Ends the keeper's work. Searching and appending go on.
     pub fn close(&self) {
         let _parts = self.parts.lock();
         self.closed.store(true, Ordering::Release);
@@ -240,12 +250,13 @@ impl KeyIndex {
     /// Drops everything, to be filled again. Whoever calls this then appends all entries up to the message that it
     /// answers, that one included; those of later messages come as ever. Then [`end_rebuild`](Self::end_rebuild).
     pub fn begin_rebuild(&self) -> Option<NewestKey> {
-        let _merging = self.merging.lock();
+        let mut merging = self.merging.lock();
         let _flushing = self.flushing.lock();
         let mut open = self.open.lock();
         let mut parts = self.parts.lock();
         self.rebuilding.store(true, Ordering::Release);
         self.lost.store(false, Ordering::Release);
+        merging.clear();
         open.entries.clear();
         parts.full.clear();
         for run in parts.runs.drain(..) {
@@ -338,21 +349,63 @@ impl KeyIndex {
         Ok(true)
     }
 
-    /// Makes one run of all those of a level, if there are enough.
-    fn merge(&self) -> Result<bool, LogError> {
-        let _merging = self.merging.lock();
-        let (inputs, level, number) = {
-            let mut parts = self.parts.lock();
-            let Some(level) = self.crowded_level(&parts) else {
-                return Ok(false);
-            };
-            parts.next_run += 1;
-            let inputs = parts.runs.iter().filter(|run| run.level == level);
-            (inputs.cloned().collect::<Vec<_>>(), level, parts.next_run)
+    /// Merges if there are too many runs. Each entry is written once for each level, so whoever merges one entry more
+    /// than there are levels for each that it appends leaves less to do than it found.
+    fn help(&self) {
+        let levels = {
+            let parts = self.parts.lock();
+            if parts.runs.len() < self.limits.max_runs {
+                return;
+            }
+            let levels = parts.runs.iter().map(|run| run.level + 1);
+            levels.max().unwrap_or(0)
         };
-        let Some(merged) = self.merge_runs(&inputs, level + 1, number)? else {
+        for _ in 0..=levels {
+            // The runs stay, and the next chunk tries again.
+            if !matches!(self.merge(self.limits.chunk_entries), Ok(true)) {
+                return;
+            }
+        }
+    }
+
+    /// Takes the merge of the lowest level with enough runs on by some entries; answers whether there was one.
+    fn merge(&self, entries: usize) -> Result<bool, LogError> {
+        let mut merging = self.merging.lock();
+        self.take_on(&mut merging, entries)
+            .inspect_err(|error| self.note(error))
+    }
+
+    fn take_on(&self, merging: &mut Vec<Merge>, entries: usize) -> Result<bool, LogError> {
+        let Some(level) = self.crowded_level(&self.parts.lock()) else {
             return Ok(false);
         };
+        // A merge that fails is given up: its half-written run goes with it.
+        let mut merge = match merging.iter().position(|merge| merge.level() == level) {
+            Some(at) => merging.swap_remove(at),
+            None => self.begin_merge(level)?,
+        };
+        if merge.take_on(entries)? {
+            let (inputs, merged) = merge.finish()?;
+            self.replace(&inputs, merged);
+        } else {
+            merging.push(merge);
+        }
+        Ok(true)
+    }
+
+    /// The oldest runs of a level become one. They count until then, so that their level stays crowded.
+    fn begin_merge(&self, level: u32) -> Result<Merge, LogError> {
+        let (inputs, number) = {
+            let mut parts = self.parts.lock();
+            parts.next_run += 1;
+            let inputs = parts.runs.iter().filter(|run| run.level == level);
+            let inputs: Vec<_> = inputs.take(self.limits.fan_in.max(2)).cloned().collect();
+            (inputs, parts.next_run)
+        };
+        Merge::begin(inputs, self.writer(number)?)
+    }
+
+    fn replace(&self, inputs: &[Arc<Run>], merged: Run) {
         let mut parts = self.parts.lock();
         let is_input = |run: &Arc<Run>| inputs.iter().any(|input| Arc::ptr_eq(input, run));
         let at = parts.runs.iter().position(is_input).unwrap_or(0);
@@ -360,46 +413,9 @@ impl KeyIndex {
         // Runs stand from old to new, so that a search may end early.
         parts.runs.insert(at, Arc::new(merged));
         drop(parts);
-        for run in &inputs {
+        for run in inputs {
             self.unlink(run);
         }
-        Ok(true)
-    }
-
-    /// None if the index was closed meanwhile.
-    fn merge_runs(
-        &self,
-        inputs: &[Arc<Run>],
-        level: u32,
-        number: u64,
-    ) -> Result<Option<Run>, LogError> {
-        let mut writer = self.writer(number)?;
-        let mut sources = Vec::with_capacity(inputs.len());
-        for run in inputs {
-            let mut reader = RunReader::new(Arc::clone(run));
-            if let Some(first) = reader.next()? {
-                sources.push((first, reader));
-            }
-        }
-        let stretch = self.limits.chunk_entries * self.limits.run_chunks;
-        let mut merged = 0;
-        while let Some(at) = (0..sources.len()).min_by_key(|at| sources[*at].0) {
-            let (entry, reader) = &mut sources[at];
-            writer.push(*entry)?;
-            match reader.next()? {
-                Some(next) => *entry = next,
-                None => drop(sources.swap_remove(at)),
-            }
-            merged += 1;
-            if merged % stretch.max(1) == 0 {
-                // A long merge must not hold up the writing of what comes in.
-                while self.flush()? {}
-                if self.is_closed() {
-                    return Ok(None);
-                }
-            }
-        }
-        writer.finish(level).map(Some)
     }
 
     fn writer(&self, number: u64) -> Result<RunWriter, LogError> {

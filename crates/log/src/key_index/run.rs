@@ -7,9 +7,11 @@
 //! 4092         4  CRC-32C of what stands before, continued from the block's number
 //! ```
 //!
-//! What is known of a run beyond its entries stands in memory: no run outlives the process.
+//! What is known of a run beyond its entries stands in memory, as no run outlives the process: among it the key that
+//! every so many blocks begin with, by which a search in a run of a lower level reads one block.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ const CHECKED: usize = BLOCK_SIZE - 4;
 pub const BLOCK_ENTRIES: usize = CHECKED / ENTRY_SIZE;
 /// Blocks read or written in one call where many follow each other.
 const STRETCH: usize = 16;
+/// Keys of a run in memory at most, 8 bytes each.
+const MAX_FENCES: usize = 4096;
 
 /// A complete run.
 pub struct Run {
@@ -30,6 +34,7 @@ pub struct Run {
     /// How often its entries were merged.
     pub level: u32,
     file: Arc<dyn DiskFile>,
+    fences: Fences,
     entries: u64,
     oldest_ms: u64,
     newest_ms: u64,
@@ -61,7 +66,10 @@ impl Run {
     /// [`LogError::Io`], [`LogError::DamagedView`].
     pub fn find(&self, wanted: &Wanted, found: &mut Vec<Entry>) -> Result<(), LogError> {
         let last = Entry::new(wanted.key_hash, u64::MAX, wanted.to_ms);
-        let (mut low, mut high) = (0, self.blocks());
+        let Range {
+            start: mut low,
+            end: mut high,
+        } = self.fences.around(wanted.key_hash, self.blocks());
         let mut bytes = [0; BLOCK_SIZE];
         // The block before `low` begins with an entry that is not behind the last one that could match.
         while low < high {
@@ -124,6 +132,49 @@ impl Run {
     }
 }
 
+/// The key hashes with which blocks begin, of every `spacing`-th block.
+struct Fences {
+    hashes: Vec<u64>,
+    spacing: u64,
+}
+
+impl Fences {
+    fn new() -> Self {
+        Self {
+            hashes: Vec::new(),
+            spacing: 1,
+        }
+    }
+
+    /// Block `number`, the one after the last that was added, begins with this hash.
+    fn add(&mut self, number: u64, key_hash: u64) {
+        if !number.is_multiple_of(self.spacing) {
+            return;
+        }
+        if self.hashes.len() == MAX_FENCES {
+            let mut number = 0;
+            self.hashes.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+            self.spacing *= 2;
+            // The bound is even: the block that comes now is kept with the doubled spacing, too.
+        }
+        self.hashes.push(key_hash);
+    }
+
+    /// Of `blocks`, between which lies the first one that begins behind all entries of this key: it is in the range or
+    /// its end.
+    fn around(&self, key_hash: u64, blocks: u64) -> Range<u64> {
+        let before = self.hashes.partition_point(|hash| *hash < key_hash) as u64;
+        let not_behind = self.hashes.partition_point(|hash| *hash <= key_hash) as u64;
+        let start = before
+            .checked_sub(1)
+            .map_or(0, |last| last * self.spacing + 1);
+        start..(not_behind * self.spacing).min(blocks)
+    }
+}
+
 fn checksum(number: u64, block: &[u8]) -> u32 {
     crc32c::crc32c_append(number as u32, block)
 }
@@ -169,6 +220,7 @@ pub struct RunWriter {
     filled: usize,
     blocks: u64,
     written: u64,
+    fences: Fences,
     entries: u64,
     last: Option<Entry>,
     oldest_ms: u64,
@@ -189,6 +241,7 @@ impl RunWriter {
             filled: 0,
             blocks: 0,
             written: 0,
+            fences: Fences::new(),
             entries: 0,
             last: None,
             oldest_ms: u64::MAX,
@@ -203,6 +256,9 @@ impl RunWriter {
             return Ok(());
         }
         self.last = Some(entry);
+        if self.filled == 0 {
+            self.fences.add(self.blocks, entry.key_hash);
+        }
         entry.encode(&mut self.bytes);
         self.filled += ENTRY_SIZE;
         self.entries += 1;
@@ -223,7 +279,9 @@ impl RunWriter {
         }
         self.write()?;
         self.finished = true;
+        self.fences.hashes.shrink_to_fit();
         Ok(Run {
+            fences: std::mem::replace(&mut self.fences, Fences::new()),
             path: std::mem::take(&mut self.path),
             level,
             file: Arc::clone(&self.file),

@@ -18,6 +18,7 @@ const SMALL: KeyLimits = KeyLimits {
     run_chunks: 2,
     full_chunks: 4,
     fan_in: 3,
+    max_runs: 20,
 };
 
 fn index(limits: KeyLimits) -> (MemoryDisk, KeyIndex) {
@@ -62,8 +63,9 @@ proptest! {
         chunk_entries in 1_usize..30,
         run_chunks in 1_usize..4,
         fan_in in 2_usize..5,
+        max_runs in 0_usize..12,
     ) {
-        let limits = KeyLimits { chunk_entries, run_chunks, full_chunks: 6, fan_in };
+        let limits = KeyLimits { chunk_entries, run_chunks, full_chunks: 6, fan_in, max_runs };
         let (_disk, index) = index(limits);
         let (mut model, mut now) = (Vec::new(), 5);
         for (number, (key, step, twice, keeps)) in appends.into_iter().enumerate() {
@@ -113,6 +115,7 @@ fn long_runs_are_searched_in_every_block() {
         run_chunks: 4,
         full_chunks: 8,
         fan_in: 4,
+        max_runs: 16,
     };
     let (_disk, index) = index(limits);
     let key = |number: u64| match number % 3 {
@@ -171,6 +174,7 @@ fn memory_is_bounded_whether_somebody_keeps_the_index_or_not() {
         run_chunks: 4,
         full_chunks: 8,
         fan_in: 4,
+        max_runs: 16,
     };
     let bound = (limits.full_chunks + 2) * limits.chunk_entries * 24;
     for keeps in [false, true] {
@@ -207,6 +211,52 @@ fn the_number_of_runs_grows_with_the_logarithm_of_the_entries() {
         index.stored().0,
         "merged runs are deleted"
     );
+}
+
+#[test]
+fn the_number_of_runs_is_bounded_when_nobody_keeps_the_index() {
+    let (disk, index) = index(SMALL);
+    let key = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let total = 100_000_u64;
+    let mut most = 0;
+    for number in 0..total {
+        index.append(key(number), number, number);
+        most = most.max(index.stored().0);
+    }
+    // 10,000 runs of ten entries came, nine levels of three.
+    let bound = SMALL.max_runs + 2 * SMALL.fan_in;
+    assert!((SMALL.max_runs..=bound).contains(&most), "{most}");
+    for number in (0..total).step_by(997) {
+        let found = index.find(key(number), 0, u64::MAX, 5).expect("readable");
+        assert_eq!(found, [number]);
+    }
+    // Those that merges under way are writing come on top, one of a level.
+    assert!(files(&disk).len() <= most + 9);
+    keep(&index);
+    assert_eq!(files(&disk).len(), index.stored().0);
+}
+
+#[test]
+fn runs_that_pile_up_while_the_disk_is_full_are_merged_when_it_has_room() {
+    let (disk, index) = index(SMALL);
+    let mut number = 0;
+    let mut append = || {
+        index.append(number, number, number);
+        number += 1;
+    };
+    while index.stored().0 < SMALL.max_runs {
+        append();
+    }
+    disk.set_free_bytes(Some(0));
+    (0..SMALL.chunk_entries).for_each(|_| append());
+    assert!(index.is_whole(), "what cannot be merged is not lost");
+    disk.set_free_bytes(None);
+    (0..500).for_each(|_| append());
+    assert!(index.stored().0 <= SMALL.max_runs + 2 * SMALL.fan_in);
+    for number in 0..number {
+        let found = index.find(number, 0, u64::MAX, 5).expect("readable");
+        assert_eq!(found, [number]);
+    }
 }
 
 #[test]
