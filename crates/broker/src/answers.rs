@@ -15,6 +15,21 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Collect some and send them.
+    pub fn at_once<T>(collect: impl FnOnce(&mut Self) -> T) -> T {
+        let mut answers = Self::default();
+        let collected = collect(&mut answers);
+        answers.flush();
+        collected
+    }
+
+    /// Call the ticket of what was refused where it was handed in.
+    pub fn settle(&mut self, handed_in: Result<(), (Ticket, Outcome)>) {
+        if let Err((ticket, outcome)) = handed_in {
+            ticket(outcome, self);
+        }
+    }
+
     /// Add one encoded frame for a connection.
     pub fn push(&mut self, connection: &Arc<Connection>, frame: Bytes) {
         self.frames.push((Arc::clone(connection), frame));

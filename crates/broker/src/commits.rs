@@ -125,9 +125,7 @@ impl Commits {
             return;
         }
         drop(pending);
-        if let Err((then, outcome)) = self.mailbox.read(then) {
-            then(outcome, answers);
-        }
+        answers.settle(self.mailbox.read(then));
     }
 
     fn arm(self: &Arc<Self>) {
@@ -197,9 +195,7 @@ impl Commits {
             ticket,
             received_ns: clock::monotonic_ns(),
         };
-        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
-            ticket(outcome, answers);
-        }
+        answers.settle(self.mailbox.propose(proposal));
     }
 
     /// A busy log has taken nothing: what nobody waits for is tried again.

@@ -165,9 +165,7 @@ impl Creations {
             then,
             is_request: true,
         };
-        let mut answers = Answers::default();
-        self.want(subject, want, &mut answers);
-        answers.flush();
+        Answers::at_once(|answers| self.want(subject, want, answers));
     }
 
     /// A send to a topic that the view does not know.
@@ -180,7 +178,7 @@ impl Creations {
             check_room(state)?;
             let config =
                 tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
-                    .map_err(|_| no_topic(&new.name))?;
+                    .map_err(|_| Refused::no_topic(&new.name))?;
             Ok(vec![Op::PutTopic {
                 changed_at_ms: clock::wall_ms(),
                 config,
@@ -281,9 +279,7 @@ impl Creations {
             Outcome::Confirmed(_) => this.decide(&subject, answers),
             other => this.fail(&subject, &other, answers),
         });
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            ticket(outcome, answers);
-        }
+        answers.settle(self.mailbox.read(ticket));
     }
 
     /// End what a fresh view satisfies or refuses, and propose the first op that is missing.
@@ -333,9 +329,7 @@ impl Creations {
             ticket,
             received_ns: clock::monotonic_ns(),
         };
-        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
-            ticket(outcome, answers);
-        }
+        answers.settle(self.mailbox.propose(proposal));
     }
 
     /// The op of the first want is applied: each round ends at least that one.
@@ -418,14 +412,6 @@ fn has_retry_topic(state: &State, group: &GroupConfig) -> bool {
     group.retry_queue_nums <= 0
         || name.len() > tern_wire::names::MAX_LEGACY
         || state.topic(&name).is_some()
-}
-
-/// Answer 17.
-pub(crate) fn no_topic(name: &str) -> Refused {
-    Refused::new(
-        response::TOPIC_NOT_EXIST,
-        format!("topic[{name}] not exist, apply first please!"),
-    )
 }
 
 #[cfg(test)]

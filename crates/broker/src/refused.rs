@@ -79,6 +79,22 @@ impl Refused {
         Self::elsewhere(known)
     }
 
+    /// Code 17.
+    pub(crate) fn no_topic(name: &str) -> Self {
+        Self::new(
+            response::TOPIC_NOT_EXIST,
+            format!("topic[{name}] not exist, apply first please!"),
+        )
+    }
+
+    /// Code 26.
+    pub(crate) fn no_group(name: &str) -> Self {
+        Self::new(
+            response::SUBSCRIPTION_GROUP_NOT_EXIST,
+            format!("subscription group [{name}] does not exist"),
+        )
+    }
+
     /// The same under another code.
     pub(crate) fn with_code(self, code: i32) -> Self {
         Self { code, ..self }
@@ -193,46 +209,6 @@ impl From<NameError> for Refused {
     fn from(error: NameError) -> Self {
         Self::invalid(error.to_string())
     }
-}
-
-/// Why a request is not served as the published view of the state stands.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// Whatever the view says.
-    Refused(Refused),
-    /// Because of the view. It may be behind right after a change of leaders: to be said only after a fresh read.
-    Doubt(Refused),
-    /// The view does not know the topic; it may have to be created.
-    NoTopic(Refused),
-    /// The view does not know the group; it may have to be created.
-    NoGroup(Refused),
-}
-
-impl From<Refused> for Halt {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
-
-impl From<HeaderError> for Halt {
-    fn from(error: HeaderError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl From<NameError> for Halt {
-    fn from(error: NameError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-/// How well the view is known that a request is judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sight {
-    /// As last published by the apply thread.
-    Published,
-    /// With everything that was committed when the request came.
-    Fresh,
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use tern_state::is_system_group;
 use tokio::runtime::Handle;
 
 use crate::clients::ClientRegistry;
@@ -27,6 +29,13 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Serve pulls of committed records while another replica leads.
     pub slave_read: bool,
+}
+
+impl Settings {
+    /// Whether a group of this name comes into being by use.
+    pub(crate) fn creates_group(&self, name: &str) -> bool {
+        self.auto_create_group || is_system_group(name)
+    }
 }
 
 /// The parts, for wiring.

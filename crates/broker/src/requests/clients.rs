@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tern_net::{Complaint, Connection};
-use tern_state::{State, is_system_group};
+use tern_state::State;
 use tern_wire::codes::{request, response};
 use tern_wire::headers::{
     ConsumerListRequest, HeartbeatResponse, NotifyConsumerIdsChanged, UnregisterClient,
@@ -182,10 +182,7 @@ impl Members {
             {
                 continue;
             }
-            if state.group(name).is_some()
-                || self.settings.auto_create_group
-                || is_system_group(name)
-            {
+            if state.group(name).is_some() || self.settings.creates_group(name) {
                 let shape = (consumer.unit_mode, order);
                 // Nobody waits for it: the next heartbeat tries again.
                 self.creations

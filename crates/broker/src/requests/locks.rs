@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tern_state::{MAX_QUEUES, Op, is_system_group};
+use tern_state::{MAX_QUEUES, Op};
 use tern_wire::codes::response;
 use tern_wire::names::check_group_from;
 
 use super::reply::{Incoming, Reply};
+use super::second_look::{Judge, Missing, SecondLook};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
-use crate::creations::Creations;
 use crate::heartbeat::{nullable, number};
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
@@ -36,7 +36,7 @@ pub(crate) struct Locks {
     views: Arc<Views>,
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
-    creations: Arc<Creations>,
+    second_look: SecondLook,
 }
 
 /// The body of both requests.
@@ -71,7 +71,7 @@ struct Locked<'a> {
 }
 
 /// A request that passed the checks.
-struct Asked {
+pub(super) struct Asked {
     reply: Reply,
     group: Arc<str>,
     client: Arc<str>,
@@ -85,7 +85,7 @@ impl Locks {
             views: Arc::clone(&services.views),
             roles: Arc::clone(&services.roles),
             mailbox: services.mailbox.clone(),
-            creations: Arc::clone(&services.creations),
+            second_look: SecondLook::new(services),
         }
     }
 
@@ -94,14 +94,16 @@ impl Locks {
         let Some(asked) = self.admit(incoming) else {
             return;
         };
-        let mut answers = Answers::default();
-        let may_create = self.settings.auto_create_group || is_system_group(&asked.group);
-        if self.views.state().group(&asked.group).is_none() && may_create {
-            self.create_group(asked, &mut answers);
-        } else {
-            self.propose_lock(asked, &mut answers);
-        }
-        answers.flush();
+        let is_unknown = self.views.state().group(&asked.group).is_none();
+        Answers::at_once(|answers| {
+            if is_unknown && self.settings.creates_group(&asked.group) {
+                // Locks belong to a group that exists. A client that is faster than its heartbeat brings its group along.
+                let group = Missing::Group(Arc::clone(&asked.group));
+                self.second_look.create(self, asked, group, answers);
+            } else {
+                self.propose_lock(asked, answers);
+            }
+        });
     }
 
     /// 42: give locks up; usually one-way. Those of other clients stay.
@@ -115,19 +117,14 @@ impl Locks {
             queues: keys(&asked.queues),
         };
         let (this, reply) = (Arc::clone(self), asked.reply);
-        let mut answers = Answers::default();
-        self.propose(
-            &op,
-            Box::new(move |outcome, answers| match outcome {
-                Outcome::Stored(_) => {
-                    let answer = reply.command(response::SUCCESS);
-                    reply.add(&answer, answers);
-                }
-                other => reply.refuse(Refused::of(&other, &this.roles), answers),
-            }),
-            &mut answers,
-        );
-        answers.flush();
+        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
+            Outcome::Stored(_) => {
+                let answer = reply.command(response::SUCCESS);
+                reply.add(&answer, answers);
+            }
+            other => reply.refuse(Refused::of(&other, &this.roles), answers),
+        });
+        Answers::at_once(|answers| self.propose(&op, ticket, answers));
     }
 
     /// Refuses what does not pass the checks.
@@ -165,18 +162,6 @@ impl Locks {
             return Err(Refused::invalid(remark));
         }
         Ok(body)
-    }
-
-    /// Locks belong to a group that exists. A client that is faster than its heartbeat brings its group along.
-    fn create_group(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
-        let (this, name) = (Arc::clone(self), Arc::clone(&asked.group));
-        let then = Box::new(
-            move |created: Result<(), Refused>, answers: &mut Answers| match created {
-                Ok(()) => this.propose_lock(asked, answers),
-                Err(refused) => asked.reply.refuse(refused, answers),
-            },
-        );
-        self.creations.group(name, (false, false), then, answers);
     }
 
     fn propose_lock(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
@@ -225,9 +210,19 @@ impl Locks {
             ticket,
             received_ns: clock::monotonic_ns(),
         };
-        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
-            ticket(outcome, answers);
-        }
+        answers.settle(self.mailbox.propose(proposal));
+    }
+}
+
+impl Judge for Locks {
+    type Request = Asked;
+
+    fn judge_again(self: Arc<Self>, asked: Asked, answers: &mut Answers) {
+        self.propose_lock(asked, answers);
+    }
+
+    fn refuse(asked: Asked, refused: Refused, answers: &mut Answers) {
+        asked.reply.refuse(refused, answers);
     }
 }
 

@@ -13,11 +13,10 @@ use tokio::runtime::Handle;
 
 use super::pull::no_filter;
 use super::reply::{Incoming, Reply};
-use crate::answers::{Answers, Ticket};
+use super::second_look::{Halt, Judge, SecondLook, Sight};
+use crate::answers::Answers;
 use crate::heartbeat::SubscriptionData;
-use crate::mailbox::Mailbox;
-use crate::refused::{Refused, Sight};
-use crate::replica::Outcome;
+use crate::refused::Refused;
 use crate::roles::RoleBoard;
 use crate::services::Services;
 use crate::views::Views;
@@ -26,9 +25,12 @@ use crate::views::Views;
 pub(crate) struct Lookups {
     views: Arc<Views>,
     roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
+    second_look: SecondLook,
     runtime: Handle,
 }
+
+/// The way back to who asks, and the place in the log.
+type Asked = (Reply, i64);
 
 /// The body of a 46.
 #[derive(Deserialize)]
@@ -42,7 +44,7 @@ impl Lookups {
         Self {
             views: Arc::clone(&services.views),
             roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
+            second_look: SecondLook::new(services),
             runtime: services.runtime.clone(),
         }
     }
@@ -50,57 +52,44 @@ impl Lookups {
     /// 33: the message at this place of the log. Every replica answers for what is committed here.
     pub fn view(self: &Arc<Self>, incoming: Incoming) {
         match ViewMessage::decode(&incoming.command.fields) {
-            Ok(header) => self.look(incoming.reply, header.offset, Sight::Published),
+            Ok(header) => self.look((incoming.reply, header.offset), Sight::Published),
             Err(error) => incoming.reply.refuse_now(error.into()),
         }
     }
 
     /// A message whose send was answered just now may not be applied yet, so a leader looks again before it says
     /// that there is none.
-    fn look(self: &Arc<Self>, reply: Reply, offset: i64, sight: Sight) {
-        let place = u64::try_from(offset).ok();
-        match place.and_then(|place| self.record_at(place).transpose()) {
-            Some(Ok(record)) => {
+    fn look(self: &Arc<Self>, (reply, offset): Asked, sight: Sight) {
+        match self.find(offset) {
+            Ok(record) => {
                 let answer = reply.command(response::SUCCESS).with_body(record);
                 reply.send(answer);
             }
-            Some(Err(error)) => {
-                let remark = format!("the message cannot be read: {error}");
-                reply.refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
-            }
-            None if sight == Sight::Published
-                && place.is_some_and(|place| self.may_come(place))
-                && self.roles.view().leads() =>
-            {
-                self.look_again(reply, offset);
-            }
-            None => {
-                let remark = format!("can not find message by the offset, {offset}");
-                reply.refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
-            }
+            Err(halt) if self.roles.view().leads() => Answers::at_once(|answers| {
+                let asked = (reply, offset);
+                self.second_look.halted(self, asked, (halt, sight), answers);
+            }),
+            Err(halt) => reply.refuse_now(halt.refused()),
+        }
+    }
+
+    fn find(&self, offset: i64) -> Result<Bytes, Halt> {
+        let refused = |remark| Refused::new(response::SYSTEM_ERROR, remark);
+        let none = refused(format!("can not find message by the offset, {offset}"));
+        let Ok(place) = u64::try_from(offset) else {
+            return Err(none.into());
+        };
+        match self.record_at(place) {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) if self.may_come(place) => Err(Halt::Doubt(none)),
+            Ok(None) => Err(none.into()),
+            Err(error) => Err(refused(format!("the message cannot be read: {error}")).into()),
         }
     }
 
     /// Whether the place is in the log and behind what is applied.
     fn may_come(&self, place: u64) -> bool {
         place >= self.views.applied_position() && place < self.views.log.end().position
-    }
-
-    fn look_again(self: &Arc<Self>, reply: Reply, offset: i64) {
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) => {
-                // Off the apply thread: from here on files may be read.
-                let runtime = this.runtime.clone();
-                runtime.spawn(async move { this.look(reply, offset, Sight::Fresh) });
-            }
-            other => reply.refuse(Refused::of_condition(&other, &this.roles), answers),
-        });
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            let mut answers = Answers::default();
-            ticket(outcome, &mut answers);
-            answers.flush();
-        }
     }
 
     /// The record that begins at a place. A place inside of a record is none, whatever the bytes there look like.
@@ -145,6 +134,20 @@ impl Lookups {
     }
 }
 
+impl Judge for Lookups {
+    type Request = Asked;
+
+    /// Off the apply thread: from here on files may be read.
+    fn judge_again(self: Arc<Self>, asked: Asked, _: &mut Answers) {
+        let runtime = self.runtime.clone();
+        runtime.spawn(async move { self.look(asked, Sight::Fresh) });
+    }
+
+    fn refuse((reply, _): Asked, refused: Refused, answers: &mut Answers) {
+        reply.refuse(refused, answers);
+    }
+}
+
 /// Messages are filtered by tag only.
 fn check_client(body: &[u8]) -> Result<(), Refused> {
     let checked: CheckedClient = serde_json::from_slice(body).map_err(|error| {
@@ -165,6 +168,7 @@ fn check_client(body: &[u8]) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replica::Outcome;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_wire::Command;
     use tern_wire::codes::request;

@@ -12,6 +12,7 @@ mod pull;
 mod query;
 mod reading;
 mod reply;
+mod second_look;
 mod send;
 mod sendback;
 

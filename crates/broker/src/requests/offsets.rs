@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use tern_log::{LogError, QueueEntry};
-use tern_state::is_system_group;
 use tern_wire::codes::response;
 use tern_wire::headers::{
     OffsetResponse, QueryConsumerOffsetRequest, QueueRequest, SearchOffset, TimestampResponse,
@@ -16,13 +15,12 @@ use tern_wire::record::Record;
 use tern_wire::{Command, Fields};
 use tokio::runtime::Handle;
 
-use super::pull::no_group;
 use super::reply::{Incoming, Reply};
+use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
 use crate::commits::{Commits, Place};
-use crate::creations::{Creations, no_topic};
 use crate::mailbox::Mailbox;
-use crate::refused::{Halt, Refused, Sight};
+use crate::refused::Refused;
 use crate::replica::Outcome;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
@@ -39,7 +37,7 @@ pub(crate) struct Offsets {
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
     commits: Arc<Commits>,
-    creations: Arc<Creations>,
+    second_look: SecondLook,
     runtime: Handle,
 }
 
@@ -75,7 +73,7 @@ impl Offsets {
             roles: Arc::clone(&services.roles),
             mailbox: services.mailbox.clone(),
             commits: Arc::clone(&services.commits),
-            creations: Arc::clone(&services.creations),
+            second_look: SecondLook::new(services),
             runtime: services.runtime.clone(),
         }
     }
@@ -141,21 +139,15 @@ impl Offsets {
             Ok(asked) => asked,
             Err(refused) => return incoming.reply.refuse_now(refused),
         };
-        let mut answers = Answers::default();
         let group = match &asked.question {
             Question::Committed { group, .. } => Some(group.clone()),
             _ => None,
         };
         let ticket = self.answer_when_fresh(incoming.reply, asked);
-        match group {
-            Some(group) => self.commits.settle(&group, ticket, &mut answers),
-            None => {
-                if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-                    ticket(outcome, &mut answers);
-                }
-            }
-        }
-        answers.flush();
+        Answers::at_once(|answers| match group {
+            Some(group) => self.commits.settle(&group, ticket, answers),
+            None => answers.settle(self.mailbox.read(ticket)),
+        });
     }
 
     fn answer_when_fresh(self: &Arc<Self>, reply: Reply, asked: Asked) -> Ticket {
@@ -305,27 +297,15 @@ impl Offsets {
     /// 15: a group has consumed up to here. One-way it is collected and may only rise; who waits for the answer
     /// means the value as it is.
     pub fn update(self: &Arc<Self>, incoming: Incoming) {
-        let mut answers = Answers::default();
-        self.attempt_update(incoming, Sight::Published, &mut answers);
-        answers.flush();
+        Answers::at_once(|answers| self.attempt_update(incoming, Sight::Published, answers));
     }
 
     fn attempt_update(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
-        match (self.check_update(&incoming.command), sight) {
-            (Ok((place, offset)), _) => self.commit(incoming.reply, place, offset, answers),
-            (Err(Halt::NoGroup(_)), Sight::Published) => self.create_group(incoming, answers),
-            (Err(Halt::Doubt(_) | Halt::NoTopic(_)), Sight::Published) => {
-                self.look_again(incoming, answers);
-            }
-            (
-                Err(
-                    Halt::Refused(refused)
-                    | Halt::Doubt(refused)
-                    | Halt::NoTopic(refused)
-                    | Halt::NoGroup(refused),
-                ),
-                _,
-            ) => incoming.reply.refuse(refused, answers),
+        match self.check_update(&incoming.command) {
+            Ok((place, offset)) => self.commit(incoming.reply, place, offset, answers),
+            Err(halt) => self
+                .second_look
+                .halted(self, incoming, (halt, sight), answers),
         }
     }
 
@@ -346,18 +326,11 @@ impl Offsets {
         };
         let state = self.views.state();
         let Some(group) = state.group(header.consumer_group) else {
-            let refused = no_group(header.consumer_group);
-            let may_create =
-                self.settings.auto_create_group || is_system_group(header.consumer_group);
-            return Err(if may_create {
-                Halt::NoGroup(refused)
-            } else {
-                Halt::Doubt(refused)
-            });
+            return Err(Halt::no_group(&self.settings, header.consumer_group));
         };
         let topic = state
             .topic(header.topic)
-            .ok_or_else(|| Halt::NoTopic(no_topic(header.topic)))?;
+            .ok_or_else(|| Halt::Doubt(Refused::no_topic(header.topic)))?;
         let queue_id = u32::try_from(header.queue_id)
             .ok()
             .filter(|queue_id| *queue_id < topic.config.queues());
@@ -390,32 +363,17 @@ impl Offsets {
         });
         self.commits.set(place, offset, ticket, answers);
     }
+}
 
-    fn look_again(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) => this.attempt_update(incoming, Sight::Fresh, answers),
-            other => incoming
-                .reply
-                .refuse(Refused::of_condition(&other, &this.roles), answers),
-        });
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            ticket(outcome, answers);
-        }
+impl Judge for Offsets {
+    type Request = Incoming;
+
+    fn judge_again(self: Arc<Self>, incoming: Incoming, answers: &mut Answers) {
+        self.attempt_update(incoming, Sight::Fresh, answers);
     }
 
-    fn create_group(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        let header = UpdateConsumerOffset::decode(&incoming.command.fields)
-            .expect("the checks have read it");
-        let name = Arc::from(header.consumer_group);
-        let this = Arc::clone(self);
-        let then = Box::new(
-            move |created: Result<(), Refused>, answers: &mut Answers| match created {
-                Ok(()) => this.attempt_update(incoming, Sight::Fresh, answers),
-                Err(refused) => incoming.reply.refuse(refused, answers),
-            },
-        );
-        self.creations.group(name, (false, false), then, answers);
+    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
+        incoming.reply.refuse(refused, answers);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tern_log::LogError;
-use tern_state::{GroupConfig, State, Topic, is_system_group, perm};
+use tern_state::{GroupConfig, State, Topic, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{PullRequest, PullResponse};
 use tern_wire::names::{check_group_from, check_topic};
@@ -21,14 +21,14 @@ use tokio::time::Instant;
 
 use super::reading::{MAX_MESSAGES, Scanned, copy, scan};
 use super::reply::{Incoming, Reply};
+use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
 use crate::clients::{ClientRegistry, Subscribed};
 use crate::commits::{Commits, Place};
-use crate::creations::{Creations, no_topic};
 use crate::heartbeat::MessageModel;
 use crate::holds::{Held, HoldId, HoldTable, QueueKey};
 use crate::mailbox::Mailbox;
-use crate::refused::{Forbidden, Halt, Refused, Sight};
+use crate::refused::{Forbidden, Refused};
 use crate::replica::Outcome;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
@@ -45,7 +45,7 @@ pub(crate) struct Pulls {
     mailbox: Mailbox,
     holds: Arc<HoldTable>,
     clients: Arc<ClientRegistry>,
-    creations: Arc<Creations>,
+    second_look: SecondLook,
     commits: Arc<Commits>,
     runtime: Handle,
 }
@@ -98,7 +98,7 @@ impl Pulls {
             mailbox: services.mailbox.clone(),
             holds: Arc::clone(&services.holds),
             clients: Arc::clone(&services.clients),
-            creations: Arc::clone(&services.creations),
+            second_look: SecondLook::new(services),
             commits: Arc::clone(&services.commits),
             runtime: services.runtime.clone(),
         }
@@ -111,27 +111,18 @@ impl Pulls {
 
     fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight) {
         let leads = self.roles.view().leads();
-        match (self.admit(&incoming, leads), sight) {
-            (Ok(admitted), _) => self.begin(admitted.with(incoming.reply), sight),
-            (Err(Halt::Doubt(_) | Halt::NoTopic(_)), Sight::Published) if leads => {
-                self.look_again(incoming);
-            }
-            (Err(Halt::NoGroup(_)), Sight::Published) if leads => self.create_group(incoming),
+        match self.admit(&incoming, leads) {
+            Ok(admitted) => self.begin(admitted.with(incoming.reply), sight),
+            Err(halt) if leads => Answers::at_once(|answers| {
+                self.second_look
+                    .halted(self, incoming, (halt, sight), answers);
+            }),
+            Err(Halt::Refused(refused)) => incoming.reply.refuse_now(refused),
             // Who cannot make a fresh read may be behind, just after a start by all of it: the leader knows.
-            (Err(Halt::Doubt(_) | Halt::NoTopic(_) | Halt::NoGroup(_)), Sight::Published) => {
-                incoming
-                    .reply
-                    .refuse_now(Refused::not_leader(&self.roles.view()));
+            Err(_) => {
+                let role = self.roles.view();
+                incoming.reply.refuse_now(Refused::not_leader(&role));
             }
-            (
-                Err(
-                    Halt::Refused(refused)
-                    | Halt::Doubt(refused)
-                    | Halt::NoTopic(refused)
-                    | Halt::NoGroup(refused),
-                ),
-                _,
-            ) => incoming.reply.refuse_now(refused),
         }
     }
 
@@ -170,16 +161,10 @@ impl Pulls {
     /// does not know.
     fn check_group(&self, state: &State, name: &str, leads: bool) -> Result<i32, Halt> {
         let Some(group) = state.group(name) else {
-            let may_create = self.settings.auto_create_group || is_system_group(name);
-            if may_create && !leads {
+            if !leads && self.settings.creates_group(name) {
                 return Ok(0);
             }
-            let refused = no_group(name);
-            return Err(if may_create {
-                Halt::NoGroup(refused)
-            } else {
-                Halt::Doubt(refused)
-            });
+            return Err(Halt::no_group(&self.settings, name));
         };
         if !group.consume_enable {
             let remark = format!("subscription group no permission, {name}");
@@ -278,7 +263,7 @@ impl Pulls {
         } else if sight == Sight::Published {
             self.check_outside(pull, max);
         } else if self.is_gone(pull.queue) {
-            pull.reply.refuse_now(no_topic(&pull.topic));
+            pull.reply.refuse_now(Refused::no_topic(&pull.topic));
         } else {
             let (remark, next) = correction(pull.begin, min, max);
             self.answer_empty(pull, response::PULL_OFFSET_MOVED, remark, next);
@@ -291,7 +276,7 @@ impl Pulls {
             return;
         }
         if pull.hold.is_some() && self.is_gone(pull.queue) {
-            return pull.reply.refuse_now(no_topic(&pull.topic));
+            return pull.reply.refuse_now(Refused::no_topic(&pull.topic));
         }
         let end = self.views.queues.range(pull.queue.0, pull.queue.1).1;
         let found = match scan(
@@ -415,7 +400,7 @@ impl Pulls {
     /// An offset outside of the queue is corrected only after a fresh read. Who cannot make one waits.
     fn check_outside(self: &Arc<Self>, pull: Pull, end: u64) {
         let this = Arc::clone(self);
-        self.read(Box::new(move |outcome, _| {
+        let ticket: Ticket = Box::new(move |outcome, _| {
             let runtime = this.runtime.clone();
             runtime.spawn(async move {
                 match outcome {
@@ -423,49 +408,22 @@ impl Pulls {
                     _ => this.wait(pull, end),
                 }
             });
-        }));
+        });
+        Answers::at_once(|answers| answers.settle(self.mailbox.read(ticket)));
     }
+}
 
-    fn look_again(self: &Arc<Self>, incoming: Incoming) {
-        let this = Arc::clone(self);
-        self.read(Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) => this.resume(incoming),
-            other => incoming
-                .reply
-                .refuse(Refused::of_condition(&other, &this.roles), answers),
-        }));
-    }
-
-    fn create_group(self: &Arc<Self>, incoming: Incoming) {
-        let header =
-            PullRequest::decode(&incoming.command.fields).expect("the checks have read it");
-        let name = Arc::from(header.consumer_group);
-        let this = Arc::clone(self);
-        let then = Box::new(
-            move |created: Result<(), Refused>, answers: &mut Answers| match created {
-                Ok(()) => this.resume(incoming),
-                Err(refused) => incoming.reply.refuse(refused, answers),
-            },
-        );
-        let mut answers = Answers::default();
-        self.creations
-            .group(name, (false, false), then, &mut answers);
-        answers.flush();
-    }
+impl Judge for Pulls {
+    type Request = Incoming;
 
     /// Off the apply thread: from here on files may be read.
-    fn resume(self: &Arc<Self>, incoming: Incoming) {
-        let this = Arc::clone(self);
-        self.runtime
-            .spawn(async move { this.attempt(incoming, Sight::Fresh) });
+    fn judge_again(self: Arc<Self>, incoming: Incoming, _: &mut Answers) {
+        let runtime = self.runtime.clone();
+        runtime.spawn(async move { self.attempt(incoming, Sight::Fresh) });
     }
 
-    fn read(&self, ticket: Ticket) {
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            let mut answers = Answers::default();
-            ticket(outcome, &mut answers);
-            answers.flush();
-        }
+    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
+        incoming.reply.refuse(refused, answers);
     }
 }
 
@@ -502,7 +460,7 @@ impl Admitted {
 fn readable_topic<'a>(state: &'a State, name: &str) -> Result<&'a Topic, Halt> {
     let topic = state
         .topic(name)
-        .ok_or_else(|| Halt::NoTopic(no_topic(name)))?;
+        .ok_or_else(|| Halt::Doubt(Refused::no_topic(name)))?;
     if topic.config.perm & perm::READ == 0 {
         let remark = format!("the topic[{name}] pulling message is forbidden");
         return Err(Halt::Doubt(Refused::forbidden(Forbidden::Topic, remark)));
@@ -538,14 +496,6 @@ fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) {
     } else {
         ("OFFSET_TOO_SMALL", min.cast_signed())
     }
-}
-
-/// Answer 26.
-pub(super) fn no_group(name: &str) -> Refused {
-    Refused::new(
-        response::SUBSCRIPTION_GROUP_NOT_EXIST,
-        format!("subscription group [{name}] does not exist"),
-    )
 }
 
 fn no_sql() -> Refused {

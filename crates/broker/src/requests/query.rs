@@ -19,10 +19,10 @@ use tokio::sync::Semaphore;
 
 use super::reading::record_at;
 use super::reply::{Incoming, Reply};
-use crate::answers::{Answers, Ticket};
-use crate::mailbox::Mailbox;
-use crate::refused::{Refused, Sight};
-use crate::replica::{Outcome, words};
+use super::second_look::{Halt, Judge, SecondLook, Sight};
+use crate::answers::Answers;
+use crate::refused::Refused;
+use crate::replica::words;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;
@@ -43,13 +43,13 @@ pub(crate) struct Queries {
     settings: Settings,
     views: Arc<Views>,
     roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
+    second_look: SecondLook,
     turns: Arc<Semaphore>,
     runtime: Handle,
 }
 
 /// What is looked for.
-struct Query {
+pub(super) struct Query {
     topic: String,
     key: String,
     from_ms: u64,
@@ -57,6 +57,9 @@ struct Query {
     most: usize,
     is_unique_key: bool,
 }
+
+/// A query, and the way back to who asks.
+type Asked = (Query, Reply);
 
 impl Query {
     fn read(command: &Command) -> Result<Self, Refused> {
@@ -100,7 +103,7 @@ impl Queries {
             settings: services.settings.clone(),
             views: Arc::clone(&services.views),
             roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
+            second_look: SecondLook::new(services),
             turns: Arc::new(Semaphore::new(SEARCHES)),
             runtime: services.runtime.clone(),
         }
@@ -113,13 +116,13 @@ impl Queries {
             return incoming.reply.refuse_now(Refused::not_leader(&role));
         }
         match Query::read(&incoming.command) {
-            Ok(query) => self.search(query, incoming.reply, Sight::Published),
+            Ok(query) => self.search((query, incoming.reply), Sight::Published),
             Err(refused) => incoming.reply.refuse_now(refused),
         }
     }
 
     /// Search when it is this one's turn, where a thread may wait for a disk.
-    fn search(self: &Arc<Self>, query: Query, reply: Reply, sight: Sight) {
+    fn search(self: &Arc<Self>, asked: Asked, sight: Sight) {
         let (this, turns) = (Arc::clone(self), Arc::clone(&self.turns));
         self.runtime.spawn(async move {
             let Ok(turn) = turns.acquire_owned().await else {
@@ -127,29 +130,40 @@ impl Queries {
             };
             let runtime = this.runtime.clone();
             runtime.spawn_blocking(move || {
-                this.answer(query, reply, sight);
+                this.answer(asked, sight);
                 drop(turn);
             });
         });
     }
 
-    fn answer(self: &Arc<Self>, query: Query, reply: Reply, sight: Sight) {
+    fn answer(self: &Arc<Self>, (query, reply): Asked, sight: Sight) {
         if !reply.is_awaited() {
             return;
         }
         match self.find(&query) {
-            Ok(found) if !found.is_empty() => self.send(reply, &found),
-            Ok(_) if sight == Sight::Published && self.roles.view().leads() => {
-                self.look_again(query, reply);
-            }
-            Ok(_) if self.views.keys.is_whole() => reply.refuse_now(not_found()),
-            Ok(_) => reply.refuse_now(incomplete()),
-            Err(refused) => reply.refuse_now(refused),
+            Ok(found) => self.send(reply, &found),
+            Err(halt) if self.roles.view().leads() => Answers::at_once(|answers| {
+                let asked = (query, reply);
+                self.second_look.halted(self, asked, (halt, sight), answers);
+            }),
+            Err(halt) => reply.refuse_now(halt.refused()),
         }
     }
 
-    /// The records that match, newest first.
-    fn find(&self, query: &Query) -> Result<Vec<Bytes>, Refused> {
+    /// The records that match, newest first, at least one.
+    fn find(&self, query: &Query) -> Result<Vec<Bytes>, Halt> {
+        let found = self.candidates(query)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        Err(Halt::Doubt(if self.views.keys.is_whole() {
+            not_found()
+        } else {
+            incomplete()
+        }))
+    }
+
+    fn candidates(&self, query: &Query) -> Result<Vec<Bytes>, Refused> {
         let hash = KeyHasher::new(&query.topic).hash(&query.key);
         let mut asked = query.most;
         loop {
@@ -214,18 +228,17 @@ impl Queries {
         }
         reply.send_frame(frame.freeze());
     }
+}
 
-    fn look_again(self: &Arc<Self>, query: Query, reply: Reply) {
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) => this.search(query, reply, Sight::Fresh),
-            other => reply.refuse(Refused::of_condition(&other, &this.roles), answers),
-        });
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            let mut answers = Answers::default();
-            ticket(outcome, &mut answers);
-            answers.flush();
-        }
+impl Judge for Queries {
+    type Request = Asked;
+
+    fn judge_again(self: Arc<Self>, asked: Asked, _: &mut Answers) {
+        self.search(asked, Sight::Fresh);
+    }
+
+    fn refuse((_, reply): Asked, refused: Refused, answers: &mut Answers) {
+        reply.refuse(refused, answers);
     }
 }
 
@@ -256,7 +269,7 @@ fn unreadable(error: &LogError) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::Refusal;
+    use crate::replica::{Outcome, Refusal};
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_wire::codes::request;
     use tern_wire::record::{NewRecord, iter};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use tern_state::{State, Topic, TopicConfig, perm};
+use tern_state::{State, Topic, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{SendRequest, SendResponse};
 use tern_wire::message_id::{UniqueIdMaker, offset_id};
@@ -13,14 +13,14 @@ use tern_wire::version::V3_4_9;
 use tern_wire::{Command, Fields, sys_flag};
 
 use super::drafting::{Drafted, REGION, Sending, draft_limit, not_delivered};
-use super::pull::no_group;
 use super::reply::{Incoming, Reply};
+use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
 use super::sendback::{dead_letter_name, dead_letter_topic};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
-use crate::creations::{Creations, NewTopic, no_topic};
+use crate::creations::NewTopic;
 use crate::mailbox::Mailbox;
-use crate::refused::{Halt, Refused, Sight};
+use crate::refused::Refused;
 use crate::replica::{AnswerAt, Outcome, Proposal, Stored};
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
@@ -35,7 +35,7 @@ pub(crate) struct Sends {
     views: Arc<Views>,
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
-    creations: Arc<Creations>,
+    second_look: SecondLook,
     unique_ids: UniqueIdMaker,
     picks: AtomicU32,
 }
@@ -55,7 +55,7 @@ impl Sends {
             views: Arc::clone(&services.views),
             roles: Arc::clone(&services.roles),
             mailbox: services.mailbox.clone(),
-            creations: Arc::clone(&services.creations),
+            second_look: SecondLook::new(services),
             unique_ids: UniqueIdMaker::new(address, std::process::id(), salt),
             picks: AtomicU32::new(salt),
         }
@@ -63,25 +63,15 @@ impl Sends {
 
     /// Check a send, encode its records, hand them to the log. The answer follows when they are committed.
     pub fn send(self: &Arc<Self>, incoming: Incoming) {
-        let mut answers = Answers::default();
-        self.attempt(incoming, Sight::Published, &mut answers);
-        answers.flush();
+        Answers::at_once(|answers| self.attempt(incoming, Sight::Published, answers));
     }
 
     fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
-        match (self.prepare(&incoming), sight) {
-            (Ok(drafted), _) => self.propose(incoming, drafted, answers),
-            (Err(Halt::Refused(refused)), _)
-            | (
-                Err(Halt::Doubt(refused) | Halt::NoTopic(refused) | Halt::NoGroup(refused)),
-                Sight::Fresh,
-            ) => {
-                refuse(incoming.reply, refused, answers);
-            }
-            (Err(Halt::NoTopic(_)), Sight::Published) => self.create_topic(incoming, answers),
-            (Err(Halt::Doubt(_) | Halt::NoGroup(_)), Sight::Published) => {
-                self.look_again(incoming, answers);
-            }
+        match self.prepare(&incoming) {
+            Ok(drafted) => self.propose(incoming, drafted, answers),
+            Err(halt) => self
+                .second_look
+                .halted(self, incoming, (halt, sight), answers),
         }
     }
 
@@ -99,7 +89,7 @@ impl Sends {
         let name = given_up.as_deref().unwrap_or(header.topic);
         let topic = state
             .topic(name)
-            .ok_or_else(|| Halt::NoTopic(no_topic(name)))?;
+            .ok_or_else(|| Halt::missing_topic(missing(&header, given_up.is_some(), name), name))?;
         if topic.config.perm & perm::WRITE == 0 {
             return Err(Halt::Doubt(Refused::new(
                 response::NO_PERMISSION,
@@ -169,9 +159,7 @@ impl Sends {
             ticket,
             received_ns,
         };
-        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
-            ticket(outcome, answers);
-        }
+        answers.settle(self.mailbox.propose(proposal));
     }
 
     fn decided(&self, outcome: &Outcome, reply: Reply, sent: &Sent, answers: &mut Answers) {
@@ -207,67 +195,31 @@ impl Sends {
         response.encode(&mut fields);
         reply.with_fields(response::SUCCESS, fields)
     }
+}
 
-    /// Bring the view up to date and check again: a view that is behind must not decide against a message.
-    fn look_again(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) => this.attempt(incoming, Sight::Fresh, answers),
-            other => refuse(
-                incoming.reply,
-                Refused::of_condition(&other, &this.roles),
-                answers,
-            ),
-        });
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            ticket(outcome, answers);
-        }
+impl Judge for Sends {
+    type Request = Incoming;
+
+    fn judge_again(self: Arc<Self>, incoming: Incoming, answers: &mut Answers) {
+        self.attempt(incoming, Sight::Fresh, answers);
     }
 
-    fn create_topic(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        let missing = match self.missing(&incoming.command) {
-            Ok(missing) => missing,
-            Err(
-                Halt::Refused(refused)
-                | Halt::Doubt(refused)
-                | Halt::NoTopic(refused)
-                | Halt::NoGroup(refused),
-            ) => {
-                return refuse(incoming.reply, refused, answers);
-            }
-        };
-        let this = Arc::clone(self);
-        let then = Box::new(
-            move |created: Result<(), Refused>, answers: &mut Answers| match created {
-                Ok(()) => this.attempt(incoming, Sight::Fresh, answers),
-                Err(refused) => refuse(incoming.reply, refused, answers),
-            },
-        );
-        match missing {
-            Missing::Named(new) => self.creations.topic(new, then, answers),
-            Missing::DeadLetters(config) => self.creations.missing_topic(config, then, answers),
-        }
-    }
-
-    /// The topic that a send needs and the view does not know.
-    fn missing(&self, command: &Command) -> Result<Missing, Halt> {
-        let header = SendRequest::decode(command.code, &command.fields)?;
-        let dead_letters = given_up(&header, command.version, &self.views.state())?;
-        Ok(match dead_letters {
-            Some(name) => Missing::DeadLetters(dead_letter_topic(&name)),
-            None => Missing::Named(NewTopic {
-                name: Arc::from(header.topic),
-                model: header.default_topic.to_owned(),
-                queues: header.default_topic_queue_nums,
-                unit: header.unit_mode == Some(true),
-            }),
-        })
+    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
+        refuse(incoming.reply, refused, answers);
     }
 }
 
-enum Missing {
-    Named(NewTopic),
-    DeadLetters(TopicConfig),
+/// The topic that a send needs and the view does not know.
+fn missing(header: &SendRequest<'_>, given_up: bool, name: &str) -> Missing {
+    if given_up {
+        return Missing::OwnTopic(dead_letter_topic(name));
+    }
+    Missing::Topic(NewTopic {
+        name: Arc::from(name),
+        model: header.default_topic.to_owned(),
+        queues: header.default_topic_queue_nums,
+        unit: header.unit_mode == Some(true),
+    })
 }
 
 /// Region and trace switch stand in refusals, too.
@@ -328,7 +280,7 @@ fn given_up(header: &SendRequest<'_>, version: i32, state: &State) -> Result<Opt
     };
     let group = state
         .group(name)
-        .ok_or_else(|| Halt::Doubt(no_group(name)))?;
+        .ok_or_else(|| Halt::Doubt(Refused::no_group(name)))?;
     let limit = header
         .max_reconsume_times
         .filter(|_| version >= V3_4_9)
@@ -353,7 +305,7 @@ mod tests {
     use super::*;
     use crate::replica::Refusal;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::Op;
+    use tern_state::{Op, TopicConfig};
     use tern_wire::codes::request;
 
     struct Fixture {

@@ -21,14 +21,13 @@ use tern_wire::version::V3_4_9;
 use tokio::runtime::Handle;
 
 use super::drafting::{Place, delay_level, delayed};
-use super::pull::no_group;
 use super::reading::record_at;
 use super::reply::{Incoming, Reply};
+use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
-use crate::creations::{Creations, no_topic};
 use crate::mailbox::Mailbox;
-use crate::refused::{Halt, Refused, Sight};
+use crate::refused::Refused;
 use crate::replica::{AnswerAt, Draft, Outcome, Proposal};
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
@@ -43,7 +42,7 @@ pub(crate) struct SendBacks {
     views: Arc<Views>,
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
-    creations: Arc<Creations>,
+    second_look: SecondLook,
     runtime: Handle,
     picks: AtomicU32,
 }
@@ -54,8 +53,6 @@ enum Way {
     Nowhere,
     /// Store this.
     Again(Draft),
-    /// This topic must be made first.
-    Make(TopicConfig),
 }
 
 impl SendBacks {
@@ -65,7 +62,7 @@ impl SendBacks {
             views: Arc::clone(&services.views),
             roles: Arc::clone(&services.roles),
             mailbox: services.mailbox.clone(),
-            creations: Arc::clone(&services.creations),
+            second_look: SecondLook::new(services),
             runtime: services.runtime.clone(),
             picks: AtomicU32::new(clock::monotonic_ns() as u32),
         }
@@ -73,31 +70,16 @@ impl SendBacks {
 
     /// Store a message for its group again. The answer follows when that is committed.
     pub fn send_back(self: &Arc<Self>, incoming: Incoming) {
-        let mut answers = Answers::default();
-        self.attempt(incoming, Sight::Published, &mut answers);
-        answers.flush();
+        Answers::at_once(|answers| self.attempt(incoming, Sight::Published, answers));
     }
 
     fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
-        match (self.prepare(&incoming), sight) {
-            (Ok(Way::Nowhere), _) => stored(incoming.reply, answers),
-            (Ok(Way::Again(draft)), _) => self.propose(incoming, draft, answers),
-            (Ok(Way::Make(config)), Sight::Published) => self.create(incoming, config, answers),
-            (Ok(Way::Make(config)), Sight::Fresh) => {
-                incoming.reply.refuse(no_topic(&config.name), answers);
-            }
-            (Err(Halt::Doubt(_) | Halt::NoTopic(_) | Halt::NoGroup(_)), Sight::Published) => {
-                self.look_again(incoming, answers);
-            }
-            (
-                Err(
-                    Halt::Refused(refused)
-                    | Halt::Doubt(refused)
-                    | Halt::NoTopic(refused)
-                    | Halt::NoGroup(refused),
-                ),
-                _,
-            ) => incoming.reply.refuse(refused, answers),
+        match self.prepare(&incoming) {
+            Ok(Way::Nowhere) => stored(incoming.reply, answers),
+            Ok(Way::Again(draft)) => self.propose(incoming, draft, answers),
+            Err(halt) => self
+                .second_look
+                .halted(self, incoming, (halt, sight), answers),
         }
     }
 
@@ -113,7 +95,7 @@ impl SendBacks {
         let state = self.views.state();
         let group = state
             .group(header.group)
-            .ok_or_else(|| Halt::Doubt(no_group(header.group)))?;
+            .ok_or_else(|| Halt::Doubt(Refused::no_group(header.group)))?;
         if group.retry_queue_nums <= 0 {
             return Ok(Way::Nowhere);
         }
@@ -126,11 +108,14 @@ impl SendBacks {
             retry_topic(group, header.unit_mode == Some(true), false)
         };
         let Some(topic) = state.topic(&config.name) else {
-            return if config.name.len() > MAX_LEGACY {
-                Err(Refused::new(response::SYSTEM_ERROR, no_topic(&config.name).remark).into())
+            let name = Arc::clone(&config.name);
+            return Err(if name.len() > MAX_LEGACY {
+                Refused::no_topic(&name)
+                    .with_code(response::SYSTEM_ERROR)
+                    .into()
             } else {
-                Ok(Way::Make(config))
-            };
+                Halt::missing_topic(Missing::OwnTopic(config), &name)
+            });
         };
         if topic.config.perm & perm::WRITE == 0 {
             return Err(Halt::Doubt(Refused::new(
@@ -238,43 +223,23 @@ impl SendBacks {
             ticket,
             received_ns,
         };
-        if let Err((ticket, outcome)) = self.mailbox.propose(proposal) {
-            ticket(outcome, answers);
-        }
+        answers.settle(self.mailbox.propose(proposal));
     }
+}
 
-    /// Bring the view up to date and check again, not on the thread that does so: the message may be on the disk.
-    fn look_again(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) => this.attempt_later(incoming),
-            other => incoming
-                .reply
-                .refuse(Refused::of_condition(&other, &this.roles), answers),
-        });
-        if let Err((ticket, outcome)) = self.mailbox.read(ticket) {
-            ticket(outcome, answers);
-        }
-    }
+impl Judge for SendBacks {
+    type Request = Incoming;
 
-    fn create(self: &Arc<Self>, incoming: Incoming, config: TopicConfig, answers: &mut Answers) {
-        let this = Arc::clone(self);
-        let then = Box::new(
-            move |made: Result<(), Refused>, answers: &mut Answers| match made {
-                Ok(()) => this.attempt_later(incoming),
-                Err(refused) => incoming.reply.refuse(refused, answers),
-            },
-        );
-        self.creations.missing_topic(config, then, answers);
-    }
-
-    fn attempt_later(self: Arc<Self>, incoming: Incoming) {
+    /// Not on the thread that applies: the message may be on the disk.
+    fn judge_again(self: Arc<Self>, incoming: Incoming, _: &mut Answers) {
         let runtime = self.runtime.clone();
         runtime.spawn(async move {
-            let mut answers = Answers::default();
-            self.attempt(incoming, Sight::Fresh, &mut answers);
-            answers.flush();
+            Answers::at_once(|answers| self.attempt(incoming, Sight::Fresh, answers));
         });
+    }
+
+    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
+        incoming.reply.refuse(refused, answers);
     }
 }
 
