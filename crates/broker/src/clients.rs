@@ -5,33 +5,23 @@
 //! heartbeat.
 
 mod listing;
+mod subscriptions;
+mod tables;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_net::Connection;
 use tern_wire::Language;
 use tern_wire::tags::Subscription;
 
-use crate::heartbeat::{
-    ConsumeFrom, ConsumeType, ConsumerData, Heartbeat, MessageModel, SubscriptionData,
-};
+use crate::heartbeat::{Heartbeat, MessageModel};
 pub use listing::{ConsumerListing, Peer, SubscriptionListing};
+use tables::Tables;
 
 /// How long an entry lives without a heartbeat.
 const EXPIRY: Duration = Duration::from_secs(120);
-/// Entries of all clients together: one for each group of each connection.
-const MAX_ENTRIES: usize = 200_000;
-/// Groups of one connection.
-const MAX_GROUPS_OF_CONNECTION: usize = 1_024;
-/// Topics of one group.
-const MAX_TOPICS_OF_GROUP: usize = 1_024;
-/// Bytes of all subscriptions together.
-const MAX_SUBSCRIPTION_BYTES: usize = 64 << 20;
-/// What a subscription takes besides its texts, about.
-const SUBSCRIPTION_BYTES: usize = 256;
 
 /// Who sends a heartbeat. The registry is generic over what a connection is, for its tests.
 #[derive(Debug, Clone)]
@@ -83,57 +73,6 @@ pub struct ClientRegistry<C = Arc<Connection>> {
     tables: Mutex<Tables<C>>,
 }
 
-struct Tables<C> {
-    consumers: HashMap<Arc<str>, ConsumerGroup<C>>,
-    producers: HashMap<Arc<str>, HashMap<u64, Member<C>>>,
-    connections: HashMap<u64, Groups>,
-    entries: usize,
-    subscription_bytes: usize,
-}
-
-/// The groups of one connection.
-#[derive(Default)]
-struct Groups {
-    consumers: Vec<Arc<str>>,
-    producers: Vec<Arc<str>>,
-}
-
-struct ConsumerGroup<C> {
-    members: HashMap<u64, Member<C>>,
-    model: MessageModel,
-    consume_type: ConsumeType,
-    consume_from: ConsumeFrom,
-    subscriptions: HashMap<Arc<str>, TopicSubscription>,
-    fingerprint: i64,
-}
-
-struct Member<C> {
-    client_id: Arc<str>,
-    connection: C,
-    language: Language,
-    version: i32,
-    seen: Instant,
-}
-
-impl<C: Clone> Member<C> {
-    fn new(caller: &Caller<C>, client_id: &str, seen: Instant) -> Self {
-        Self {
-            client_id: Arc::from(client_id),
-            connection: caller.connection.clone(),
-            language: caller.language,
-            version: caller.version,
-            seen,
-        }
-    }
-}
-
-struct TopicSubscription {
-    expression: String,
-    by_tags: bool,
-    version: i64,
-    filter: Option<Arc<Subscription>>,
-}
-
 impl<C: Clone> Default for ClientRegistry<C> {
     fn default() -> Self {
         Self::new()
@@ -143,15 +82,8 @@ impl<C: Clone> Default for ClientRegistry<C> {
 impl<C: Clone> ClientRegistry<C> {
     /// Nobody yet.
     pub fn new() -> Self {
-        let tables = Tables {
-            consumers: HashMap::new(),
-            producers: HashMap::new(),
-            connections: HashMap::new(),
-            entries: 0,
-            subscription_bytes: 0,
-        };
         Self {
-            tables: Mutex::new(tables),
+            tables: Mutex::new(Tables::new()),
         }
     }
 
@@ -285,227 +217,12 @@ impl<C: Clone> ClientRegistry<C> {
     }
 }
 
-impl<C: Clone> Tables<C> {
-    fn add_producer(
-        &mut self,
-        caller: &Caller<C>,
-        client_id: &str,
-        group: &str,
-        now: Instant,
-    ) -> bool {
-        let id = caller.id;
-        if let Some(member) = self
-            .producers
-            .get_mut(group)
-            .and_then(|members| members.get_mut(&id))
-        {
-            member.seen = now;
-            return true;
-        }
-        if !self.may_add(id, group) {
-            return false;
-        }
-        let group: Arc<str> = Arc::from(group);
-        self.entries += 1;
-        self.connections
-            .entry(id)
-            .or_default()
-            .producers
-            .push(Arc::clone(&group));
-        let member = Member::new(caller, client_id, now);
-        self.producers.entry(group).or_default().insert(id, member);
-        true
-    }
-
-    fn add_consumer(
-        &mut self,
-        caller: &Caller<C>,
-        beat: &Heartbeat,
-        data: &ConsumerData,
-        now: Instant,
-        beaten: &mut Beaten,
-    ) {
-        let known = self
-            .consumers
-            .get_key_value(&*data.group_name)
-            .map(|(name, _)| Arc::clone(name));
-        let name = known.unwrap_or_else(|| Arc::from(&*data.group_name));
-        let known = self
-            .consumers
-            .get(&name)
-            .and_then(|group| group.members.get(&caller.id));
-        let is_new = known.is_none();
-        if is_new {
-            if !self.may_add(caller.id, &name) {
-                beaten.left_out += 1;
-                return;
-            }
-            self.entries += 1;
-            self.connections
-                .entry(caller.id)
-                .or_default()
-                .consumers
-                .push(Arc::clone(&name));
-        }
-        let group = self
-            .consumers
-            .entry(Arc::clone(&name))
-            .or_insert_with(ConsumerGroup::new);
-        let member = Member::new(caller, &beat.client_id, now);
-        group.members.insert(caller.id, member);
-        group.model = data.message_model;
-        group.consume_type = data.consume_type;
-        group.consume_from = data.consume_from_where;
-        let mut changed = is_new;
-        if beat.without_sub {
-            beaten.wants_subscriptions |=
-                group.subscriptions.is_empty() || group.fingerprint != beat.fingerprint;
-        } else {
-            let before = group.subscription_bytes();
-            let room = MAX_SUBSCRIPTION_BYTES - (self.subscription_bytes - before);
-            let replaced = group.subscribe(&data.subscription_data_set, room);
-            changed |= replaced.changed;
-            beaten.left_out += replaced.left_out;
-            group.fingerprint = beat.fingerprint;
-            self.subscription_bytes = self.subscription_bytes - before + group.subscription_bytes();
-        }
-        if changed && group.model == MessageModel::Clustering {
-            beaten.changed.push(name);
-        }
-    }
-
-    fn may_add(&self, id: u64, group: &str) -> bool {
-        let of_connection = self
-            .connections
-            .get(&id)
-            .map_or(0, |groups| groups.consumers.len() + groups.producers.len());
-        self.entries < MAX_ENTRIES
-            && of_connection < MAX_GROUPS_OF_CONNECTION
-            // The longest that any client may have: what is longer, or has other characters, names nothing.
-            && tern_wire::names::check_group_from(group, 0).is_ok()
-    }
-
-    fn remove_producer(&mut self, id: u64, group: &str) {
-        let Some(members) = self.producers.get_mut(group) else {
-            return;
-        };
-        if members.remove(&id).is_some() {
-            self.entries -= 1;
-        }
-        if members.is_empty() {
-            self.producers.remove(group);
-        }
-    }
-
-    /// The group, if its other members want to know.
-    fn remove_consumer(&mut self, id: u64, name: &str) -> Option<Arc<str>> {
-        let (key, group) = self.consumers.get_key_value(name)?;
-        let (key, model) = (Arc::clone(key), group.model);
-        let group = self.consumers.get_mut(name)?;
-        group.members.remove(&id)?;
-        self.entries -= 1;
-        if group.members.is_empty() {
-            self.subscription_bytes -= group.subscription_bytes();
-            self.consumers.remove(name);
-        }
-        (model == MessageModel::Clustering).then_some(key)
-    }
-
-    fn forget(&mut self, id: u64, list: impl Fn(&mut Groups) -> &mut Vec<Arc<str>>, group: &str) {
-        let Some(groups) = self.connections.get_mut(&id) else {
-            return;
-        };
-        list(groups).retain(|name| **name != *group);
-        if groups.consumers.is_empty() && groups.producers.is_empty() {
-            self.connections.remove(&id);
-        }
-    }
-}
-
-/// What a new set of subscriptions did.
-struct Replaced {
-    changed: bool,
-    left_out: usize,
-}
-
-impl<C> ConsumerGroup<C> {
-    fn new() -> Self {
-        Self {
-            members: HashMap::new(),
-            model: MessageModel::Clustering,
-            consume_type: ConsumeType::default(),
-            consume_from: ConsumeFrom::default(),
-            subscriptions: HashMap::new(),
-            fingerprint: 0,
-        }
-    }
-
-    fn subscription_bytes(&self) -> usize {
-        let bytes = |(topic, held): (&Arc<str>, &TopicSubscription)| {
-            subscription_bytes(topic, &held.expression)
-        };
-        self.subscriptions.iter().map(bytes).sum()
-    }
-
-    /// The new set stands for the whole group: what it does not name goes; what it names is replaced if its version
-    /// is larger.
-    ///
-    /// Source: RocketMQ 5.x, `ConsumerGroupInfo#updateSubscription`.
-    fn subscribe(&mut self, data: &[SubscriptionData], room: usize) -> Replaced {
-        let before = self.subscriptions.len();
-        self.subscriptions
-            .retain(|topic, _| data.iter().any(|new| *new.topic == **topic));
-        let mut replaced = Replaced {
-            changed: self.subscriptions.len() != before,
-            left_out: 0,
-        };
-        let mut bytes = self.subscription_bytes();
-        for new in data {
-            let held = self.subscriptions.get(&*new.topic);
-            if held.is_some_and(|held| new.sub_version <= held.version) {
-                continue;
-            }
-            let more = subscription_bytes(&new.topic, &new.sub_string);
-            if tern_wire::names::check_topic(&new.topic).is_err()
-                || bytes + more > room
-                || (held.is_none() && self.subscriptions.len() >= MAX_TOPICS_OF_GROUP)
-            {
-                replaced.left_out += 1;
-                continue;
-            }
-            bytes += more;
-            replaced.changed |= held.is_none_or(|held| held.expression != new.sub_string);
-            self.subscriptions
-                .insert(Arc::from(&*new.topic), TopicSubscription::new(new));
-        }
-        replaced
-    }
-}
-
-fn subscription_bytes(topic: &str, expression: &str) -> usize {
-    // The expression is held as text and, apart, tag by tag.
-    topic.len() + 2 * expression.len() + SUBSCRIPTION_BYTES
-}
-
-impl TopicSubscription {
-    fn new(data: &SubscriptionData) -> Self {
-        let by_tags =
-            data.expression_type.is_empty() || data.expression_type.eq_ignore_ascii_case("TAG");
-        let filter = by_tags
-            .then(|| Subscription::parse(&data.sub_string).ok())
-            .flatten();
-        Self {
-            expression: data.sub_string.clone(),
-            by_tags,
-            version: data.sub_version,
-            filter: filter.map(Arc::new),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::subscriptions::MAX_TOPICS_OF_GROUP;
+    use super::tables::{MAX_GROUPS_OF_CONNECTION, MAX_SUBSCRIPTION_BYTES};
     use super::*;
+    use crate::heartbeat::{ConsumerData, SubscriptionData};
 
     fn caller(id: u64) -> Caller<u64> {
         Caller {

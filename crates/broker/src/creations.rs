@@ -5,13 +5,14 @@
 //! each name. Whoever needs the same name meanwhile waits for the same op. An operator's change of a topic goes the
 //! same way, so that a creation never overwrites it.
 
+mod wants;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_state::{GroupConfig, Op, State, TopicConfig};
-use tern_wire::codes::response;
+use tern_state::{Op, State};
 
 use crate::answers::{Answers, Ticket};
 use crate::clock;
@@ -20,13 +21,10 @@ use crate::refused::Refused;
 use crate::replica::{AnswerAt, Outcome, Proposal};
 use crate::roles::RoleBoard;
 use crate::views::Views;
+pub(crate) use wants::{NewTopic, missing_of_group};
 
 /// Requests that wait for creations at most.
 const WAITING_LIMIT: usize = 10_000;
-/// Topics above which none comes into being by use; operators may go beyond. Each group has its retry topic, so
-/// this bounds groups as well.
-const MAX_TOPICS: usize = 100_000;
-
 /// Called once with the end of a creation, on a thread that must not be kept long.
 pub type Then = Box<dyn FnOnce(Result<(), Refused>, &mut Answers) + Send>;
 
@@ -61,15 +59,6 @@ struct Waiting {
     count: usize,
 }
 
-/// The fields of a send that decide about a new topic.
-#[derive(Debug, Clone)]
-pub(crate) struct NewTopic {
-    pub name: Arc<str>,
-    pub model: String,
-    pub queues: i32,
-    pub unit: bool,
-}
-
 impl Creations {
     /// Nothing is being created yet.
     pub fn new(views: Arc<Views>, roles: Arc<RoleBoard>, mailbox: Mailbox) -> Self {
@@ -81,83 +70,6 @@ impl Creations {
         }
     }
 
-    /// Create a topic or change it, as an operator asks.
-    pub fn put_topic(self: &Arc<Self>, config: TopicConfig, then: Then) {
-        let subject = Subject::Topic(Arc::clone(&config.name));
-        let make: Make = Box::new(move |state| {
-            if state
-                .topic(&config.name)
-                .is_some_and(|topic| topic.config == config)
-            {
-                return Ok(Vec::new());
-            }
-            checked(
-                state,
-                Op::PutTopic {
-                    changed_at_ms: clock::wall_ms(),
-                    config: config.clone(),
-                },
-            )
-        });
-        self.ask(subject, make, then);
-    }
-
-    /// Create a subscription group or change it, as an operator asks.
-    pub fn put_group(self: &Arc<Self>, config: GroupConfig, then: Then) {
-        let subject = Subject::Group(Arc::clone(&config.name));
-        let make: Make = Box::new(move |state| {
-            if state.group(&config.name) == Some(&config) {
-                return Ok(Vec::new());
-            }
-            checked(
-                state,
-                Op::PutGroup {
-                    changed_at_ms: clock::wall_ms(),
-                    config: config.clone(),
-                },
-            )
-        });
-        self.ask(subject, make, then);
-    }
-
-    /// Delete a topic, its messages and what groups committed there. None of that name is a success.
-    pub fn delete_topic(self: &Arc<Self>, name: Arc<str>, then: Then) {
-        let subject = Subject::Topic(Arc::clone(&name));
-        let make: Make = Box::new(move |state| {
-            if state.topic(&name).is_none() {
-                return Ok(Vec::new());
-            }
-            checked(
-                state,
-                Op::DeleteTopic {
-                    changed_at_ms: clock::wall_ms(),
-                    name: Arc::clone(&name),
-                },
-            )
-        });
-        self.ask(subject, make, then);
-    }
-
-    /// Delete a subscription group, with `clean_offsets` also what it committed. None of that name is a success.
-    pub fn delete_group(self: &Arc<Self>, name: Arc<str>, clean_offsets: bool, then: Then) {
-        let subject = Subject::Group(Arc::clone(&name));
-        let make: Make = Box::new(move |state| {
-            let cleans = clean_offsets && state.offsets_of_group(&name).next().is_some();
-            if state.group(&name).is_none() && !cleans {
-                return Ok(Vec::new());
-            }
-            checked(
-                state,
-                Op::DeleteGroup {
-                    changed_at_ms: clock::wall_ms(),
-                    name: Arc::clone(&name),
-                    clean_offsets,
-                },
-            )
-        });
-        self.ask(subject, make, then);
-    }
-
     /// What an operator asks for: the op is the request.
     fn ask(self: &Arc<Self>, subject: Subject, make: Make, then: Then) {
         let want = Want {
@@ -166,87 +78,6 @@ impl Creations {
             is_request: true,
         };
         Answers::at_once(|answers| self.want(subject, want, answers));
-    }
-
-    /// A send to a topic that the view does not know.
-    pub(crate) fn topic(self: &Arc<Self>, new: NewTopic, then: Then, answers: &mut Answers) {
-        let subject = Subject::Topic(Arc::clone(&new.name));
-        let make: Make = Box::new(move |state| {
-            if state.topic(&new.name).is_some() {
-                return Ok(Vec::new());
-            }
-            check_room(state)?;
-            let config =
-                tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
-                    .map_err(|_| Refused::no_topic(&new.name))?;
-            Ok(vec![Op::PutTopic {
-                changed_at_ms: clock::wall_ms(),
-                config,
-            }])
-        });
-        self.want(
-            subject,
-            Want {
-                make,
-                then,
-                is_request: false,
-            },
-            answers,
-        );
-    }
-
-    /// A topic of the system's own making that the view does not know.
-    pub(crate) fn missing_topic(
-        self: &Arc<Self>,
-        config: TopicConfig,
-        then: Then,
-        answers: &mut Answers,
-    ) {
-        let subject = Subject::Topic(Arc::clone(&config.name));
-        let make: Make = Box::new(move |state| {
-            if state.topic(&config.name).is_some() {
-                return Ok(Vec::new());
-            }
-            check_room(state)?;
-            Ok(vec![Op::PutTopic {
-                changed_at_ms: clock::wall_ms(),
-                config: config.clone(),
-            }])
-        });
-        let want = Want {
-            make,
-            then,
-            is_request: false,
-        };
-        self.want(subject, want, answers);
-    }
-
-    /// A consumer of a group of which the view lacks the group or its retry topic. `unit` is its unit mode, `order`
-    /// whether it subscribes to an ordered topic.
-    pub(crate) fn group(
-        self: &Arc<Self>,
-        name: Arc<str>,
-        (unit, order): (bool, bool),
-        then: Then,
-        answers: &mut Answers,
-    ) {
-        let subject = Subject::Group(Arc::clone(&name));
-        let make: Make = Box::new(move |state| {
-            let missing = missing_of_group(state, &name, unit, order);
-            if !missing.is_empty() {
-                check_room(state)?;
-            }
-            Ok(missing)
-        });
-        self.want(
-            subject,
-            Want {
-                make,
-                then,
-                is_request: false,
-            },
-            answers,
-        );
     }
 
     fn want(self: &Arc<Self>, subject: Subject, want: Want, answers: &mut Answers) {
@@ -363,62 +194,12 @@ impl Creations {
     }
 }
 
-/// An operator's op, if the state lets it in.
-fn checked(state: &State, op: Op) -> Result<Vec<Op>, Refused> {
-    state
-        .check(&op)
-        .map_err(|violation| Refused::invalid(violation.to_string()))?;
-    Ok(vec![op])
-}
-
-fn check_room(state: &State) -> Result<(), Refused> {
-    if state.topics().len() < MAX_TOPICS {
-        return Ok(());
-    }
-    Err(Refused::new(
-        response::SYSTEM_ERROR,
-        format!("the broker has {MAX_TOPICS} topics, the most that come into being by use"),
-    ))
-}
-
-/// The ops that a consumer's group lacks: the group itself, and the topic for what it could not consume.
-pub(crate) fn missing_of_group(state: &State, name: &str, unit: bool, order: bool) -> Vec<Op> {
-    let changed_at_ms = clock::wall_ms();
-    let mut ops = Vec::new();
-    let new;
-    let group = if let Some(group) = state.group(name) {
-        group
-    } else {
-        new = GroupConfig::new(name);
-        ops.push(Op::PutGroup {
-            changed_at_ms,
-            config: new.clone(),
-        });
-        &new
-    };
-    if has_retry_topic(state, group) {
-        return ops;
-    }
-    ops.push(Op::PutTopic {
-        changed_at_ms,
-        config: tern_state::retry_topic(group, unit, order),
-    });
-    ops
-}
-
-/// Whether a group has all that it needs. Names too long for a retry topic do without one.
-fn has_retry_topic(state: &State, group: &GroupConfig) -> bool {
-    let name = tern_state::retry_topic_name(&group.name);
-    group.retry_queue_nums <= 0
-        || name.len() > tern_wire::names::MAX_LEGACY
-        || state.topic(&name).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::replica::{Refusal, Stored};
     use crate::testing::{Bench, leading};
+    use tern_state::TopicConfig;
 
     type Ends = Arc<Mutex<Vec<Result<(), i32>>>>;
 

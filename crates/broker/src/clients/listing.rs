@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ClientRegistry, Member};
+use super::ClientRegistry;
+use super::tables::Member;
 use crate::heartbeat::MessageModel;
 
 /// One client of a group.

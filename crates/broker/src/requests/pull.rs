@@ -4,38 +4,31 @@
 //! unknown group, and corrects an offset outside of its queue (21), and this only after a fresh read: a view that is
 //! behind must not send a consumer back.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+mod admission;
+mod answering;
 
-use bytes::BytesMut;
-use tern_log::LogError;
-use tern_state::{GroupConfig, State, Topic, perm};
+use std::sync::{Arc, Weak};
+
 use tern_wire::codes::response;
-use tern_wire::headers::{PullRequest, PullResponse};
-use tern_wire::names::{check_group_from, check_topic};
-use tern_wire::sys_flag::pull as flags;
 use tern_wire::tags::Subscription;
-use tern_wire::{Fields, encode_frame_head};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::reading::{MAX_MESSAGES, Scanned, copy, scan};
+use super::reading::scan;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
-use crate::clients::{ClientRegistry, Subscribed};
-use crate::commits::{Commits, Place};
-use crate::heartbeat::MessageModel;
+use crate::clients::ClientRegistry;
+use crate::commits::Commits;
 use crate::holds::{Held, HoldId, HoldTable, QueueKey};
 use crate::mailbox::Mailbox;
-use crate::refused::{Forbidden, Refused};
+use crate::refused::Refused;
 use crate::replica::Outcome;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;
-
-/// A pull is never parked for longer.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+pub(super) use admission::no_filter;
+use answering::{correction, unreadable};
 
 /// Answers consumers that ask for messages.
 pub(crate) struct Pulls {
@@ -126,129 +119,6 @@ impl Pulls {
         }
     }
 
-    /// The checks, in RocketMQ's order, and the offset that rides on the pull.
-    fn admit(&self, incoming: &Incoming, leads: bool) -> Result<Admitted, Halt> {
-        if !leads && !self.settings.slave_read {
-            return Err(Refused::not_leader(&self.roles.view()).into());
-        }
-        let command = &incoming.command;
-        let header = PullRequest::decode(&command.fields)?;
-        check_group_from(header.consumer_group, command.version)?;
-        check_topic(header.topic)?;
-        let state = self.views.state();
-        let group_sys_flag = self.check_group(&state, header.consumer_group, leads)?;
-        let topic = readable_topic(&state, header.topic)?;
-        let queue_id = queue_of(topic, header.queue_id)?;
-        let filter = self.filter(&header, state.group(header.consumer_group))?;
-        if leads && header.sys_flag & flags::COMMIT_OFFSET != 0 {
-            self.commit(&state, topic, queue_id, &header);
-        }
-        Ok(Admitted {
-            topic: Arc::clone(&topic.config.name),
-            queue: (topic.id, queue_id),
-            filter,
-            most: usize::try_from(header.max_messages)
-                .unwrap_or(0)
-                .clamp(1, MAX_MESSAGES),
-            begin: header.queue_offset,
-            until: deadline(&header),
-            topic_sys_flag: topic.config.sys_flag.cast_signed(),
-            group_sys_flag,
-        })
-    }
-
-    /// The group's flags. Where groups come into being by use, a replica that does not lead reads for one that it
-    /// does not know.
-    fn check_group(&self, state: &State, name: &str, leads: bool) -> Result<i32, Halt> {
-        let Some(group) = state.group(name) else {
-            if !leads && self.settings.creates_group(name) {
-                return Ok(0);
-            }
-            return Err(Halt::no_group(&self.settings, name));
-        };
-        if !group.consume_enable {
-            let remark = format!("subscription group no permission, {name}");
-            return Err(Halt::Doubt(Refused::forbidden(Forbidden::Group, remark)));
-        }
-        Ok(group.group_sys_flag)
-    }
-
-    /// The filter in the request, or the one that the group's heartbeats announced.
-    fn filter(
-        &self,
-        header: &PullRequest<'_>,
-        group: Option<&GroupConfig>,
-    ) -> Result<Arc<Subscription>, Halt> {
-        if header.sys_flag & flags::CLASS_FILTER != 0 {
-            let remark = "The broker does not support consumer to filter message by a class";
-            return Err(Refused::new(response::SYSTEM_ERROR, remark).into());
-        }
-        if header.sys_flag & flags::SUBSCRIPTION != 0 {
-            let expression = header.subscription.unwrap_or_default();
-            if header
-                .expression_type
-                .is_some_and(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("TAG"))
-            {
-                return Err(no_sql().into());
-            }
-            let parsed = Subscription::parse(expression).map_err(|_| not_parsed());
-            return Ok(Arc::new(parsed?));
-        }
-        let gone = |remark| Refused::new(response::SUBSCRIPTION_NOT_EXIST, remark);
-        let check_model = |model| {
-            if model == MessageModel::Broadcasting
-                && group.is_some_and(|group| !group.consume_broadcast_enable)
-            {
-                let remark = format!(
-                    "the consumer group[{}] not allow by broadcast",
-                    header.consumer_group
-                );
-                return Err(Refused::forbidden(Forbidden::Broadcast, remark));
-            }
-            Ok(())
-        };
-        match self.clients.subscribed(header.consumer_group, header.topic) {
-            Subscribed::NoGroup => Err(gone("the consumer's group info not exist").into()),
-            Subscribed::NoTopic { model } => {
-                check_model(model)?;
-                Err(gone("the consumer's subscription not exist").into())
-            }
-            Subscribed::To {
-                model,
-                version,
-                filter,
-            } => {
-                check_model(model)?;
-                let filter = filter.ok_or_else(no_sql)?;
-                // A heartbeat with a new version may be lost or late, which blinds a new consumer for up to 30 s. For
-                // a filter that passes everything the version does not matter.
-                if version < header.subscription_version && *filter != Subscription::All {
-                    return Err(Refused::new(
-                        response::SUBSCRIPTION_NOT_LATEST,
-                        "the consumer's subscription not latest",
-                    )
-                    .into());
-                }
-                Ok(filter)
-            }
-        }
-    }
-
-    fn commit(&self, state: &State, topic: &Topic, queue_id: u32, header: &PullRequest<'_>) {
-        if let (Some(group), Ok(offset)) = (
-            state.group(header.consumer_group),
-            u64::try_from(header.commit_offset),
-        ) {
-            let place = Place {
-                group: Arc::clone(&group.name),
-                topic: Arc::clone(&topic.config.name),
-                topic_id: topic.id,
-                queue_id,
-            };
-            self.commits.add(&place, offset);
-        }
-    }
-
     /// First look: inside the queue, at its end, or outside of it.
     fn begin(self: &Arc<Self>, pull: Pull, sight: Sight) {
         if !pull.reply.is_awaited() {
@@ -328,75 +198,6 @@ impl Pulls {
         self.views.state().topic_by_id(queue.0).is_none()
     }
 
-    /// Nothing to give: go on behind what was looked at, or ask again later.
-    fn give_up(&self, pull: Pull) {
-        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
-        let begin = u64::try_from(pull.begin).unwrap_or(0);
-        if pull.next > begin {
-            let next = pull.next.cast_signed();
-            self.answer_empty(
-                pull,
-                response::PULL_RETRY_IMMEDIATELY,
-                "NO_MATCHED_MESSAGE",
-                next,
-            );
-        } else {
-            let remark = if min == max {
-                "NO_MESSAGE_IN_QUEUE"
-            } else {
-                "OFFSET_OVERFLOW_ONE"
-            };
-            let next = pull.begin;
-            self.answer_empty(pull, response::PULL_NOT_FOUND, remark, next);
-        }
-    }
-
-    fn answer_messages(&self, pull: Pull, found: &Scanned) {
-        let length = found.bytes();
-        let mut answer = pull.reply.with_fields(
-            response::SUCCESS,
-            self.fields(&pull, found.next.cast_signed()),
-        );
-        answer.remark = Some("FOUND".to_owned());
-        let mut frame = BytesMut::with_capacity(length + 512);
-        // The messages are copied once: from the log into the frame that is sent.
-        if encode_frame_head(&answer, length, &mut frame).is_err() {
-            let remark = "the messages are longer than a frame";
-            return pull
-                .reply
-                .refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
-        }
-        match copy(&self.views.log, &found.entries, &mut frame) {
-            Ok(()) => pull.reply.send_frame(frame.freeze()),
-            Err(error) => pull.reply.refuse_now(unreadable(&error)),
-        }
-    }
-
-    fn answer_empty(&self, pull: Pull, code: i32, remark: &str, next: i64) {
-        let answer = pull
-            .reply
-            .with_fields(code, self.fields(&pull, next))
-            .with_remark(remark);
-        pull.reply.send(answer);
-    }
-
-    fn fields(&self, pull: &Pull, next: i64) -> Fields {
-        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
-        let response = PullResponse {
-            suggested_broker_id: 0,
-            next_begin_offset: next,
-            min_offset: min.cast_signed(),
-            max_offset: max.cast_signed(),
-            offset_delta: None,
-            topic_sys_flag: Some(pull.topic_sys_flag),
-            group_sys_flag: Some(pull.group_sys_flag),
-            forbidden_type: None,
-        };
-        let mut fields = Fields::with_capacity(160);
-        response.encode(&mut fields);
-        fields
-    }
-
     /// An offset outside of the queue is corrected only after a fresh read. Who cannot make one waits.
     fn check_outside(self: &Arc<Self>, pull: Pull, end: u64) {
         let this = Arc::clone(self);
@@ -427,109 +228,17 @@ impl Judge for Pulls {
     }
 }
 
-/// What the checks leave of a request.
-struct Admitted {
-    topic: Arc<str>,
-    queue: QueueKey,
-    filter: Arc<Subscription>,
-    most: usize,
-    begin: i64,
-    until: Option<Instant>,
-    topic_sys_flag: i32,
-    group_sys_flag: i32,
-}
-
-impl Admitted {
-    fn with(self, reply: Reply) -> Pull {
-        Pull {
-            reply,
-            topic: self.topic,
-            queue: self.queue,
-            filter: self.filter,
-            most: self.most,
-            begin: self.begin,
-            next: u64::try_from(self.begin).unwrap_or(0),
-            until: self.until,
-            hold: None,
-            topic_sys_flag: self.topic_sys_flag,
-            group_sys_flag: self.group_sys_flag,
-        }
-    }
-}
-
-fn readable_topic<'a>(state: &'a State, name: &str) -> Result<&'a Topic, Halt> {
-    let topic = state
-        .topic(name)
-        .ok_or_else(|| Halt::Doubt(Refused::no_topic(name)))?;
-    if topic.config.perm & perm::READ == 0 {
-        let remark = format!("the topic[{name}] pulling message is forbidden");
-        return Err(Halt::Doubt(Refused::forbidden(Forbidden::Topic, remark)));
-    }
-    Ok(topic)
-}
-
-fn queue_of(topic: &Topic, queue_id: i32) -> Result<u32, Halt> {
-    let queues = topic.config.read_queues;
-    u32::try_from(queue_id)
-        .ok()
-        .filter(|queue_id| *queue_id < queues)
-        .ok_or_else(|| {
-            Halt::Doubt(Refused::invalid(format!(
-                "queueId[{queue_id}] is illegal, topic:[{}] topicConfig.readQueueNums:[{queues}]",
-                topic.config.name
-            )))
-        })
-}
-
-fn deadline(header: &PullRequest<'_>) -> Option<Instant> {
-    let wait =
-        Duration::from_millis(u64::try_from(header.suspend_timeout_ms).unwrap_or(0)).min(MAX_WAIT);
-    (header.sys_flag & flags::SUSPEND != 0 && !wait.is_zero()).then(|| Instant::now() + wait)
-}
-
-/// Remark and next offset of an answer 21.
-fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) {
-    if min == max {
-        ("NO_MESSAGE_IN_QUEUE", max.cast_signed())
-    } else if u64::try_from(begin).is_ok_and(|begin| begin > max) {
-        ("OFFSET_OVERFLOW_BADLY", max.cast_signed())
-    } else {
-        ("OFFSET_TOO_SMALL", min.cast_signed())
-    }
-}
-
-fn no_sql() -> Refused {
-    no_filter("SQL92")
-}
-
-/// Messages are filtered by tag only.
-pub(super) fn no_filter(kind: &str) -> Refused {
-    let remark = format!("The broker does not support consumer to filter message by {kind}");
-    Refused::new(response::SYSTEM_ERROR, remark)
-}
-
-fn not_parsed() -> Refused {
-    Refused::new(
-        response::SUBSCRIPTION_PARSE_FAILED,
-        "parse the consumer's subscription failed",
-    )
-}
-
-fn unreadable(error: &LogError) -> Refused {
-    Refused::new(
-        response::SYSTEM_ERROR,
-        format!("the messages cannot be read: {error}"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use super::admission::{Admitted, MAX_WAIT};
     use super::*;
     use crate::replica::Refusal;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::Op;
+    use tern_state::{GroupConfig, Op};
     use tern_wire::Command;
     use tern_wire::codes::request;
+    use tern_wire::headers::PullRequest;
+    use tern_wire::sys_flag::pull as flags;
 
     const TOPIC: &str = "BenchmarkTest";
 
@@ -596,15 +305,6 @@ mod tests {
             request_source: None,
             proxy_forward_client_id: None,
         }
-    }
-
-    #[test]
-    fn an_offset_outside_of_a_queue_is_sent_to_its_nearer_end() {
-        assert_eq!(correction(11, 4, 10), ("OFFSET_OVERFLOW_BADLY", 10));
-        assert_eq!(correction(i64::MAX, 0, 10), ("OFFSET_OVERFLOW_BADLY", 10));
-        assert_eq!(correction(3, 4, 10), ("OFFSET_TOO_SMALL", 4));
-        assert_eq!(correction(-1, 0, 10), ("OFFSET_TOO_SMALL", 0));
-        assert_eq!(correction(5, 0, 0), ("NO_MESSAGE_IN_QUEUE", 0));
     }
 
     #[tokio::test]

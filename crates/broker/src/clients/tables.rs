@@ -1,0 +1,207 @@
+//! The tables behind the registry: groups, their members, and the groups of each connection, within their bounds.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use tern_wire::Language;
+
+use super::subscriptions::ConsumerGroup;
+use super::{Beaten, Caller};
+use crate::heartbeat::{ConsumerData, Heartbeat, MessageModel};
+
+/// Entries of all clients together: one for each group of each connection.
+const MAX_ENTRIES: usize = 200_000;
+/// Groups of one connection.
+pub(super) const MAX_GROUPS_OF_CONNECTION: usize = 1_024;
+/// Bytes of all subscriptions together.
+pub(super) const MAX_SUBSCRIPTION_BYTES: usize = 64 << 20;
+
+/// All tables, under one lock.
+pub(super) struct Tables<C> {
+    pub consumers: HashMap<Arc<str>, ConsumerGroup<C>>,
+    pub producers: HashMap<Arc<str>, HashMap<u64, Member<C>>>,
+    pub connections: HashMap<u64, Groups>,
+    pub entries: usize,
+    pub subscription_bytes: usize,
+}
+
+/// The groups of one connection.
+#[derive(Default)]
+pub(super) struct Groups {
+    pub consumers: Vec<Arc<str>>,
+    pub producers: Vec<Arc<str>>,
+}
+
+/// One client of a group.
+pub(super) struct Member<C> {
+    pub client_id: Arc<str>,
+    pub connection: C,
+    pub language: Language,
+    pub version: i32,
+    pub seen: Instant,
+}
+
+impl<C: Clone> Member<C> {
+    pub fn new(caller: &Caller<C>, client_id: &str, seen: Instant) -> Self {
+        Self {
+            client_id: Arc::from(client_id),
+            connection: caller.connection.clone(),
+            language: caller.language,
+            version: caller.version,
+            seen,
+        }
+    }
+}
+
+impl<C: Clone> Tables<C> {
+    pub fn new() -> Self {
+        Self {
+            consumers: HashMap::new(),
+            producers: HashMap::new(),
+            connections: HashMap::new(),
+            entries: 0,
+            subscription_bytes: 0,
+        }
+    }
+
+    pub fn add_producer(
+        &mut self,
+        caller: &Caller<C>,
+        client_id: &str,
+        group: &str,
+        now: Instant,
+    ) -> bool {
+        let id = caller.id;
+        if let Some(member) = self
+            .producers
+            .get_mut(group)
+            .and_then(|members| members.get_mut(&id))
+        {
+            member.seen = now;
+            return true;
+        }
+        if !self.may_add(id, group) {
+            return false;
+        }
+        let group: Arc<str> = Arc::from(group);
+        self.entries += 1;
+        self.connections
+            .entry(id)
+            .or_default()
+            .producers
+            .push(Arc::clone(&group));
+        let member = Member::new(caller, client_id, now);
+        self.producers.entry(group).or_default().insert(id, member);
+        true
+    }
+
+    pub fn add_consumer(
+        &mut self,
+        caller: &Caller<C>,
+        beat: &Heartbeat,
+        data: &ConsumerData,
+        now: Instant,
+        beaten: &mut Beaten,
+    ) {
+        let known = self
+            .consumers
+            .get_key_value(&*data.group_name)
+            .map(|(name, _)| Arc::clone(name));
+        let name = known.unwrap_or_else(|| Arc::from(&*data.group_name));
+        let known = self
+            .consumers
+            .get(&name)
+            .and_then(|group| group.members.get(&caller.id));
+        let is_new = known.is_none();
+        if is_new {
+            if !self.may_add(caller.id, &name) {
+                beaten.left_out += 1;
+                return;
+            }
+            self.entries += 1;
+            self.connections
+                .entry(caller.id)
+                .or_default()
+                .consumers
+                .push(Arc::clone(&name));
+        }
+        let group = self
+            .consumers
+            .entry(Arc::clone(&name))
+            .or_insert_with(ConsumerGroup::new);
+        let member = Member::new(caller, &beat.client_id, now);
+        group.members.insert(caller.id, member);
+        group.model = data.message_model;
+        group.consume_type = data.consume_type;
+        group.consume_from = data.consume_from_where;
+        let mut changed = is_new;
+        if beat.without_sub {
+            beaten.wants_subscriptions |=
+                group.subscriptions.is_empty() || group.fingerprint != beat.fingerprint;
+        } else {
+            let before = group.subscription_bytes();
+            let room = MAX_SUBSCRIPTION_BYTES - (self.subscription_bytes - before);
+            let replaced = group.subscribe(&data.subscription_data_set, room);
+            changed |= replaced.changed;
+            beaten.left_out += replaced.left_out;
+            group.fingerprint = beat.fingerprint;
+            self.subscription_bytes = self.subscription_bytes - before + group.subscription_bytes();
+        }
+        if changed && group.model == MessageModel::Clustering {
+            beaten.changed.push(name);
+        }
+    }
+
+    fn may_add(&self, id: u64, group: &str) -> bool {
+        let of_connection = self
+            .connections
+            .get(&id)
+            .map_or(0, |groups| groups.consumers.len() + groups.producers.len());
+        self.entries < MAX_ENTRIES
+            && of_connection < MAX_GROUPS_OF_CONNECTION
+            // The longest that any client may have: what is longer, or has other characters, names nothing.
+            && tern_wire::names::check_group_from(group, 0).is_ok()
+    }
+
+    pub fn remove_producer(&mut self, id: u64, group: &str) {
+        let Some(members) = self.producers.get_mut(group) else {
+            return;
+        };
+        if members.remove(&id).is_some() {
+            self.entries -= 1;
+        }
+        if members.is_empty() {
+            self.producers.remove(group);
+        }
+    }
+
+    /// The group, if its other members want to know.
+    pub fn remove_consumer(&mut self, id: u64, name: &str) -> Option<Arc<str>> {
+        let (key, group) = self.consumers.get_key_value(name)?;
+        let (key, model) = (Arc::clone(key), group.model);
+        let group = self.consumers.get_mut(name)?;
+        group.members.remove(&id)?;
+        self.entries -= 1;
+        if group.members.is_empty() {
+            self.subscription_bytes -= group.subscription_bytes();
+            self.consumers.remove(name);
+        }
+        (model == MessageModel::Clustering).then_some(key)
+    }
+
+    pub fn forget(
+        &mut self,
+        id: u64,
+        list: impl Fn(&mut Groups) -> &mut Vec<Arc<str>>,
+        group: &str,
+    ) {
+        let Some(groups) = self.connections.get_mut(&id) else {
+            return;
+        };
+        list(groups).retain(|name| **name != *group);
+        if groups.consumers.is_empty() && groups.producers.is_empty() {
+            self.connections.remove(&id);
+        }
+    }
+}

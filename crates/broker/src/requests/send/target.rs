@@ -1,0 +1,97 @@
+//! Where a send goes, and whether it may.
+
+use std::sync::Arc;
+
+use tern_state::State;
+use tern_wire::codes::response;
+use tern_wire::headers::SendRequest;
+use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
+use tern_wire::sys_flag;
+use tern_wire::version::V3_4_9;
+
+use crate::clock;
+use crate::creations::NewTopic;
+use crate::refused::Refused;
+use crate::requests::drafting::not_delivered;
+use crate::requests::second_look::{Halt, Missing};
+use crate::requests::sendback::{dead_letter_name, dead_letter_topic};
+
+/// Beginning of the names of the system's own topics.
+const SYSTEM_PREFIX: &str = "rmq_sys_";
+
+/// May clients send to a topic of this name, whether it exists or not?
+pub(super) fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
+    let topic = header.topic;
+    check_topic(topic)?;
+    if tern_state::refuses_client_sends(topic) || topic.starts_with(SYSTEM_PREFIX) {
+        return Err(Refused::new(
+            response::NO_PERMISSION,
+            format!("Sending message to topic[{topic}] is forbidden."),
+        ));
+    }
+    if topic.starts_with(RETRY_PREFIX) {
+        if header.is_batch() {
+            return Err(Refused::new(
+                response::MESSAGE_ILLEGAL,
+                format!("batch request does not support retry group {topic}"),
+            ));
+        }
+        return Ok(());
+    }
+    if topic.len() > MAX_TOPIC {
+        return Err(Refused::new(
+            response::MESSAGE_ILLEGAL,
+            format!(
+                "message topic length over max length {MAX_TOPIC}: {}",
+                topic.len()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// The dead letters' topic, if a message that a consumer sends to its group's retry topic is not tried again. That is
+/// the way of clients whose send-back failed, and of those that consume in order and give a message up: so it is not
+/// tried again either while the group holds queues.
+pub(super) fn given_up(
+    header: &SendRequest<'_>,
+    version: i32,
+    state: &State,
+) -> Result<Option<String>, Halt> {
+    let Some(name) = header.topic.strip_prefix(RETRY_PREFIX) else {
+        return Ok(None);
+    };
+    let group = state
+        .group(name)
+        .ok_or_else(|| Halt::Doubt(Refused::no_group(name)))?;
+    let limit = header
+        .max_reconsume_times
+        .filter(|_| version >= V3_4_9)
+        .unwrap_or(group.retry_max_times);
+    let is_over = header.reconsume_times.unwrap_or(0) > limit;
+    Ok((is_over || state.has_locks(name, clock::wall_ms())).then(|| dead_letter_name(name)))
+}
+
+/// Kinds of messages that this version does not have, as the message flag names them.
+pub(super) fn check_kind(header: &SendRequest<'_>) -> Result<(), Refused> {
+    if header.sys_flag & sys_flag::TRANSACTION_MASK != 0 {
+        return Err(not_delivered("transactional"));
+    }
+    if header.sys_flag & (sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP) != 0 {
+        return Err(not_delivered("inner batch"));
+    }
+    Ok(())
+}
+
+/// The topic that a send needs and the view does not know.
+pub(super) fn missing(header: &SendRequest<'_>, given_up: bool, name: &str) -> Missing {
+    if given_up {
+        return Missing::OwnTopic(dead_letter_topic(name));
+    }
+    Missing::Topic(NewTopic {
+        name: Arc::from(name),
+        model: header.default_topic.to_owned(),
+        queues: header.default_topic_queue_nums,
+        unit: header.unit_mode == Some(true),
+    })
+}
