@@ -25,8 +25,6 @@ DIFFERENCES = """## Differences, and what they come from
 
 A row that says yes on both sides may still allow these, each written into the test where it shows:
 
-- A message that was delayed by a level keeps the properties `DELAY`, `REAL_TOPIC` and `REAL_QID` when Apache delivers
-  it. Ours takes them away again: who sends such a message on would delay it once more.
 - The first retry of a group that has just come to life may be up to 20 s late, here and there: the client looks for the
   queues of the retry topic only that often. With 5.5.0 on ours it came in time, with 4.9.8 on ours it did not.
 - When two orderly consumers of 4.9.8 share queues anew, the second may find one still locked and looks again after

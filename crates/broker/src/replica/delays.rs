@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use tern_log::{ConsumeQueues, LogError, LogReader, QueueEntry};
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
 use tern_state::{Op, State};
-use tern_wire::properties::{Writer, get, names};
+use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, RecordError, encode};
 
 use super::inputs::{Draft, Outcome};
@@ -305,10 +305,6 @@ impl Batch {
         let text = delayed.properties();
         let topic = &view.state.topic(get(text, names::REAL_TOPIC)?)?.config.name;
         let queue_id: u32 = get(text, names::REAL_QID)?.parse().ok()?;
-        let mut properties = Writer::with_capacity(text.len());
-        properties.copy(text, |name| {
-            !matches!(name, names::DELAY | names::REAL_TOPIC | names::REAL_QID)
-        });
         let record = NewRecord {
             queue_id: queue_id.cast_signed(),
             flag: delayed.flag(),
@@ -320,7 +316,8 @@ impl Batch {
             prepared_transaction_offset: delayed.prepared_transaction_offset(),
             body: delayed.body(),
             topic,
-            properties: properties.as_str().as_bytes(),
+            // All of them: RocketMQ too delivers what held the message back, and consumers read its level there.
+            properties: text.as_bytes(),
         };
         let draft = match self.drafts.last_mut() {
             Some(last) if last.queue_id == queue_id && last.topic == *topic => last,
@@ -419,7 +416,10 @@ mod tests {
             (record.topic(), record.queue_id(), record.body()),
             (REAL, 3, &b"hello"[..])
         );
-        assert_eq!(record.properties(), "TAGS\u{1}a\u{2}");
+        assert_eq!(
+            record.properties(),
+            "TAGS\u{1}a\u{2}DELAY\u{1}1\u{2}REAL_TOPIC\u{1}BenchmarkTest\u{2}REAL_QID\u{1}3\u{2}"
+        );
         assert_eq!((record.flag(), record.born_timestamp_ms()), (5, 17));
         assert_eq!(
             (record.reconsume_times(), record.store_host().port()),

@@ -39,8 +39,8 @@ fn a_delayed_message_comes_once_and_not_early() {
     assert!((1_000..2_000).contains(&waited), "{waited} ms");
     let text = stored[0].properties();
     assert_eq!(properties::get(text, "UNIQ_KEY"), Some("U1"));
-    for name in ["DELAY", "REAL_TOPIC", "REAL_QID"] {
-        assert_eq!(properties::get(text, name), None);
+    for (name, value) in [("DELAY", "1"), ("REAL_TOPIC", "orders"), ("REAL_QID", "0")] {
+        assert_eq!(properties::get(text, name), Some(value));
     }
     assert_eq!(stored[0].born_timestamp_ms(), 1_700_000_000_000);
     let services = broker.node().services().unwrap();
