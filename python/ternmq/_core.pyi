@@ -298,8 +298,23 @@ class Broker:
     def producers(self, group: str) -> list[tuple[str, str, str, int]]:
         """Connected members of a producer group: address, client id, language, version."""
 
+    def oldest_store_time(self) -> int:
+        """Store time in milliseconds of the oldest message that is kept, -1 if there is none. Reads the log.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+
+    def delay_levels(self) -> list[tuple[int, int, int]]:
+        """Level, messages put and messages stored of each delay level that has any."""
+
     def counters(self) -> dict[str, int]:
-        """Totals since the start."""
+        """Totals since the start; empty while it does not serve.
+
+        What clients put here: put_messages, put_bytes, put_failed. What pulls took: get_messages, get_bytes, and the
+        looks at queues that found something or nothing, get_found and get_missed. And the ends of the log:
+        messages_applied (those read at the start included), log_end_position, applied_position.
+        """
 
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member, if this replica leads.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from support.ports import free_block
+from support.speaker import CREATE_TOPIC, PULL, SEND, pull_fields, send_fields
 from ternmq.broker import BrokerApp
 from ternmq.config import BrokerConfig, Topology, broker_config, generate_topology, nameserver_config, read_broker_conf
 from ternmq.errors import ConfigError, MQError
@@ -127,6 +129,10 @@ async def test_groups_and_topics_pass_through_the_engine_and_back(cluster: Clust
     assert (await ask(18, body=topics)).code == 0
     shown = json.loads((await ask(352, {"group": "billing"})).body)
     assert {name: shown[name] for name in group} == group
+    pauses = {"customizedRetryPolicy": {"next": [1000, 5000]}, "type": "CUSTOMIZED"}
+    assert (await ask(200, body={"groupName": "other", "groupRetryPolicy": pauses})).code == 0
+    other = json.loads((await ask(352, {"group": "other"})).body)
+    assert (other["groupRetryPolicy"], other["retryMaxTimes"]) == (pauses, 16)
     table = json.loads((await ask(201)).body)
     assert table["subscriptionGroupTable"]["billing"] == shown
     assert {"one", "two"} <= set(json.loads((await ask(21)).body)["topicConfigTable"])
@@ -184,8 +190,40 @@ async def test_a_single_master_starts_from_an_apache_file(cluster: Cluster, tmp_
     await cluster.start_replicas(read_broker_conf(path, nameservers=";".join(cluster.addresses)).config)
     ids = await cluster.agreed(lambda ids: 0 in ids)
     assert (await cluster.client.call(ids[0], 17, CREATE)).code == 0
-    runtime = await cluster.client.call(ids[0], 28)
-    assert json.loads(runtime.body)["table"]["brokerActive"] == "true"
+    assert (await cluster.client.call(ids[0], 28)).code == 0
+
+
+async def test_runtime_information_counts_what_clients_put_and_take(cluster: Cluster) -> None:
+    await cluster.start_replicas(*three(cluster))
+    ids = await cluster.agreed(whole)
+    assert (await cluster.client.call(ids[0], CREATE_TOPIC, CREATE)).code == 0
+
+    async def table(broker_id: int) -> dict[str, str]:
+        runtime = await cluster.client.call(ids[broker_id], 28)
+        shown: dict[str, str] = json.loads(runtime.body)["table"]
+        return shown
+
+    assert (await table(0))["earliestMessageTimeStamp"] == "-1"
+    before_ms = time.time_ns() // 1_000_000
+    for properties in ({}, {}, {"DELAY": "18"}):
+        sent = await cluster.client.call(ids[0], SEND, send_fields("orders", 0, properties), b"m" * 100)
+        assert sent.code == 0
+    for queue_offset in (0, 2):
+        await cluster.client.call(ids[0], PULL, pull_fields("orders", 0, queue_offset))
+    shown = await table(0)
+    assert shown["brokerActive"] == "true"
+    assert (shown["msgPutTotalTodayNow"], shown["msgGetTotalTodayNow"]) == ("3", "2")
+    assert float(shown["putMessageAverageSize"]) > 100
+    assert before_ms <= int(shown["earliestMessageTimeStamp"]) <= time.time_ns() // 1_000_000
+    assert shown["scheduleMessageOffset_18"] == "0,1"
+
+    async def rated() -> bool:
+        rates = await table(0)
+        return all(float(rates[name].split()[2]) > 0 for name in ("putTps", "getTransferredTps", "getMissTps"))
+
+    await until(rated)
+    # Nobody sends to a follower.
+    assert (await table(1))["msgPutTotalTodayNow"] == "0"
 
 
 async def test_a_taken_port_is_named_with_the_setting_that_changes_it(cluster: Cluster) -> None:

@@ -26,6 +26,8 @@ class FakeEngine:
         self.cleaned: list[str] = []
         self.transferred: list[str] = []
         self.totals: dict[str, int] = {}
+        self.oldest_ms = -1
+        self.delays: list[tuple[int, int, int]] = []
         self.state: dict[str, Any] = {"role": "leader", "term": 3, "leader": "n0", "last_position": 4096}
 
     def stop(self, timeout_ms: int) -> None:
@@ -114,6 +116,14 @@ class FakeEngine:
     def transfer_leader(self, member: str) -> None:
         """Remember it."""
         self.transferred.append(member)
+
+    def oldest_store_time(self) -> int:
+        """What a test has put there."""
+        return self.oldest_ms
+
+    def delay_levels(self) -> list[tuple[int, int, int]]:
+        """What a test has put there."""
+        return self.delays
 
     def counters(self) -> dict[str, int]:
         """What a test has put there."""

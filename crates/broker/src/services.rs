@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
+use crate::counters::Counters;
 use crate::creations::Creations;
 use crate::holds::HoldTable;
 use crate::mailbox::Mailbox;
@@ -56,6 +57,8 @@ pub struct Services {
     pub creations: Arc<Creations>,
     /// Consumer offsets on their way into the log.
     pub commits: Arc<Commits>,
+    /// What was put and got.
+    pub counters: Arc<Counters>,
     /// For work that must not run on the calling thread.
     pub runtime: Handle,
 }

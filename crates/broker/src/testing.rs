@@ -267,6 +267,7 @@ impl Bench {
             clients: Arc::new(ClientRegistry::new()),
             creations: Arc::new(creations),
             commits: Arc::new(commits),
+            counters: Arc::default(),
             runtime,
         }
     }

@@ -310,10 +310,31 @@ impl Broker {
             .unwrap_or_default()
     }
 
+    /// Store time of the oldest message that is kept, -1 if there is none. Reads the log.
+    fn oldest_store_time(&self, py: Python<'_>) -> PyResult<i64> {
+        py.detach(|| self.look(inspect::oldest_store_time))
+            .transpose()
+            .map(|time| time.unwrap_or(-1))
+            .map_err(unreadable)
+    }
+
+    /// Level, messages put and messages stored of each delay level that has any.
+    fn delay_levels(&self) -> Vec<(u16, u64, u64)> {
+        self.look(inspect::delay_levels).unwrap_or_default()
+    }
+
     /// Totals since the start.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);
         if let Some(services) = self.node.services() {
+            let totals = services.counters.totals();
+            counters.set_item("put_messages", totals.put_messages)?;
+            counters.set_item("put_bytes", totals.put_bytes)?;
+            counters.set_item("put_failed", totals.put_failed)?;
+            counters.set_item("get_messages", totals.get_messages)?;
+            counters.set_item("get_bytes", totals.get_bytes)?;
+            counters.set_item("get_found", totals.get_found)?;
+            counters.set_item("get_missed", totals.get_missed)?;
             counters.set_item("messages_applied", services.views.applied_records())?;
             counters.set_item("log_end_position", services.views.log.end().position)?;
             counters.set_item("applied_position", services.views.applied_position())?;

@@ -6,8 +6,13 @@ use pyo3::prelude::*;
 use tern_broker::{Peer, Services};
 use tern_log::{LogError, QueueEntry};
 use tern_net::Connection;
+use tern_state::delay;
 use tern_wire::codes::request;
 use tern_wire::record::Record;
+
+/// How far into the log the oldest message is looked for: it may begin with frames that hold none.
+const OLDEST_READS: usize = 64;
+const OLDEST_BYTES: usize = 64 << 10;
 
 /// Queue id, oldest offset, offset of the next message, store time of the newest one (0: none).
 pub(crate) type QueueRange = (u32, u64, u64, i64);
@@ -53,6 +58,34 @@ pub(crate) fn store_times(
         None => Ok(0),
     };
     places.iter().map(time).collect()
+}
+
+/// When the oldest message that is kept was stored, -1 if none stands near the beginning of the log. Reads the log.
+pub(crate) fn oldest_store_time(services: &Services) -> Result<i64, LogError> {
+    let (mut index, mut left) = (services.views.log.first_index(), OLDEST_READS);
+    let applied = services.views.applied_index();
+    while left > 0 && index <= applied {
+        let frames = services.views.log.frames(index, OLDEST_BYTES)?;
+        let Some(last) = frames.last() else { break };
+        index = last.header.index + 1;
+        for frame in frames.iter().filter(|frame| frame.header.index <= applied) {
+            if let Some(Ok(record)) = tern_wire::record::iter(frame.records()).next() {
+                return Ok(record.store_timestamp_ms());
+            }
+        }
+        left -= 1;
+    }
+    Ok(-1)
+}
+
+/// Level, how many of its messages were put, how many were stored; levels that have none are left out.
+pub(crate) fn delay_levels(services: &Services) -> Vec<(u16, u64, u64)> {
+    let state = services.views.state();
+    let rows = (1..=delay::LEVELS).map(|level| {
+        let stored = state.next_offset(delay::SCHEDULE_TOPIC, delay::level_queue(level));
+        (level, state.delay_progress(level), stored)
+    });
+    rows.filter(|(_, _, stored)| *stored > 0).collect()
 }
 
 /// All committed offsets of a group.

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from datetime import datetime
 
 from ternmq.broker.changes import Changes
 from ternmq.broker.engine import (
@@ -199,5 +200,5 @@ def _own_names(config: BrokerConfig) -> frozenset[str]:
 
 async def _sample_every_second(runtime: RuntimeHandlers) -> None:
     while True:
-        runtime.sample(time.monotonic())
+        runtime.sample(time.monotonic(), datetime.now().astimezone().date())
         await asyncio.sleep(1.0)

@@ -101,6 +101,12 @@ class Engine(Protocol):
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member."""
 
+    def oldest_store_time(self) -> int:
+        """Store time in milliseconds of the oldest message, -1 if there is none. Reads the log."""
+
+    def delay_levels(self) -> list[tuple[int, int, int]]:
+        """Level, messages put and messages stored of each delay level that has any."""
+
     def counters(self) -> dict[str, int]:
         """Totals since start."""
 

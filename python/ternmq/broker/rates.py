@@ -1,6 +1,7 @@
-"""Rates over the last 10, 60 and 600 seconds, from totals that are sampled once a second. Time is an argument."""
+"""Rates and totals of the day, from totals that are sampled once a second. Time is an argument."""
 
 from collections import deque
+from datetime import date
 
 WINDOWS_SECONDS = (10, 60, 600)
 
@@ -31,3 +32,28 @@ class Rate:
         then, before = self._samples[max(0, len(self._samples) - 1 - seconds)]
         now, total = self._samples[-1]
         return (total - before) / (now - then) if now > then else 0.0
+
+
+class Mornings:
+    """One total as it stood in the last two midnights; 0 where this process did not run yet."""
+
+    def __init__(self) -> None:
+        self._day: date | None = None
+        self.today = 0
+        self.yesterday = 0
+
+    def sample(self, day: date, total: int) -> None:
+        """Take the total on a day.
+
+        Args:
+            day: by the clock of the wall where the broker stands.
+            total: count since start.
+        """
+        if self._day is None:
+            self._day = day
+        # A clock that is set back begins no day anew.
+        if day <= self._day:
+            return
+        # Whoever slept over a day has one and the same total for both mornings.
+        self.yesterday = self.today if (day - self._day).days == 1 else total
+        self.today, self._day = total, day

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,7 @@ def test_an_outcome_that_nobody_waits_for_is_passed_over(replica: Replica) -> No
 
 def test_runtime_information_has_every_key_that_java_answers(replica: Replica, tmp_path: Path) -> None:
     runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
-    ours = decode_kv_table(runtime.show(request(28)).body)
+    ours = decode_kv_table(asyncio.run(runtime.show(request(28))).body)
     frames = [frame for frame in golden_frames("broker", 28, "s2c") if frame.body]
     assert frames
     for frame in frames:
@@ -205,11 +206,47 @@ def test_runtime_information_has_every_key_that_java_answers(replica: Replica, t
 def test_runtime_rates_come_from_the_engines_totals(replica: Replica, tmp_path: Path) -> None:
     runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
     for second in range(3):
-        replica.engine.totals["messages_applied"] = 50 * second
-        runtime.sample(float(second))
-    table = runtime.table(0)
-    assert table["putTps"] == "50.0 50.0 50.0"
-    assert table["msgPutTotalTodayNow"] == "100"
+        replica.engine.totals = {
+            "put_messages": 50 * second, "put_bytes": 5_000 * second, "put_failed": 4,
+            "get_messages": 90 * second, "get_found": 3 * second, "get_missed": 2 * second,
+            # Those that were read at the start are not of the clients.
+            "messages_applied": 1_000_000,
+        }  # fmt: skip
+        runtime.sample(float(second), date(2026, 11, 24))
+    table = runtime.table(0, -1)
+    expected = {
+        "putTps": 50.0, "getTransferredTps": 90.0, "getTransferedTps": 90.0, "getFoundTps": 3.0, "getMissTps": 2.0,
+        "getTotalTps": 5.0,
+    }  # fmt: skip
+    assert {name: table[name] for name in expected} == {
+        name: " ".join([str(tps)] * 3) for name, tps in expected.items()
+    }
+    assert (table["msgPutTotalTodayNow"], table["msgGetTotalTodayNow"]) == ("100", "180")
+    assert (table["putMessageTimesTotal"], table["putMessageFailedTimes"]) == ("100", "4")
+    assert (table["putMessageSizeTotal"], table["putMessageAverageSize"]) == ("10000", "100.0")
+
+
+def test_runtime_totals_of_the_day_begin_at_midnight(replica: Replica, tmp_path: Path) -> None:
+    runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
+    for day, puts in ((22, 5), (22, 7), (23, 30), (23, 60), (24, 100)):
+        replica.engine.totals = {"put_messages": puts}
+        runtime.sample(0.0, date(2026, 11, day))
+    replica.engine.totals = {"put_messages": 107}
+    table = runtime.table(0, -1)
+    names = ("msgPutTotalYesterdayMorning", "msgPutTotalTodayMorning", "msgPutTotalTodayNow")
+    assert [table[name] for name in names] == ["30", "100", "107"]
+    assert table["msgGetTotalTodayMorning"] == "0"
+
+
+def test_runtime_information_shows_the_oldest_message_and_the_delay_levels(replica: Replica, tmp_path: Path) -> None:
+    replica.engine.oldest_ms, replica.engine.delays = 1_795_499_601_648, [(1, 4, 4), (3, 2, 9)]
+    replica.engine.state["applied_position"] = 4_000
+    runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
+    table = decode_kv_table(asyncio.run(runtime.show(request(28))).body)
+    assert table["earliestMessageTimeStamp"] == "1795499601648"
+    levels = {name: value for name, value in table.items() if name.startswith("scheduleMessageOffset_")}
+    assert levels == {"scheduleMessageOffset_1": "4,4", "scheduleMessageOffset_3": "2,9"}
+    assert table["dispatchBehindBytes"] == "96"
 
 
 def test_a_replica_shows_its_state(replica: Replica) -> None:

@@ -1,6 +1,8 @@
-"""Rates over the last 10, 60 and 600 seconds."""
+"""Rates over the last 10, 60 and 600 seconds, and totals at midnight."""
 
-from ternmq.broker.rates import Rate
+from datetime import date
+
+from ternmq.broker.rates import Mornings, Rate
 
 
 def test_without_two_samples_there_is_no_rate() -> None:
@@ -29,3 +31,27 @@ def test_a_clock_that_stands_still_divides_by_nothing() -> None:
     rate.sample(1.0, 1)
     rate.sample(1.0, 2)
     assert rate.text() == "0.0 0.0 0.0"
+
+
+def test_a_morning_keeps_the_first_total_of_its_day() -> None:
+    mornings = Mornings()
+    mornings.sample(date(2026, 2, 27), 10)
+    assert (mornings.yesterday, mornings.today) == (0, 0)
+    mornings.sample(date(2026, 2, 28), 20)
+    mornings.sample(date(2026, 2, 28), 25)
+    mornings.sample(date(2026, 3, 1), 40)
+    assert (mornings.yesterday, mornings.today) == (20, 40)
+
+
+def test_who_slept_over_a_day_put_nothing_on_it() -> None:
+    mornings = Mornings()
+    mornings.sample(date(2026, 2, 27), 10)
+    mornings.sample(date(2026, 3, 2), 40)
+    assert (mornings.yesterday, mornings.today) == (40, 40)
+
+
+def test_a_clock_that_is_set_back_over_midnight_changes_nothing() -> None:
+    mornings = Mornings()
+    for day, total in ((1, 10), (2, 20), (1, 30), (2, 40)):
+        mornings.sample(date(2026, 3, day), total)
+    assert (mornings.yesterday, mornings.today) == (0, 20)

@@ -20,6 +20,7 @@ use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
+use crate::counters::Counters;
 use crate::holds::{Held, HoldId, HoldTable, QueueKey};
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
@@ -40,6 +41,7 @@ pub(crate) struct Pulls {
     clients: Arc<ClientRegistry>,
     second_look: SecondLook,
     commits: Arc<Commits>,
+    counters: Arc<Counters>,
     runtime: Handle,
 }
 
@@ -93,6 +95,7 @@ impl Pulls {
             clients: Arc::clone(&services.clients),
             second_look: SecondLook::new(services),
             commits: Arc::clone(&services.commits),
+            counters: Arc::clone(&services.counters),
             runtime: services.runtime.clone(),
         }
     }
@@ -163,8 +166,10 @@ impl Pulls {
         let moved = found.next != pull.next;
         pull.next = found.next;
         if !found.entries.is_empty() {
-            self.answer_messages(pull, &found);
-        } else if moved && (is_first || pull.next < end) {
+            return self.answer_messages(pull, &found);
+        }
+        self.counters.missed();
+        if moved && (is_first || pull.next < end) {
             self.give_up(pull);
         } else {
             self.wait(pull, end);
@@ -305,6 +310,20 @@ mod tests {
             request_source: None,
             proxy_forward_client_id: None,
         }
+    }
+
+    #[tokio::test]
+    async fn messages_that_pulls_take_are_counted_and_looks_that_find_none() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.pull(1, 0);
+        assert_eq!(fixture.code().await, 0);
+        fixture.pull(3, 0);
+        assert_eq!(fixture.code().await, response::PULL_NOT_FOUND);
+        let totals = fixture.services.counters.totals();
+        assert_eq!((totals.get_found, totals.get_missed), (1, 1));
+        assert_eq!(totals.get_messages, 2);
+        assert!(totals.get_bytes > 200, "two records with their heads");
+        assert_eq!(totals.put_messages, 0, "nobody sent here");
     }
 
     #[tokio::test]

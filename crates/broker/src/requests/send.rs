@@ -17,6 +17,7 @@ use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
+use crate::counters::Counters;
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::replica::{AnswerAt, Outcome, Proposal, Stored};
@@ -32,6 +33,7 @@ pub(crate) struct Sends {
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
     second_look: SecondLook,
+    counters: Arc<Counters>,
     unique_ids: UniqueIdMaker,
     picks: AtomicU32,
 }
@@ -39,6 +41,7 @@ pub(crate) struct Sends {
 /// What the answer to a send says besides its place in the log.
 struct Sent {
     queue_id: u32,
+    bytes: u32,
     unique_key: Option<Box<str>>,
 }
 
@@ -52,6 +55,7 @@ impl Sends {
             roles: Arc::clone(&services.roles),
             mailbox: services.mailbox.clone(),
             second_look: SecondLook::new(services),
+            counters: Arc::clone(&services.counters),
             unique_ids: UniqueIdMaker::new(address, std::process::id(), salt),
             picks: AtomicU32::new(salt),
         }
@@ -143,6 +147,7 @@ impl Sends {
         } = incoming;
         let sent = Sent {
             queue_id: drafted.draft.queue_id,
+            bytes: drafted.draft.bytes.len() as u32,
             unique_key: drafted.unique_key,
         };
         let this = Arc::clone(self);
@@ -160,12 +165,18 @@ impl Sends {
 
     fn decided(&self, outcome: &Outcome, reply: Reply, sent: &Sent, answers: &mut Answers) {
         match outcome {
-            Outcome::Stored(stored) if reply.is_awaited() => {
-                let answer = self.answer(&reply, stored, sent);
-                reply.add(&answer, answers);
+            Outcome::Stored(stored) => {
+                let count = stored.physical_offsets.len();
+                self.counters.put(count, u64::from(sent.bytes));
+                if reply.is_awaited() {
+                    let answer = self.answer(&reply, stored, sent);
+                    reply.add(&answer, answers);
+                }
             }
-            Outcome::Stored(_) => {}
-            other => refuse(reply, Refused::of(other, &self.roles), answers),
+            other => {
+                self.counters.put_failed();
+                refuse(reply, Refused::of(other, &self.roles), answers);
+            }
         }
     }
 
@@ -336,6 +347,29 @@ mod tests {
         fixture.sends.send(fixture.client.asks(command));
         let proposal = fixture.bench.proposal().expect("it is proposed");
         proposal.drafts[0].topic.to_string()
+    }
+
+    #[tokio::test]
+    async fn sends_are_counted_by_message_and_those_that_fail_apart() {
+        let mut fixture = Fixture::new(leading()).await;
+        let stored = Stored {
+            physical_offsets: smallvec::smallvec![64, 264, 464],
+            ..Stored::default()
+        };
+        assert_eq!(fixture.end(Outcome::Stored(stored)).await.code, 0);
+        let totals = fixture.sends.counters.totals();
+        assert_eq!((totals.put_messages, totals.put_failed), (3, 0));
+        let size = totals.put_bytes;
+        assert!(size > 100, "the record has more than its head");
+        assert_eq!(fixture.end(Outcome::Unknown).await.code, 1);
+        let stored = Stored {
+            physical_offsets: smallvec::smallvec![664],
+            ..Stored::default()
+        };
+        assert_eq!(fixture.end(Outcome::Stored(stored)).await.code, 0);
+        let totals = fixture.sends.counters.totals();
+        assert_eq!((totals.put_messages, totals.put_failed), (4, 1));
+        assert_eq!(totals.put_bytes, 2 * size, "each send had the same record");
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
+use crate::counters::Counters;
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::replica::{AnswerAt, Draft, Outcome, Proposal};
@@ -43,6 +44,7 @@ pub(crate) struct SendBacks {
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
     second_look: SecondLook,
+    counters: Arc<Counters>,
     runtime: Handle,
     picks: AtomicU32,
 }
@@ -63,6 +65,7 @@ impl SendBacks {
             roles: Arc::clone(&services.roles),
             mailbox: services.mailbox.clone(),
             second_look: SecondLook::new(services),
+            counters: Arc::clone(&services.counters),
             runtime: services.runtime.clone(),
             picks: AtomicU32::new(clock::monotonic_ns() as u32),
         }
@@ -211,10 +214,16 @@ impl SendBacks {
         let Incoming {
             reply, received_ns, ..
         } = incoming;
-        let roles = Arc::clone(&self.roles);
+        let (this, bytes) = (Arc::clone(self), draft.bytes.len() as u64);
         let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Stored(_) => stored(reply, answers),
-            other => reply.refuse(Refused::of(&other, &roles), answers),
+            Outcome::Stored(_) => {
+                this.counters.put(1, bytes);
+                stored(reply, answers);
+            }
+            other => {
+                this.counters.put_failed();
+                reply.refuse(Refused::of(&other, &this.roles), answers);
+            }
         });
         let proposal = Proposal {
             drafts: smallvec![draft],

@@ -92,6 +92,7 @@ fn serve(
         clients: Arc::new(ClientRegistry::new()),
         creations: Arc::new(creations),
         commits: Arc::new(commits),
+        counters: Arc::default(),
         runtime: beginning.runtime.clone(),
     });
     let helpers = start_helpers(beginning, &log, &views, &holds);

@@ -50,7 +50,10 @@ impl Pulls {
                 .refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
         }
         match copy(&self.views.log, &found.entries, &mut frame) {
-            Ok(()) => pull.reply.send_frame(frame.freeze()),
+            Ok(()) => {
+                self.counters.got(found.entries.len(), length);
+                pull.reply.send_frame(frame.freeze());
+            }
             Err(error) => pull.reply.refuse_now(unreadable(&error)),
         }
     }

@@ -1,26 +1,32 @@
 """Runtime information (28), in the form that RocketMQ's tools parse."""
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from ternmq.broker.engine import Engine
-from ternmq.broker.rates import Rate
+from ternmq.broker.rates import Mornings, Rate
 from ternmq.protocol.codes import OWN_VERSION
 from ternmq.protocol.tables import encode_kv_table
 from ternmq.remoting import Reply, Request
 
 VERSION_DESCRIPTION = "V5_5_0"
 
-# Rates by name, from the engine's totals.
+# Rates by name, each from the sum of some of the engine's totals.
 _RATES = {
-    "putTps": "messages_applied",
-    "getTransferredTps": "get_messages",
-    "getFoundTps": "get_found",
-    "getMissTps": "get_missed",
-    "getTotalTps": "get_requests",
+    "putTps": ("put_messages",),
+    "getTransferredTps": ("get_messages",),
+    # As 4.9 spells it.
+    "getTransferedTps": ("get_messages",),
+    "getFoundTps": ("get_found",),
+    "getMissTps": ("get_missed",),
+    "getTotalTps": ("get_found", "get_missed"),
 }
+# Totals of the day by the middle of their names.
+_DAYS = {"Put": "put_messages", "Get": "get_messages"}
 # Queues of thread pools that we do not have. Tools fail on a missing key, so each says that nothing waits.
 _POOLS = {"send": 10_000, "pull": 100_000, "litePull": 100_000, "query": 20_000, "ack": 100_000}
 # A histogram of put times, always empty: RocketMQ's tools want the line, ours is the engine's.
@@ -36,11 +42,6 @@ _ABSENT = {
     "pageCacheLockTimeMills": "0",
     "dispatchMaxBuffer": "0",
     "startAcceptSendRequestTimeStamp": "0",
-    "earliestMessageTimeStamp": "-1",
-    "msgPutTotalYesterdayMorning": "0",
-    "msgPutTotalTodayMorning": "0",
-    "msgGetTotalYesterdayMorning": "0",
-    "msgGetTotalTodayMorning": "0",
     "timerReadBehind": "0",
     "timerOffsetBehind": "0",
     "timerCongestNum": "0",
@@ -69,30 +70,37 @@ class RuntimeHandlers:
         self._data = data
         self.started_ms = time.time_ns() // 1_000_000
         self._rates = {name: Rate() for name in _RATES}
+        self._mornings = {name: Mornings() for name in _DAYS}
 
-    def sample(self, now: float) -> None:
-        """Take the totals once a second, for the rates.
+    def sample(self, now: float, day: date) -> None:
+        """Take the totals once a second, for the rates and the numbers of the day.
 
         Args:
             now: monotonic seconds.
+            day: the day on the wall.
         """
         totals = self._engine().counters()
-        for name, total in _RATES.items():
-            self._rates[name].sample(now, totals.get(total, 0))
+        for name, summands in _RATES.items():
+            self._rates[name].sample(now, sum(totals.get(summand, 0) for summand in summands))
+        for name, total in _DAYS.items():
+            self._mornings[name].sample(day, totals.get(total, 0))
 
-    def show(self, request: Request) -> Reply:
+    async def show(self, request: Request) -> Reply:
         """28: every key that clusterList, brokerStatus, the dashboard and the exporter read, as texts."""
-        return Reply(body=encode_kv_table(self.table(time.time_ns() // 1_000_000)))
+        # The oldest message may have to come from a disk: not on the event loop.
+        oldest_ms = await asyncio.to_thread(self._engine().oldest_store_time)
+        return Reply(body=encode_kv_table(self.table(time.time_ns() // 1_000_000, oldest_ms)))
 
-    def table(self, now_ms: int) -> dict[str, str]:
+    def table(self, now_ms: int, oldest_ms: int) -> dict[str, str]:
         """Give the table.
 
         Args:
             now_ms: wall clock.
+            oldest_ms: store time of the oldest message, -1 if there is none.
         """
-        status = self._engine().status()
-        totals = self._engine().counters()
-        puts = totals.get("messages_applied", 0)
+        engine = self._engine()
+        status, totals = engine.status(), engine.counters()
+        puts = totals.get("put_messages", 0)
         sizes = totals.get("put_bytes", 0)
         last = int(status.get("last_position", 0))
         table = {
@@ -106,14 +114,19 @@ class RuntimeHandlers:
             "commitLogMinOffset": "0",
             "commitLogMaxOffset": str(last),
             "dispatchBehindBytes": str(max(0, last - int(status.get("applied_position", last)))),
+            "earliestMessageTimeStamp": str(oldest_ms),
             # Tools divide by it.
             "putMessageTimesTotal": str(max(1, puts)),
             "putMessageFailedTimes": str(totals.get("put_failed", 0)),
             "putMessageSizeTotal": str(sizes),
             "putMessageAverageSize": str(sizes / puts if puts else 0.0),
-            "msgPutTotalTodayNow": str(puts),
-            "msgGetTotalTodayNow": str(totals.get("get_messages", 0)),
         }
+        for level, put, stored in engine.delay_levels():
+            table[f"scheduleMessageOffset_{level}"] = f"{put},{stored}"
+        for name, mornings in self._mornings.items():
+            table[f"msg{name}TotalYesterdayMorning"] = str(mornings.yesterday)
+            table[f"msg{name}TotalTodayMorning"] = str(mornings.today)
+            table[f"msg{name}TotalTodayNow"] = str(totals.get(_DAYS[name], 0))
         for name, rate in self._rates.items():
             table[name] = rate.text()
         for pool, capacity in _POOLS.items():
