@@ -231,12 +231,10 @@ class Broker:
         """Propose a topic; the outcome is an event with `proposal_id`."""
 
     def group_configs(self) -> list[dict[str, Any]]:
-        """Subscription groups, ordered by name, each by its field names.
+        """Subscription groups, ordered by name, each in the form of RocketMQ's `SubscriptionGroupConfig`.
 
-        `name`, `consume_enable`, `consume_from_min_enable`, `consume_broadcast_enable`, `consume_message_orderly`,
-        `retry_queue_nums`, `retry_max_times`, `broker_id`, `which_broker_when_consume_slowly`,
-        `notify_consumer_ids_changed_enable`, `group_sys_flag`, `consume_timeout_minute`; `pauses_ms`, a list, or
-        `exponential`, a tuple of first pause, longest pause and factor, else None; `attributes`, a dict.
+        All of its members by their JSON names; of `groupRetryPolicy` the `type`, and of the two policies the one that
+        it chooses, if that has pauses.
         """
 
     def group_version(self) -> tuple[int, int]:

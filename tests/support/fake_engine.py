@@ -69,7 +69,7 @@ class FakeEngine:
     def put_group(self, proposal_id: int, config: dict[str, Any]) -> None:
         """As `put_topic`."""
         if self._decide(proposal_id):
-            self.group_rows[config["name"]] = config
+            self.group_rows[config["groupName"]] = config
 
     def delete_group(self, proposal_id: int, name: str, clean_offsets: bool) -> None:
         """As `put_topic`."""

@@ -87,6 +87,29 @@ pub(crate) fn founding() -> Op {
     })
 }
 
+/// A message as a producer far away would have sent it.
+pub(crate) fn record<'a>(
+    topic: &'a str,
+    queue_id: u32,
+    properties: &'a str,
+    body: &'a [u8],
+) -> NewRecord<'a> {
+    let host = "127.0.0.1:1".parse().expect("an address");
+    NewRecord {
+        queue_id: queue_id.cast_signed(),
+        flag: 0,
+        sys_flag: 0,
+        born_timestamp_ms: 1,
+        born_host: host,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body,
+        topic,
+        properties: properties.as_bytes(),
+    }
+}
+
 /// A replica's log, views and state, stepped by hand.
 pub(crate) struct Bench {
     pub views: Arc<Views>,
@@ -143,40 +166,14 @@ impl Bench {
         } else {
             format!("TAGS\u{1}{tag}\u{2}")
         };
-        let host = "127.0.0.1:1".parse().expect("an address");
-        let record = NewRecord {
-            queue_id: queue_id.cast_signed(),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp_ms: 1,
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body,
-            topic,
-            properties: properties.as_bytes(),
-        };
+        let record = record(topic, queue_id, &properties, body);
         self.commit_record(&record)
     }
 
     /// Commit and apply one message with a key, in the topic's first queue.
     pub fn commit_keyed(&mut self, topic: &str, key: &str, body: &[u8]) -> u64 {
         let properties = format!("KEYS\u{1}{key}\u{2}");
-        let host = "127.0.0.1:1".parse().expect("an address");
-        self.commit_record(&NewRecord {
-            queue_id: 0,
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp_ms: 1,
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body,
-            topic,
-            properties: properties.as_bytes(),
-        })
+        self.commit_record(&record(topic, 0, &properties, body))
     }
 
     /// Commit and apply one record; returns its queue offset.

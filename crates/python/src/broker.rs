@@ -18,6 +18,7 @@ use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_
 use tern_state::TopicConfig;
 use tern_wire::{Command, codes};
 
+use crate::dicts::field;
 use crate::endpoint::Endpoint;
 use crate::groups;
 use crate::inspect::{self, ClientRow, ConsumersRow, QueueRange};
@@ -399,36 +400,31 @@ fn role_name(role: Role) -> &'static str {
 }
 
 /// A required entry of the configuration.
-fn field<'py, T>(config: &Bound<'py, PyDict>, name: &str) -> PyResult<T>
+fn entry<'py, T>(config: &Bound<'py, PyDict>, name: &str) -> PyResult<T>
 where
     T: for<'a> FromPyObject<'a, 'py>,
 {
-    let value = config.get_item(name)?.ok_or_else(|| {
-        PyValueError::new_err(format!("the broker's configuration has no {name:?}"))
-    })?;
-    value.extract().map_err(|_| {
-        PyValueError::new_err(format!("the broker's configuration has a wrong {name:?}"))
-    })
+    field(config, "the broker's configuration", name)
 }
 
 fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
-    let port: u16 = field(config, "port")?;
-    let listen_host: String = field(config, "listen_host")?;
-    let advertise_host: String = field(config, "advertise_host")?;
-    let fast_port: Option<u16> = field(config, "fast_port")?;
-    let ticks = |name: &str| field::<u32>(config, name).map(|ms| ms / 10);
-    let mode: String = field(config, "mode")?;
+    let port: u16 = entry(config, "port")?;
+    let listen_host: String = entry(config, "listen_host")?;
+    let advertise_host: String = entry(config, "advertise_host")?;
+    let fast_port: Option<u16> = entry(config, "fast_port")?;
+    let ticks = |name: &str| entry::<u32>(config, name).map(|ms| ms / 10);
+    let mode: String = entry(config, "mode")?;
     let settings = Settings {
-        cluster: field(config, "cluster")?,
-        group: field(config, "group")?,
-        store_host: address(&field::<String>(config, "store_host")?, port)?,
-        auto_create_group: field(config, "auto_create_group")?,
-        max_message_bytes: field(config, "max_message_bytes")?,
-        slave_read: field(config, "slave_read")?,
+        cluster: entry(config, "cluster")?,
+        group: entry(config, "group")?,
+        store_host: address(&entry::<String>(config, "store_host")?, port)?,
+        auto_create_group: entry(config, "auto_create_group")?,
+        max_message_bytes: entry(config, "max_message_bytes")?,
+        slave_read: entry(config, "slave_read")?,
     };
     Ok(NodeOptions {
         settings,
-        member: field(config, "member")?,
+        member: entry(config, "member")?,
         members: members_of(config)?,
         mode: match mode.as_str() {
             "raft" => Mode::Raft,
@@ -444,28 +440,28 @@ fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
             .map(|port| address(&listen_host, port))
             .transpose()?,
         peer_listen: address(
-            &field::<String>(config, "peer_host")?,
-            field(config, "peer_port")?,
+            &entry::<String>(config, "peer_host")?,
+            entry(config, "peer_port")?,
         )?,
         advertise: format!("{advertise_host}:{port}"),
-        data: field::<PathBuf>(config, "data")?,
-        secret: field(config, "secret")?,
+        data: entry::<PathBuf>(config, "data")?,
+        secret: entry(config, "secret")?,
         timing: Timing {
             heartbeat_ticks: ticks("heartbeat_ms")?,
             election_min_ticks: ticks("election_min_ms")?,
             election_max_ticks: ticks("election_max_ms")?,
         },
-        segment_size: field(config, "segment_size_bytes")?,
-        ring_bytes: field(config, "frame_ring_bytes")?,
-        in_flight_bytes: field(config, "in_flight_bytes")?,
-        auto_create_topic: field(config, "auto_create_topic")?,
-        default_topic_queues: field(config, "default_topic_queues")?,
-        control_codes: field(config, "python_codes")?,
+        segment_size: entry(config, "segment_size_bytes")?,
+        ring_bytes: entry(config, "frame_ring_bytes")?,
+        in_flight_bytes: entry(config, "in_flight_bytes")?,
+        auto_create_topic: entry(config, "auto_create_topic")?,
+        default_topic_queues: entry(config, "default_topic_queues")?,
+        control_codes: entry(config, "python_codes")?,
     })
 }
 
 fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<Member>> {
-    let members: Vec<(String, String, u16)> = field(config, "members")?;
+    let members: Vec<(String, String, u16)> = entry(config, "members")?;
     members
         .into_iter()
         .map(|(id, host, port)| {

@@ -3,6 +3,7 @@
 //! No thread of ours ever attaches to the interpreter: Python drains events and hands back answers, in batches.
 
 mod broker;
+mod dicts;
 mod endpoint;
 mod events;
 mod fields;

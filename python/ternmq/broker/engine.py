@@ -66,7 +66,7 @@ class Engine(Protocol):
         """Propose to delete a topic; the outcome is an event."""
 
     def group_configs(self) -> list[dict[str, Any]]:
-        """Subscription groups by field names, ordered by name."""
+        """Subscription groups, each in the form of RocketMQ's SubscriptionGroupConfig, ordered by name."""
 
     def group_version(self) -> tuple[int, int]:
         """Counter and time, in milliseconds, of the last change of a group."""

@@ -270,9 +270,9 @@ fn unreadable(error: &LogError) -> Refused {
 mod tests {
     use super::*;
     use crate::replica::{Outcome, Refusal};
-    use crate::testing::{Bench, Client, leading, role_board};
+    use crate::testing::{Bench, Client, leading, record, role_board};
     use tern_wire::codes::request;
-    use tern_wire::record::{NewRecord, iter};
+    use tern_wire::record::iter;
 
     const TOPIC: &str = "BenchmarkTest";
 
@@ -310,20 +310,8 @@ mod tests {
             let pairs = [("KEYS", keys), ("UNIQ_KEY", unique)];
             let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
             let properties = properties::to_text(pairs).expect("short");
-            let host = "127.0.0.1:1".parse().expect("an address");
-            self.bench.commit_record(&NewRecord {
-                queue_id: 0,
-                flag: 0,
-                sys_flag: 0,
-                born_timestamp_ms: 1,
-                born_host: host,
-                store_host: host,
-                reconsume_times: 0,
-                prepared_transaction_offset: 0,
-                body,
-                topic,
-                properties: properties.as_bytes(),
-            });
+            let record = record(topic, 0, &properties, body);
+            self.bench.commit_record(&record);
             let newest = self.bench.views.keys.newest();
             newest.map_or(0, |newest| newest.physical_offset)
         }

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ternmq.broker.changes import Change, Changes
 from ternmq.broker.engine import Engine
 from ternmq.broker.handlers.admin.paging import page
@@ -11,7 +13,6 @@ from ternmq.protocol.fields import HeaderError, bool_field, text_field
 from ternmq.protocol.groups import (
     CUSTOMIZED,
     EXPONENTIAL,
-    CustomizedRetry,
     ExponentialRetry,
     GroupConfig,
     GroupTable,
@@ -124,46 +125,19 @@ def _check_policy(config: GroupConfig) -> None:
 
 
 def _put_group(config: GroupConfig) -> Change:
-    row = _stored(config)
+    row = msgspec.to_builtins(msgspec.structs.replace(config, group_retry_policy=_chosen(config.group_retry_policy)))
     return lambda engine, number: engine.put_group(number, row)
 
 
-# Fields that have the same name in both forms.
-_SAME = (
-    "consume_enable",
-    "consume_from_min_enable",
-    "consume_broadcast_enable",
-    "consume_message_orderly",
-    "retry_queue_nums",
-    "retry_max_times",
-    "broker_id",
-    "which_broker_when_consume_slowly",
-    "notify_consumer_ids_changed_enable",
-    "group_sys_flag",
-    "consume_timeout_minute",
-    "attributes",
-)
-
-
-def _stored(config: GroupConfig) -> dict[str, Any]:
-    """Give the engine's form of a group."""
-    policy = config.group_retry_policy
-    pauses: list[int] = []
-    exponential = None
+def _chosen(policy: RetryPolicy) -> RetryPolicy:
+    """Leave of a policy what its type chooses; the engine has no defaults."""
     if policy.type == EXPONENTIAL:
-        chosen = policy.exponential_retry_policy or ExponentialRetry()
-        exponential = (chosen.initial, chosen.max, chosen.multiplier)
-    elif policy.customized_retry_policy is not None:
-        pauses = policy.customized_retry_policy.next
-    same = {name: getattr(config, name) for name in _SAME}
-    return {"name": config.group_name, "pauses_ms": pauses, "exponential": exponential, **same}
+        exponential = policy.exponential_retry_policy or ExponentialRetry()
+        return RetryPolicy(exponential_retry_policy=exponential, type=EXPONENTIAL)
+    customized = policy.customized_retry_policy
+    return RetryPolicy(customized_retry_policy=customized if customized is not None and customized.next else None)
 
 
 def _shown(row: dict[str, Any]) -> GroupConfig:
     """Give a group of the engine in the form that tools read."""
-    policy = RetryPolicy()
-    if row["exponential"] is not None:
-        policy = RetryPolicy(exponential_retry_policy=ExponentialRetry(*row["exponential"]), type=EXPONENTIAL)
-    elif row["pauses_ms"]:
-        policy = RetryPolicy(customized_retry_policy=CustomizedRetry(row["pauses_ms"]))
-    return GroupConfig(group_name=row["name"], group_retry_policy=policy, **{name: row[name] for name in _SAME})
+    return msgspec.convert(row, GroupConfig)
