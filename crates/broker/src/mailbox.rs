@@ -126,6 +126,10 @@ impl Mailbox {
         let _ = self.post_in_turn(Input::Peer(message));
     }
 
+    #[expect(
+        clippy::result_large_err,
+        reason = "the caller gets back what it handed in"
+    )]
     fn post_in_turn(&self, input: Input) -> Result<(), Input> {
         match &self.turn {
             None => self.post.send(input),
