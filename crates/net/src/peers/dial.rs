@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::Shared;
 use super::accept::tune;
 use super::handshake::{self, Failed};
+use super::lane::LaneQueue;
 use crate::complaint::Complaint;
 
 static REFUSED: Complaint = Complaint::new("peer connection refused");
@@ -86,13 +87,13 @@ async fn write(
     loop {
         let messages = queue.take();
         if messages.is_empty() {
-            let filled = timeout(quiet, queue.filled.notified()).await.is_ok();
-            if !filled && lane == Lane::Control {
+            let idle = wait(queue, &stream, (lane == Lane::Control).then_some(quiet)).await;
+            if idle == Idle::Quiet {
                 let own = shared.events.hello().id;
                 let alive = PeerMessage::status(own, replica_id(peer.number, 1), Bytes::new());
                 stream.write_all(&alive.encode_head(0, 0)).await?;
             }
-            if !filled && is_closed(&stream) {
+            if idle != Idle::Over && is_closed(&stream) {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
             continue;
@@ -110,6 +111,30 @@ async fn write(
         }
         stream.write_all(&small).await?;
         small.clear();
+    }
+}
+
+/// Why a stream without messages is looked at.
+#[derive(PartialEq, Eq)]
+enum Idle {
+    /// Messages wait.
+    Over,
+    /// The other side did something: it can only have closed.
+    Readable,
+    /// Nothing was said for this long.
+    Quiet,
+}
+
+async fn wait(queue: &LaneQueue, stream: &TcpStream, quiet: Option<Duration>) -> Idle {
+    let event = async {
+        tokio::select! {
+            () = queue.filled.notified() => Idle::Over,
+            _ = stream.readable() => Idle::Readable,
+        }
+    };
+    match quiet {
+        Some(quiet) => timeout(quiet, event).await.unwrap_or(Idle::Quiet),
+        None => event.await,
     }
 }
 
