@@ -77,3 +77,12 @@ fn what_fills_a_frame_does_not_wait_for_the_one_before() {
     solitary.turn(1000);
     assert_eq!(solitary.last_index(), first + 1);
 }
+
+#[test]
+fn a_replica_takes_ticks_together_only_while_nobody_waits() {
+    let mut solitary = one_under_way();
+    assert_eq!(solitary.rest_ticks(), 1, "a send is undecided");
+    solitary.sync();
+    solitary.settle();
+    assert_eq!(solitary.rest_ticks(), 5, "half a heartbeat");
+}

@@ -163,6 +163,17 @@ impl<T> Replica<T> {
         Some(may_build.saturating_sub(now_ns))
     }
 
+    /// Ticks that may be taken together: one, and half a heartbeat's where nobody waits for anything. Half of an idle
+    /// replica's CPU was waking up for single ticks; a follower may campaign so much too early.
+    pub fn rest_ticks(&self) -> u64 {
+        let no_reads = self.reads.is_empty() && self.asked.is_empty();
+        if self.waiting.len() == 0 && self.tickets.frames() == 0 && no_reads {
+            u64::from(self.options.heartbeat_ticks / 2).max(1)
+        } else {
+            1
+        }
+    }
+
     /// While a frame is on its way to a majority, what waits gathers into the next one, until it fills a frame.
     fn gathers(&self) -> bool {
         self.tickets.frames() > 0 && !self.limits().fills_frame(self.waiting.weight())

@@ -44,7 +44,7 @@ pub(super) fn run(
     let mut end_ns = None;
     loop {
         let now_ns = clock::monotonic_ns();
-        let tick = (ticked_ns + TICK_NS).saturating_sub(now_ns);
+        let tick = (ticked_ns + replica.rest_ticks() * TICK_NS).saturating_sub(now_ns);
         let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
         let stop = collect(mailbox, wait, &mut inbox)?;
         inbox.now_ns = clock::monotonic_ns();

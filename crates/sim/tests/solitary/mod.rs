@@ -130,6 +130,11 @@ impl Solitary {
         self.replica.idle_for(self.now_ns)
     }
 
+    /// Ticks that the log thread may take together.
+    pub fn rest_ticks(&self) -> u64 {
+        self.replica.rest_ticks()
+    }
+
     /// Index of the newest frame in the log, committed or not.
     pub fn last_index(&self) -> u64 {
         self.reader.end().index
