@@ -29,6 +29,9 @@ __all__ = [
 # 3 connection of a client closed, for those that had sent requests: connection_id, peer
 # 4 connection of ours closed: address
 # 5 request of a server on a connection of ours: request_id, address, code, version, fields, body
+# 6 sends that were stored: sender, list of (call_id, queue_id, queue_offset)
+# 7 other answer to a send: sender, call_id, code, version, remark | None, fields, body
+# 8 send without an answer: sender, call_id, reason, text; reasons as in 2
 # 10 role of a replica: role, term, leader_member | None
 # 11 topics changed: counter, timestamp_ms
 # 12 proposal decided: proposal_id, code, remark | None
@@ -96,6 +99,25 @@ class Endpoint:
         Args:
             calls: ``(call_id, address, code, fields, body, timeout_ms)``; the address is ``host:port``, the time
                 includes connecting.
+
+        Raises:
+            RuntimeError: the endpoint is closed.
+        """
+
+    def send(
+        self, sender: int, sends: list[tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]]
+    ) -> list[str | None]:
+        """Start sends; each ends with exactly one entry of an event 6, or one event 7 or 8.
+
+        Args:
+            sender: comes back with the events; calls of different senders may have the same ids.
+            sends: ``(call_id, address, code, fields, queue_id, born_ms, message_id, properties, body, timeout_ms)``.
+                ``fields`` are the header's short names but for ``e``, ``g`` and ``i``; they are read once for all
+                neighbours that share the object. A message id is put before the properties as ``UNIQ_KEY``; None has
+                one made, an empty one is none.
+
+        Returns:
+            The message ids that were made, and None where one was given.
 
         Raises:
             RuntimeError: the endpoint is closed.

@@ -40,11 +40,17 @@ class Side:
         self._more.set()
 
     async def wait_for(self, count: int, kind: int) -> list[Event]:
+        def found() -> list[Event]:
+            return [event for event in self.events if event[0] == kind]
+
+        await self.wait_until(lambda: len(found()) >= count)
+        return found()
+
+    async def wait_until(self, claim: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while len(found := [event for event in self.events if event[0] == kind]) < count:
+            while not claim():
                 self._more.clear()
                 await self._more.wait()
-        return found
 
 
 @asynccontextmanager
@@ -107,6 +113,58 @@ async def test_a_thousand_pipelined_calls_are_each_answered_once() -> None:
         answers = await client.wait_for(1000, ANSWER)
         assert {answer[1]: answer[6] for answer in answers} == {number: b"%d" % number for number in range(1000)}
         assert len(client.events) == 1000
+
+
+STORED, SEND_ANSWERED, SEND_FAILED = 6, 7, 8
+Send = tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]
+
+
+def send(call_id: int, address: str, fields: dict[str, str], message_id: str | None = None) -> Send:
+    return call_id, address, 310, fields, 3, 1_700_000_000_000, message_id, "k\x01v\x02", b"body", PATIENCE_MS
+
+
+@pytest.mark.asyncio
+async def test_sends_cross_with_a_common_header_and_what_is_stored_comes_back_as_numbers() -> None:
+    def answer(event: Event) -> None:
+        if event[0] == REQUEST:
+            server.endpoint.answer([(event[1], 0, None, {"msgId": "m", "queueId": "5", "queueOffset": "77"}, b"")])
+
+    async with side(on_event=answer) as server, side() as client:
+        address = f"127.0.0.1:{server.endpoint.listen('127.0.0.1', 0)}"
+        constant = {"a": "g", "b": "t"}
+        sends = [send(1, address, constant), send(2, address, constant, "GIVEN"), send(3, address, {"b": "u"}, "")]
+        ids = client.endpoint.send(9, sends)
+        assert [ident is None for ident in ids] == [False, True, True]
+        requests = await server.wait_for(3, REQUEST)
+        own = {"e": "3", "g": "1700000000000"}
+        assert [(request[4], request[8], request[9]) for request in requests] == [
+            (310, {**constant, **own, "i": f"UNIQ_KEY\x01{ids[0]}\x02k\x01v\x02"}, b"body"),
+            (310, {**constant, **own, "i": "UNIQ_KEY\x01GIVEN\x02k\x01v\x02"}, b"body"),
+            (310, {"b": "u", **own, "i": "k\x01v\x02"}, b"body"),
+        ]
+        await client.wait_until(lambda: sum(len(event[2]) for event in client.events) == 3)
+        places = [place for event in client.events for place in event[2]]
+        assert sorted(places) == [(1, 5, 77), (2, 5, 77), (3, 5, 77)]
+        assert {event[:2] for event in client.events} == {(STORED, 9)}
+
+
+@pytest.mark.asyncio
+async def test_a_send_that_is_not_plainly_stored_comes_back_in_full() -> None:
+    def answer(event: Event) -> None:
+        if event[0] == REQUEST:
+            code = int(event[8]["b"])
+            server.endpoint.answer([(event[1], code, "why", {"leaderAddr": "x"}, b"")])
+
+    async with side(on_event=answer) as server, side() as client:
+        address = f"127.0.0.1:{server.endpoint.listen('127.0.0.1', 0)}"
+        with free_port() as nobody:
+            client.endpoint.send(4, [send(1, address, {"b": "14"}), send(2, address, {"b": "0"})])
+            client.endpoint.send(4, [send(3, nobody, {})])
+            answers = await client.wait_for(2, SEND_ANSWERED)
+            (failed,) = await client.wait_for(1, SEND_FAILED)
+        assert [event[1:6] for event in answers] == [(4, 1, 14, 513, "why"), (4, 2, 0, 513, "why")]
+        assert answers[0][6] == {"leaderAddr": "x"}
+        assert failed[1:4] == (4, 3, UNREACHABLE)
 
 
 @pytest.mark.asyncio

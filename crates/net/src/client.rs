@@ -138,6 +138,7 @@ impl Client {
         let (sender, receiver) = oneshot::channel();
         let link = self.inner.start(
             &Arc::from(address),
+            None,
             command,
             timeout,
             Completion::Future(sender),
@@ -156,10 +157,11 @@ impl Client {
                 sink: Arc::clone(sink),
                 call_id: call.id,
             };
-            touched.add(
+            let known = touched.link_to(&call.address);
+            let link =
                 self.inner
-                    .start(&call.address, call.command, call.timeout, completion),
-            );
+                    .start(&call.address, known, call.command, call.timeout, completion);
+            touched.add(link);
         }
         touched.flush();
     }
@@ -212,6 +214,12 @@ impl Client {
 struct Touched(Vec<Arc<Link>>);
 
 impl Touched {
+    /// The link of the last call, if it went to this very address: most calls of a batch go to one broker.
+    fn link_to(&self, address: &Arc<str>) -> Option<Arc<Link>> {
+        let last = self.0.last()?;
+        (last.address() == address).then(|| Arc::clone(last))
+    }
+
     fn add(&mut self, link: Option<Arc<Link>>) {
         if let Some(link) = link
             && !self.0.iter().any(|known| Arc::ptr_eq(known, &link))
@@ -232,6 +240,7 @@ impl Inner {
     fn start(
         self: &Arc<Self>,
         address: &Arc<str>,
+        known: Option<Arc<Link>>,
         command: Command,
         timeout: Duration,
         completion: Completion,
@@ -242,6 +251,7 @@ impl Inner {
         }
         match self.queue(
             address,
+            known,
             Attempt::Call {
                 command: self.identified(command),
                 timeout,
@@ -262,6 +272,7 @@ impl Inner {
     fn start_oneway(self: &Arc<Self>, address: &Arc<str>, command: Command) -> Option<Arc<Link>> {
         self.queue(
             address,
+            None,
             Attempt::Oneway {
                 command: self.identified(command),
             },
@@ -269,14 +280,15 @@ impl Inner {
         .ok()
     }
 
-    /// Queues on the link of an address, on a new one if that has just ended.
+    /// Queues on the link of an address, looked up unless it is `known`; on a new one if that has just ended.
     fn queue(
         self: &Arc<Self>,
         address: &Arc<str>,
+        mut known: Option<Arc<Link>>,
         mut attempt: Attempt,
     ) -> Result<Arc<Link>, (Option<Completion>, CallError)> {
         loop {
-            let link = match self.link(address) {
+            let link = match known.take().map_or_else(|| self.link(address), Ok) {
                 Ok(link) => link,
                 Err(error) => return Err((attempt.into_completion(), error)),
             };

@@ -54,6 +54,22 @@ pub enum Event {
         /// Why.
         error: CallError,
     },
+    /// Sends of ours were stored, as their answers say. Those that come in one after the other are one event.
+    Stored {
+        /// Whose they are.
+        sender: u32,
+        /// Where each lies now.
+        sends: Vec<StoredSend>,
+    },
+    /// A send of ours was answered in another way, or not at all.
+    NotStored {
+        /// Whose it is.
+        sender: u32,
+        /// The caller's number for it.
+        call_id: u64,
+        /// What became of it.
+        outcome: Result<Command, CallError>,
+    },
     /// A connection that had sent requests ended.
     Closed {
         /// The connection.
@@ -98,6 +114,17 @@ pub enum Event {
     },
 }
 
+/// Where a message of ours was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSend {
+    /// The caller's number for the send.
+    pub call_id: u64,
+    /// Queue that was used.
+    pub queue_id: i32,
+    /// Number of the message in it; of a batch the first.
+    pub queue_offset: i64,
+}
+
 /// Events that wait for the event loop. What may be pushed is bounded by whoever pushes.
 #[derive(Debug)]
 pub struct EventQueue {
@@ -127,8 +154,26 @@ impl EventQueue {
 
     /// Appends an event and makes the file descriptor readable.
     pub fn push(&self, event: Event) {
+        self.add(|events| events.push(event));
+    }
+
+    /// Appends a stored send, to the last event if that tells of the same sender's.
+    pub fn push_stored(&self, sender: u32, send: StoredSend) {
+        self.add(|events| match events.last_mut() {
+            Some(Event::Stored {
+                sender: last,
+                sends,
+            }) if *last == sender => sends.push(send),
+            _ => events.push(Event::Stored {
+                sender,
+                sends: vec![send],
+            }),
+        });
+    }
+
+    fn add(&self, change: impl FnOnce(&mut Vec<Event>)) {
         let mut waiting = self.waiting.lock();
-        waiting.events.push(event);
+        change(&mut waiting.events);
         let first = !std::mem::replace(&mut waiting.signalled, true);
         drop(waiting);
         if first {
@@ -199,6 +244,35 @@ mod tests {
         assert!(queue.drain().is_empty());
         queue.push(stopped(3));
         assert!(is_readable(&queue));
+    }
+
+    #[test]
+    fn sends_stored_one_after_the_other_are_one_event_of_their_sender() {
+        let queue = EventQueue::new().expect("a descriptor");
+        let send = |call_id| StoredSend {
+            call_id,
+            queue_id: 3,
+            queue_offset: 7,
+        };
+        for (sender, call_id) in [(1, 10), (1, 11), (2, 12)] {
+            queue.push_stored(sender, send(call_id));
+        }
+        queue.push(stopped(1));
+        queue.push_stored(2, send(13));
+        let told: Vec<_> = queue
+            .drain()
+            .into_iter()
+            .map(|event| match event {
+                Event::Stored { sender, sends } => {
+                    (sender, sends.iter().map(|send| send.call_id).collect())
+                }
+                _ => (0, Vec::new()),
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [(1, vec![10, 11]), (2, vec![12]), (0, vec![]), (2, vec![13])]
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod link;
 mod outbound;
 pub mod peers;
 mod pending;
+mod sends;
 mod server;
 
 pub use bridge::{Answer, Bridge};
@@ -25,6 +26,7 @@ pub use client::{Call, Client, ClientOptions, PushHandler};
 pub use complaint::Complaint;
 pub use connection::Connection;
 pub use error::CallError;
-pub use events::{Event, EventQueue};
+pub use events::{Event, EventQueue, StoredSend};
 pub use pending::CallSink;
+pub use sends::SendOutcomes;
 pub use server::{Handler, Listener, OVERLOAD_REMARK, ServerCounts, ServerOptions, listen};

@@ -12,13 +12,15 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use tern_net::{
-    Answer, Bridge, Budget, Call, CallSink, Client, ClientOptions, Listener, ServerOptions, listen,
+    Answer, Bridge, Budget, Call, CallSink, Client, ClientOptions, Listener, SendOutcomes,
+    ServerOptions, listen,
 };
 use tern_wire::{Command, Fields, Language, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::events::tuple_of;
 use crate::fields::{body_of, fields_of};
+use crate::sends::calls_of;
 
 /// How long closing waits for the net threads to end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -143,6 +145,19 @@ impl Endpoint {
             .collect::<PyResult<Vec<_>>>()?;
         py.detach(|| self.client.start_calls(calls, &self.sink));
         Ok(())
+    }
+
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        sender: u32,
+        sends: &Bound<'py, PyList>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.check_open()?;
+        let (calls, ids) = calls_of(py, sends)?;
+        let sink = SendOutcomes::new(sender, Arc::clone(&self.bridge)) as Arc<dyn CallSink>;
+        py.detach(|| self.client.start_calls(calls, &sink));
+        Ok(ids)
     }
 
     fn oneway(&self, py: Python<'_>, calls: &Bound<'_, PyList>) -> PyResult<()> {

@@ -1,8 +1,8 @@
 //! Events of the engine as the tuples that Python sees. The first item is the kind.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
-use tern_net::{CallError, Event};
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use tern_net::{CallError, Event, StoredSend};
 
 use crate::fields::dict_of;
 
@@ -12,6 +12,9 @@ const FAILED: u8 = 2;
 const CLOSED: u8 = 3;
 const DISCONNECTED: u8 = 4;
 const PUSH: u8 = 5;
+const STORED: u8 = 6;
+const SEND_ANSWERED: u8 = 7;
+const SEND_FAILED: u8 = 8;
 const ROLE: u8 = 10;
 const TOPICS: u8 = 11;
 const PROPOSED: u8 = 12;
@@ -52,6 +55,36 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
         Event::Failed { call_id, error } => {
             (FAILED, call_id, reason(&error), error.to_string()).into_pyobject(py)
         }
+        Event::Stored { sender, sends } => {
+            (STORED, sender, places_of(py, sends)?).into_pyobject(py)
+        }
+        Event::NotStored {
+            sender,
+            call_id,
+            outcome: Ok(command),
+        } => (
+            SEND_ANSWERED,
+            sender,
+            call_id,
+            command.code,
+            command.version,
+            command.remark,
+            dict_of(py, &command.fields)?,
+            PyBytes::new(py, &command.body),
+        )
+            .into_pyobject(py),
+        Event::NotStored {
+            sender,
+            call_id,
+            outcome: Err(error),
+        } => (
+            SEND_FAILED,
+            sender,
+            call_id,
+            reason(&error),
+            error.to_string(),
+        )
+            .into_pyobject(py),
         Event::Closed {
             connection_id,
             peer,
@@ -83,6 +116,15 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
         } => (PROPOSED, proposal_id, code, remark).into_pyobject(py),
         Event::Stopped { sentence } => (STOPPED, sentence).into_pyobject(py),
     }
+}
+
+/// A list of call id, queue id and queue offset.
+fn places_of(py: Python<'_>, sends: Vec<StoredSend>) -> PyResult<Bound<'_, PyList>> {
+    let places = sends
+        .into_iter()
+        .map(|send| (send.call_id, send.queue_id, send.queue_offset).into_pyobject(py))
+        .collect::<PyResult<Vec<_>>>()?;
+    PyList::new(py, places)
 }
 
 /// What a caller tells apart: 0 nothing was sent, 1 no answer in time, 2 connection closed, 3 refused here.

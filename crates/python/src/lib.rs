@@ -8,8 +8,10 @@ mod endpoint;
 mod events;
 mod fields;
 mod groups;
+mod identity;
 mod inspect;
 mod messages;
+mod sends;
 
 use pyo3::prelude::*;
 
@@ -21,9 +23,11 @@ mod _core {
     #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]
+    use crate::identity::unique_id;
+    #[pymodule_export]
     use crate::inspect::{code_name, engine_routes};
     #[pymodule_export]
     use crate::messages::{
-        crc32, decode_messages, encode_batch, encode_properties, java_hash, offset_id, unique_id,
+        crc32, decode_messages, encode_batch, encode_properties, java_hash, offset_id,
     };
 }

@@ -1,16 +1,12 @@
 //! Messages as clients read and write them: whole pull bodies and batches, one crossing each.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::net::{IpAddr, SocketAddr};
 
-use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use tern_wire::compression;
-use tern_wire::message_id::{self, UniqueIdMaker};
+use tern_wire::message_id;
 use tern_wire::record::{self, Record};
 use tern_wire::{batch, properties, sys_flag, tags};
 
@@ -110,35 +106,6 @@ pub(crate) fn encode_batch<'py>(
         batch::encode(&item, &mut out).map_err(refused)?;
     }
     Ok(PyBytes::new(py, &out))
-}
-
-#[pyfunction]
-pub(crate) fn unique_id() -> String {
-    /// The maker, and the process it belongs to: a fork needs another one.
-    static MAKER: Mutex<Option<(u32, UniqueIdMaker)>> = Mutex::new(None);
-    let process_id = std::process::id();
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let mut made = MAKER.lock();
-    if made.as_ref().is_none_or(|(owner, _)| *owner != process_id) {
-        let salt = RandomState::new().build_hasher().finish() as u32;
-        *made = Some((
-            process_id,
-            UniqueIdMaker::new(own_address(), process_id, salt),
-        ));
-    }
-    made.as_ref()
-        .map(|(_, maker)| maker.make(since_epoch.as_millis() as u64))
-        .unwrap_or_default()
-}
-
-/// The address from which this machine would reach others. Connecting a datagram socket sends nothing.
-fn own_address() -> IpAddr {
-    let outwards = SocketAddr::from(([192, 0, 2, 1], 9));
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|socket| socket.connect(outwards).and_then(|()| socket.local_addr()))
-        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
 #[pyfunction]

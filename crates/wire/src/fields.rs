@@ -61,6 +61,17 @@ impl Fields {
         }
     }
 
+    /// The same fields, with room for `bytes` more of keys and values.
+    #[must_use]
+    pub fn copied_with_room(&self, bytes: usize) -> Self {
+        let mut text = String::with_capacity(self.text.len() + bytes);
+        text.push_str(&self.text);
+        Self {
+            text,
+            entries: self.entries.clone(),
+        }
+    }
+
     /// The value of `key`; letter case counts.
     #[inline]
     pub fn get(&self, key: &str) -> Option<&str> {

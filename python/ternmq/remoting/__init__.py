@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ternmq.remoting.calls import Answer, Done, Outcome
-from ternmq.remoting.endpoint import Endpoint, Event, Transport
+from ternmq.remoting.calls import Answer, Done, Outcome, failure
+from ternmq.remoting.endpoint import Endpoint, Event, SendOutcomes, SendTuple, StoredPlace, Transport
 from ternmq.remoting.opening import open_endpoint
 from ternmq.remoting.serving import Handler, Reply, Request, Route
 
@@ -17,6 +17,10 @@ __all__ = [
     "Reply",
     "Request",
     "Route",
+    "SendOutcomes",
+    "SendTuple",
+    "StoredPlace",
     "Transport",
+    "failure",
     "open_endpoint",
 ]

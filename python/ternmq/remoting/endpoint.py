@@ -16,8 +16,15 @@ _FAILED = 2
 _CLOSED = 3
 _DISCONNECTED = 4
 _PUSH = 5
+_STORED = 6
+_SEND_ANSWERED = 7
+_SEND_FAILED = 8
 
 Event = tuple[Any, ...]
+StoredPlace = tuple[int, int, int]
+"""A send that was stored: its call id, queue id, queue offset."""
+SendTuple = tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]
+"""A send that crosses into the engine, as ``_core.Endpoint.send`` describes it."""
 
 
 class Transport(Protocol):
@@ -35,6 +42,9 @@ class Transport(Protocol):
     def call(self, calls: list[tuple[int, str, int, dict[str, str], bytes, int]]) -> None:
         """Start calls: (call id, address, code, fields, body, timeout in ms)."""
 
+    def send(self, sender: int, sends: list[SendTuple]) -> list[str | None]:
+        """Start sends; returns the message ids that were made."""
+
     def oneway(self, calls: list[tuple[str, int, dict[str, str], bytes]]) -> None:
         """Send requests that nobody answers: (address, code, fields, body)."""
 
@@ -46,6 +56,19 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close everything; no event comes afterwards."""
+
+
+class SendOutcomes(Protocol):
+    """Who sends messages, and takes what becomes of them."""
+
+    def stored(self, places: list[StoredPlace], /) -> None:
+        """These were stored: as many as came together."""
+
+    def answered(self, call_id: int, answer: Answer, /) -> None:
+        """This one was answered in any other way."""
+
+    def failed(self, call_id: int, reason: int, text: str, /) -> None:
+        """This one has no answer; `failure` makes the exception of it."""
 
 
 class Endpoint:
@@ -63,6 +86,8 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._last_call_id = 0
+        self._senders: dict[int, SendOutcomes] = {}
+        self._last_sender = 0
         self._calls: dict[int, tuple[str, int, Done]] = {}
         self._out_calls: list[tuple[int, str, int, dict[str, str], bytes, int]] = []
         self._out_oneway: list[tuple[str, int, dict[str, str], bytes]] = []
@@ -149,6 +174,37 @@ class Endpoint:
         self._out_oneway.append((address, code, fields, body))
         if not self._flush_planned:
             self._plan_flush()
+
+    # -- sends ---------------------------------------------------------------------------------------------------
+
+    def add_sender(self, outcomes: SendOutcomes) -> int:
+        """Register who sends messages; its number goes with each send."""
+        self._last_sender += 1
+        self._senders[self._last_sender] = outcomes
+        return self._last_sender
+
+    def remove_sender(self, number: int) -> None:
+        """Forget a sender; what it has sent and was not answered is nobody's any more."""
+        self._senders.pop(number, None)
+
+    def send(self, sender: int, sends: list[SendTuple]) -> list[str | None]:
+        """Send messages, all in one crossing; each has its outcome in a later turn, exactly once.
+
+        Args:
+            sender: number of the sender.
+            sends: call id, chosen by the sender and not used again; address; request code; header fields but for e, g
+                and i; queue id; time of birth; message id, None to have one made, empty for none; properties in their
+                text form; body; milliseconds until the call fails as timed out.
+
+        Returns:
+            For each the message id that was made; None where there was none to make.
+
+        Raises:
+            ClientClosedError: the endpoint is closed.
+        """
+        if self._closed:
+            raise ClientClosedError("the connection pool is closed")
+        return self.transport.send(sender, sends)
 
     def disconnect(self, address: str) -> None:
         """Close the connection to an address; its calls fail with `ConnectionLostError`."""
@@ -267,7 +323,11 @@ class Endpoint:
 
     def _take(self, event: Event) -> None:
         kind = event[0]
-        if kind == _ANSWER:
+        if kind == _STORED:
+            sender = self._senders.get(event[1])
+            if sender is not None:
+                sender.stored(event[2])
+        elif kind == _ANSWER:
             _, call_id, code, version, remark, fields, body = event
             call = self._calls.pop(call_id, None)
             if call is not None:
@@ -278,6 +338,15 @@ class Endpoint:
             if call is not None:
                 address, code, done = call
                 done(failure(reason, address, code, text))
+        elif kind == _SEND_ANSWERED:
+            _, number, call_id, code, version, remark, fields, body = event
+            sender = self._senders.get(number)
+            if sender is not None:
+                sender.answered(call_id, Answer(code, version, remark, fields, body))
+        elif kind == _SEND_FAILED:
+            sender = self._senders.get(event[1])
+            if sender is not None:
+                sender.failed(*event[2:])
         elif kind == _REQUEST:
             self._take_request(event)
         elif kind == _PUSH:

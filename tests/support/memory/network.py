@@ -1,14 +1,17 @@
 """A network in memory with the surface of the engine's endpoint: addresses, delays, kills, stopped processes."""
 
 import asyncio
+import itertools
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ternmq.remoting import Endpoint, Event
+from ternmq.remoting import Endpoint, Event, SendTuple
 
+CallId = int | tuple[int, int]
+"""Of a call; of a send, with its sender."""
 Reply = tuple[int, dict[str, str], bytes]
 LATENCY = 0.001
 
@@ -16,7 +19,7 @@ LATENCY = 0.001
 class Exchange:
     """One request that a server has and may answer once, now or later."""
 
-    def __init__(self, transport: "MemoryTransport", call_id: int, address: str) -> None:
+    def __init__(self, transport: "MemoryTransport", call_id: CallId, address: str) -> None:
         self.transport = transport
         self.address = address
         self._call_id = call_id
@@ -81,7 +84,8 @@ class MemoryTransport:
         self._loop = asyncio.get_running_loop()
         self._signal = os.eventfd(0, os.EFD_NONBLOCK)
         self._events: list[Event] = []
-        self._waiting: dict[int, tuple[str, asyncio.TimerHandle]] = {}
+        self._waiting: dict[CallId, tuple[str, asyncio.TimerHandle]] = {}
+        self._ids = itertools.count(1)
         self._on_the_way: deque[Callable[[], None]] = deque()
         self._closed = False
 
@@ -96,11 +100,21 @@ class MemoryTransport:
     def listen(self, host: str, port: int) -> int:
         raise NotImplementedError
 
-    def call(self, calls: list[tuple[int, str, int, dict[str, str], bytes, int]]) -> None:
+    def call(self, calls: Sequence[tuple[CallId, str, int, dict[str, str], bytes, int]]) -> None:
         for call_id, address, code, fields, body, timeout_ms in calls:
             timer = self._loop.call_later(timeout_ms / 1000, self._fail, call_id, 1, "timed out")
             self._waiting[call_id] = (address, timer)
             self._travel(partial(self._deliver, call_id, address, code, dict(fields), body))
+
+    def send(self, sender: int, sends: list[SendTuple]) -> list[str | None]:
+        made = []
+        for call_id, address, code, fields, queue_id, born_ms, given, properties, body, timeout_ms in sends:
+            ident = f"{next(self._ids):032X}" if given is None else given
+            named = f"UNIQ_KEY\x01{ident}\x02{properties}" if ident else properties
+            header = {**fields, "e": str(queue_id), "g": str(born_ms), "i": named}
+            self.call([((sender, call_id), address, code, header, body, timeout_ms)])
+            made.append(ident if given is None else None)
+        return made
 
     def oneway(self, calls: list[tuple[str, int, dict[str, str], bytes]]) -> None:
         for address, code, fields, body in calls:
@@ -132,13 +146,21 @@ class MemoryTransport:
             self._events.append(event)
             os.eventfd_write(self._signal, 1)
 
-    def answered(self, call_id: int, address: str, reply: Reply, remark: str) -> None:
+    def answered(self, call_id: CallId, address: str, reply: Reply, remark: str) -> None:
         def arrive() -> None:
             if call_id in self._waiting and address in self.network.servers and address not in self.network.stopped:
                 self._waiting.pop(call_id)[1].cancel()
-                self.emit((1, call_id, reply[0], 513, remark or None, reply[1], reply[2]))
+                self._answer(call_id, *reply, remark)
 
         self._travel(arrive)
+
+    def _answer(self, call_id: CallId, code: int, fields: dict[str, str], body: bytes, remark: str) -> None:
+        if not isinstance(call_id, tuple):
+            self.emit((1, call_id, code, 513, remark or None, fields, body))
+        elif code == 0 and "queueOffset" in fields:
+            self.emit((6, call_id[0], [(call_id[1], int(fields["queueId"]), int(fields["queueOffset"]))]))
+        else:
+            self.emit((7, *call_id, code, 513, remark or None, fields, body))
 
     def lost(self, address: str) -> None:
         for call_id, (target, _) in tuple(self._waiting.items()):
@@ -153,7 +175,7 @@ class MemoryTransport:
         self._on_the_way.append(arrive)
         self._loop.call_later(self.latency, lambda: self._on_the_way.popleft()())
 
-    def _deliver(self, call_id: int, address: str, code: int, fields: dict[str, str], body: bytes) -> None:
+    def _deliver(self, call_id: CallId, address: str, code: int, fields: dict[str, str], body: bytes) -> None:
         if self._closed or (call_id and call_id not in self._waiting):
             return
         self.network.requests.append((address, code, fields))
@@ -166,8 +188,8 @@ class MemoryTransport:
         self.connected.add(address)
         server.request(Exchange(self, call_id, address), code, fields, body)
 
-    def _fail(self, call_id: int, reason: int, text: str) -> None:
+    def _fail(self, call_id: CallId, reason: int, text: str) -> None:
         waiting = self._waiting.pop(call_id, None)
         if waiting is not None:
             waiting[1].cancel()
-            self.emit((2, call_id, reason, text))
+            self.emit((8, *call_id, reason, text) if isinstance(call_id, tuple) else (2, call_id, reason, text))

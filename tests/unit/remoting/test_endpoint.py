@@ -24,6 +24,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[list[Any]] = []
+        self.sends: list[tuple[int, list[Any]]] = []
         self.oneways: list[list[Any]] = []
         self.answers: list[list[Any]] = []
         self.closed = False
@@ -47,6 +48,10 @@ class Recorder:
 
     def call(self, calls: list[Any]) -> None:
         self.calls.append(calls)
+
+    def send(self, sender: int, sends: list[Any]) -> list[str | None]:
+        self.sends.append((sender, sends))
+        return [None] * len(sends)
 
     def oneway(self, calls: list[Any]) -> None:
         self.oneways.append(calls)

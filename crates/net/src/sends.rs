@@ -1,0 +1,61 @@
+//! Outcomes of sends: many come back as one event.
+//!
+//! A pipelining producer has thousands of answers a second that all say the same: stored, in this queue, at this offset.
+//! They are read here, on the net threads, and told as a list of numbers; whatever is not that plain is told in full.
+
+use std::sync::Arc;
+
+use tern_wire::codes::response;
+use tern_wire::headers::optional_integer;
+use tern_wire::{Command, Fields};
+
+use crate::bridge::Bridge;
+use crate::error::CallError;
+use crate::events::{Event, StoredSend};
+use crate::pending::CallSink;
+
+/// Takes the outcomes of one sender's calls.
+pub struct SendOutcomes {
+    sender: u32,
+    bridge: Arc<Bridge>,
+}
+
+impl SendOutcomes {
+    /// Outcomes for the sender with this number, told through `bridge`.
+    pub fn new(sender: u32, bridge: Arc<Bridge>) -> Arc<Self> {
+        Arc::new(Self { sender, bridge })
+    }
+}
+
+impl CallSink for SendOutcomes {
+    fn done(&self, call_id: u64, outcome: Result<Command, CallError>) {
+        let queue = self.bridge.queue();
+        let place = outcome
+            .as_ref()
+            .ok()
+            .filter(|answer| answer.code == response::SUCCESS)
+            .and_then(|answer| place_of(&answer.fields));
+        match place {
+            Some((queue_id, queue_offset)) => queue.push_stored(
+                self.sender,
+                StoredSend {
+                    call_id,
+                    queue_id,
+                    queue_offset,
+                },
+            ),
+            None => queue.push(Event::NotStored {
+                sender: self.sender,
+                call_id,
+                outcome,
+            }),
+        }
+    }
+}
+
+/// Queue and offset, if the answer names both.
+fn place_of(fields: &Fields) -> Option<(i32, i64)> {
+    let number = |name| optional_integer(fields, name).ok().flatten();
+    let queue_id = i32::try_from(number("queueId")?).ok()?;
+    Some((queue_id, number("queueOffset")?))
+}
