@@ -141,6 +141,7 @@ class Consumer(Generic[T]):
             self.group,
             ordered=self._ordered,
             max_attempts=self._max_attempts,
+            wall_clock_ms=parts.wall_clock_ms,
             on_returned=self._returned,
         )
         self._inbox = returns.inbox = inbox = Inbox[T](

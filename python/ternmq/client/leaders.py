@@ -21,9 +21,13 @@ class Leaders:
     A master that failed is rejected: it is believed again only when a route shows another one first, when a hint with
     a newer term names it, when it was asked and leads, or when the one that was followed instead is in doubt itself. So
     a NameServer that lags does not send the client back.
+
+    Attributes:
+        version: another one after each change of a master.
     """
 
     def __init__(self) -> None:
+        self.version = 0
         self._groups: dict[str, _Group] = {}
 
     def learn(self, broker: str, addresses: Mapping[int, str]) -> bool:
@@ -38,9 +42,7 @@ class Leaders:
         if offered is None or offered == group.rejected:
             return False  # a NameServer that shows no master may just lag: a working connection knows better
         group.rejected = None
-        changed = offered != group.master
-        group.master = offered
-        return changed
+        return self._follow(group, offered)
 
     def reject(self, broker: str, address: str, hint: str = "", hint_term: int = 0) -> bool:
         """Take note that an address does not lead its group, or does not answer.
@@ -59,10 +61,10 @@ class Leaders:
             return False
         before = group.master
         if address == group.master:
-            group.master = None
+            self._follow(group, None)
             group.rejected = address
         if hint and hint != address and hint in group.replicas.values() and self._is_news(group, hint, hint_term):
-            group.master = hint
+            self._follow(group, hint)
             group.term = hint_term
         return group.master != before
 
@@ -81,9 +83,8 @@ class Leaders:
         group = self._groups.get(broker)
         if group is None or group.master is not None:
             return False
-        group.master = address
         group.rejected = None
-        return True
+        return self._follow(group, address)
 
     def master(self, broker: str) -> str | None:
         """Address of the group's master; None while none is known."""
@@ -122,6 +123,13 @@ class Leaders:
                 if group.master is not None:
                     found.add(group.master)
         return found
+
+    def _follow(self, group: _Group, master: str | None) -> bool:
+        if group.master == master:
+            return False
+        group.master = master
+        self.version += 1
+        return True
 
     @staticmethod
     def _is_news(group: _Group, hint: str, term: int) -> bool:

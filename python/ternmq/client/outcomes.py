@@ -5,7 +5,6 @@ from __future__ import annotations
 from ternmq.errors import (
     BrokerBusyError,
     CallTimeoutError,
-    ClientClosedError,
     ConnectionLostError,
     MQError,
     NotWritableError,
@@ -69,7 +68,7 @@ def send_error(last: Outcome | None, address: str, what: str, *, ambiguous: bool
         # Only our brokers name the leader's term; from them a refusal is certain.
         ours = "leaderTerm" in last.fields
         return response_error(last.code, last.remark, broker=address, sending=True, ternmq=ours)
-    if isinstance(last, UnreachableError | BrokerBusyError | ClientClosedError):
+    if isinstance(last, MQError):
         return last
     return NotWritableError(f"send to {what}: its group has shown no leader in time; nothing was sent")
 

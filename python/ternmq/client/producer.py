@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,7 +15,9 @@ from ternmq.client.codecs import Codec
 from ternmq.client.delays import exact_level
 from ternmq.client.filters import check_tag
 from ternmq.client.messages import SendReceipt
-from ternmq.client.sending import Plan, Send, Sender
+from ternmq.client.plans import Plan, make_header
+from ternmq.client.sending import Send, Sender
+from ternmq.client.window import Window
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode
 
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_COMPRESSED = 0x1 | 0x300
-"""sysFlag: the body is compressed, with zlib."""
 _ZLIB_LEVEL = 5
 _INLINE_COMPRESSION = 64 * 1024
 """Larger bodies are compressed on a thread, so that the event loop goes on."""
+_SEND: int = RequestCode.SEND_MESSAGE_V2
 _MAX_PROPERTIES = 32767
+_WAIT = "WAIT\x01true\x02"
+"""The broker answers when the message is as safe as it is configured to be."""
 _MAX_MESSAGE = 4 * 1024 * 1024
 
 
@@ -59,17 +61,15 @@ class Producer(Generic[T]):
         self._codec = codec
         self._tries = 1 + arguments.count(retries, "retries", at_least=0, at_most=100)
         self._timeout = arguments.seconds(timeout, "timeout")
-        self._max_pending = arguments.count(max_pending, "max_pending", at_most=1_000_000)
-        self._max_pending_bytes = arguments.count(max_pending_bytes, "max_pending_bytes")
+        self._window = Window(
+            arguments.count(max_pending, "max_pending", at_most=1_000_000),
+            arguments.count(max_pending_bytes, "max_pending_bytes"),
+        )
         self._compress_over = arguments.count(compress_over, "compress_over")
         self._max_message = arguments.count(max_message, "max_message", at_most=_MAX_MESSAGE)
-        self._pending = 0
-        self._pending_bytes = 0
-        self._room: deque[asyncio.Future[None]] = deque()
-        self._idle: asyncio.Future[None] | None = None
         self._sender: Sender | None = None
+        self._plans: dict[str, Plan] = {}  # the sender's, while it is open
         self._parts: Parts | None = None
-        self._clock: Callable[[], int] = int  # the client's, once it is open
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> Producer[T]:
@@ -82,9 +82,9 @@ class Producer(Generic[T]):
         if self._loop is not None:
             raise ConfigError(f"producer {self.group} was opened before; make a new one")
         self._parts = parts = self._client.parts()
-        self._clock = parts.wall_clock_ms
         self._loop = asyncio.get_running_loop()
-        self._sender = Sender(parts.endpoint, parts.routing, self._done)
+        self._sender = Sender(parts.endpoint, parts.routing, parts.wall_clock_ms, self._window.leave)
+        self._plans = self._sender.plans
         parts.membership.add_producer(self.group)
         self._client.attach(self)
         return self
@@ -94,13 +94,9 @@ class Producer(Generic[T]):
         sender, self._sender = self._sender, None
         if sender is None or self._loop is None or self._parts is None:
             return
-        for waiter in self._room:
-            if not waiter.done():
-                waiter.set_exception(ClientClosedError(f"producer {self.group} is closed"))
-        self._room.clear()
-        if self._pending:
-            self._idle = self._loop.create_future()
-            await self._idle
+        self._plans = {}
+        self._window.refuse(ClientClosedError(f"producer {self.group} is closed"))
+        await self._window.drained()
         sender.close()
         self._client.detach(self)
         await self._parts.membership.remove_producer(self.group)
@@ -146,7 +142,9 @@ class Producer(Generic[T]):
             OutcomeUnknownError: no answer; the message may be stored.
             ClientClosedError: the producer is closed.
         """
-        receipt: SendReceipt = await (await self._accept(topic, value, tag, keys, properties, shard, delay))
+        receipt: SendReceipt = await (
+            await self.post(topic, value, tag=tag, keys=keys, properties=properties, shard=shard, delay=delay)
+        )
         return receipt
 
     async def post(
@@ -164,7 +162,21 @@ class Producer(Generic[T]):
 
         Arguments and errors are those of `send`; errors after acceptance come with the future.
         """
-        return await self._accept(topic, value, tag, keys, properties, shard, delay)
+        plan = self._plans.get(topic)
+        text = _WAIT
+        if plan is None or tag is not None or keys or properties or shard is not None or delay is not None:
+            self._check_open()
+            text = self._properties(topic, tag, keys, properties, shard, delay)
+        body = self._encode(value)
+        packed = False
+        if len(body) >= self._compress_over:
+            body, packed = await self._pack(body)
+        if plan is None:
+            plan = await self._plan(topic)
+        if not self._window.enter(len(body)):
+            await self._window.enter_in_turn(len(body))
+        fields = plan.header.compressed if packed else plan.header.plain
+        return self._submit(plan, _SEND, fields, text, body, shard)
 
     async def send_batch(
         self,
@@ -195,22 +207,20 @@ class Producer(Generic[T]):
         self._check_open()
         if not values:
             raise ConfigError("send_batch needs at least one message")
-        common = self._common_properties(topic, tag, keys, properties, shard)
-        ids: list[str] = []
-        items: list[tuple[int, bytes, str]] = []
-        for value in values:
-            ident = _core.unique_id()
-            ids.append(ident)
-            items.append((0, self._encode(value), _own_properties(ident) + common))
+        common = self._properties(topic, tag, keys, properties, shard)
+        ids = [_core.unique_id() for _ in values]
+        items = [
+            (0, self._encode(value), f"UNIQ_KEY\x01{ident}\x02{common}")
+            for value, ident in zip(values, ids, strict=True)
+        ]
         body = _core.encode_batch(items)
         self._check_size(len(body))
         plan = await self._plan(topic)
-        fields = plan.fields.copy()
+        if not self._window.enter(len(body)):
+            await self._window.enter_in_turn(len(body))
         # Properties in the header are copied to every item by older brokers, so none that differ may stand there.
-        fields["i"] = "WAIT\x01true\x02"
-        fields["m"] = "true"
-        receipts: list[SendReceipt] = await (
-            await self._start(plan, RequestCode.SEND_BATCH_MESSAGE, fields, body, ids, shard)
+        receipts: list[SendReceipt] = await self._submit(
+            plan, RequestCode.SEND_BATCH_MESSAGE, plan.header.batch, _WAIT, body, shard, ids
         )
         return receipts
 
@@ -245,99 +255,51 @@ class Producer(Generic[T]):
             NotWritableError: no leader in time; nothing was sent.
         """
         self._check_open()
-        common = self._common_properties(topic, tag, keys, properties, shard, delay)
-        body, flags = await self._pack(self._encode(value))
+        text = self._properties(topic, tag, keys, properties, shard, delay)
+        body, packed = await self._pack(self._encode(value))
         plan = await self._plan(topic)
         parts = self._parts
         assert parts is not None
-        queue = plan.next_queue(parts.routing, None) if shard is None else plan.shard_queue(shard)
+        queue = plan.shard_queue(shard) if shard is not None else None
+        if queue is None:
+            target = plan.next_target(parts.routing.leaders)
+            queue = target[0] if target is not None else None
         broker = queue.broker if queue is not None else next(iter(plan.route.groups), "")
-        address = await parts.routing.wait_for_master(broker, self._now() + self._timeout)
-        fields = self._fields(plan, _core.unique_id(), common, flags)
-        fields["e"] = str(queue.id if queue is not None else -1)
-        parts.endpoint.oneway(address, RequestCode.SEND_MESSAGE_V2, fields, body)
+        address = await parts.routing.wait_for_master(broker, self._deadline())
+        fields = {
+            **(plan.header.compressed if packed else plan.header.plain),
+            "e": str(queue.id if queue is not None else -1),
+            "g": str(parts.wall_clock_ms()),
+            "i": f"UNIQ_KEY\x01{_core.unique_id()}\x02{text}",
+        }
+        parts.endpoint.oneway(address, _SEND, fields, body)
 
     # -- acceptance ----------------------------------------------------------------------------------------------
 
-    async def _accept(
+    def _submit(
         self,
-        topic: str,
-        value: T,
-        tag: str | None,
-        keys: Sequence[str],
-        properties: Mapping[str, str] | None,
+        plan: Plan,
+        code: int,
+        fields: dict[str, str],
+        text: str,
+        body: bytes,
         shard: str | None,
-        delay: float | timedelta | None,
+        batch: list[str] | None = None,
     ) -> asyncio.Future[Any]:
-        self._check_open()
-        common = self._common_properties(topic, tag, keys, properties, shard, delay)
-        body = self._encode(value)
-        flags = 0
-        if len(body) >= self._compress_over:
-            body, flags = await self._pack(body)
-        plan = self._known_plan(topic) or await self._plan(topic)
-        ident = _core.unique_id()
-        fields = self._fields(plan, ident, common, flags)
-        return await self._start(plan, RequestCode.SEND_MESSAGE_V2, fields, body, [ident], shard)
-
-    async def _start(
-        self, plan: Plan, code: int, fields: dict[str, str], body: bytes, ids: list[str], shard: str | None
-    ) -> asyncio.Future[Any]:
-        """Wait for room, then hand the send over."""
-        deadline = self._now() + self._timeout
-        size = len(body)
-        if self._room or self._is_full(size):
-            await self._wait_for_room(size)
-            deadline = self._now() + self._timeout
-        sender = self._check_open()
-        assert self._loop is not None
-        self._pending += 1
-        self._pending_bytes += size
-        future: asyncio.Future[Any] = self._loop.create_future()
-        queue = plan.shard_queue(shard) if shard is not None else None
-        sender.submit(Send(plan, code, fields, body, ids, shard, queue, deadline, self._tries, future))
+        """Hand over a send that has entered the window: from here on it ends with its future."""
+        sender, loop = self._sender, self._loop
+        if sender is None or loop is None:
+            self._window.leave(1, len(body))
+            raise ClientClosedError(f"producer {self.group} is not open")
+        future: asyncio.Future[Any] = loop.create_future()
+        deadline = loop.time() + self._timeout
+        ident = None if batch is None else ""
+        sender.submit(Send(plan, code, fields, text, body, shard, deadline, self._tries, future, ident, batch))
         return future
 
-    def _done(self, send: Send) -> None:
-        self._pending -= 1
-        self._pending_bytes -= send.size
-        while self._room and not self._is_full(0):
-            waiter = self._room.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
-        if self._idle is not None and not self._pending and not self._idle.done():
-            self._idle.set_result(None)
-
-    def _is_full(self, size: int) -> bool:
-        if self._pending >= self._max_pending:
-            return True
-        # A body larger than the whole bound still goes out, alone.
-        return self._pending > 0 and self._pending_bytes + size > self._max_pending_bytes
-
-    async def _wait_for_room(self, size: int) -> None:
-        """Wait in line; each send that ends lets one in."""
-        first = True
-        while first or self._is_full(size):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            if first:
-                self._room.append(waiter)
-            else:
-                self._room.appendleft(waiter)
-            first = False
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in self._room:
-                    self._room.remove(waiter)
-                elif self._room and not self._is_full(0):
-                    self._wake_next()
-                raise
-
-    def _wake_next(self) -> None:
-        waiter = self._room.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
+    def _deadline(self) -> float:
+        assert self._loop is not None
+        return self._loop.time() + self._timeout
 
     # -- encoding ------------------------------------------------------------------------------------------------
 
@@ -361,17 +323,17 @@ class Producer(Generic[T]):
                 f"the body has {size} bytes, but max_message allows {self._max_message}; nothing was sent", code=13
             )
 
-    async def _pack(self, body: bytes) -> tuple[bytes, int]:
-        """Compress a large body, if that makes it smaller."""
+    async def _pack(self, body: bytes) -> tuple[bytes, bool]:
+        """Compress a large body, if that makes it smaller; tells whether it did."""
         if len(body) < self._compress_over:
-            return body, 0
+            return body, False
         if len(body) <= _INLINE_COMPRESSION:
             packed = zlib.compress(body, _ZLIB_LEVEL)
         else:
             packed = await asyncio.to_thread(zlib.compress, body, _ZLIB_LEVEL)
-        return (packed, _COMPRESSED) if len(packed) < len(body) else (body, 0)
+        return (packed, True) if len(packed) < len(body) else (body, False)
 
-    def _common_properties(
+    def _properties(
         self,
         topic: str,
         tag: str | None,
@@ -381,12 +343,12 @@ class Producer(Generic[T]):
         delay: float | timedelta | None = None,
     ) -> str:
         """Check what the caller gave, and write it as the wire has it."""
-        if self._sender is None or topic not in self._sender.plans:
+        if topic not in self._plans:
             arguments.topic_name(topic)
-        text = ""
+        text = _WAIT
         if tag is not None:
             check_tag(tag, f"tag {tag!r}")
-            text = f"TAGS\x01{tag}\x02"
+            text += f"TAGS\x01{tag}\x02"
         if keys:
             text += f"KEYS\x01{arguments.joined_keys(keys)}\x02"
         if shard is not None:
@@ -405,58 +367,22 @@ class Producer(Generic[T]):
                 )
         return text
 
-    def _fields(self, plan: Plan, ident: str, common: str, flags: int) -> dict[str, str]:
-        fields = plan.fields.copy()
-        fields["g"] = str(self._clock())
-        fields["i"] = f"UNIQ_KEY\x01{ident}\x02WAIT\x01true\x02{common}"
-        if flags:
-            fields["f"] = str(flags)
-        return fields
-
     # -- routes --------------------------------------------------------------------------------------------------
-
-    def _known_plan(self, topic: str) -> Plan | None:
-        return self._sender.plans.get(topic) if self._sender is not None else None
 
     async def _plan(self, topic: str) -> Plan:
         """The topic's plan; looks its route up once."""
-        plan = self._known_plan(topic)
+        plan = self._plans.get(topic)
         if plan is None:
             assert self._parts is not None
-            route = await self._parts.routing.find(topic, self._now() + self._timeout, create=True)
+            route = await self._parts.routing.find(topic, self._deadline(), create=True)
             sender = self._check_open()
-            plan = sender.plans.setdefault(topic, Plan(route, self._constant_fields(topic)))
+            plan = sender.plans.setdefault(topic, Plan(route, make_header(self.group, topic)))
         return plan
-
-    def _constant_fields(self, topic: str) -> dict[str, str]:
-        """Short names of SEND_MESSAGE_V2; e, g, i and sometimes f are set by each send."""
-        return {
-            "a": self.group,
-            "b": topic,
-            "c": "TBW102",
-            "d": "4",
-            "e": "0",
-            "f": "0",
-            "g": "0",
-            "h": "0",
-            "i": "",
-            "j": "0",
-            "k": "false",
-            "m": "false",
-        }
-
-    def _now(self) -> float:
-        assert self._loop is not None
-        return self._loop.time()
 
     def _check_open(self) -> Sender:
         if self._sender is None:
             raise ClientClosedError(f"producer {self.group} is not open")
         return self._sender
-
-
-def _own_properties(ident: str) -> str:
-    return f"UNIQ_KEY\x01{ident}\x02WAIT\x01true\x02"
 
 
 def _utf8_size(text: str) -> int:

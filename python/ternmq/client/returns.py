@@ -12,10 +12,11 @@ from ternmq.client.delays import retry_level
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.messages import DEAD_LETTER, Failure, Message, retry_topic
+from ternmq.client.plans import Header, Plan
 from ternmq.client.pulling import offset_id
 from ternmq.client.routes import QueueCounts, TopicRoute, make_route
 from ternmq.client.routing import Routing
-from ternmq.client.sending import Plan, Send, Sender
+from ternmq.client.sending import Send, Sender
 from ternmq.errors import MQError, RouteNotFoundError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -63,6 +64,7 @@ class Returns(Generic[T]):
         group: consumer group.
         ordered: failures stay in their queue, and only dead letters leave it.
         max_attempts: how often a message comes again before it becomes a dead letter; None for no end.
+        wall_clock_ms: milliseconds since 1970.
         on_returned: called with a broker name when a message will come again through the retry topic.
 
     Source: RocketMQ, DefaultMQPushConsumerImpl#sendMessageBack.
@@ -76,6 +78,7 @@ class Returns(Generic[T]):
         *,
         ordered: bool,
         max_attempts: int | None,
+        wall_clock_ms: Callable[[], int],
         on_returned: Callable[[str], None],
     ) -> None:
         self.inbox: Inbox[T] | None = None
@@ -85,6 +88,7 @@ class Returns(Generic[T]):
         self._topic = retry_topic(group)
         self._ordered = ordered
         self._max_attempts = max_attempts
+        self._wall_clock_ms = wall_clock_ms
         self._on_returned = on_returned
         self._calls = LeaderCalls(endpoint, routing)
         self._loop = asyncio.get_running_loop()
@@ -156,7 +160,7 @@ class Returns(Generic[T]):
     async def _send(self, message: Message[T], failure: Failure) -> None:
         """Send a copy to the retry topic; a broker that keeps count makes it a dead letter where it is due."""
         deadline = self._loop.time() + _SEND_SECONDS
-        plan = Plan(await self._route(message, deadline), {})
+        route = await self._route(message, deadline)
         times = message.attempt - 1
         properties = {name: value for name, value in message._all_properties.items() if name not in _OF_ONE_JOURNEY}
         properties.setdefault("RETRY_TOPIC", message.topic)
@@ -170,22 +174,30 @@ class Returns(Generic[T]):
             "b": self._topic,
             "c": "TBW102",
             "d": "1",
-            "e": "0",
             "f": str(message._record[5] & _COMPRESSION),
-            "g": str(message._born_ms),
             "h": str(message._record[4]),
-            "i": _core.encode_properties(properties),
             "j": str(times + 1),
             "k": "false",
             "l": str(self._most(failure)),
             "m": "false",
         }
         if self._sender is None:
-            self._sender = Sender(self._endpoint, self._routing, _ended)
+            self._sender = Sender(self._endpoint, self._routing, self._wall_clock_ms, _ended)
         future: asyncio.Future[object] = self._loop.create_future()
-        code = RequestCode.SEND_MESSAGE_V2
         self._sender.submit(
-            Send(plan, code, fields, message.body, [message.id], None, None, deadline, _SEND_TRIES, future)
+            Send(
+                Plan(route, Header(fields, fields, fields)),
+                RequestCode.SEND_MESSAGE_V2,
+                fields,
+                _core.encode_properties(properties),
+                message.body,
+                None,
+                deadline,
+                _SEND_TRIES,
+                future,
+                id="",
+                born_ms=message._born_ms,
+            )
         )
         await future
 
@@ -218,5 +230,5 @@ def _origin(message: Message[T]) -> str:
     return first or offset_id(message._record[9], message._record[3])
 
 
-def _ended(_: Send) -> None:
+def _ended(_count: int, _size: int) -> None:
     """Nothing is counted here: the tasks themselves are."""

@@ -1,22 +1,20 @@
-"""One send from acceptance to its receipt: where it goes, its tries, and what waits for a leader."""
+"""One send from acceptance to its receipt: its tries, what waits for a leader, and what its outcome is."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import random
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ternmq.client.messages import MessageQueue, SendReceipt, SendStatus
 from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, judge, send_error
-from ternmq.client.routes import TopicRoute
+from ternmq.client.plans import Plan
 from ternmq.client.routing import Routing
-from ternmq.client.sharding import shard_index
-from ternmq.errors import ClientClosedError, MQError, OutcomeUnknownError, StoredUnconfirmedError
+from ternmq.errors import MQError, OutcomeUnknownError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
-from ternmq.remoting import Answer, Endpoint, Outcome
+from ternmq.remoting import Answer, Endpoint, Outcome, StoredPlace, failure
 
 _STORED: dict[int, SendStatus] = {
     ResponseCode.SUCCESS: "ok",
@@ -24,6 +22,8 @@ _STORED: dict[int, SendStatus] = {
     ResponseCode.SLAVE_NOT_AVAILABLE: "slave_not_available",
     ResponseCode.FLUSH_SLAVE_TIMEOUT: "flush_slave_timeout",
 }
+_CROSSING = 512
+"""Sends that cross into the engine before the turn of the loop ends: brokers get work while more is being posted."""
 _PAUSE_SECONDS = 0.05
 """Between a refusal and the next try on the same broker, and between two looks at what waits."""
 _GRACE_SECONDS = 0.25
@@ -32,63 +32,27 @@ _SILENCE_SECONDS = 1.0
 """A master that leaves a send unanswered so long is asked about at the NameServers, while the send goes on waiting."""
 
 
-class Plan:
-    """What all sends to one topic share.
-
-    Args:
-        route: the topic's route when the plan was made.
-        fields: header fields that do not change from one send to the next.
-    """
-
-    __slots__ = ("_turn", "confirmed", "fields", "route", "topic")
-
-    def __init__(self, route: TopicRoute, fields: dict[str, str]) -> None:
-        self.topic = route.topic
-        self.route = route
-        self.fields = fields
-        self.confirmed = not route.derived
-        self._turn = random.randrange(1 << 16)
-
-    def next_queue(self, routing: Routing, avoid: str | None) -> MessageQueue | None:
-        """The next queue in turn whose group has a master, not in group `avoid` if there is another; None if none."""
-        queues = self.route.writable
-        count = len(queues)
-        fallback = None
-        for step in range(1, count + 1):
-            queue = queues[(self._turn + step) % count]
-            if routing.leaders.master(queue.broker) is None:
-                continue
-            if queue.broker != avoid:
-                self._turn += step
-                return queue
-            fallback = fallback or queue
-        return fallback
-
-    def shard_queue(self, shard: str) -> MessageQueue | None:
-        """The queue of a shard key, whether its group has a master now or not; None if the topic has no queue."""
-        queues = self.route.writable
-        return queues[shard_index(shard, len(queues))] if queues else None
-
-
 class Send:
     """One message, or one batch, on its way.
 
     Args:
-        plan: what its topic needs.
+        plan: where its topic's sends go.
         code: request code, 310 or 320.
-        fields: complete header fields but for the queue.
+        fields: header fields but for queue, time and properties; the same object in many sends.
+        properties: in their text form.
         body: the wire's body.
-        ids: message ids; one but for a batch.
         shard: key whose sends go one after the other; None for none.
-        queue: fixed queue; None lets each try choose.
         deadline: time of the loop.
         tries: how many there may be.
-        future: gets the receipts, or the exception.
+        future: gets the receipt, of a batch the receipts, or the exception.
+        id: message id, to be put before the properties; None to be made at the first try; empty if they have it.
+        batch: message ids of a batch.
+        born_ms: when the message was made; 0 for now.
     """
 
     __slots__ = (
-        "address", "ambiguous", "attempt", "body", "code", "deadline", "fields", "future", "ids", "last", "plan",
-        "queue", "sent_at", "shard", "size", "timer", "tries", "waits",
+        "address", "ambiguous", "attempt", "batch", "body", "born_ms", "call_id", "code", "deadline", "fields",
+        "future", "id", "last", "plan", "properties", "queue", "sent_at", "shard", "timer", "tries", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -96,36 +60,41 @@ class Send:
         plan: Plan,
         code: int,
         fields: dict[str, str],
+        properties: str,
         body: bytes,
-        ids: list[str],
         shard: str | None,
-        queue: MessageQueue | None,
         deadline: float,
         tries: int,
         future: asyncio.Future[Any],
+        id: str | None = None,
+        batch: list[str] | None = None,
+        born_ms: int = 0,
     ) -> None:
         self.plan = plan
         self.code = code
         self.fields = fields
+        self.properties = properties
         self.body = body
-        self.size = len(body)
-        self.ids = ids
         self.shard = shard
-        self.queue = queue
         self.deadline = deadline
         self.tries = tries
         self.future = future
+        self.id = id
+        self.batch = batch
+        self.born_ms = born_ms
+        self.queue: MessageQueue | None = None
         self.address = ""
+        self.call_id = 0
         self.attempt = 0
         self.waits = 0
+        self.sent_at = math.inf  # until it has crossed
         self.ambiguous = False
         self.last: Outcome | None = None
-        self.sent_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
 
 class Sender:
-    """Carries sends to their masters.
+    """Carries sends to their masters, many at a time.
 
     A try ends with an answer, a failure, or when the master that owes the answer was replaced. Sends for a group
     without a known master are parked and go out at the next change of routes or masters; waiting is not a try. Sends
@@ -134,16 +103,28 @@ class Sender:
     Args:
         endpoint: the network.
         routing: routes and masters.
-        on_done: called with each send that ended.
+        wall_clock_ms: milliseconds since 1970.
+        on_ended: called with the number of sends that have ended, and the bytes of their bodies together.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing, on_done: Callable[[Send], None]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        routing: Routing,
+        wall_clock_ms: Callable[[], int],
+        on_ended: Callable[[int, int], None],
+    ) -> None:
         self.plans: dict[str, Plan] = {}
         self._endpoint = endpoint
         self._routing = routing
-        self._on_done = on_done
+        self._leaders = routing.leaders
+        self._wall_clock_ms = wall_clock_ms
+        self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
-        self._outstanding: dict[Send, None] = {}  # in order of sending
+        self._number = endpoint.add_sender(self)
+        self._last_call_id = 0
+        self._leaving: list[Send] = []  # cross into the engine together
+        self._outstanding: dict[int, Send] = {}  # by call id, in order of sending
         self._parked: dict[Send, None] = {}
         self._shards: dict[tuple[str, str], deque[Send]] = {}  # the first of each is on its way
         self._watching: asyncio.TimerHandle | None = None
@@ -157,61 +138,152 @@ class Sender:
                 line.append(send)
                 return
             self._shards[send.plan.topic, send.shard] = deque((send,))
-        self._try(send)
+        self._start(send)
 
     def close(self) -> None:
         """Stop; everything must have ended before."""
         self._routing.forget(self._routes_changed)
+        self._endpoint.remove_sender(self._number)
         if self._watching is not None:
             self._watching.cancel()
 
     # -- one try -------------------------------------------------------------------------------------------------
 
-    def _try(self, send: Send) -> None:
-        """Send to the right master now, or park."""
-        now = self._loop.time()
-        left_ms = int((send.deadline - now) * 1000)
-        if left_ms <= 0:
-            self._fail(send, in_time=False)
-            return
-        queue = send.queue
-        if send.shard is None and (queue is None or send.attempt or send.last is not None):
-            queue = send.queue = send.plan.next_queue(self._routing, queue.broker if queue is not None else None)
-        address = self._routing.leaders.master(queue.broker) if queue is not None else None
-        if queue is None or address is None:
+    def _start(self, send: Send) -> None:
+        """Send to the right master with the next crossing, or park."""
+        if send.shard is None:
+            before = send.queue
+            target = send.plan.next_target(self._leaders, None if before is None else before.broker)
+        else:
+            target = self._shard_target(send, send.shard)
+        if target is None:
             self._park(send)
             return
-        send.fields["e"] = str(queue.id)
-        send.address = address
-        send.attempt = attempt = send.attempt + 1
-        send.sent_at = now
-        self._outstanding[send] = None
+        send.queue, send.address = target
+        send.attempt += 1
+        self._last_call_id = send.call_id = call_id = self._last_call_id + 1
+        self._outstanding[call_id] = send
+        leaving = self._leaving
+        leaving.append(send)
+        if len(leaving) == 1:
+            self._loop.call_soon(self._cross)
+        elif len(leaving) >= _CROSSING:
+            self._cross()
+
+    def _try(self, send: Send) -> None:
+        """Start another try, if there is time left."""
+        if send.deadline - self._loop.time() < 0.001:
+            self._fail(send, in_time=False)
+        else:
+            self._start(send)
+
+    def _shard_target(self, send: Send, shard: str) -> tuple[MessageQueue, str] | None:
+        if send.queue is None:
+            send.queue = send.plan.shard_queue(shard)
+        address = self._leaders.master(send.queue.broker) if send.queue is not None else None
+        return (send.queue, address) if send.queue is not None and address is not None else None
+
+    def _cross(self) -> None:
+        """Hand over what leaves now; the engine makes message ids and headers, and watches the deadlines."""
+        sends, self._leaving = self._leaving, []
+        if not sends:
+            return
+        now, now_ms = self._loop.time(), self._wall_clock_ms()
+        try:
+            ids = self._endpoint.send(
+                self._number,
+                [
+                    (
+                        send.call_id,
+                        send.address,
+                        send.code,
+                        send.fields,
+                        send.queue.id,  # type: ignore[union-attr]
+                        send.born_ms or now_ms,
+                        send.id,
+                        send.properties,
+                        send.body,
+                        int((send.deadline - now) * 1000) or 1,
+                    )
+                    for send in sends
+                ],
+            )
+        except Exception as error:
+            self._crossing_failed(sends, error)
+            return
+        for send, ident in zip(sends, ids, strict=True):
+            send.sent_at = now
+            if ident is not None:
+                send.id = ident
+                send.born_ms = now_ms
         if self._watching is None:
             self._watching = self._loop.call_later(_SILENCE_SECONDS / 2, self._watch)
-        done = functools.partial(self._outcome, send, attempt)
-        try:
-            self._endpoint.start_call(address, send.code, send.fields, send.body, left_ms, done)
-        except ClientClosedError as error:
-            done(error)
 
-    def _outcome(self, send: Send, attempt: int, outcome: Outcome) -> None:
-        if send.attempt != attempt or send not in self._outstanding:
-            return  # the answer of a master that was given up in the meantime
-        del self._outstanding[send]
-        if isinstance(outcome, Answer) and outcome.code in _STORED:
-            self._stored(send, outcome)
+    def _crossing_failed(self, sends: list[Send], error: Exception) -> None:
+        """End sends that the engine cannot read, or that met a closed network: nobody would ever answer them."""
+        if not isinstance(error, MQError):
+            self._loop.call_exception_handler({"message": "sends cannot be handed over", "exception": error})
+        for send in sends:
+            if self._outstanding.pop(send.call_id, None) is not None:
+                here = error if isinstance(error, MQError) else MQError(f"not sent to {send.address}: {error}")
+                self._not_stored(send, here)
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def stored(self, places: list[StoredPlace]) -> None:
+        """Take the sends that were stored: one call for as many as came together."""
+        outstanding = self._outstanding
+        count = size = 0
+        for call_id, number, queue_offset in places:
+            send = outstanding.pop(call_id, None)
+            if send is None:
+                continue  # the answer of a master that was given up in the meantime
+            count += 1
+            size += len(send.body)
+            queue = send.queue
+            assert queue is not None
+            if queue.id != number:
+                queue = queue._replace(id=number)
+            future = send.future
+            if send.batch is not None:
+                if not future.done():
+                    future.set_result(_receipts(send.batch, queue, queue_offset))
+            elif not future.done():
+                future.set_result(SendReceipt(send.id or "", queue, queue_offset, "ok"))
+            if not send.plan.confirmed:
+                self._confirm(send.plan)
+            if send.shard is not None:
+                self._next_of_shard(send)
+        if count:
+            self._on_ended(count, size)
+
+    def answered(self, call_id: int, answer: Answer) -> None:
+        """Take an answer that does not plainly say stored."""
+        send = self._outstanding.pop(call_id, None)
+        if send is None:
             return
+        if answer.code in _STORED:
+            self._unconfirmed(send, answer)
+        else:
+            self._not_stored(send, answer)
+
+    def failed(self, call_id: int, reason: int, text: str) -> None:
+        """Take a send that has no answer."""
+        send = self._outstanding.pop(call_id, None)
+        if send is not None:
+            self._not_stored(send, failure(reason, send.address, send.code, text))
+
+    def _not_stored(self, send: Send, outcome: Outcome) -> None:
         send.last = outcome
         send.ambiguous |= is_ambiguous(outcome)
-        assert send.queue is not None
         verdict = judge(outcome)
         if verdict == WAIT:
             send.attempt -= 1
             send.waits += 1
             self._role_moved(send, outcome)
             # Two replicas that name each other as the leader must not be asked in a tight circle.
-            self._again(send, pause=send.waits > 1 or self._routing.leaders.master(send.queue.broker) == send.address)
-        elif verdict == FAIL or attempt >= send.tries or send.future.cancelled():
+            self._again(send, pause=send.waits > 1 or self._master_of(send) == send.address)
+        elif verdict == FAIL or send.attempt >= send.tries or send.future.cancelled():
             self._note_failure(send, outcome)
             self._fail(send, in_time=True)
         else:
@@ -266,36 +338,44 @@ class Sender:
     def _routes_changed(self) -> None:
         """Start what waited, and give a replaced master a last moment to answer what it owes."""
         for plan in self.plans.values():
-            plan.route = self._routing.known(plan.topic) or plan.route
-        for send in self._outstanding:
-            if self._is_orphan(send):
-                self._loop.call_later(_GRACE_SECONDS, self._give_up, send, send.attempt)
+            route = self._routing.known(plan.topic)
+            if route is not None and route is not plan.route:
+                plan.take_route(route)
+        orphans = [call_id for call_id, send in self._outstanding.items() if self._is_orphan(send)]
+        if orphans:
+            self._loop.call_later(_GRACE_SECONDS, self._give_up, orphans)
         for send in tuple(self._parked):
             self._unpark(send)
 
-    def _give_up(self, send: Send, attempt: int) -> None:
+    def _give_up(self, call_ids: list[int]) -> None:
         """Send again to the new master what the replaced one has not answered: it may never do.
 
         It may also have stored it, so whoever wants no message twice, with `retries=0`, is told that instead.
         """
-        if send.attempt == attempt and send in self._outstanding and self._is_orphan(send):
-            del self._outstanding[send]
+        for call_id in call_ids:
+            send = self._outstanding.get(call_id)
+            if send is None or not self._is_orphan(send):
+                continue
+            del self._outstanding[call_id]
             send.ambiguous = True
             if send.tries == 1:
                 self._fail(send, in_time=True)
-                return
-            send.tries += send.attempt >= send.tries  # the switch itself costs no try
-            self._try(send)
+            else:
+                send.tries += send.attempt >= send.tries  # the switch itself costs no try
+                self._try(send)
 
     def _is_orphan(self, send: Send) -> bool:
-        assert send.queue is not None
-        master = self._routing.leaders.master(send.queue.broker)
+        master = self._master_of(send)
         return master is not None and master != send.address
+
+    def _master_of(self, send: Send) -> str | None:
+        assert send.queue is not None
+        return self._leaders.master(send.queue.broker)
 
     def _watch(self) -> None:
         """Have masters asked about that leave sends unanswered; a stopped process keeps its connections open."""
         self._watching = None
-        oldest = next(iter(self._outstanding), None)
+        oldest = next(iter(self._outstanding.values()), None)
         if oldest is not None:
             if self._loop.time() - oldest.sent_at >= _SILENCE_SECONDS:
                 self._routing.doubt()
@@ -303,27 +383,19 @@ class Sender:
 
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def _stored(self, send: Send, answer: Answer) -> None:
+    def _unconfirmed(self, send: Send, answer: Answer) -> None:
+        """End a send whose answer says stored, but not as plainly as it should."""
         try:
-            offset = int(answer.fields["queueOffset"])
+            queue_offset = int(answer.fields["queueOffset"])
             number = int(answer.fields["queueId"])
         except (KeyError, ValueError) as error:
             failure = OutcomeUnknownError(f"{send.address} answered a send without a queue offset", broker=send.address)
             failure.__cause__ = error
             self._end(send, failure)
             return
-        queue = send.queue
-        assert queue is not None
-        if number != queue.id:
-            queue = queue._replace(id=number)
+        assert send.queue is not None
         status = _STORED[answer.code]
-        receipts = [SendReceipt(ident, queue, offset + index, status) for index, ident in enumerate(send.ids)]
-        if not send.plan.confirmed:
-            send.plan.confirmed = True
-            self._routing.refresh_soon(send.plan.topic)
-        if answer.code == ResponseCode.SUCCESS:
-            self._end(send, receipts=receipts)
-            return
+        self._confirm(send.plan)
         self._end(
             send,
             StoredUnconfirmedError(
@@ -331,9 +403,17 @@ class Sender:
                 code=answer.code,
                 broker=send.address,
                 remark=answer.remark,
-                receipt=receipts[0],
+                receipt=SendReceipt(
+                    send.batch[0] if send.batch else send.id or "", send.queue._replace(id=number), queue_offset, status
+                ),
             ),
         )
+
+    def _confirm(self, plan: Plan) -> None:
+        """A topic that did not exist does now: its route will show in a moment."""
+        if not plan.confirmed:
+            plan.confirmed = True
+            self._routing.refresh_soon(plan.topic)
 
     def _fail(self, send: Send, *, in_time: bool) -> None:
         what = str(send.queue) if send.queue is not None else f"topic {send.plan.topic}"
@@ -342,14 +422,11 @@ class Sender:
             error.__cause__ = send.last
         self._end(send, error)
 
-    def _end(self, send: Send, error: MQError | None = None, receipts: list[SendReceipt] | None = None) -> None:
-        future = send.future
-        if not future.done():
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(receipts[0] if send.code != 320 and receipts else receipts)
-        self._on_done(send)
+    def _end(self, send: Send, error: MQError | None = None) -> None:
+        """End a send without a receipt; without an error it was cancelled."""
+        if error is not None and not send.future.done():
+            send.future.set_exception(error)
+        self._on_ended(1, len(send.body))
         if send.shard is not None:
             self._next_of_shard(send)
 
@@ -359,8 +436,13 @@ class Sender:
         line = self._shards[key]
         line.popleft()
         while line and line[0].future.cancelled():
-            self._on_done(line.popleft())
+            gone = line.popleft()
+            self._on_ended(1, len(gone.body))
         if line:
             self._loop.call_soon(self._try, line[0])  # not at once: a line that has timed out would recurse
         else:
             del self._shards[key]
+
+
+def _receipts(ids: list[str], queue: MessageQueue, first: int) -> list[SendReceipt]:
+    return [SendReceipt(ident, queue, first + index, "ok") for index, ident in enumerate(ids)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.memory.client import cluster_with_topic, connect, now, numbers, read, send
-from support.memory.cluster import MemoryCluster, Stored
+from support.memory.cluster import BORN_MS, MemoryCluster, Stored
 from support.memory.virtual_time import run
 from ternmq.client.messages import Message
 from ternmq.errors import ConfigError, MQError, Reject, SettlementLostError, UnsupportedError
@@ -154,6 +154,7 @@ def test_a_refused_send_back_becomes_a_send_to_the_retry_topic() -> None:
         assert cluster.delays == [3, 4]
         sends = [fields for _, fields in cluster.network.sent(310) if fields["b"] == "%RETRY%g"]
         assert [(fields["j"], fields["l"]) for fields in sends] == [("1", "16"), ("2", "16")]
+        assert {fields["g"] for fields in sends} == {str(BORN_MS)}, "it was born when its first copy was"
         origins = {
             part for fields in sends for part in fields["i"].split("\x02") if part.startswith("ORIGIN_MESSAGE_ID")
         }
