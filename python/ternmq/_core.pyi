@@ -9,6 +9,7 @@ from typing import Any, Self, final
 __all__ = [
     "Broker",
     "Endpoint",
+    "Records",
     "code_name",
     "crc32",
     "decode_messages",
@@ -146,19 +147,32 @@ class Endpoint:
     def close(self) -> None:
         """Close all ports and connections and end the threads. What is queued is still drained; may be repeated."""
 
-def decode_messages(
-    body: bytes, max_body: int
-) -> list[tuple[str, int, int, int, int, int, int, str, int, str, int, bytes, dict[str, str], int]]:
-    """Decode the stored messages of a pull answer.
+@final
+class Records:
+    """Stored messages of one pull answer; made by `decode_messages`."""
+
+    def __len__(self) -> int: ...
+    def details(self, number: int) -> tuple[int, int, int, int, int, str, int, dict[str, str]]:
+        """Decode the rest of a message.
+
+        Returns:
+            ``(physical_offset, flag, sys_flag, born_ms, stored_ms, store_host, reconsume_times, properties)``; a body
+            that came inflated has the bits that said so taken off ``sys_flag``.
+
+        Raises:
+            IndexError: there is no such message.
+        """
+
+def decode_messages(body: bytes, max_body: int) -> tuple[Records, list[int], list[bytes], list[int]]:
+    """Decode the stored messages of a pull answer: what every reader needs at once, the rest when it is asked for.
 
     Args:
         body: records back to back.
         max_body: bytes that a compressed body may have in the clear.
 
     Returns:
-        ``(topic, queue_id, queue_offset, physical_offset, flag, sys_flag, born_ms, born_host, store_ms, store_host,
-        reconsume_times, body, properties, prepared_transaction_offset)`` for each. A compressed body comes inflated and
-        with the bits that said so taken off ``sys_flag``; one that cannot be inflated comes as it is, with its bits.
+        The records; of each its queue offset; of each its body, inflated; and the numbers of those that cannot be
+        inflated and come as they are.
 
     Raises:
         ValueError: a record is cut short, contradicts itself or fails its checksum.

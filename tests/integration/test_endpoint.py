@@ -300,25 +300,25 @@ def record(body: bytes, sys_flag: int = 0, topic: bytes = b"TopicTest", properti
 
 
 def test_messages_of_a_pull_come_with_all_their_parts() -> None:
-    (first, second) = _core.decode_messages(record(b"hello") + record(b""), 1000)
-    host = "127.0.0.1:10911"
-    assert first == (
-        *("TopicTest", 3, 5, 4096, 9, 0, 1700000000000, host, 1700000000123, host, 2, b"hello"),
-        {"TAGS": "A"},
-        0,
-    )
-    assert second[11] == b""
+    records, offsets, bodies, closed = _core.decode_messages(record(b"hello") + record(b"", properties=b""), 1000)
+    assert (len(records), offsets, bodies, closed) == (2, [5, 5], [b"hello", b""], [])
+    assert records.details(0) == (4096, 9, 0, 1700000000000, 1700000000123, "127.0.0.1:10911", 2, {"TAGS": "A"})
+    assert records.details(1)[7] == {}
+    with pytest.raises(IndexError):
+        records.details(2)
 
 
 def test_a_compressed_body_is_inflated_up_to_the_bound_and_stays_as_it_is_beyond() -> None:
     clear = b"a" * 5000
-    body = zlib.compress(clear)
-    (message,) = _core.decode_messages(record(body, sys_flag=0x301), 5000)
-    assert (message[5], message[11]) == (0, clear)
-    (message,) = _core.decode_messages(record(body, sys_flag=0x301), 4999)
-    assert (message[5], message[11]) == (0x301, body)
-    (message,) = _core.decode_messages(record(b"not zlib", sys_flag=0x1), 4999)
-    assert (message[5], message[11]) == (0x1, b"not zlib")
+    packed = zlib.compress(clear)
+    for body, flag, bound, seen, left in (
+        (packed, 0x301, 5000, clear, 0),
+        (packed, 0x301, 4999, packed, 0x301),
+        (b"not zlib", 0x1, 4999, b"not zlib", 0x1),
+    ):
+        records, _, bodies, closed = _core.decode_messages(record(b"plain") + record(body, sys_flag=flag), bound)
+        assert (bodies, records.details(1)[2]) == ([b"plain", seen], left)
+        assert closed == ([1] if left else [])
 
 
 @pytest.mark.parametrize("damage", ["cut short", "bit flipped"])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from support.memory.records import plain_messages
 from ternmq import _core
 from ternmq.client.allocation import allocate_average
 from ternmq.client.arguments import user_properties
@@ -59,7 +60,7 @@ class SettlementMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.place: ProcessQueue[bytes] = ProcessQueue(MessageQueue("t", "a", 0), 0)
-        self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, on_waiting=lambda: None, on_room=lambda: None)
+        self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, Raw(), on_waiting=lambda: None, on_room=lambda: None)
         self.held: list[Message[bytes]] = []
         self.unsettled: set[int] = set()
         self.fetched = 0
@@ -68,13 +69,7 @@ class SettlementMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5), gap=st.integers(0, 2))
     def fetch(self, count: int, gap: int) -> None:
         offsets = range(self.fetched + gap, self.fetched + gap + count)
-        messages = [
-            Message(
-                id=str(offset), queue=self.place.queue, queue_offset=offset, body=b"12", properties={}, born_ms=0,
-                stored_ms=0, attempt=1, codec=Raw(), place=self.place, inbox=self.inbox,
-            )
-            for offset in offsets
-        ]  # fmt: skip
+        messages = plain_messages(self.place, self.inbox, offsets, b"12")
         self.inbox.put(self.place, messages, offsets.stop)
         self.unsettled.update(offsets)
         self.fetched = offsets.stop
@@ -132,7 +127,7 @@ class OrderedMachine(RuleBasedStateMachine):
         self.places: list[ProcessQueue[bytes]] = [
             ProcessQueue(MessageQueue("t", "a", number), 0, ordered=True) for number in range(2)
         ]
-        self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, on_waiting=lambda: None, on_room=lambda: None)
+        self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, Raw(), on_waiting=lambda: None, on_room=lambda: None)
         self.held: dict[int, Message[bytes]] = {}
         self.settled = [0, 0]
 
@@ -140,13 +135,7 @@ class OrderedMachine(RuleBasedStateMachine):
     def fetch(self, number: int, count: int) -> None:
         place = self.places[number]
         offsets = range(place.next_offset, place.next_offset + count)
-        messages = [
-            Message(
-                id=str(offset), queue=place.queue, queue_offset=offset, body=b"1", properties={}, born_ms=0,
-                stored_ms=0, attempt=1, codec=Raw(), place=place, inbox=self.inbox,
-            )
-            for offset in offsets
-        ]  # fmt: skip
+        messages = plain_messages(place, self.inbox, offsets, b"1")
         self.inbox.put(place, messages, offsets.stop)
 
     @rule()

@@ -11,6 +11,7 @@ mod groups;
 mod identity;
 mod inspect;
 mod messages;
+mod records;
 mod sends;
 
 use pyo3::prelude::*;
@@ -27,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use crate::inspect::{code_name, engine_routes};
     #[pymodule_export]
-    use crate::messages::{
-        crc32, decode_messages, encode_batch, encode_properties, java_hash, offset_id,
-    };
+    use crate::messages::{crc32, encode_batch, encode_properties, java_hash, offset_id};
+    #[pymodule_export]
+    use crate::records::{Records, decode_messages};
 }

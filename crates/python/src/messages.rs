@@ -1,77 +1,12 @@
-//! Messages as clients read and write them: whole pull bodies and batches, one crossing each.
+//! Messages as clients write them, and the small codecs around them.
 
 use std::net::{IpAddr, SocketAddr};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
-use tern_wire::compression;
+use pyo3::types::{PyBytes, PyDict, PyString};
 use tern_wire::message_id;
-use tern_wire::record::{self, Record};
-use tern_wire::{batch, properties, sys_flag, tags};
-
-#[pyfunction]
-pub(crate) fn decode_messages<'py>(
-    py: Python<'py>,
-    body: &Bound<'py, PyBytes>,
-    max_body: usize,
-) -> PyResult<Bound<'py, PyList>> {
-    let messages = PyList::empty(py);
-    for record in record::iter(body.as_bytes()) {
-        let record = record.map_err(refused)?;
-        record.check_crc().map_err(refused)?;
-        messages.append(message_of(py, &record, max_body)?)?;
-    }
-    Ok(messages)
-}
-
-/// The tuple of one message. A body that cannot be opened stays as it is, and its flag goes on saying so.
-fn message_of<'py>(
-    py: Python<'py>,
-    record: &Record<'_>,
-    max_body: usize,
-) -> PyResult<Bound<'py, PyTuple>> {
-    let mut flag = record.sys_flag();
-    let mut body = PyBytes::new(py, record.body());
-    if flag & sys_flag::COMPRESSED != 0
-        && let Ok(inflated) = py.detach(|| compression::inflate(flag, record.body(), max_body))
-    {
-        flag &= !(sys_flag::COMPRESSED | sys_flag::COMPRESSION_MASK);
-        body = PyBytes::new(py, &inflated);
-    }
-    let items = [
-        record.topic().into_pyobject(py)?.into_any(),
-        record.queue_id().into_pyobject(py)?.into_any(),
-        record.queue_offset().into_pyobject(py)?.into_any(),
-        record.physical_offset().into_pyobject(py)?.into_any(),
-        record.flag().into_pyobject(py)?.into_any(),
-        flag.into_pyobject(py)?.into_any(),
-        record.born_timestamp_ms().into_pyobject(py)?.into_any(),
-        record.born_host().to_string().into_pyobject(py)?.into_any(),
-        record.store_timestamp_ms().into_pyobject(py)?.into_any(),
-        record
-            .store_host()
-            .to_string()
-            .into_pyobject(py)?
-            .into_any(),
-        record.reconsume_times().into_pyobject(py)?.into_any(),
-        body.into_any(),
-        properties_of(py, record.properties())?.into_any(),
-        record
-            .prepared_transaction_offset()
-            .into_pyobject(py)?
-            .into_any(),
-    ];
-    PyTuple::new(py, items)
-}
-
-fn properties_of<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for (name, value) in properties::iter(text) {
-        dict.set_item(PyString::intern(py, name), PyString::new(py, value))?;
-    }
-    Ok(dict)
-}
+use tern_wire::{batch, properties, tags};
 
 #[pyfunction]
 pub(crate) fn encode_properties(properties: &Bound<'_, PyDict>) -> PyResult<String> {
@@ -127,6 +62,6 @@ pub(crate) fn offset_id(host: &str, port: u16, physical_offset: u64) -> PyResult
     ))
 }
 
-fn refused(error: impl std::fmt::Display) -> PyErr {
+pub(crate) fn refused(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 from ternmq.client.inbox import ProcessQueue
@@ -17,6 +17,7 @@ class Batch(Sequence[Message[T]]):
 
     Args:
         messages: of one or several queues, in order for each.
+        places: these queues.
         number: tells it from the other batches of the consumer.
         commit: stores the positions of queues at their brokers.
     """
@@ -24,6 +25,7 @@ class Batch(Sequence[Message[T]]):
     def __init__(
         self,
         messages: list[Message[T]],
+        places: list[ProcessQueue[T]],
         number: int,
         commit: Callable[[list[ProcessQueue[T]]], Awaitable[None]],
     ) -> None:
@@ -31,7 +33,7 @@ class Batch(Sequence[Message[T]]):
         self._number = number
         self._commit = commit
         self._acked = False
-        self._places = list({id(message._place): message._place for message in messages}.values())
+        self._places = places
 
     @overload
     def __getitem__(self, index: int) -> Message[T]: ...
@@ -41,6 +43,9 @@ class Batch(Sequence[Message[T]]):
 
     def __getitem__(self, index: int | slice) -> Message[T] | list[Message[T]]:
         return self._messages[index]
+
+    def __iter__(self) -> Iterator[Message[T]]:
+        return iter(self._messages)
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -106,6 +106,7 @@ class Consumer(Generic[T]):
         self._open = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._room_told = True
         self._runs: set[asyncio.Task[None]] = set()
 
     @property
@@ -147,6 +148,7 @@ class Consumer(Generic[T]):
         self._inbox = returns.inbox = inbox = Inbox[T](
             self._max_processing,
             loop.time,
+            self._codec,
             on_waiting=self._messages_waiting,
             on_room=self._room_changed,
             on_failed=returns.failed,
@@ -155,9 +157,7 @@ class Consumer(Generic[T]):
         self._offsets = offsets = Offsets(calls, self.group, self._start)
 
         def make_puller(queue: MessageQueue, first: int) -> Puller[T]:
-            return Puller(
-                parts.endpoint, parts.routing, inbox, self._codec, queue, first, self._settings, self._room_changed
-            )
+            return Puller(parts.endpoint, parts.routing, inbox, queue, first, self._settings, self._room_changed)
 
         self._assignment = assignment = Assignment(
             parts.endpoint,
@@ -336,14 +336,15 @@ class Consumer(Generic[T]):
             if not inbox.ready_count:
                 await self._wait()
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(loop.time() + max_wait):
-                    while inbox.ready_count < max_size and self._open:
-                        await self._wait()
+            if inbox.ready_count < max_size:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(loop.time() + max_wait):
+                        while inbox.ready_count < max_size and self._open:
+                            await self._wait()
             self._batch_number += 1
-            messages = inbox.take_batch(max_size, self._batch_number)
+            messages, places = inbox.take_batch(max_size, self._batch_number)
             if messages:
-                return Batch(messages, self._batch_number, self._commit_batch)
+                return Batch(messages, places, self._batch_number, self._commit_batch)
         return None
 
     async def _commit_batch(self, places: list[ProcessQueue[T]]) -> None:
@@ -413,6 +414,13 @@ class Consumer(Generic[T]):
             self._assignment.look_for_again(broker)
 
     def _room_changed(self) -> None:
+        """Tell the pullers, once for all messages that are settled in this turn of the loop."""
+        if self._room_told:
+            self._room_told = False
+            asyncio.get_running_loop().call_soon(self._tell_room)
+
+    def _tell_room(self) -> None:
+        self._room_told = True
         if self._assignment is not None:
             self._assignment.settled()
             for puller in self._assignment.pullers.values():

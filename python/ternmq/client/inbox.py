@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
+from ternmq.client.codecs import Codec
 from ternmq.client.messages import (
     ACKED,
     BATCHED,
@@ -92,6 +93,7 @@ class Inbox(Generic[T]):
     Args:
         max_processing: seconds that a delivered message may take; then it counts as failed.
         clock: monotonic time in seconds.
+        codec: of the payloads.
         on_waiting: called when messages have become ready, or will after a pause.
         on_room: called when messages have left.
         on_failed: called with a failed message, which stays in flight until `remove` or `retry`; what it returns ends
@@ -102,11 +104,13 @@ class Inbox(Generic[T]):
         self,
         max_processing: float,
         clock: Callable[[], float],
+        codec: Codec[T],
         *,
         on_waiting: Callable[[], None],
         on_room: Callable[[], None],
         on_failed: Callable[[Message[T], Failure], Awaitable[MQError | None]] | None = None,
     ) -> None:
+        self.codec = codec
         self.bytes = 0
         self._on_waiting = on_waiting
         self._on_room = on_room
@@ -128,18 +132,17 @@ class Inbox(Generic[T]):
         """
         if place.dropped:
             return
-        for message in messages:
-            if message.queue_offset < place.next_offset:
-                continue
-            place.in_flight[message.queue_offset] = message
-            size = len(message.body)
-            place.in_flight_bytes += size
-            self.bytes += size
-            if place.busy:
-                place.line.append(message)
-            else:
-                place.busy = place.ordered
-                self._ready.append(message)
+        if messages and messages[0].queue_offset < place.next_offset:
+            messages = [message for message in messages if message.queue_offset >= place.next_offset]
+        place.in_flight.update({message.queue_offset: message for message in messages})
+        size = sum([len(message.body) for message in messages])
+        place.in_flight_bytes += size
+        self.bytes += size
+        if place.ordered:
+            place.line.extend(messages)
+            self._advance(place)
+        else:
+            self._ready.extend(messages)
         place.next_offset = max(place.next_offset, next_offset)
         if messages:
             self._on_waiting()
@@ -159,26 +162,39 @@ class Inbox(Generic[T]):
             return message
         return None
 
-    def take_batch(self, most: int, number: int) -> list[Message[T]]:
-        """Hand out up to so many messages that are settled together, by `settle_batch`.
+    def take_batch(self, most: int, number: int) -> tuple[list[Message[T]], list[ProcessQueue[T]]]:
+        """Hand out up to so many messages that are settled together, by the batches of their queues.
 
         They leave at once and make room: how much a reader of batches holds is its own affair.
 
         Args:
             most: messages.
             number: of the batch; grows from one to the next.
+
+        Returns:
+            The messages, and the queues that they come from.
         """
         batch: list[Message[T]] = []
-        while self._ready and len(batch) < most:
-            message = self._ready.popleft()
-            place = message._place
-            if not place.dropped:
-                message._state = BATCHED
-                place.batches.setdefault(number, message.queue_offset)
-                batch.append(message)
-                self._take_out(place, message)
+        places: list[ProcessQueue[T]] = []
+        place: ProcessQueue[T] | None = None
+        ready = self._ready
+        while ready and len(batch) < most:
+            message = ready.popleft()
+            if message._place is not place:
+                place = message._place
+                if not place.dropped and number not in place.batches:
+                    place.batches[number] = message.queue_offset
+                    places.append(place)
+            if place.dropped:
+                continue
+            message._state = BATCHED
+            batch.append(message)
+            size = len(message.body)
+            del place.in_flight[message.queue_offset]
+            place.in_flight_bytes -= size
+            self.bytes -= size
         self._on_room()
-        return batch
+        return batch, places
 
     def settle(self, message: Message[T], outcome: int) -> None:
         """End a delivery: acknowledged, failed (comes again) or released (comes again at once).
@@ -314,16 +330,19 @@ class Inbox(Generic[T]):
         return again
 
     def _remove(self, place: ProcessQueue[T], message: Message[T]) -> None:
-        self._take_out(place, message)
-        if place.busy:
-            place.busy = bool(place.line)
-            if place.line:
-                self._ready.append(place.line.popleft())
-                self._on_waiting()
-        self._on_room()
-
-    def _take_out(self, place: ProcessQueue[T], message: Message[T]) -> None:
         del place.in_flight[message.queue_offset]
         size = len(message.body)
         place.in_flight_bytes -= size
         self.bytes -= size
+        if place.busy:
+            place.busy = False
+            if place.line:
+                self._advance(place)
+                self._on_waiting()
+        self._on_room()
+
+    def _advance(self, place: ProcessQueue[T]) -> None:
+        """Make the next message of an ordered queue ready, if none is out."""
+        if place.line and not place.busy:
+            place.busy = True
+            self._ready.append(place.line.popleft())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeVar
 
+from ternmq import _core
 from ternmq.client.arguments import RESERVED, seconds
-from ternmq.client.codecs import Codec
 from ternmq.client.delays import LEVEL_SECONDS, level_at_least
 from ternmq.errors import CodecError, Reject, SettlementLostError
 
@@ -90,6 +89,43 @@ class SendReceipt(NamedTuple):
     status: SendStatus
 
 
+class Details(NamedTuple):
+    """What a stored record says beside offset and body.
+
+    Args:
+        physical_offset: its place in the broker's log.
+        flag: the sender's number, passed on as it is.
+        sys_flag: how the body is packed, and more.
+        born_ms: when it was made, by the producer's clock.
+        stored_ms: when it was stored, by the broker's.
+        store_host: the broker that stored it, ``host:port``.
+        reconsume_times: how often it has come again.
+        properties: all of them, with those of the protocol.
+    """
+
+    physical_offset: int
+    flag: int
+    sys_flag: int
+    born_ms: int
+    stored_ms: int
+    store_host: str
+    reconsume_times: int
+    properties: dict[str, str]
+
+    @property
+    def offset_id(self) -> str:
+        """The id by which a broker finds the message: where it is stored."""
+        host, _, port = self.store_host.rpartition(":")
+        return _core.offset_id(host.strip("[]"), int(port), self.physical_offset)
+
+
+class Records(Protocol):
+    """The answer that messages came in; the engine's, or a test's."""
+
+    def details(self, number: int, /) -> tuple[int, int, int, int, int, str, int, dict[str, str]]:
+        """Items of `Details` of a record."""
+
+
 class Message(Generic[T]):
     """A message as a consumer gets it, and its settlement.
 
@@ -99,58 +135,56 @@ class Message(Generic[T]):
     leaving the block is logged, and the message comes again there.
 
     Attributes:
-        id: message id made by the producer, else the offset id that the broker gave.
-        queue: where it is stored; for a message that comes again, a queue of the group's retry topic.
-        queue_offset: its number in that queue.
+        queue_offset: its number in its queue.
         body: the bytes as sent; inflated if they were compressed.
-        attempt: 1 at the first delivery.
     """
 
     __slots__ = (
-        "_all_properties",
-        "_born_ms",
-        "_codec",
-        "_inbox",
-        "_place",
-        "_record",
-        "_state",
-        "_stored_ms",
-        "attempt",
-        "body",
-        "id",
-        "queue",
-        "queue_offset",
-    )
+        "_inbox", "_known", "_number", "_place", "_records", "_repeats", "_state", "body", "queue_offset",
+    )  # fmt: skip
 
     def __init__(
         self,
-        *,
-        id: str,
-        queue: MessageQueue,
+        records: Records,
+        number: int,
         queue_offset: int,
         body: bytes,
-        properties: Mapping[str, str],
-        born_ms: int,
-        stored_ms: int,
-        attempt: int,
-        codec: Codec[T],
         place: ProcessQueue[T],
         inbox: Inbox[T],
-        record: Sequence[Any] = (),
+        repeats: int = 0,
     ) -> None:
-        self.id = id
-        self.queue = queue
         self.queue_offset = queue_offset
         self.body = body
-        self.attempt = attempt
-        self._all_properties = properties
-        self._born_ms = born_ms
-        self._stored_ms = stored_ms
-        self._codec = codec
+        self._records = records
+        self._number = number
         self._place = place
         self._inbox = inbox
-        self._record = record
+        self._repeats = repeats
+        self._known: Details | None = None
         self._state = WAITING
+
+    @property
+    def _details(self) -> Details:
+        """Decoded when something asks for it: most readers look at the body alone."""
+        if self._known is None:
+            self._known = Details._make(self._records.details(self._number))
+        return self._known
+
+    @property
+    def id(self) -> str:
+        """Message id made by the producer, else the offset id that the broker gave."""
+        named = self._details.properties
+        return named.get("UNIQ_KEY") or named.get("ORIGIN_MESSAGE_ID") or self._details.offset_id
+
+    @property
+    def queue(self) -> MessageQueue:
+        """Where it is stored; for a message that comes again, a queue of the group's retry topic."""
+        return self._place.queue
+
+    @property
+    def attempt(self) -> int:
+        """1 at the first delivery."""
+        return 1 + self._details.reconsume_times + self._repeats
 
     @property
     def value(self) -> T:
@@ -160,7 +194,7 @@ class Message(Generic[T]):
             CodecError: the body does not decode.
         """
         try:
-            return self._codec.decode(self.body)
+            return self._inbox.codec.decode(self.body)
         except CodecError:
             raise
         except Exception as error:
@@ -170,42 +204,42 @@ class Message(Generic[T]):
     def topic(self) -> str:
         """The topic that it was sent to, also when it comes again through the group's retry topic."""
         if self.queue.topic.startswith("%RETRY%"):
-            return self._all_properties.get("RETRY_TOPIC", self.queue.topic)
+            return self._details.properties.get("RETRY_TOPIC", self.queue.topic)
         return self.queue.topic
 
     @property
     def tag(self) -> str | None:
         """The tag by which consumers filter."""
-        return self._all_properties.get("TAGS")
+        return self._details.properties.get("TAGS")
 
     @property
     def keys(self) -> list[str]:
         """The index keys."""
-        return self._all_properties.get("KEYS", "").split()
+        return self._details.properties.get("KEYS", "").split()
 
     @property
     def shard(self) -> str | None:
         """The key whose messages keep their order."""
-        return self._all_properties.get("__SHARDINGKEY")
+        return self._details.properties.get("__SHARDINGKEY")
 
     @property
     def properties(self) -> dict[str, str]:
         """The sender's own properties, without those of the protocol."""
         return {
             name: value
-            for name, value in self._all_properties.items()
+            for name, value in self._details.properties.items()
             if name not in RESERVED and not name.startswith("__RMQ.")
         }
 
     @property
     def born_at(self) -> datetime:
         """When the producer made it, by the producer's clock."""
-        return datetime.fromtimestamp(self._born_ms / 1000, UTC)
+        return datetime.fromtimestamp(self._details.born_ms / 1000, UTC)
 
     @property
     def stored_at(self) -> datetime:
         """When the broker stored it, by the broker's clock."""
-        return datetime.fromtimestamp(self._stored_ms / 1000, UTC)
+        return datetime.fromtimestamp(self._details.stored_ms / 1000, UTC)
 
     async def ack(self) -> None:
         """Settle the message: it need not come again. The broker learns it with the next commit of offsets.
@@ -278,20 +312,11 @@ class Message(Generic[T]):
 
     def _again(self) -> Message[T]:
         """The same message for its next delivery; this object stays settled."""
-        return Message(
-            id=self.id,
-            queue=self.queue,
-            queue_offset=self.queue_offset,
-            body=self.body,
-            properties=self._all_properties,
-            born_ms=self._born_ms,
-            stored_ms=self._stored_ms,
-            attempt=self.attempt + 1,
-            codec=self._codec,
-            place=self._place,
-            inbox=self._inbox,
-            record=self._record,
+        again = Message(
+            self._records, self._number, self.queue_offset, self.body, self._place, self._inbox, self._repeats + 1
         )
+        again._known = self._known
+        return again
 
     def _where(self) -> str:
         return f"{self.queue} offset {self.queue_offset}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 from ternmq import _core
-from ternmq.client.codecs import Codec
 from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.inbox import MAX_SPAN, Inbox, ProcessQueue
 from ternmq.client.messages import Message, MessageQueue, retry_topic
@@ -29,7 +28,6 @@ _MAX_INFLATED = 64 << 20
 _COMMIT = 1
 _SUSPEND = 2
 _SUBSCRIPTION = 4
-_COMPRESSED = 1
 _FLOW_CONTROL_SECONDS = 0.02
 _EMPTY_SECONDS = 0.1
 """Pause after an answer that came at once and brought nothing."""
@@ -70,7 +68,6 @@ class Puller(Generic[T]):
         endpoint: the network.
         routing: knows leaders and followers.
         inbox: takes the messages.
-        codec: of the payload.
         queue: the queue.
         first: queue offset to read first.
         settings: limits and subscription.
@@ -82,7 +79,6 @@ class Puller(Generic[T]):
         endpoint: Endpoint,
         routing: Routing,
         inbox: Inbox[T],
-        codec: Codec[T],
         queue: MessageQueue,
         first: int,
         settings: PullSettings,
@@ -95,7 +91,6 @@ class Puller(Generic[T]):
         self._endpoint = endpoint
         self._routing = routing
         self._inbox = inbox
-        self._codec = codec
         # What comes again had passed the filter, and may have come from another subscription of the group.
         again = queue.topic == retry_topic(settings.group)
         self._settings = settings._replace(tags=parse_filter(ALL)) if again else settings
@@ -241,30 +236,18 @@ class Puller(Generic[T]):
 
     def _messages(self, body: bytes) -> list[Message[T]]:
         """Decode a pull's body, and filter by the tags themselves: the broker compares only their hashes."""
-        matches = self._settings.tags.matches
-        return [self._message(record) for record in _core.decode_messages(body, _MAX_INFLATED) if matches(record[12])]
-
-    def _message(self, record: Sequence[Any]) -> Message[T]:
-        (_, _, queue_offset, physical_offset, _, sys_flag, born_ms, _, stored_ms, store_host, again, body, named, _) = (
-            record
-        )
-        ident = named.get("UNIQ_KEY") or named.get("ORIGIN_MESSAGE_ID") or offset_id(store_host, physical_offset)
-        if sys_flag & _COMPRESSED:
-            _log.warning("message %s at %s offset %d cannot be inflated", ident, self.queue, queue_offset)
-        return Message(
-            id=ident,
-            queue=self.queue,
-            queue_offset=queue_offset,
-            body=body,
-            properties=named,
-            born_ms=born_ms,
-            stored_ms=stored_ms,
-            attempt=again + 1,
-            codec=self._codec,
-            place=self.place,
-            inbox=self._inbox,
-            record=record,
-        )
+        records, offsets, bodies, closed = _core.decode_messages(body, _MAX_INFLATED)
+        place, inbox = self.place, self._inbox
+        messages = [
+            Message(records, number, queue_offset, content, place, inbox)
+            for number, (queue_offset, content) in enumerate(zip(offsets, bodies, strict=True))
+        ]
+        for number in closed:
+            _log.warning("%r cannot be inflated", messages[number])
+        if self._settings.tags.tags:
+            matches = self._settings.tags.matches
+            return [message for message in messages if matches(message._details.properties)]
+        return messages
 
     def _moved(self, address: str, to: int) -> float:
         """Go on where the broker still has messages; only its leader may say so, followers just lag."""
@@ -308,9 +291,3 @@ class Puller(Generic[T]):
 def _next_offset(answer: Answer, otherwise: int) -> int:
     text = answer.fields.get("nextBeginOffset", "")
     return int(text) if text.isdecimal() else otherwise
-
-
-def offset_id(store_host: str, physical_offset: int) -> str:
-    """The id by which a broker finds a message: where it is stored."""
-    host, _, port = store_host.rpartition(":")
-    return _core.offset_id(host.strip("[]"), int(port), physical_offset)

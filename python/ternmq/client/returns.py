@@ -13,7 +13,6 @@ from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.messages import DEAD_LETTER, Failure, Message, retry_topic
 from ternmq.client.plans import Header, Plan
-from ternmq.client.pulling import offset_id
 from ternmq.client.routes import QueueCounts, TopicRoute, make_route
 from ternmq.client.routing import Routing
 from ternmq.client.sending import Send, Sender
@@ -134,7 +133,7 @@ class Returns(Generic[T]):
     async def _send_back(self, message: Message[T], failure: Failure) -> MQError | None:
         queue = message.queue
         fields = {
-            "offset": str(message._record[3]),
+            "offset": str(message._details.physical_offset),
             "group": self._group,
             "delayLevel": str(failure.level),
             "originMsgId": _origin(message),
@@ -162,7 +161,7 @@ class Returns(Generic[T]):
         deadline = self._loop.time() + _SEND_SECONDS
         route = await self._route(message, deadline)
         times = message.attempt - 1
-        properties = {name: value for name, value in message._all_properties.items() if name not in _OF_ONE_JOURNEY}
+        properties = {name: value for name, value in message._details.properties.items() if name not in _OF_ONE_JOURNEY}
         properties.setdefault("RETRY_TOPIC", message.topic)
         properties.setdefault("ORIGIN_MESSAGE_ID", _origin(message))
         properties["WAIT"] = "true"
@@ -174,8 +173,8 @@ class Returns(Generic[T]):
             "b": self._topic,
             "c": "TBW102",
             "d": "1",
-            "f": str(message._record[5] & _COMPRESSION),
-            "h": str(message._record[4]),
+            "f": str(message._details.sys_flag & _COMPRESSION),
+            "h": str(message._details.flag),
             "j": str(times + 1),
             "k": "false",
             "l": str(self._most(failure)),
@@ -196,7 +195,7 @@ class Returns(Generic[T]):
                 _SEND_TRIES,
                 future,
                 id="",
-                born_ms=message._born_ms,
+                born_ms=message._details.born_ms,
             )
         )
         await future
@@ -226,8 +225,7 @@ class Returns(Generic[T]):
 
 def _origin(message: Message[T]) -> str:
     """Offset id of the first copy of a message."""
-    first = message._all_properties.get("ORIGIN_MESSAGE_ID")
-    return first or offset_id(message._record[9], message._record[3])
+    return message._details.properties.get("ORIGIN_MESSAGE_ID") or message._details.offset_id
 
 
 def _ended(_count: int, _size: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from support.memory.records import plain_messages
 from ternmq.client.codecs import Raw
 from ternmq.client.inbox import Inbox, ProcessQueue
 from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
@@ -22,7 +23,7 @@ class Bench:
     place: ProcessQueue[bytes] = field(default_factory=lambda: ProcessQueue(QUEUE, 10))
 
     def __post_init__(self) -> None:
-        self.inbox: Inbox[bytes] = Inbox(60.0, lambda: self.now, on_waiting=self._wake, on_room=self._free)
+        self.inbox: Inbox[bytes] = Inbox(60.0, lambda: self.now, Raw(), on_waiting=self._wake, on_room=self._free)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -31,13 +32,7 @@ class Bench:
         self.room += 1
 
     def fetch(self, *offsets: int, size: int = 1) -> None:
-        messages = [
-            Message(
-                id=f"m{offset}", queue=QUEUE, queue_offset=offset, body=b"x" * size, properties={}, born_ms=0,
-                stored_ms=0, attempt=1, codec=Raw(), place=self.place, inbox=self.inbox,
-            )
-            for offset in offsets
-        ]  # fmt: skip
+        messages = plain_messages(self.place, self.inbox, offsets, b"x" * size)
         self.inbox.put(self.place, messages, offsets[-1] + 1)
 
     def take(self) -> Message[bytes]:
@@ -196,7 +191,8 @@ def test_an_ordered_queue_gives_and_settles_nothing_once_its_lock_has_run_out(be
 def test_the_watermark_of_batches_is_that_of_the_oldest_one(bench: Bench) -> None:
     bench.fetch(10, 11, 12, 13)
     for number in (1, 2, 3):
-        assert len(bench.inbox.take_batch(1, number)) == 1
+        messages, places = bench.inbox.take_batch(1, number)
+        assert (len(messages), places) == (1, [bench.place])
     del bench.place.batches[1]
     assert bench.place.watermark == 11
     del bench.place.batches[3]
