@@ -33,6 +33,7 @@ __all__ = [
 # 6 sends that were stored: sender, list of (call_id, queue_id, queue_offset)
 # 7 other answer to a send: sender, call_id, code, version, remark | None, fields, body
 # 8 send without an answer: sender, call_id, reason, text; reasons as in 2
+# 9 first heartbeat of a version has ended: version, address, answered
 # 10 role of a replica: role, term, leader_member | None
 # 11 topics changed: counter, timestamp_ms
 # 12 proposal decided: proposal_id, code, remark | None
@@ -133,6 +134,36 @@ class Endpoint:
         Raises:
             RuntimeError: the endpoint is closed.
         """
+
+    def beat(
+        self,
+        version: int,
+        code: int,
+        body: bytes,
+        addresses: list[str],
+        *,
+        interval_ms: int,
+        retry_ms: int,
+        timeout_ms: int,
+    ) -> None:
+        """Keep sending a heartbeat from now on, on the net threads, until the next call says otherwise.
+
+        Args:
+            version: from 1 on; a new one goes to all addresses at once, and the first outcome of it at each address is
+                told by an event 9. Of the same one only new addresses hear at once.
+            code: request code.
+            body: of each heartbeat.
+            addresses: where to, ``host:port``; none ends it.
+            interval_ms: from an answer to the next heartbeat; a lost connection is followed by one at once.
+            retry_ms: from a failure to the next one.
+            timeout_ms: how long an answer may take.
+
+        Raises:
+            RuntimeError: the endpoint is closed.
+        """
+
+    def beat_failures(self) -> dict[str, int]:
+        """Addresses whose last heartbeats were not answered, and how many these are."""
 
     def answer(self, answers: list[tuple[int, int, str | None, dict[str, str] | None, bytes]]) -> None:
         """Answer requests, in the header form of each; unknown ids and closed connections are passed over.

@@ -5,8 +5,8 @@
 //! else is queued is bounded by the calls that were made and the connections that sent requests.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
@@ -19,6 +19,7 @@ use crate::complaint::Complaint;
 use crate::connection::Connection;
 use crate::error::CallError;
 use crate::events::{Event, EventQueue};
+use crate::heartbeats::Heartbeats;
 use crate::outbound::Pushed;
 use crate::pending::CallSink;
 use crate::server::{Handler, answer_busy};
@@ -50,6 +51,7 @@ pub struct Bridge {
     max_pending_bytes: usize,
     open: Mutex<Open>,
     refused: AtomicU64,
+    heartbeats: OnceLock<Weak<Heartbeats>>,
 }
 
 /// What is on the control plane's side of the bridge.
@@ -90,7 +92,13 @@ impl Bridge {
             max_pending_bytes,
             open,
             refused,
+            heartbeats: OnceLock::new(),
         }))
+    }
+
+    /// Tells heartbeats of connections that are gone as well: the event loop may hear of them too late.
+    pub(crate) fn tell_of_lost_connections(&self, heartbeats: &Arc<Heartbeats>) {
+        let _ = self.heartbeats.set(Arc::downgrade(heartbeats));
     }
 
     /// The queue, for others who have something to tell.
@@ -289,6 +297,9 @@ impl PushHandler for Bridge {
 
     fn disconnected(&self, connection: &Arc<Connection>, address: &Arc<str>) {
         self.forget(connection);
+        if let Some(heartbeats) = self.heartbeats.get().and_then(Weak::upgrade) {
+            heartbeats.disconnected(address);
+        }
         self.queue.push(Event::Disconnected {
             address: Arc::clone(address),
         });

@@ -70,6 +70,15 @@ pub enum Event {
         /// What became of it.
         outcome: Result<Command, CallError>,
     },
+    /// The first heartbeat of a version to an address has ended.
+    Beaten {
+        /// Whose turn it was.
+        version: u64,
+        /// Where it went.
+        address: Arc<str>,
+        /// Whether it was answered, be it with an error code.
+        answered: bool,
+    },
     /// A connection that had sent requests ended.
     Closed {
         /// The connection.

@@ -1,5 +1,6 @@
 //! The transport as Python sees it: ports to listen on, calls to make, events to drain.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,8 +13,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use tern_net::{
-    Answer, Bridge, Budget, Call, CallSink, Client, ClientOptions, Listener, SendOutcomes,
-    ServerOptions, listen,
+    Answer, Beating, Bridge, Budget, Call, CallSink, Client, ClientOptions, Heartbeats, Listener,
+    SendOutcomes, ServerOptions, listen,
 };
 use tern_wire::{Command, Fields, Language, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -32,6 +33,7 @@ pub(crate) struct Endpoint {
     pub(crate) bridge: Arc<Bridge>,
     sink: Arc<dyn CallSink>,
     client: Client,
+    heartbeats: Arc<Heartbeats>,
     /// Where the tasks of the process run.
     pub(crate) handle: Handle,
     budget: Arc<Budget>,
@@ -70,11 +72,13 @@ impl Endpoint {
         };
         let handle = runtime.handle().clone();
         let client = Client::new(&handle, Arc::clone(&bridge) as _, options);
+        let heartbeats = Heartbeats::new(client.clone(), Arc::clone(&bridge), &handle);
         Ok(Self {
             process_id: std::process::id(),
             sink: Arc::clone(&bridge) as _,
             bridge,
             client,
+            heartbeats,
             handle,
             budget: Budget::new(max_pending_bytes),
             running: Mutex::new(Some(Running {
@@ -168,6 +172,42 @@ impl Endpoint {
             .collect::<PyResult<Vec<_>>>()?;
         py.detach(|| self.client.send_oneway(requests));
         Ok(())
+    }
+
+    #[pyo3(signature = (version, code, body, addresses, *, interval_ms, retry_ms, timeout_ms))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments are Python's, most of them by name"
+    )]
+    fn beat(
+        &self,
+        version: u64,
+        code: i32,
+        body: &Bound<'_, PyBytes>,
+        addresses: Vec<String>,
+        interval_ms: u64,
+        retry_ms: u64,
+        timeout_ms: u64,
+    ) -> PyResult<()> {
+        self.check_open()?;
+        self.heartbeats.set(Beating {
+            version,
+            code,
+            body: body_of(body),
+            addresses: addresses.into_iter().map(Arc::from).collect(),
+            interval: Duration::from_millis(interval_ms),
+            retry: Duration::from_millis(retry_ms),
+            timeout: Duration::from_millis(timeout_ms),
+        });
+        Ok(())
+    }
+
+    fn beat_failures(&self) -> PyResult<HashMap<String, u32>> {
+        self.check_process()?;
+        let failures = self.heartbeats.failures().into_iter();
+        Ok(failures
+            .map(|(address, count)| (address.to_string(), count))
+            .collect())
     }
 
     fn answer(&self, py: Python<'_>, answers: &Bound<'_, PyList>) -> PyResult<()> {

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.messages import retry_topic
 from ternmq.client.routing import Routing
-from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode
 from ternmq.remoting import Endpoint, Request
-
-_log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
@@ -49,31 +44,37 @@ class Subscription(NamedTuple):
 class Membership:
     """Keeps this client registered at all replicas of the groups in use, so that a new leader knows its members.
 
-    Brokers forget a client with its connection: after a reconnect the heartbeat goes out at once.
+    What a heartbeat says and who gets it is decided here; the engine keeps sending it on its own threads, so that
+    an event loop that is blocked does not cost the membership. Brokers forget a client with its connection: after a
+    reconnect the heartbeat goes out at once.
 
     Args:
         endpoint: the network.
         routing: knows the addresses.
         client_id: identity of this client; unique in the cluster.
+        interval: seconds between two heartbeats.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing, client_id: str) -> None:
+    def __init__(self, endpoint: Endpoint, routing: Routing, client_id: str, interval: float = BEAT_SECONDS) -> None:
         self.client_id = client_id
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
         self._endpoint = endpoint
         self._routing = routing
-        self._loop = asyncio.get_running_loop()
         self._producers: dict[str, int] = {}  # how many producers of this client share the group
         self._consumers: dict[str, Subscription] = {}
         self._on_members_changed: dict[str, Callable[[], None]] = {}
+        self._version = 0  # of what the heartbeats say
         self._body = b""
-        self._due: dict[str, float] = {}  # address to the time of its next heartbeat
-        self._last_shown: dict[str, float] = {}  # address to the time at which a route last showed it
-        self._wake = asyncio.Event()
-        self._beats: dict[str, asyncio.Task[None]] = {}
+        self._addresses: list[str] = []  # that the engine sends them to
+        self._shown: set[str] = set()  # by routes
+        self._gone: dict[str, float] = {}  # no more shown, and since when
+        self._forgetting: asyncio.TimerHandle | None = None
+        self._reached: set[str] = set()  # with the current version, or found dead
+        self._news = asyncio.Event()
+        self._closed = False
         endpoint.on_push(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, self._members_changed)
-        endpoint.on_disconnected(self._disconnected)
-        routing.on_change(self._wake.set)
-        self._task = self._loop.create_task(self._run())
+        routing.on_change(self._spread)
 
     def add_producer(self, group: str) -> None:
         """Belong to a producer group from now on."""
@@ -105,7 +106,7 @@ class Membership:
         self._consumers[group] = subscription
         self._on_members_changed[group] = on_members_changed
         self._changed()
-        await self.beat_now()
+        await self._until_known()
 
     async def remove_consumer(self, group: str) -> None:
         """Leave a consumer group, so that the others take over its queues at once."""
@@ -117,71 +118,84 @@ class Membership:
 
     async def beat_now(self) -> None:
         """Send a heartbeat to all addresses in use and wait a moment for the answers; what fails is tried again."""
-        addresses = self._routing.addresses_in_use()
-        for address in addresses:
-            self._start_beat(address)
-        beats = [self._beats[address] for address in addresses]
-        if beats:
-            await asyncio.wait(beats, timeout=_PATIENCE_SECONDS)
+        self._say()
+        await self._until_known()
 
     async def close(self) -> None:
         """Stop the heartbeats."""
-        self._routing.forget(self._wake.set)
-        tasks = [self._task, *self._beats.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._closed = True
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._routing.forget(self._spread)
+        self._hand_over([])
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            now = self._loop.time()
-            next_due = now + BEAT_SECONDS
-            for address in self._addresses(now):
-                if address in self._beats:
-                    continue
-                due = self._due.get(address, now)
-                if due <= now:
-                    self._start_beat(address)
-                else:
-                    next_due = min(next_due, due)
-            await self._sleep(next_due - now)
+    def _changed(self) -> None:
+        self._body = heartbeat_body(self.client_id, self._producers, self._consumers)
+        self._say()
 
-    def _addresses(self, now: float) -> set[str]:
+    def _say(self) -> None:
+        """Tell everybody at once what this client belongs to."""
+        self._version += 1
+        self._reached.clear()
+        self._hand_over(self._in_use())
+
+    def _spread(self) -> None:
+        """Routes have changed: tell those who are new, and in a while forget those who are gone."""
+        addresses = self._in_use()
+        if addresses != self._addresses:
+            self._hand_over(addresses)
+
+    def _in_use(self) -> list[str]:
         """Whom to send heartbeats to: all replicas that routes show, or showed a short while ago."""
-        shown = self._routing.addresses_in_use() if self._producers or self._consumers else set()
-        self._last_shown.update(dict.fromkeys(shown, now))
-        for address in [each for each, at in self._last_shown.items() if not shown or at < now - _KEEP_SECONDS]:
-            del self._last_shown[address]
-            self._due.pop(address, None)
-        return set(self._last_shown)
+        if self._closed or not (self._producers or self._consumers):
+            self._shown, self._gone = set(), {}
+            return []
+        now = self._loop.time()
+        shown = self._routing.addresses_in_use()
+        self._gone.update(dict.fromkeys(self._shown - shown, now))
+        self._gone = {
+            address: since
+            for address, since in self._gone.items()
+            if address not in shown and since > now - _KEEP_SECONDS
+        }
+        self._shown = shown
+        self._forget_later()
+        return sorted(shown | self._gone.keys())
 
-    async def _sleep(self, seconds: float) -> None:
+    def _forget_later(self) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
+        if self._gone:
+            self._forgetting = self._loop.call_at(min(self._gone.values()) + _KEEP_SECONDS, self._spread)
+
+    def _hand_over(self, addresses: list[str]) -> None:
+        self._addresses = addresses
+        self._endpoint.beat(
+            self._version,
+            RequestCode.HEART_BEAT,
+            self._body,
+            addresses,
+            interval=self._interval,
+            retry=_RETRY_SECONDS,
+            timeout=_CALL_SECONDS,
+            on_beaten=self._beaten,
+        )
+
+    def _beaten(self, version: int, address: str, _answered: bool) -> None:
+        if version == self._version:
+            self._reached.add(address)
+            self._news.set()
+
+    async def _until_known(self) -> None:
+        """Wait until all replicas have answered a heartbeat or are out of reach, but not for long."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not self._reached.issuperset(self._shown):
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
             pass
-
-    def _start_beat(self, address: str) -> None:
-        if address not in self._beats:
-            self._due[address] = self._loop.time() + BEAT_SECONDS
-            task = self._beats[address] = self._loop.create_task(self._beat(address))
-            task.add_done_callback(functools.partial(self._beaten, address))
-
-    async def _beat(self, address: str) -> None:
-        body = self._body
-        try:
-            await self._endpoint.call(address, RequestCode.HEART_BEAT, body=body, timeout=_CALL_SECONDS)
-        except MQError as error:
-            _log.debug("heartbeat to %s failed: %s", address, error)
-            self._due[address] = self._loop.time() + _RETRY_SECONDS
-            return
-        self._due[address] = self._loop.time() + (BEAT_SECONDS if body is self._body else 0.0)
-
-    def _beaten(self, address: str, _: asyncio.Task[None]) -> None:
-        del self._beats[address]
-        self._wake.set()
 
     async def _leave(self, fields: dict[str, str]) -> None:
         calls = (
@@ -189,16 +203,6 @@ class Membership:
             for address in self._routing.addresses_in_use()
         )
         await asyncio.gather(*calls, return_exceptions=True)  # brokers forget us with the connection anyway
-
-    def _changed(self) -> None:
-        self._body = heartbeat_body(self.client_id, self._producers, self._consumers)
-        self._due.clear()
-        self._wake.set()
-
-    def _disconnected(self, address: str) -> None:
-        if address in self._due:
-            self._due[address] = self._loop.time()
-            self._wake.set()
 
     def _members_changed(self, push: Request) -> None:
         callback = self._on_members_changed.get(push.fields.get("consumerGroup", ""))

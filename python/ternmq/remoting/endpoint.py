@@ -19,6 +19,7 @@ _PUSH = 5
 _STORED = 6
 _SEND_ANSWERED = 7
 _SEND_FAILED = 8
+_BEATEN = 9
 
 Event = tuple[Any, ...]
 StoredPlace = tuple[int, int, int]
@@ -47,6 +48,19 @@ class Transport(Protocol):
 
     def oneway(self, calls: list[tuple[str, int, dict[str, str], bytes]]) -> None:
         """Send requests that nobody answers: (address, code, fields, body)."""
+
+    def beat(
+        self,
+        version: int,
+        code: int,
+        body: bytes,
+        addresses: list[str],
+        *,
+        interval_ms: int,
+        retry_ms: int,
+        timeout_ms: int,
+    ) -> None:
+        """Keep sending a heartbeat, whatever the event loop does; ``_core.Endpoint.beat`` says more."""
 
     def answer(self, answers: list[tuple[int, int, str | None, dict[str, str] | None, bytes]]) -> None:
         """Answer requests: (request id, code, remark, fields, body)."""
@@ -95,6 +109,7 @@ class Endpoint:
         self._flush_planned = False
         self._dispatcher: Dispatcher | None = None
         self._on_closed: Callable[[int, str], None] | None = None
+        self._on_beaten: Callable[[int, str, bool], None] | None = None
         self._on_disconnected: list[Callable[[str], None]] = []
         self._pushes: dict[int, Callable[[Request], None]] = {}
         self._listeners: dict[int, Callable[[Event], None]] = {}
@@ -210,6 +225,42 @@ class Endpoint:
         """Close the connection to an address; its calls fail with `ConnectionLostError`."""
         if not self._closed:
             self.transport.disconnect(address)
+
+    # -- heartbeats ----------------------------------------------------------------------------------------------
+
+    def beat(
+        self,
+        version: int,
+        code: int,
+        body: bytes,
+        addresses: list[str],
+        *,
+        interval: float,
+        retry: float,
+        timeout: float,
+        on_beaten: Callable[[int, str, bool], None],
+    ) -> None:
+        """Have the engine send a heartbeat again and again, also while the event loop is busy.
+
+        Args:
+            version: from 1 on; a new one goes to all addresses at once.
+            code: request code.
+            body: of each heartbeat.
+            addresses: where to; none ends it.
+            interval: seconds from an answer to the next heartbeat; a lost connection is followed by one at once.
+            retry: seconds from a failure to the next one.
+            timeout: seconds that an answer may take.
+            on_beaten: called with version, address and whether it was answered, for the first of a version.
+
+        Raises:
+            ClientClosedError: the endpoint is closed.
+        """
+        if self._closed:
+            raise ClientClosedError("the connection pool is closed")
+        self._on_beaten = on_beaten
+        times = {"interval_ms": interval, "retry_ms": retry, "timeout_ms": timeout}
+        in_ms = {name: max(1, round(seconds * 1000)) for name, seconds in times.items()}
+        self.transport.beat(version, code, body, addresses, **in_ms)
 
     # -- requests in ---------------------------------------------------------------------------------------------
 
@@ -347,6 +398,9 @@ class Endpoint:
             sender = self._senders.get(event[1])
             if sender is not None:
                 sender.failed(*event[2:])
+        elif kind == _BEATEN:
+            if self._on_beaten is not None:
+                self._on_beaten(*event[1:])
         elif kind == _REQUEST:
             self._take_request(event)
         elif kind == _PUSH:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ternmq.remoting import Endpoint, Event, SendTuple
 
@@ -74,6 +74,17 @@ class MemoryNetwork:
         return [(address, fields) for address, seen, fields in self.requests if seen == code]
 
 
+class Beating(NamedTuple):
+    """The heartbeat that a transport keeps sending."""
+
+    version: int = 0
+    code: int = 0
+    body: bytes = b""
+    interval: float = 0.0
+    retry: float = 0.0
+    timeout_ms: int = 0
+
+
 class MemoryTransport:
     """Implements the engine's endpoint for one client."""
 
@@ -86,6 +97,9 @@ class MemoryTransport:
         self._events: list[Event] = []
         self._waiting: dict[CallId, tuple[str, asyncio.TimerHandle]] = {}
         self._ids = itertools.count(1)
+        self._beating = Beating()
+        self._beats: dict[str, asyncio.TimerHandle] = {}  # the next one to each address
+        self._beats_out: dict[int, tuple[int, str]] = {}  # by negative call id: version and address
         self._on_the_way: deque[Callable[[], None]] = deque()
         self._closed = False
 
@@ -120,6 +134,25 @@ class MemoryTransport:
         for address, code, fields, body in calls:
             self._travel(partial(self._deliver, 0, address, code, dict(fields), body))
 
+    def beat(
+        self,
+        version: int,
+        code: int,
+        body: bytes,
+        addresses: list[str],
+        *,
+        interval_ms: int,
+        retry_ms: int,
+        timeout_ms: int,
+    ) -> None:
+        renewed = version != self._beating.version
+        self._beating = Beating(version, code, body, interval_ms / 1000, retry_ms / 1000, timeout_ms)
+        for address in self._beats.keys() - set(addresses):
+            self._beats.pop(address).cancel()
+        for address in addresses:
+            if renewed or address not in self._beats:
+                self._beat(address)
+
     def answer(self, answers: list[Any]) -> None:
         pass
 
@@ -130,6 +163,8 @@ class MemoryTransport:
         if self._closed:
             return
         self._closed = True
+        for beat in self._beats.values():
+            beat.cancel()
         for _, timer in self._waiting.values():
             timer.cancel()
         self.network.transports.remove(self)
@@ -155,12 +190,30 @@ class MemoryTransport:
         self._travel(arrive)
 
     def _answer(self, call_id: CallId, code: int, fields: dict[str, str], body: bytes, remark: str) -> None:
-        if not isinstance(call_id, tuple):
+        if call_id in self._beats_out:
+            self._beaten(call_id, self._beating.interval, answered=True)
+        elif not isinstance(call_id, tuple):
             self.emit((1, call_id, code, 513, remark or None, fields, body))
         elif code == 0 and "queueOffset" in fields:
             self.emit((6, call_id[0], [(call_id[1], int(fields["queueId"]), int(fields["queueOffset"]))]))
         else:
             self.emit((7, *call_id, code, 513, remark or None, fields, body))
+
+    def _beat(self, address: str) -> None:
+        if address in self._beats:
+            self._beats[address].cancel()
+        beating, call_id = self._beating, -next(self._ids)
+        self._beats_out[call_id] = (beating.version, address)
+        self._beats[address] = self._loop.call_later(beating.interval, self._beat, address)
+        self.call([(call_id, address, beating.code, {}, beating.body, beating.timeout_ms)])
+
+    def _beaten(self, call_id: CallId, pause: float, *, answered: bool) -> None:
+        assert isinstance(call_id, int)
+        version, address = self._beats_out.pop(call_id)
+        if address in self._beats and version == self._beating.version:
+            self._beats[address].cancel()
+            self._beats[address] = self._loop.call_later(pause, self._beat, address)
+        self.emit((9, version, address, answered))
 
     def lost(self, address: str) -> None:
         for call_id, (target, _) in tuple(self._waiting.items()):
@@ -168,6 +221,8 @@ class MemoryTransport:
                 self._fail(call_id, 2, "connection closed")
         if address in self.connected:
             self.connected.discard(address)
+            if address in self._beats:
+                self._beat(address)
             self.emit((4, address))
 
     def _travel(self, arrive: Callable[[], None]) -> None:
@@ -192,4 +247,7 @@ class MemoryTransport:
         waiting = self._waiting.pop(call_id, None)
         if waiting is not None:
             waiting[1].cancel()
+            if call_id in self._beats_out:
+                self._beaten(call_id, self._beating.retry, answered=False)
+                return
             self.emit((8, *call_id, reason, text) if isinstance(call_id, tuple) else (2, call_id, reason, text))

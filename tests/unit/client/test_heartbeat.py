@@ -1,9 +1,13 @@
 """Heartbeats against those of the Java client (golden bodies)."""
 
+import asyncio
 import json
 from typing import Any
 
 from support.golden import golden_frames
+from support.memory.client import connect
+from support.memory.cluster import MemoryCluster
+from support.memory.virtual_time import run
 from ternmq.client.filters import parse_filter
 from ternmq.client.membership import Subscription, heartbeat_body
 
@@ -35,3 +39,21 @@ def test_tags_and_their_codes_are_listed() -> None:
         "classFilterMode": False, "codeSet": [2598920, 2598919], "expressionType": "TAG",
         "subString": "TagB || TagA", "subVersion": 7, "tagsSet": ["TagA", "TagB"], "topic": "t",
     }  # fmt: skip
+
+
+def test_brokers_of_a_topic_that_comes_into_use_hear_of_the_client_too() -> None:
+    async def scenario() -> None:
+        cluster = MemoryCluster(groups=2)
+        cluster.create_topic("t", 1, ["a"])
+        cluster.create_topic("u", 1, ["b"])
+        cluster.nameservers["ns1:1"].topics["TBW102"].pop("b")
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            await out.send("t", b"x")
+            await asyncio.sleep(1)
+            counts = {address: len(broker.heartbeats) for address, broker in cluster.brokers.items()}
+            assert {address[0] for address, count in counts.items() if count} == {"a"}
+            await out.send("u", b"x")
+            await asyncio.sleep(1)
+            assert all(broker.heartbeats for broker in cluster.brokers.values())
+
+    run(scenario())

@@ -45,6 +45,8 @@ def test_a_body_larger_than_the_bound_goes_alone_and_smaller_ones_stay_behind_it
         window = Window(10, 100)
         assert window.enter(60)
         large = asyncio.create_task(window.enter_in_turn(500))
+        await _turn()
+        assert not window.enter(1), "there is room, but somebody waits"
         small = asyncio.create_task(window.enter_in_turn(1))
         await _turn()
         assert not small.done()

@@ -16,7 +16,7 @@ from ternmq.errors import (
     NotFoundError,
     UnreachableError,
 )
-from ternmq.remoting import Endpoint, Event, Reply, Request
+from ternmq.remoting import Answer, Endpoint, Event, Reply, Request
 
 
 class Recorder:
@@ -24,6 +24,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[list[Any]] = []
+        self.beats: list[Any] = []
         self.sends: list[tuple[int, list[Any]]] = []
         self.oneways: list[list[Any]] = []
         self.answers: list[list[Any]] = []
@@ -55,6 +56,9 @@ class Recorder:
 
     def oneway(self, calls: list[Any]) -> None:
         self.oneways.append(calls)
+
+    def beat(self, version: int, code: int, body: bytes, addresses: list[str], **times: int) -> None:
+        self.beats.append((version, code, body, addresses, times))
 
     def answer(self, answers: list[Any]) -> None:
         self.answers.append(answers)
@@ -278,5 +282,52 @@ def test_closed_connections_pushes_and_other_events_reach_those_who_asked() -> N
         await _turns()
         assert seen == [(5, "c:1"), "b:1", "g", (10, "leader", 3, "n0")]
         assert recorder.answers == [[(77, 3, " request type 307 not supported", None, b"")]]
+
+    _run(scenario)
+
+
+def test_a_heartbeat_is_handed_over_in_milliseconds_and_its_first_outcome_comes_back() -> None:
+    async def scenario(recorder: Recorder, endpoint: Endpoint) -> None:
+        seen: list[object] = []
+        endpoint.beat(
+            3, 34, b"beat", ["a:1"], interval=30.0, retry=1.0, timeout=0.5, on_beaten=lambda *told: seen.append(told)
+        )
+        assert recorder.beats == [
+            (3, 34, b"beat", ["a:1"], {"interval_ms": 30_000, "retry_ms": 1000, "timeout_ms": 500})
+        ]
+        recorder.happen((9, 3, "a:1", True))
+        await _turns()
+        assert seen == [(3, "a:1", True)]
+
+    _run(scenario)
+
+
+def test_the_outcomes_of_sends_reach_their_sender_and_nobody_after_it_has_left() -> None:
+    class Taker:
+        def __init__(self) -> None:
+            self.seen: list[object] = []
+
+        def stored(self, places: list[tuple[int, int, int]]) -> None:
+            self.seen.append(places)
+
+        def answered(self, call_id: int, answer: Answer) -> None:
+            self.seen.append((call_id, answer.code, answer.remark))
+
+        def failed(self, call_id: int, reason: int, text: str) -> None:
+            self.seen.append((call_id, reason, text))
+
+    async def scenario(recorder: Recorder, endpoint: Endpoint) -> None:
+        one, other = Taker(), Taker()
+        numbers = endpoint.add_sender(one), endpoint.add_sender(other)
+        recorder.happen(
+            (6, numbers[0], [(1, 0, 5), (2, 0, 6)]), (7, numbers[1], 1, 14, 513, "r", {}, b""),
+            (8, numbers[0], 3, 2, "lost"),
+        )  # fmt: skip
+        await _turns()
+        endpoint.remove_sender(numbers[0])
+        recorder.happen((6, numbers[0], [(4, 0, 7)]), (8, numbers[0], 5, 2, "lost"))
+        await _turns()
+        assert one.seen == [[(1, 0, 5), (2, 0, 6)], (3, 2, "lost")]
+        assert other.seen == [(1, 14, "r")]
 
     _run(scenario)
