@@ -80,7 +80,7 @@ $(STAMPS)/bench: $(RUST_SOURCES) $(shell find python -name '*.py') requirements-
 	rm -rf target/bench target/wheels-bench
 	source $(BIN)/activate && maturin build --profile dist --locked --quiet --out target/wheels-bench > /dev/null
 	$(PYTHON) -m venv target/bench
-	target/bench/bin/python -m pip install --quiet --disable-pip-version-check target/wheels-bench/*.whl
+	target/bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt target/wheels-bench/*.whl
 	@touch $@
 
 bench: setup $(STAMPS)/bench ## Rates, latencies, CPU and memory beside Apache's servers, in one run of half an hour; BENCH_ARGS="--rows ..." for parts.
