@@ -17,6 +17,8 @@ use crate::replica::{Bound, Folded, Outcome, PreparedSegment, Proposal, Refusal}
 const WAITING_LIMIT: usize = 10_000;
 /// Peer messages that wait at most. Above, the newest is dropped: Raft repeats what matters.
 const PEER_LIMIT: usize = 8_192;
+/// So many proposals end any patience: with 1 KiB each they fill a frame (L8).
+const FRAME_OF_PROPOSALS: usize = 256;
 
 /// One input of a turn.
 pub(crate) enum Input {
@@ -92,7 +94,7 @@ impl Mailbox {
             let refusal = Refusal::Busy(Bound::Waiting);
             return Err((proposal.ticket, Outcome::Refused(refusal)));
         }
-        match self.post_in_turn(Input::Propose(proposal)) {
+        match self.post_in_turn(Input::Propose(proposal), Post::send_patiently) {
             Err(Input::Propose(proposal)) => {
                 Err((proposal.ticket, Outcome::Refused(Refusal::Stopping)))
             }
@@ -123,23 +125,27 @@ impl Mailbox {
             self.peers.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let _ = self.post_in_turn(Input::Peer(message));
+        let _ = self.post_in_turn(Input::Peer(message), Post::send_quietly);
     }
 
     #[expect(
         clippy::result_large_err,
         reason = "the caller gets back what it handed in"
     )]
-    fn post_in_turn(&self, input: Input) -> Result<(), Input> {
-        match &self.turn {
-            None => self.post.send(input),
-            Some(turn) => {
-                if self.post.send_quietly(input)? {
-                    turn.notify_one();
+    fn post_in_turn(
+        &self,
+        input: Input,
+        post: fn(&Post<Input>, Input) -> Result<bool, Input>,
+    ) -> Result<(), Input> {
+        if post(&self.post, input)? {
+            match &self.turn {
+                Some(turn) => turn.notify_one(),
+                None => {
+                    self.post.ring();
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// Everything else. A box without a reader belongs to a process that is stopping.
@@ -163,9 +169,18 @@ async fn ring_after_turns(post: Post<Input>, turn: Arc<Notify>) {
 impl MailboxReceiver {
     /// All that waits, after waiting for the first of it no longer than `limit`.
     pub fn take(&self, limit: Duration) -> VecDeque<Input> {
+        self.take_by(|inputs| inputs.wait_for(limit))
+    }
+
+    /// As [`Self::take`], but new proposals alone do not end the wait unless they fill a frame.
+    pub fn take_patiently(&self, limit: Duration) -> VecDeque<Input> {
+        self.take_by(|inputs| inputs.wait_patiently(limit, FRAME_OF_PROPOSALS))
+    }
+
+    fn take_by(&self, wait: impl FnOnce(&PostBox<Input>) -> VecDeque<Input>) -> VecDeque<Input> {
         let mut inputs = self.kept.take();
         if inputs.is_empty() {
-            inputs = self.inputs.wait_for(limit);
+            inputs = wait(&self.inputs);
             for input in &inputs {
                 self.taken(input);
             }

@@ -23,6 +23,10 @@ struct State<T> {
     waiting: VecDeque<T>,
     open: bool,
     bell: Bell,
+    /// Something waits that the reader wants to know of at once.
+    urgent: bool,
+    /// The reader sleeps over what is not urgent, until it is this much.
+    patience: Option<usize>,
 }
 
 /// Who wakes the reader for what waits.
@@ -43,6 +47,8 @@ pub(crate) fn post_box<T>() -> (Post<T>, PostBox<T>) {
             waiting: VecDeque::new(),
             open: true,
             bell: Bell::Silent,
+            urgent: false,
+            patience: None,
         }),
         filled: Condvar::new(),
     });
@@ -74,7 +80,25 @@ impl<T> Inner<T> {
 impl<T> State<T> {
     fn take(&mut self) -> VecDeque<T> {
         self.bell = Bell::Silent;
+        self.urgent = false;
+        self.patience = None;
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Whether it falls to the caller to wake the reader.
+    fn promise(&mut self) -> bool {
+        let first = self.bell == Bell::Silent;
+        if first {
+            self.bell = Bell::Promised;
+        }
+        first
+    }
+
+    fn is_due(&self) -> bool {
+        match self.patience {
+            None => !self.waiting.is_empty(),
+            Some(most) => self.urgent || self.waiting.len() >= most,
+        }
     }
 }
 
@@ -84,11 +108,7 @@ impl<T> Post<T> {
     /// # Errors
     /// The item, if the reader is gone.
     pub fn send(&self, item: T) -> Result<(), T> {
-        let mut state = self.0.lock();
-        if !state.open {
-            return Err(item);
-        }
-        state.waiting.push_back(item);
+        let state = self.push(item, true)?;
         self.0.ring(state);
         Ok(())
     }
@@ -98,16 +118,34 @@ impl<T> Post<T> {
     /// # Errors
     /// The item, if the reader is gone.
     pub fn send_quietly(&self, item: T) -> Result<bool, T> {
+        Ok(self.push(item, true)?.promise())
+    }
+
+    /// As [`Self::send_quietly`], for an item that a reader may sleep over.
+    ///
+    /// # Errors
+    /// The item, if the reader is gone.
+    pub fn send_patiently(&self, item: T) -> Result<bool, T> {
+        let mut state = self.push(item, false)?;
+        match state.patience {
+            None => Ok(state.promise()),
+            Some(most) => {
+                if state.waiting.len() >= most {
+                    self.0.ring(state);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn push(&self, item: T, urgent: bool) -> Result<MutexGuard<'_, State<T>>, T> {
         let mut state = self.0.lock();
         if !state.open {
             return Err(item);
         }
         state.waiting.push_back(item);
-        let mine = state.bell == Bell::Silent;
-        if mine {
-            state.bell = Bell::Promised;
-        }
-        Ok(mine)
+        state.urgent |= urgent;
+        Ok(state)
     }
 
     /// Wake the reader for what was posted quietly. False if it is gone.
@@ -138,9 +176,19 @@ impl<T> PostBox<T> {
 
     /// As [`Self::wait`], for no longer than `limit`; empty if nothing came.
     pub fn wait_for(&self, limit: Duration) -> VecDeque<T> {
+        self.wait_until(limit, None)
+    }
+
+    /// As [`Self::wait_for`], but sleeps over patient items while fewer than `most` wait.
+    pub fn wait_patiently(&self, limit: Duration, most: usize) -> VecDeque<T> {
+        self.wait_until(limit, Some(most))
+    }
+
+    fn wait_until(&self, limit: Duration, patience: Option<usize>) -> VecDeque<T> {
         let end = Instant::now() + limit;
         let mut state = self.0.lock();
-        while state.waiting.is_empty() {
+        state.patience = patience;
+        while !state.is_due() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -203,6 +251,30 @@ mod tests {
         drop(reader);
         assert_eq!(post.send_quietly(4), Err(4));
         assert!(!post.ring(), "nobody is there");
+    }
+
+    #[test]
+    fn a_patient_reader_sleeps_over_patient_items_until_there_are_enough() {
+        let (post, reader) = post_box();
+        assert_eq!(post.send_patiently(1), Ok(true), "nobody is patient yet");
+        let still = reader.wait_patiently(Duration::from_millis(1), 3);
+        assert!(still.into_iter().eq([1]), "taken when the time is over");
+        let waiting = std::thread::spawn(move || {
+            let taken = reader.wait_patiently(Duration::from_secs(60), 3);
+            (taken, reader)
+        });
+        while post.0.lock().patience.is_none() {
+            std::thread::yield_now();
+        }
+        for number in 2..5 {
+            assert_eq!(post.send_patiently(number), Ok(false));
+        }
+        let (taken, reader) = waiting.join().unwrap();
+        assert!(taken.into_iter().eq([2, 3, 4]));
+        post.send_patiently(5).unwrap();
+        post.send_quietly(6).unwrap();
+        let taken = reader.wait_patiently(Duration::from_secs(60), 3);
+        assert!(taken.into_iter().eq([5, 6]), "an urgent one takes it along");
     }
 
     #[test]

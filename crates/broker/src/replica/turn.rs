@@ -154,13 +154,19 @@ impl<T> Replica<T> {
     /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.
     pub fn idle_for(&self, now_ns: u64) -> Option<u64> {
         self.numbers.as_ref()?;
-        let oldest = self.waiting.front()?;
-        let may_build = match self.blocked {
-            true => return None,
-            false if self.gathers() => oldest.received_ns + self.options.gather_ns,
-            false => now_ns,
+        if self.blocked {
+            return None;
+        }
+        let gathering = if self.gathers() {
+            self.options.gather_ns
+        } else {
+            0
         };
-        Some(may_build.saturating_sub(now_ns))
+        match self.waiting.front() {
+            Some(oldest) => Some((oldest.received_ns + gathering).saturating_sub(now_ns)),
+            // What comes now may be left to gather for so long.
+            None => (gathering > 0).then_some(gathering),
+        }
     }
 
     /// Ticks that may be taken together: one, and half a heartbeat's where nobody waits for anything. Half of an idle
@@ -175,8 +181,10 @@ impl<T> Replica<T> {
     }
 
     /// While a frame is on its way to a majority, what waits gathers into the next one, until it fills a frame.
-    fn gathers(&self) -> bool {
-        self.tickets.frames() > 0 && !self.limits().fills_frame(self.waiting.weight())
+    pub fn gathers(&self) -> bool {
+        self.numbers.is_some()
+            && self.tickets.frames() > 0
+            && !self.limits().fills_frame(self.waiting.weight())
     }
 
     fn limits(&self) -> Limits {

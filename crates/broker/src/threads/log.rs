@@ -1,5 +1,6 @@
 //! The log thread: carries inputs into the turn and effects out of it. It decides nothing itself.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,13 @@ pub(super) fn run(
         let now_ns = clock::monotonic_ns();
         let tick = (ticked_ns + replica.rest_ticks() * TICK_NS).saturating_sub(now_ns);
         let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
-        let stop = collect(mailbox, wait, &mut inbox)?;
+        let wait = Duration::from_nanos(wait);
+        let inputs = if replica.gathers() {
+            mailbox.take_patiently(wait)
+        } else {
+            mailbox.take(wait)
+        };
+        let stop = sort(inputs, &mut inbox)?;
         inbox.now_ns = clock::monotonic_ns();
         if let Some(drain) = stop {
             end_ns.get_or_insert(inbox.now_ns + drain.as_nanos() as u64);
@@ -77,14 +84,10 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
     answers.flush();
 }
 
-/// Waits for the first input, then takes what else is there. How long to drain, if it is time to stop.
-fn collect(
-    mailbox: &MailboxReceiver,
-    wait_ns: u64,
-    inbox: &mut Inbox<Ticket>,
-) -> Result<Option<Duration>, Fatal> {
+/// Inputs by kind. How long to drain, if it is time to stop.
+fn sort(inputs: VecDeque<Input>, inbox: &mut Inbox<Ticket>) -> Result<Option<Duration>, Fatal> {
     let mut stop = None;
-    for input in mailbox.take(Duration::from_nanos(wait_ns)) {
+    for input in inputs {
         match input {
             Input::Propose(proposal) => inbox.proposals.push(proposal),
             Input::Read(ticket, received_ns) => inbox.reads.push((ticket, received_ns)),
