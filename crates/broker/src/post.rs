@@ -150,10 +150,13 @@ impl<T> Post<T> {
 
     /// Wake the reader for what was posted quietly. False if it is gone.
     pub fn ring(&self) -> bool {
-        let state = self.0.lock();
+        let mut state = self.0.lock();
         let open = state.open;
-        if !state.waiting.is_empty() {
+        if state.is_due() {
             self.0.ring(state);
+        } else {
+            // The promise is kept: the reader sleeps over what it was made for.
+            state.bell = Bell::Silent;
         }
         open
     }
@@ -193,6 +196,8 @@ impl<T> PostBox<T> {
             if left.is_zero() {
                 break;
             }
+            // A bell for what it sleeps over must not count as one for what is urgent.
+            state.bell = Bell::Silent;
             let waited = self.0.filled.wait_timeout(state, left);
             state = waited.expect("no holder panics").0;
         }
@@ -275,6 +280,24 @@ mod tests {
         post.send_quietly(6).unwrap();
         let taken = reader.wait_patiently(Duration::from_secs(60), 3);
         assert!(taken.into_iter().eq([5, 6]), "an urgent one takes it along");
+    }
+
+    #[test]
+    fn an_urgent_item_wakes_a_patient_reader_that_a_bell_has_rung_for_before() {
+        let (post, reader) = post_box();
+        assert_eq!(post.send_patiently(1), Ok(true));
+        assert!(post.ring(), "before the reader sleeps over it");
+        let (taken_in, taken) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = taken_in.send(reader.wait_patiently(Duration::from_secs(3600), 3));
+        });
+        while post.0.lock().patience.is_none() {
+            std::thread::yield_now();
+        }
+        assert!(post.ring(), "a promise from before it slept");
+        post.send(2).unwrap();
+        let taken = taken.recv_timeout(Duration::from_secs(10)).expect("woken");
+        assert!(taken.into_iter().eq([1, 2]));
     }
 
     #[test]
