@@ -162,9 +162,6 @@ class Endpoint:
             RuntimeError: the endpoint is closed.
         """
 
-    def beat_failures(self) -> dict[str, int]:
-        """Addresses whose last heartbeats were not answered, and how many these are."""
-
     def answer(self, answers: list[tuple[int, int, str | None, dict[str, str] | None, bytes]]) -> None:
         """Answer requests, in the header form of each; unknown ids and closed connections are passed over.
 

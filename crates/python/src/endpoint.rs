@@ -1,6 +1,5 @@
 //! The transport as Python sees it: ports to listen on, calls to make, events to drain.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd};
@@ -200,14 +199,6 @@ impl Endpoint {
             timeout: Duration::from_millis(timeout_ms),
         });
         Ok(())
-    }
-
-    fn beat_failures(&self) -> PyResult<HashMap<String, u32>> {
-        self.check_process()?;
-        let failures = self.heartbeats.failures().into_iter();
-        Ok(failures
-            .map(|(address, count)| (address.to_string(), count))
-            .collect())
     }
 
     fn answer(&self, py: Python<'_>, answers: &Bound<'_, PyList>) -> PyResult<()> {

@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
-from ternmq.client import arguments
+from ternmq.client import arguments, forks
 from ternmq.client.admin import Admin
 from ternmq.client.arguments import Mode, Start
 from ternmq.client.codecs import Codec, Raw
@@ -22,7 +22,7 @@ from ternmq.client.membership import Membership
 from ternmq.client.nameservers import NameServers
 from ternmq.client.producer import Producer
 from ternmq.client.routing import Routing
-from ternmq.errors import ClientClosedError, ConfigError
+from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 from ternmq.remoting import Endpoint, open_endpoint
 
 T = TypeVar("T")
@@ -59,6 +59,9 @@ class Closable(Protocol):
     async def close(self) -> None:
         """Drain and leave."""
 
+    def abandon(self, why: str) -> None:
+        """Raise `ForkedClientError` with this text at every use, in a child process."""
+
 
 def open_default_endpoint() -> Endpoint:
     """The engine's transport, with bounds that producers and consumers reach first."""
@@ -94,6 +97,7 @@ class Client:
         self._clock = clock
         self._parts: Parts | None = None
         self._closed = False
+        self._forked: str | None = None
         self._children: list[Closable] = []
 
     async def open(self) -> Client:
@@ -108,6 +112,7 @@ class Client:
         routing = Routing(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
         membership = Membership(endpoint, routing, self.client_id)
         self._parts = Parts(endpoint, routing, membership, self._timeout, self._clock)
+        forks.watch(self)
         return self
 
     async def close(self) -> None:
@@ -116,11 +121,23 @@ class Client:
         if parts is None:
             return
         self._closed = True
+        forks.forget(self)
         await asyncio.gather(*(child.close() for child in tuple(self._children)))
         self._parts = None
         await parts.membership.close()
         await parts.routing.close()
         await parts.endpoint.close()
+
+    def abandon(self) -> None:
+        """Raise `ForkedClientError` at every use from now on, in a child process; closing does nothing there."""
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
+        self._closed = True
+        self._forked = why = f"client {self.client_id} belongs to the parent process; open another one after a fork"
+        parts.endpoint.abandon()
+        for child in self._children:
+            child.abandon(why)
 
     async def __aenter__(self) -> Client:
         return await self.open()
@@ -303,7 +320,10 @@ class Client:
 
         Raises:
             ClientClosedError: the client is not open.
+            ForkedClientError: it was opened in the parent of this process.
         """
+        if self._forked is not None:
+            raise ForkedClientError(self._forked)
         if self._parts is None or self._closed:
             raise ClientClosedError("the client is not open; use `async with connect(...)`")
         return self._parts

@@ -26,7 +26,7 @@ from ternmq.client.messages import Message, MessageQueue, retry_topic
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller, PullSettings
 from ternmq.client.returns import MAX_ATTEMPTS, Returns
-from ternmq.errors import ClientClosedError, ConfigError
+from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 
 if TYPE_CHECKING:
     from ternmq.client.connection import Client, Parts
@@ -104,6 +104,7 @@ class Consumer(Generic[T]):
         self._returns: Returns[T] | None = None
         self._batch_number = 0
         self._open = False
+        self._forked: str | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._room_told = True
@@ -207,6 +208,14 @@ class Consumer(Generic[T]):
         self._client.detach(self)
         await self._parts.membership.remove_consumer(self.group)
 
+    def abandon(self, why: str) -> None:
+        """Raise `ForkedClientError` with this text at every use, in a child process; its messages are the parent's."""
+        self._open = False
+        self._forked = why
+        self._waiting.clear()
+        if self._inbox is not None:
+            self._inbox.abandon(why)
+
     async def __aenter__(self) -> Consumer[T]:
         return await self.open()
 
@@ -231,6 +240,7 @@ class Consumer(Generic[T]):
                     self._set_timer(inbox)
                 return message
             await self._wait()
+        self._check_process()
         raise StopAsyncIteration
 
     async def run(self, handler: Callable[[Message[T]], Awaitable[None]], concurrency: int = 1) -> None:
@@ -250,6 +260,7 @@ class Consumer(Generic[T]):
         if self._pulls:
             raise ConfigError("this consumer has mode='pull': iterate its batches()")
         arguments.count(concurrency, "concurrency", at_most=100_000)
+        self._check_process()
         stopping = asyncio.Event()
         workers = [asyncio.create_task(self._work(handler, stopping)) for _ in range(concurrency)]
         self._runs.update(workers)
@@ -314,7 +325,7 @@ class Consumer(Generic[T]):
         """
         self._demand_pull_mode("seek")
         if self._assignment is None or self._offsets is None or self._parts is None or not self._open:
-            raise ClientClosedError(f"consumer {self.group} is not open")
+            raise self._not_open()
         pullers, offsets, within = dict(self._assignment.pullers), self._offsets, self._parts.timeout
         if isinstance(to, Mapping):
             strangers = sorted(str(queue) for queue in to if queue not in pullers)
@@ -345,16 +356,26 @@ class Consumer(Generic[T]):
             messages, places = inbox.take_batch(max_size, self._batch_number)
             if messages:
                 return Batch(messages, places, self._batch_number, self._commit_batch)
+        self._check_process()
         return None
 
     async def _commit_batch(self, places: list[ProcessQueue[T]]) -> None:
-        if self._assignment is None or self._parts is None:
-            raise ClientClosedError(f"consumer {self.group} is not open")
+        if self._assignment is None or self._parts is None or self._forked is not None:
+            raise self._not_open()
         commit, within = self._assignment.commit, self._parts.timeout
         outcomes = await asyncio.gather(*(commit(place.queue, within) for place in places), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _check_process(self) -> None:
+        if self._forked is not None:
+            raise ForkedClientError(self._forked)
+
+    def _not_open(self) -> ClientClosedError:
+        if self._forked is not None:
+            return ForkedClientError(self._forked)
+        return ClientClosedError(f"consumer {self.group} is not open")
 
     def _demand_pull_mode(self, what: str) -> None:
         if not self._pulls:

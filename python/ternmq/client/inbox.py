@@ -21,7 +21,7 @@ from ternmq.client.messages import (
     Message,
     MessageQueue,
 )
-from ternmq.errors import MQError, SettlementLostError
+from ternmq.errors import ForkedClientError, MQError, SettlementLostError
 
 T = TypeVar("T")
 
@@ -121,6 +121,7 @@ class Inbox(Generic[T]):
         self._pausing: list[tuple[float, int, Message[T]]] = []
         self._pause_count = 0
         self._delivered: dict[Message[T], float] = {}  # in order of delivery
+        self._forked: str | None = None
 
     def put(self, place: ProcessQueue[T], messages: list[Message[T]], next_offset: int) -> None:
         """Add what one pull fetched; offsets that are in flight already are left out.
@@ -245,6 +246,8 @@ class Inbox(Generic[T]):
         return _Nothing()
 
     def _end_delivery(self, message: Message[T], outcome: int) -> None:
+        if self._forked is not None:
+            raise ForkedClientError(self._forked)
         place = message._place
         if place.ordered and place.held_until <= self._clock():
             self.drop(place)
@@ -258,6 +261,10 @@ class Inbox(Generic[T]):
             raise RuntimeError(f"message {message.id} at {message._where()} was settled before")
         message._state = outcome
         del self._delivered[message]
+
+    def abandon(self, why: str) -> None:
+        """Raise `ForkedClientError` with this text at every settlement, in a child process."""
+        self._forked = why
 
     def tick(self) -> float:
         """Make ready what has paused long enough, and fail what takes too long; returns the time."""

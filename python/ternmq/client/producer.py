@@ -18,7 +18,7 @@ from ternmq.client.messages import SendReceipt
 from ternmq.client.plans import Plan, make_header
 from ternmq.client.sending import Send, Sender
 from ternmq.client.window import Window
-from ternmq.errors import ClientClosedError, CodecError, ConfigError, MessageIllegalError
+from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Producer(Generic[T]):
         self._plans: dict[str, Plan] = {}  # the sender's, while it is open
         self._parts: Parts | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._forked: str | None = None
 
     async def open(self) -> Producer[T]:
         """Start; `async with` does it.
@@ -100,6 +101,10 @@ class Producer(Generic[T]):
         sender.close()
         self._client.detach(self)
         await self._parts.membership.remove_producer(self.group)
+
+    def abandon(self, why: str) -> None:
+        """Raise `ForkedClientError` with this text at every use, in a child process."""
+        self._sender, self._plans, self._forked = None, {}, why
 
     async def __aenter__(self) -> Producer[T]:
         return await self.open()
@@ -290,7 +295,7 @@ class Producer(Generic[T]):
         sender, loop = self._sender, self._loop
         if sender is None or loop is None:
             self._window.leave(1, len(body))
-            raise ClientClosedError(f"producer {self.group} is not open")
+            raise self._not_open()
         future: asyncio.Future[Any] = loop.create_future()
         deadline = loop.time() + self._timeout
         ident = None if batch is None else ""
@@ -381,8 +386,13 @@ class Producer(Generic[T]):
 
     def _check_open(self) -> Sender:
         if self._sender is None:
-            raise ClientClosedError(f"producer {self.group} is not open")
+            raise self._not_open()
         return self._sender
+
+    def _not_open(self) -> ClientClosedError:
+        if self._forked is not None:
+            return ForkedClientError(self._forked)
+        return ClientClosedError(f"producer {self.group} is not open")
 
 
 def _utf8_size(text: str) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ternmq.errors import ClientClosedError, MQError
+from ternmq.errors import ClientClosedError, ForkedClientError, MQError
 from ternmq.remoting.calls import NO_FIELDS, Answer, Done, Outcome, failure
 from ternmq.remoting.serving import Dispatcher, Reply, Request, Route
 
@@ -99,6 +99,7 @@ class Endpoint:
         self.transport = transport
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._forked = False
         self._last_call_id = 0
         self._senders: dict[int, SendOutcomes] = {}
         self._last_sender = 0
@@ -133,8 +134,7 @@ class Endpoint:
         Raises:
             ClientClosedError: the endpoint is closed.
         """
-        if self._closed:
-            raise ClientClosedError("the connection pool is closed")
+        self._check_open()
         self._last_call_id = call_id = self._last_call_id + 1
         self._calls[call_id] = (address, code, done)
         self._out_calls.append((call_id, address, code, fields, body, timeout_ms))
@@ -165,6 +165,7 @@ class Endpoint:
             BrokerBusyError: refused in this process, too many calls wait; nothing was sent.
             ClientClosedError: the endpoint is closed.
         """
+        self._check_open()
         future: asyncio.Future[Answer] = self._loop.create_future()
 
         def done(outcome: Outcome) -> None:
@@ -184,8 +185,7 @@ class Endpoint:
         Raises:
             ClientClosedError: the endpoint is closed.
         """
-        if self._closed:
-            raise ClientClosedError("the connection pool is closed")
+        self._check_open()
         self._out_oneway.append((address, code, fields, body))
         if not self._flush_planned:
             self._plan_flush()
@@ -217,8 +217,7 @@ class Endpoint:
         Raises:
             ClientClosedError: the endpoint is closed.
         """
-        if self._closed:
-            raise ClientClosedError("the connection pool is closed")
+        self._check_open()
         return self.transport.send(sender, sends)
 
     def disconnect(self, address: str) -> None:
@@ -255,8 +254,7 @@ class Endpoint:
         Raises:
             ClientClosedError: the endpoint is closed.
         """
-        if self._closed:
-            raise ClientClosedError("the connection pool is closed")
+        self._check_open()
         self._on_beaten = on_beaten
         times = {"interval_ms": interval, "retry_ms": retry, "timeout_ms": timeout}
         in_ms = {name: max(1, round(seconds * 1000)) for name, seconds in times.items()}
@@ -332,6 +330,16 @@ class Endpoint:
         calls, self._calls = self._calls, {}
         for _, _, done in calls.values():
             done(ClientClosedError("closed while a request waited for its answer"))
+
+    def abandon(self) -> None:
+        """Refuse every use, in a child process: sockets, event loop and calls are the parent's."""
+        self._closed = self._forked = True
+
+    def _check_open(self) -> None:
+        if self._forked:
+            raise ForkedClientError("the connections belong to the parent process; a child opens its own")
+        if self._closed:
+            raise ClientClosedError("the connection pool is closed")
 
     # -- the crossing --------------------------------------------------------------------------------------------
 
