@@ -40,11 +40,6 @@ pub(super) struct BuiltFrame<T> {
     pub tickets: Vec<Placed<T>>,
 }
 
-/// Everything that one trip built.
-pub(super) struct Built<T> {
-    pub frames: Vec<BuiltFrame<T>>,
-}
-
 /// A trip being built.
 pub(super) struct Building<T> {
     end: LogEnd,
@@ -142,11 +137,10 @@ impl<T> Building<T> {
         Ok(None)
     }
 
-    pub fn finish(mut self) -> Result<Built<T>, Fatal> {
+    /// Everything that one trip built.
+    pub fn finish(mut self) -> Result<Vec<BuiltFrame<T>>, Fatal> {
         self.close()?;
-        Ok(Built {
-            frames: self.frames,
-        })
+        Ok(self.frames)
     }
 
     fn closes_before(&self, (bytes, messages): (usize, usize)) -> bool {

@@ -8,6 +8,7 @@ mod founding;
 mod inputs;
 mod keys;
 mod numbers;
+mod options;
 pub mod planted;
 mod tickets;
 mod turn;
@@ -25,4 +26,5 @@ pub use inputs::{
 };
 pub(crate) use keys::{index_keys, words};
 pub use numbers::QueueNumbers;
-pub use turn::{Fatal, Replica, TurnOptions};
+pub use options::TurnOptions;
+pub use turn::{Fatal, Replica};

@@ -2,19 +2,21 @@
 //!
 //! No thread, clock or socket in here: the log thread of a process and `tern-sim` call the same step.
 
-use super::building::{Building, Limits};
+mod proposing;
+mod refusing;
+
 use super::inputs::{
-    Bound, Committed, Flush, Fold, Folded, Inbox, Outbox, Outcome, PreparedSegment, Proposal,
-    Refusal, RoleChange,
+    Committed, Flush, Fold, Folded, Inbox, Outbox, Outcome, PreparedSegment, RoleChange,
 };
 use super::numbers::QueueNumbers;
+use super::options::TurnOptions;
 use super::planted;
 use super::tickets::Tickets;
 use super::waiting::Waiting;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use tern_log::{
-    Descriptor, Frame, FrameDraft, FrameKind, Log, LogError, RaftState, RaftStateFile, SegmentRoom,
+    Frame, FrameDraft, FrameKind, Log, LogError, RaftState, RaftStateFile, SegmentRoom,
 };
 use tern_replication::{
     MessageKind, PeerKind, PeerMessage, Persisted, Replication, Role, StepError, ThinEntry, Work,
@@ -36,45 +38,6 @@ pub enum Fatal {
     /// The consensus engine is in a state it must not be in.
     #[error("consensus: {0}")]
     Consensus(String),
-}
-
-/// What a turn has to know besides its parts.
-#[derive(Debug, Clone, Copy)]
-pub struct TurnOptions {
-    /// Ticks of a heartbeat, at most this many are caught up by a follower after a stall (L10).
-    pub heartbeat_ticks: u32,
-    /// Ticks that a leader catches up at most: two election timeouts.
-    pub leader_catch_up_ticks: u32,
-    /// Proposals that wait for a frame at most.
-    pub waiting: usize,
-    /// How long a proposal waits for others at most while a frame is on its way to a majority, nanoseconds.
-    pub gather_ns: u64,
-    /// A proposal that waited longer is refused with `Busy`, nanoseconds.
-    pub wait_limit_ns: u64,
-    /// An appended proposal that is undecided for longer is answered as unknown, nanoseconds.
-    pub ack_timeout_ns: u64,
-    /// Frames appended and not committed.
-    pub uncommitted_frames: usize,
-    /// Bytes committed that the views may be behind.
-    pub behind_bytes: u64,
-    /// Size of a segment, bytes.
-    pub segment_size: u64,
-}
-
-impl Default for TurnOptions {
-    fn default() -> Self {
-        Self {
-            heartbeat_ticks: 10,
-            leader_catch_up_ticks: 120,
-            waiting: 10_000,
-            gather_ns: 500_000,
-            wait_limit_ns: 200_000_000,
-            ack_timeout_ns: 2_500_000_000,
-            uncommitted_frames: 10_000,
-            behind_bytes: 256 << 20,
-            segment_size: 64 << 20,
-        }
-    }
 }
 
 /// A round that is written and not yet durable, with the messages that wait for it.
@@ -149,46 +112,6 @@ impl<T> Replica<T> {
     /// Role, term, leader, commit.
     pub fn status(&self) -> tern_replication::Status {
         self.engine.status()
-    }
-
-    /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.
-    pub fn idle_for(&self, now_ns: u64) -> Option<u64> {
-        self.numbers.as_ref()?;
-        if self.blocked {
-            return None;
-        }
-        let gathering = if self.gathers() {
-            self.options.gather_ns
-        } else {
-            0
-        };
-        match self.waiting.front() {
-            Some(oldest) => Some((oldest.received_ns + gathering).saturating_sub(now_ns)),
-            // What comes now may be left to gather for so long.
-            None => (gathering > 0).then_some(gathering),
-        }
-    }
-
-    /// Ticks that may be taken together: one, and half a heartbeat's where nobody waits for anything. Half of an idle
-    /// replica's CPU was waking up for single ticks; a follower may campaign so much too early.
-    pub fn rest_ticks(&self) -> u64 {
-        let no_reads = self.reads.is_empty() && self.asked.is_empty();
-        if self.waiting.len() == 0 && self.tickets.frames() == 0 && no_reads {
-            u64::from(self.options.heartbeat_ticks / 2).max(1)
-        } else {
-            1
-        }
-    }
-
-    /// While a frame is on its way to a majority, what waits gathers into the next one, until it fills a frame.
-    pub fn gathers(&self) -> bool {
-        self.numbers.is_some()
-            && self.tickets.frames() > 0
-            && !self.limits().fills_frame(self.waiting.weight())
-    }
-
-    fn limits(&self) -> Limits {
-        Limits::of_segment(self.options.segment_size)
     }
 
     /// One step: take everything in, go round the loop until nothing is left, fill the outbox.
@@ -483,114 +406,6 @@ impl<T> Replica<T> {
         }
     }
 
-    /// Proposals beyond the bound are refused before anything is appended.
-    fn queue(&mut self, proposals: &mut Vec<Proposal<T>>, out: &mut Outbox<T>) {
-        let room = self.options.waiting.saturating_sub(self.waiting.len());
-        let over = proposals.split_off(room.min(proposals.len()));
-        proposals.drain(..).for_each(|p| self.waiting.push(p));
-        let refusal = Outcome::Refused(Refusal::Busy(Bound::Waiting));
-        out.answers
-            .extend(over.into_iter().map(|p| (p.ticket, refusal.clone())));
-    }
-
-    /// Build frames from what waits and propose them, at most one trip's worth (L8).
-    fn propose(&mut self, inbox: &Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
-        let status = self.engine.status();
-        if status.role != Role::Leader
-            || self.is_blocked(inbox.applied_position)
-            || self.still_gathers(inbox.now_ns)
-        {
-            return Ok(());
-        }
-        let Some(mut numbers) = self.numbers.take() else {
-            return Ok(());
-        };
-        let mut building = Building::new(self.log.end(), status.term, inbox.wall_ms, self.limits());
-        while let Some(proposal) = self.waiting.front() {
-            if !building.has_space(proposal) {
-                break;
-            }
-            if !self.can_place(&building, proposal) {
-                self.blocked = true;
-                break;
-            }
-            let expired =
-                inbox.now_ns.saturating_sub(proposal.received_ns) > self.options.wait_limit_ns;
-            let proposal = self.waiting.pop().expect("looked at above");
-            if expired {
-                let refusal = Refusal::Busy(Bound::Waiting);
-                out.answers
-                    .push((proposal.ticket, Outcome::Refused(refusal)));
-                continue;
-            }
-            if let Some((ticket, refusal)) = building.add(proposal, &mut numbers)? {
-                out.answers.push((ticket, Outcome::Refused(refusal)));
-            }
-        }
-        let built = building.finish()?;
-        if built.frames.is_empty() {
-            self.numbers = Some(numbers);
-            return Ok(());
-        }
-        let descriptors: Vec<_> = built
-            .frames
-            .iter()
-            .map(|f| Descriptor::from(&f.frame.header))
-            .collect();
-        let first = built.frames[0].frame.header.index;
-        if self.engine.propose(first, &descriptors).is_err() {
-            // Nothing was appended; the numbers that were given out go with the frames.
-            self.fold_asked = None;
-            self.told = None;
-            for frame in built.frames {
-                for placed in frame.tickets {
-                    out.answers
-                        .push((placed.ticket, Outcome::Refused(self.not_leader())));
-                }
-            }
-            return Ok(());
-        }
-        self.numbers = Some(numbers);
-        let deadline = inbox.now_ns + self.options.ack_timeout_ns;
-        for built in built.frames {
-            let header = &built.frame.header;
-            self.tickets
-                .place(header.index, header.term, built.tickets, deadline);
-            self.held.insert((header.index, header.term), built.frame);
-        }
-        Ok(())
-    }
-
-    fn is_blocked(&mut self, applied_position: u64) -> bool {
-        self.blocked = self.engine.transferring() || self.bound(applied_position).is_some();
-        self.blocked
-    }
-
-    fn still_gathers(&self, now_ns: u64) -> bool {
-        let oldest = self.waiting.front().map_or(now_ns, |p| p.received_ns);
-        self.gathers() && now_ns.saturating_sub(oldest) < self.options.gather_ns
-    }
-
-    fn can_place(&self, building: &Building<T>, proposal: &Proposal<T>) -> bool {
-        self.fits(building.bytes() + proposal.weight().0)
-    }
-
-    /// Whether frames with this many bytes of content find a segment; headers and padding are allowed for.
-    fn fits(&self, bytes: usize) -> bool {
-        !matches!(
-            self.log.segment_ready_for(bytes as u64 + 4096),
-            SegmentRoom::NextMissing { .. }
-        )
-    }
-
-    fn bound(&self, applied_position: u64) -> Option<Bound> {
-        if self.tickets.frames() >= self.options.uncommitted_frames {
-            return Some(Bound::Uncommitted);
-        }
-        let end = self.log.end().position;
-        (end.saturating_sub(applied_position) > self.options.behind_bytes).then_some(Bound::Behind)
-    }
-
     /// One leadership round confirms all reads that wait; before the term's first commit they go on waiting.
     fn ask_reads(&mut self) {
         if self.reads.is_empty() || !self.engine.status().settled {
@@ -600,79 +415,6 @@ impl<T> Replica<T> {
         if self.engine.read(self.read_context).is_ok() {
             let reads = self.reads.drain(..).collect();
             self.asked.push((self.read_context, reads));
-        }
-    }
-
-    /// Answer what will not be done: not the leader, waited too long, no room, undecided for too long.
-    fn refuse(&mut self, now_ns: u64, out: &mut Outbox<T>) {
-        out.answers.extend(self.tickets.expire(now_ns));
-        let status = self.engine.status();
-        if status.role != Role::Leader {
-            if planted::on(planted::BUSY_AFTER_APPEND) {
-                let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
-                let expired = self.tickets.expire(u64::MAX);
-                out.answers.extend(
-                    expired
-                        .into_iter()
-                        .map(|(ticket, _)| (ticket, busy.clone())),
-                );
-            }
-            let refusal = self.not_leader();
-            let reads = self.asked.drain(..).flat_map(|(_, reads)| reads);
-            let tickets = reads.chain(self.reads.drain(..)).map(|(ticket, _)| ticket);
-            out.answers
-                .extend(tickets.map(|ticket| (ticket, Outcome::Refused(refusal))));
-            let waiting = std::iter::from_fn(|| self.waiting.pop());
-            out.answers
-                .extend(waiting.map(|p| (p.ticket, Outcome::Refused(refusal))));
-            return;
-        }
-        let limit = self.options.wait_limit_ns;
-        let late = |received: u64| now_ns.saturating_sub(received) > limit;
-        let refusal = if self.engine.transferring() {
-            self.not_leader()
-        } else if self.no_room {
-            Refusal::NoRoom
-        } else {
-            Refusal::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
-        };
-        loop {
-            let unplaceable = |p: &Proposal<T>| self.no_room && !self.fits(p.weight().0);
-            let gone = self
-                .waiting
-                .front()
-                .is_some_and(|p| late(p.received_ns) || unplaceable(p));
-            let Some(proposal) = gone.then(|| self.waiting.pop()).flatten() else {
-                break;
-            };
-            out.answers
-                .push((proposal.ticket, Outcome::Refused(refusal)));
-        }
-        let overdue = |received: u64| now_ns.saturating_sub(received) > self.options.ack_timeout_ns;
-        while self.reads.front().is_some_and(|(_, at)| overdue(*at)) {
-            let (ticket, _) = self.reads.pop_front().expect("looked at above");
-            out.answers
-                .push((ticket, Outcome::Refused(Refusal::Busy(Bound::Waiting))));
-        }
-        while self
-            .asked
-            .first()
-            .is_some_and(|(_, reads)| reads.first().is_some_and(|(_, at)| overdue(*at)))
-        {
-            let (_, reads) = self.asked.remove(0);
-            out.answers.extend(
-                reads
-                    .into_iter()
-                    .map(|(t, _)| (t, Outcome::Refused(Refusal::Busy(Bound::Waiting)))),
-            );
-        }
-    }
-
-    fn not_leader(&self) -> Refusal {
-        let status = self.engine.status();
-        Refusal::NotLeader {
-            leader: status.leader,
-            term: status.term,
         }
     }
 

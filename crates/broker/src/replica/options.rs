@@ -1,0 +1,40 @@
+//! What a turn has to know besides its parts.
+
+/// What a turn has to know besides its parts.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnOptions {
+    /// Ticks of a heartbeat, at most this many are caught up by a follower after a stall (L10).
+    pub heartbeat_ticks: u32,
+    /// Ticks that a leader catches up at most: two election timeouts.
+    pub leader_catch_up_ticks: u32,
+    /// Proposals that wait for a frame at most.
+    pub waiting: usize,
+    /// How long a proposal waits for others at most while a frame is on its way to a majority, nanoseconds.
+    pub gather_ns: u64,
+    /// A proposal that waited longer is refused with `Busy`, nanoseconds.
+    pub wait_limit_ns: u64,
+    /// An appended proposal that is undecided for longer is answered as unknown, nanoseconds.
+    pub ack_timeout_ns: u64,
+    /// Frames appended and not committed.
+    pub uncommitted_frames: usize,
+    /// Bytes committed that the views may be behind.
+    pub behind_bytes: u64,
+    /// Size of a segment, bytes.
+    pub segment_size: u64,
+}
+
+impl Default for TurnOptions {
+    fn default() -> Self {
+        Self {
+            heartbeat_ticks: 10,
+            leader_catch_up_ticks: 120,
+            waiting: 10_000,
+            gather_ns: 500_000,
+            wait_limit_ns: 200_000_000,
+            ack_timeout_ns: 2_500_000_000,
+            uncommitted_frames: 10_000,
+            behind_bytes: 256 << 20,
+            segment_size: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Answers to what will not be done; nothing of it was appended, but for what is undecided for too long.
+
+use tern_replication::Role;
+
+use super::super::inputs::{Bound, Outbox, Outcome, Proposal, Refusal};
+use super::super::planted;
+use super::Replica;
+
+impl<T> Replica<T> {
+    /// Answer what will not be done: not the leader, waited too long, no room, undecided for too long.
+    pub(super) fn refuse(&mut self, now_ns: u64, out: &mut Outbox<T>) {
+        out.answers.extend(self.tickets.expire(now_ns));
+        if self.engine.status().role == Role::Leader {
+            self.refuse_waiting(now_ns, out);
+            self.refuse_reads(now_ns, out);
+        } else {
+            self.refuse_all(out);
+        }
+    }
+
+    pub(super) fn not_leader(&self) -> Refusal {
+        let status = self.engine.status();
+        Refusal::NotLeader {
+            leader: status.leader,
+            term: status.term,
+        }
+    }
+
+    /// A replica that does not lead keeps nothing.
+    fn refuse_all(&mut self, out: &mut Outbox<T>) {
+        if planted::on(planted::BUSY_AFTER_APPEND) {
+            let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
+            let expired = self.tickets.expire(u64::MAX);
+            out.answers.extend(
+                expired
+                    .into_iter()
+                    .map(|(ticket, _)| (ticket, busy.clone())),
+            );
+        }
+        let refusal = self.not_leader();
+        let reads = self.asked.drain(..).flat_map(|(_, reads)| reads);
+        let tickets = reads.chain(self.reads.drain(..)).map(|(ticket, _)| ticket);
+        let waiting = std::iter::from_fn(|| self.waiting.pop()).map(|proposal| proposal.ticket);
+        out.answers.extend(
+            tickets
+                .chain(waiting)
+                .map(|ticket| (ticket, Outcome::Refused(refusal))),
+        );
+    }
+
+    /// Proposals in their order, as long as the oldest waited too long or finds no room.
+    fn refuse_waiting(&mut self, now_ns: u64, out: &mut Outbox<T>) {
+        let refusal = if self.engine.transferring() {
+            self.not_leader()
+        } else if self.no_room {
+            Refusal::NoRoom
+        } else {
+            Refusal::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
+        };
+        while self
+            .waiting
+            .front()
+            .is_some_and(|oldest| self.is_hopeless(oldest, now_ns))
+        {
+            let proposal = self.waiting.pop().expect("looked at above");
+            out.answers
+                .push((proposal.ticket, Outcome::Refused(refusal)));
+        }
+    }
+
+    fn is_hopeless(&self, proposal: &Proposal<T>, now_ns: u64) -> bool {
+        let waited = now_ns.saturating_sub(proposal.received_ns);
+        waited > self.options.wait_limit_ns || (self.no_room && !self.fits(proposal.weight().0))
+    }
+
+    fn refuse_reads(&mut self, now_ns: u64, out: &mut Outbox<T>) {
+        let limit_ns = self.options.ack_timeout_ns;
+        let overdue = |received: u64| now_ns.saturating_sub(received) > limit_ns;
+        let busy = |ticket: T| (ticket, Outcome::Refused(Refusal::Busy(Bound::Waiting)));
+        while self.reads.front().is_some_and(|(_, at)| overdue(*at)) {
+            let (ticket, _) = self.reads.pop_front().expect("looked at above");
+            out.answers.push(busy(ticket));
+        }
+        while let Some((_, reads)) = self.asked.first()
+            && reads.first().is_some_and(|(_, at)| overdue(*at))
+        {
+            let (_, reads) = self.asked.remove(0);
+            out.answers
+                .extend(reads.into_iter().map(|(ticket, _)| busy(ticket)));
+        }
+    }
+}
