@@ -16,7 +16,8 @@ from ternmq.client.delays import exact_level
 from ternmq.client.filters import check_tag
 from ternmq.client.messages import SendReceipt
 from ternmq.client.plans import Plan, make_header
-from ternmq.client.sending import Send, Sender
+from ternmq.client.sending import Sender
+from ternmq.client.sends import Send
 from ternmq.client.window import Window
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode

@@ -15,7 +15,8 @@ from ternmq.client.messages import DEAD_LETTER, Failure, Message, retry_topic
 from ternmq.client.plans import Header, Plan
 from ternmq.client.routes import QueueCounts, TopicRoute, make_route
 from ternmq.client.routing import Routing
-from ternmq.client.sending import Send, Sender
+from ternmq.client.sending import Sender
+from ternmq.client.sends import Send
 from ternmq.errors import MQError, RouteNotFoundError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error

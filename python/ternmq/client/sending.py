@@ -1,27 +1,20 @@
-"""One send from acceptance to its receipt: its tries, what waits for a leader, and what its outcome is."""
+"""Sends from acceptance to their receipts: their tries, what waits for a leader, and what becomes of each."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from ternmq.client.messages import MessageQueue, SendReceipt, SendStatus
+from ternmq.client.lines import ShardLines
+from ternmq.client.messages import MessageQueue, SendReceipt
 from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, judge, send_error
 from ternmq.client.plans import Plan
 from ternmq.client.routing import Routing
-from ternmq.errors import MQError, OutcomeUnknownError, StoredUnconfirmedError
+from ternmq.client.sends import STORED, Send, receipts, unconfirmed
+from ternmq.errors import MQError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Answer, Endpoint, Outcome, StoredPlace, failure
 
-_STORED: dict[int, SendStatus] = {
-    ResponseCode.SUCCESS: "ok",
-    ResponseCode.FLUSH_DISK_TIMEOUT: "flush_disk_timeout",
-    ResponseCode.SLAVE_NOT_AVAILABLE: "slave_not_available",
-    ResponseCode.FLUSH_SLAVE_TIMEOUT: "flush_slave_timeout",
-}
 _CROSSING = 512
 """Sends that cross into the engine before the turn of the loop ends: brokers get work while more is being posted."""
 _PAUSE_SECONDS = 0.05
@@ -30,67 +23,6 @@ _GRACE_SECONDS = 0.25
 """How long a replaced master may still answer what was sent to it, before the send goes to the new one as well."""
 _SILENCE_SECONDS = 1.0
 """A master that leaves a send unanswered so long is asked about at the NameServers, while the send goes on waiting."""
-
-
-class Send:
-    """One message, or one batch, on its way.
-
-    Args:
-        plan: where its topic's sends go.
-        code: request code, 310 or 320.
-        fields: header fields but for queue, time and properties; the same object in many sends.
-        properties: in their text form.
-        body: the wire's body.
-        shard: key whose sends go one after the other; None for none.
-        deadline: time of the loop.
-        tries: how many there may be.
-        future: gets the receipt, of a batch the receipts, or the exception.
-        id: message id, to be put before the properties; None to be made at the first try; empty if they have it.
-        batch: message ids of a batch.
-        born_ms: when the message was made; 0 for now.
-    """
-
-    __slots__ = (
-        "address", "ambiguous", "attempt", "batch", "body", "born_ms", "call_id", "code", "deadline", "fields",
-        "future", "id", "last", "plan", "properties", "queue", "sent_at", "shard", "timer", "tries", "waits",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        plan: Plan,
-        code: int,
-        fields: dict[str, str],
-        properties: str,
-        body: bytes,
-        shard: str | None,
-        deadline: float,
-        tries: int,
-        future: asyncio.Future[Any],
-        id: str | None = None,
-        batch: list[str] | None = None,
-        born_ms: int = 0,
-    ) -> None:
-        self.plan = plan
-        self.code = code
-        self.fields = fields
-        self.properties = properties
-        self.body = body
-        self.shard = shard
-        self.deadline = deadline
-        self.tries = tries
-        self.future = future
-        self.id = id
-        self.batch = batch
-        self.born_ms = born_ms
-        self.queue: MessageQueue | None = None
-        self.address = ""
-        self.call_id = 0
-        self.attempt = 0
-        self.waits = 0
-        self.sent_at = math.inf  # until it has crossed
-        self.ambiguous = False
-        self.last: Outcome | None = None
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Sender:
@@ -126,19 +58,14 @@ class Sender:
         self._leaving: list[Send] = []  # cross into the engine together
         self._outstanding: dict[int, Send] = {}  # by call id, in order of sending
         self._parked: dict[Send, None] = {}
-        self._shards: dict[tuple[str, str], deque[Send]] = {}  # the first of each is on its way
+        self._shards: ShardLines[Send] = ShardLines()
         self._watching: asyncio.TimerHandle | None = None
         routing.on_change(self._routes_changed)
 
     def submit(self, send: Send) -> None:
         """Start a send; behind the others of its shard key if there are some."""
-        if send.shard is not None:
-            line = self._shards.get((send.plan.topic, send.shard))
-            if line is not None:
-                line.append(send)
-                return
-            self._shards[send.plan.topic, send.shard] = deque((send,))
-        self._start(send)
+        if send.shard is None or self._shards.join(send.plan.topic, send.shard, send):
+            self._start(send)
 
     def close(self) -> None:
         """Stop; everything must have ended before."""
@@ -247,7 +174,7 @@ class Sender:
             future = send.future
             if send.batch is not None:
                 if not future.done():
-                    future.set_result(_receipts(send.batch, queue, queue_offset))
+                    future.set_result(receipts(send.batch, queue, queue_offset))
             elif not future.done():
                 future.set_result(SendReceipt(send.id or "", queue, queue_offset, "ok"))
             if not send.plan.confirmed:
@@ -262,7 +189,7 @@ class Sender:
         send = self._outstanding.pop(call_id, None)
         if send is None:
             return
-        if answer.code in _STORED:
+        if answer.code in STORED:
             self._unconfirmed(send, answer)
         else:
             self._not_stored(send, answer)
@@ -385,29 +312,10 @@ class Sender:
 
     def _unconfirmed(self, send: Send, answer: Answer) -> None:
         """End a send whose answer says stored, but not as plainly as it should."""
-        try:
-            queue_offset = int(answer.fields["queueOffset"])
-            number = int(answer.fields["queueId"])
-        except (KeyError, ValueError) as error:
-            failure = OutcomeUnknownError(f"{send.address} answered a send without a queue offset", broker=send.address)
-            failure.__cause__ = error
-            self._end(send, failure)
-            return
-        assert send.queue is not None
-        status = _STORED[answer.code]
-        self._confirm(send.plan)
-        self._end(
-            send,
-            StoredUnconfirmedError(
-                f"{send.address} stored the message but did not confirm it as configured: {status}",
-                code=answer.code,
-                broker=send.address,
-                remark=answer.remark,
-                receipt=SendReceipt(
-                    send.batch[0] if send.batch else send.id or "", send.queue._replace(id=number), queue_offset, status
-                ),
-            ),
-        )
+        error = unconfirmed(send, answer)
+        if isinstance(error, StoredUnconfirmedError):
+            self._confirm(send.plan)
+        self._end(send, error)
 
     def _confirm(self, plan: Plan) -> None:
         """A topic that did not exist does now: its route will show in a moment."""
@@ -432,17 +340,9 @@ class Sender:
 
     def _next_of_shard(self, send: Send) -> None:
         assert send.shard is not None
-        key = (send.plan.topic, send.shard)
-        line = self._shards[key]
-        line.popleft()
-        while line and line[0].future.cancelled():
-            gone = line.popleft()
-            self._on_ended(1, len(gone.body))
-        if line:
-            self._loop.call_soon(self._try, line[0])  # not at once: a line that has timed out would recurse
-        else:
-            del self._shards[key]
-
-
-def _receipts(ids: list[str], queue: MessageQueue, first: int) -> list[SendReceipt]:
-    return [SendReceipt(ident, queue, first + index, "ok") for index, ident in enumerate(ids)]
+        following = self._shards.leave(send.plan.topic, send.shard)
+        while following is not None and following.future.cancelled():
+            self._on_ended(1, len(following.body))
+            following = self._shards.leave(send.plan.topic, send.shard)
+        if following is not None:
+            self._loop.call_soon(self._try, following)  # not at once: a line that has timed out would recurse
