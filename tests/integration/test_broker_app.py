@@ -1,6 +1,8 @@
 """Replicas with their engines and NameServers, all in one process: roles, registration, topics, hand-over, stop."""
 
 import asyncio
+import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -100,7 +102,7 @@ async def test_a_group_elects_and_every_nameserver_shows_leader_and_followers(cl
     assert {number: address for number, address in ids.items() if number} == followers
 
 
-async def test_a_topic_is_created_at_the_leader_and_shows_in_every_route_others_say_where_the_leader_is(
+async def test_only_the_leader_creates_a_topic_others_say_where_it_is(
     cluster: Cluster,
 ) -> None:
     await cluster.start_replicas(*three(cluster))
@@ -111,8 +113,74 @@ async def test_a_topic_is_created_at_the_leader_and_shows_in_every_route_others_
         if number:
             assert answer.fields["leaderAddr"] == ids[0]
             assert int(answer.fields["leaderTerm"]) >= 1
-    for nameserver in cluster.addresses:
-        await until(lambda nameserver=nameserver: cluster.has_route(nameserver, "orders"), 2.0)  # type: ignore[misc]
+
+
+class Gate:
+    """Stands before a NameServer; while it is shut nothing passes to it, and `knocked` says that something wants to."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.knocked = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._opened.set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, behind: str) -> None:
+        host, port = behind.rsplit(":", 1)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
+            back = asyncio.create_task(self._pass(inner_reader, writer))
+            await self._pass(reader, inner_writer, held=True)
+            await back
+
+        self._server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def shut(self) -> None:
+        self.knocked.clear()
+        self._opened.clear()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self.open()
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, held: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                if held:
+                    self.knocked.set()
+                    await self._opened.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+async def test_a_topic_is_answered_as_created_when_the_nameservers_have_it(cluster: Cluster) -> None:
+    """Whoever creates a topic sends to it next, and finds it, as with Apache's brokers."""
+    gate = Gate()
+    await gate.start(cluster.addresses[2])
+    servers = (*cluster.addresses[:2], gate.address)
+    await cluster.start_replicas(*(dataclasses.replace(config, nameservers=servers) for config in three(cluster)))
+    ids = await cluster.agreed(whole)
+    for topic in ("first", "second"):
+        gate.shut()
+        creating = asyncio.create_task(cluster.client.call(ids[0], 17, CREATE | {"topic": topic}))
+        await until(lambda topic=topic: cluster.has_route(cluster.addresses[0], topic))  # type: ignore[misc]
+        await gate.knocked.wait()
+        assert not creating.done()
+        gate.open()
+        assert (await creating).code == 0
+        assert [await cluster.has_route(nameserver, topic) for nameserver in cluster.addresses] == [True] * 3
+    for replica in cluster.replicas.values():
+        await replica.stop()
+    cluster.replicas.clear()
+    await gate.stop()
 
 
 async def test_groups_and_topics_pass_through_the_engine_and_back(cluster: Cluster) -> None:

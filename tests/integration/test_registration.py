@@ -146,6 +146,39 @@ async def test_a_new_topic_is_in_every_route_at_once(cluster: Cluster, replica: 
         await until(lambda number=number: has_route(cluster, number, "V"), 1.0)  # type: ignore[misc]
 
 
+async def test_what_is_shown_is_at_every_nameserver_that_is_in_order(cluster: Cluster, replica: Replica) -> None:
+    replica.says(0, 1, "T", "U")
+    assert await replica.registrar.shown(30.0)
+    replica.says(0, 1, "T", "U", "V")
+    assert await replica.registrar.shown(30.0)
+    assert [await has_route(cluster, number, "V") for number in range(3)] == [True] * 3
+    assert await replica.registrar.shown(30.0)
+    await cluster.stop(0)
+    await cluster.stop(2)
+    replica.says(0, 1, "T", "U", "V", "W")
+    assert await replica.registrar.shown(30.0)
+    assert await has_route(cluster, 1, "W")
+
+
+async def test_a_nameserver_that_never_answers_holds_up_nobody_beyond_the_time_given(cluster: Cluster) -> None:
+    connected: list[asyncio.StreamWriter] = []
+    mute = await asyncio.start_server(lambda _, writer: connected.append(writer), "127.0.0.1", 0)
+    endpoint = open_endpoint()
+    address = f"127.0.0.1:{mute.sockets[0].getsockname()[1]}"
+    replica = Replica(endpoint, [*cluster.addresses, address])
+    replica.registrar.start()
+    replica.says(0, 1)
+    await until(lambda: has_route(cluster, 2, "T"))
+    assert not await replica.registrar.shown(0.1)
+    assert connected
+    await endpoint.close()
+    await replica.registrar.stop()
+    for writer in connected:
+        writer.close()
+    mute.close()
+    await mute.wait_closed()
+
+
 async def has_route(cluster: Cluster, number: int, topic: str) -> bool:
     return await cluster.route(number, topic) is not None
 

@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 STOP_SECONDS = 5.0
 # Within the five seconds that RocketMQ's tools wait.
 PASS_ON_SECONDS = 4.0
+# A NameServer that hangs costs the creation of a topic so much, until it is known to be out of order.
+ANNOUNCE_SECONDS = 1.0
 _STARTING = "starting"
 
 
@@ -144,7 +146,7 @@ class BrokerApp:
         config, engine = self._config, self._running_engine
         changes = Changes(engine, self._roles, self._proposals)
         return AdminHandlers(
-            topics=TopicHandlers(engine, changes, self._term, _own_names(config), self._pass_on),
+            topics=TopicHandlers(engine, changes, self._term, _own_names(config), self._pass_on, self._announce),
             groups=GroupHandlers(engine, changes, self._term),
             statistics=StatisticsHandlers(engine, config.group),
             clients=ClientHandlers(engine),
@@ -164,6 +166,9 @@ class BrokerApp:
         assert self._endpoint is not None, "requests come through the endpoint"
         answer = await self._endpoint.call(address, request.code, request.fields, request.body, timeout=PASS_ON_SECONDS)
         return Reply(answer.code, answer.remark, answer.fields, answer.body)
+
+    async def _announce(self) -> bool:
+        return self._registrar is None or await self._registrar.shown(ANNOUNCE_SECONDS)
 
     def _term(self) -> int:
         return self._roles.current.term

@@ -86,6 +86,8 @@ class Registrar:
         # Revision that each NameServer is known to hold; 0 is none.
         self._held = dict.fromkeys(self._nameservers, 0)
         self._wakers = {address: asyncio.Event() for address in self._nameservers}
+        self._out_of_order: set[str] = set()
+        self._turned = asyncio.Event()  # another one after each turn
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -99,6 +101,28 @@ class Registrar:
         self._revision += 1
         for waker in self._wakers.values():
             waker.set()
+
+    async def shown(self, within: float) -> bool:
+        """Wait until every NameServer that is in order has what there is to register now.
+
+        Args:
+            within: seconds; a NameServer that does not answer holds nobody up for longer, and one that is known to be
+                down not at all.
+
+        Returns:
+            Whether they have.
+        """
+        self.changed()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not self._is_shown():
+                    await self._turned.wait()
+                return True
+        return False
+
+    def _is_shown(self) -> bool:
+        revision = self._present()[0]
+        return all(held == revision for address, held in self._held.items() if address not in self._out_of_order)
 
     async def stop(self) -> None:
         """Stop, and tell every NameServer that this replica goes."""
@@ -119,18 +143,17 @@ class Registrar:
     async def _keep(self, address: str) -> None:
         """Serve one NameServer for ever."""
         waker = self._wakers[address]
-        in_order = True
         while True:
             waker.clear()
             try:
                 pause = await self._turn(address)
-                if not in_order:
+                if address in self._out_of_order:
                     _log.info("NameServer %s is back", address)
-                in_order = True
+                self._note(address, in_order=True)
             except MQError as error:
-                if in_order:
+                if address not in self._out_of_order:
                     _log.warning("NameServer %s: %s", address, error)
-                in_order = False
+                self._note(address, in_order=False)
                 if not isinstance(error, RegistrationRefusedError):
                     # Tried four times a second, whatever changes meanwhile: its own closing connections wake it, too.
                     await asyncio.sleep(RETRY_SECONDS)
@@ -139,6 +162,15 @@ class Registrar:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await waker.wait()
+
+    def _note(self, address: str, *, in_order: bool) -> None:
+        """Keep how a turn ended, and have those look who wait for it."""
+        if in_order:
+            self._out_of_order.discard(address)
+        else:
+            self._out_of_order.add(address)
+        turned, self._turned = self._turned, asyncio.Event()
+        turned.set()
 
     async def _turn(self, address: str) -> float:
         """Register or ask; gives the seconds until the next turn.

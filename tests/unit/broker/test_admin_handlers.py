@@ -35,12 +35,17 @@ class Replica:
         self.roles.changed("leader", 3, "n0")
         changes = Changes(lambda: self.engine, self.roles, self.proposals)
         self.passed: list[tuple[str, dict[str, str]]] = []
-        self.topics = TopicHandlers(lambda: self.engine, changes, lambda: 3, frozenset({"c", "g"}), self.pass_on)
+        self.announced: list[list[str]] = []
+        own_names = frozenset({"c", "g"})
+        self.topics = TopicHandlers(lambda: self.engine, changes, lambda: 3, own_names, self.pass_on, self.announce)
         self.replica = ReplicaHandlers(lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}))
 
     async def pass_on(self, address: str, request: Request) -> Reply:
         self.passed.append((address, request.fields))
         return Reply(0, "passed on")
+
+    async def announce(self) -> None:
+        self.announced.append(sorted(self.engine.rows))
 
     def create(self, **fields: str) -> Reply:
         return asyncio.run(self.topics.create(request(17, CREATE | fields)))
@@ -60,6 +65,15 @@ def test_a_topic_is_created_and_answered_after_its_commit(replica: Replica) -> N
     assert replica.engine.rows["orders"] == (
         "orders", 8, 4, 6, 0, True, "SINGLE_TAG", {"message.type": "FIFO"},
     )  # fmt: skip
+
+
+def test_a_change_of_topics_is_announced_after_its_commit_and_a_refusal_is_not(replica: Replica) -> None:
+    replica.create()
+    asyncio.run(replica.topics.delete(request(215, {"topic": "orders"})))
+    assert replica.announced == [["orders"], []]
+    replica.roles.changed("follower", 4, "n1")
+    assert replica.create().code == 14
+    assert len(replica.announced) == 2
 
 
 def test_topics_that_tools_created_on_java_are_created_here(replica: Replica) -> None:

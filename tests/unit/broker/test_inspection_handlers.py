@@ -142,7 +142,7 @@ def test_connected_producers_are_shown(engine: FakeEngine) -> None:
 
 
 def test_topics_are_shown_at_once_or_page_by_page(engine: FakeEngine) -> None:
-    topics = TopicHandlers(lambda: engine, changes(engine), lambda: 3, frozenset(), pass_on)
+    topics = TopicHandlers(lambda: engine, changes(engine), lambda: 3, frozenset(), pass_on, nobody_to_tell)
     reply = topics.all(request(21))
     table = decode_topic_table(reply.body)
     assert (list(table.topic_config_table), reply.fields) == (["T", "U"], {"totalTopicNum": "2"})
@@ -177,7 +177,7 @@ def test_no_setting_is_changed_and_the_refusal_names_it(config: BrokerConfig) ->
 def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig) -> None:
     roles = Roles(lambda: None)
     handlers = AdminHandlers(
-        TopicHandlers(lambda: engine, changes(engine), lambda: 3, frozenset(), pass_on),
+        TopicHandlers(lambda: engine, changes(engine), lambda: 3, frozenset(), pass_on, nobody_to_tell),
         GroupHandlers(lambda: engine, changes(engine), lambda: 3),
         StatisticsHandlers(lambda: engine, "group-a"),
         ClientHandlers(lambda: engine),
@@ -192,6 +192,10 @@ def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig
 
 async def pass_on(address: str, request: Request) -> Reply:
     raise AssertionError(f"{request.code} was passed on to {address}")
+
+
+async def nobody_to_tell() -> None:
+    """There are no NameServers."""
 
 
 def changes(engine: FakeEngine) -> Changes:

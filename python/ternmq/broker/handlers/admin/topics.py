@@ -24,6 +24,8 @@ MAX_TOPICS_AT_ONCE = 1_000
 _PASSED_ON = "ternPassedOn"
 PassOn = Callable[[str, Request], Awaitable[Reply]]
 """Sends a request to an address and gives the answer."""
+Announce = Callable[[], Awaitable[object]]
+"""Waits, for a bounded time, until the NameServers show the topics as they are now."""
 FILTER_TYPES = ("SINGLE_TAG", "MULTI_TAG")
 
 
@@ -49,6 +51,7 @@ class TopicHandlers:
         term: gives the term that versions of the table carry.
         own_names: topics named after cluster and group, which belong to the broker.
         pass_on: asks another replica.
+        announce: brings changes to the NameServers.
     """
 
     def __init__(
@@ -58,17 +61,21 @@ class TopicHandlers:
         term: Callable[[], int],
         own_names: frozenset[str],
         pass_on: PassOn,
+        announce: Announce,
     ) -> None:
         self._engine = engine
         self._changes = changes
         self._term = term
         self._own_names = own_names
         self._pass_on = pass_on
+        self._announce = announce
 
     async def create(self, request: Request) -> Reply:
-        """17: create a topic or change it; answered when the change is committed and applied here.
+        """17: create a topic or change it; answered when the change is committed, applied here, and announced.
 
-        Source: RocketMQ 5.x, AdminBrokerProcessor#updateAndCreateTopic.
+        Whoever creates a topic uses it next, so that the NameServers that answer have it by then, as with Apache.
+
+        Source: RocketMQ 5.x, AdminBrokerProcessor#updateAndCreateTopic, which registers before it answers.
         """
         fields = request.fields
         topic = self._may_change(text_field(fields, "topic"))
@@ -108,7 +115,7 @@ class TopicHandlers:
         # Passed on once: who was asked by a follower does not ask another one.
         if leader is not None and _PASSED_ON not in request.fields:
             return await self._pass_on(leader, request._replace(fields=request.fields | {_PASSED_ON: "true"}))
-        return await self._changes.make([lambda engine, number: engine.delete_topic(number, topic)])
+        return await self._make([lambda engine, number: engine.delete_topic(number, topic)])
 
     def all(self, request: Request) -> Reply:
         """21: all topics, or a page of them."""
@@ -134,7 +141,13 @@ class TopicHandlers:
         for wanted in topics:
             attributes = known[wanted.name] = apply_attributes(known.get(wanted.name), wanted.attributes)
             changes.append(_put_topic(wanted, attributes))
-        return await self._changes.make(changes)
+        return await self._make(changes)
+
+    async def _make(self, changes: list[Change]) -> Reply:
+        reply = await self._changes.make(changes)
+        if reply.code == ResponseCode.SUCCESS:
+            await self._announce()
+        return reply
 
     def _may_change(self, topic: str) -> str:
         problem = topic_problem(topic)
