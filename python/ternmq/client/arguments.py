@@ -15,6 +15,9 @@ Start = Literal["latest", "earliest"] | datetime
 Mode = Literal["push", "pull"]
 """How messages come: one by one and settled one by one, or in batches with explicit commits."""
 
+OnDecodeError = Literal["retry", "dead_letter"]
+"""What becomes of a message whose value does not decode."""
+
 _NAME = re.compile(r"[%|a-zA-Z0-9_-]+")
 _MAX_TOPIC = 127
 _MAX_GROUP = 120

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from ternmq.client import arguments, forks
 from ternmq.client.admin import Admin
-from ternmq.client.arguments import Mode, Start
+from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.codecs import Codec, Raw
 from ternmq.client.consumer import Consumer
 from ternmq.client.leader_calls import LeaderCalls
@@ -239,6 +239,7 @@ class Client:
         mode: Mode = ...,
         ordered: bool = ...,
         max_attempts: int | None = ...,
+        on_decode_error: OnDecodeError = ...,
     ) -> Consumer[bytes]: ...
 
     @overload
@@ -258,6 +259,7 @@ class Client:
         mode: Mode = ...,
         ordered: bool = ...,
         max_attempts: int | None = ...,
+        on_decode_error: OnDecodeError = ...,
     ) -> Consumer[T]: ...
 
     def consumer(
@@ -276,6 +278,7 @@ class Client:
         mode: Mode = "push",
         ordered: bool = False,
         max_attempts: int | None = None,
+        on_decode_error: OnDecodeError = "retry",
     ) -> Consumer[Any]:
         """Make a consumer, a member of a group.
 
@@ -294,6 +297,8 @@ class Client:
             ordered: one message of a queue at a time, under a lock that no other member of the group has meanwhile.
             max_attempts: how often a failed message comes again before it becomes a dead letter; None: 16 times, and
                 without end in order.
+            on_decode_error: ``retry`` has a message whose value does not decode come again, as after any exception;
+                ``dead_letter`` makes it a dead letter.
 
         Raises:
             ConfigError: an argument is wrong.
@@ -313,6 +318,7 @@ class Client:
             mode=mode,
             ordered=ordered,
             max_attempts=max_attempts,
+            on_decode_error=on_decode_error,
         )
 
     def parts(self) -> Parts:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
 from ternmq.client import arguments
-from ternmq.client.arguments import Mode, Start
+from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
@@ -70,6 +70,7 @@ class Consumer(Generic[T]):
         mode: Mode,
         ordered: bool,
         max_attempts: int | None,
+        on_decode_error: OnDecodeError,
     ) -> None:
         self.group = arguments.group_name(group)
         self.topic = arguments.topic_name(topic)
@@ -83,6 +84,11 @@ class Consumer(Generic[T]):
         self._ordered = bool(ordered)
         if self._pulls and ordered:
             raise ConfigError("ordered belongs to push mode; in pull mode the batches of one queue are in order anyway")
+        if on_decode_error not in get_args(OnDecodeError):
+            raise ConfigError(
+                f"on_decode_error is {on_decode_error!r}, but must be one of {', '.join(get_args(OnDecodeError))}"
+            )
+        self._on_decode_error: OnDecodeError = on_decode_error
         if max_attempts is not None:
             max_attempts = arguments.count(max_attempts, "max_attempts", at_most=1_000_000)
         self._max_attempts = max_attempts if max_attempts is not None or ordered else MAX_ATTEMPTS
@@ -153,6 +159,7 @@ class Consumer(Generic[T]):
             on_waiting=self._messages_waiting,
             on_room=self._room_changed,
             on_failed=returns.failed,
+            on_decode_error=self._on_decode_error,
         )
         calls = LeaderCalls(parts.endpoint, parts.routing)
         self._offsets = offsets = Offsets(calls, self.group, self._start)

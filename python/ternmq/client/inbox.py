@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
+from ternmq.client.arguments import OnDecodeError
 from ternmq.client.codecs import Codec
 from ternmq.client.messages import (
     ACKED,
@@ -98,6 +99,7 @@ class Inbox(Generic[T]):
         on_room: called when messages have left.
         on_failed: called with a failed message, which stays in flight until `remove` or `retry`; what it returns ends
             then. Without it a failed message comes again after its pause.
+        on_decode_error: what the end of its block makes of a message whose value does not decode.
     """
 
     def __init__(
@@ -109,8 +111,10 @@ class Inbox(Generic[T]):
         on_waiting: Callable[[], None],
         on_room: Callable[[], None],
         on_failed: Callable[[Message[T], Failure], Awaitable[MQError | None]] | None = None,
+        on_decode_error: OnDecodeError = "retry",
     ) -> None:
         self.codec = codec
+        self.on_decode_error = on_decode_error
         self.bytes = 0
         self._on_waiting = on_waiting
         self._on_room = on_room
@@ -245,7 +249,13 @@ class Inbox(Generic[T]):
         self.retry(message, failure.pause)
         return _Nothing()
 
-    def _end_delivery(self, message: Message[T], outcome: int) -> None:
+    def check(self, message: Message[T]) -> None:
+        """Make sure that a message can still be settled.
+
+        Raises:
+            SettlementLostError: the queue is gone or the time to process ran out.
+            RuntimeError: settled before, or never delivered.
+        """
         if self._forked is not None:
             raise ForkedClientError(self._forked)
         place = message._place
@@ -259,6 +269,9 @@ class Inbox(Generic[T]):
             raise RuntimeError(f"message {message.id} at {message._where()} is settled with its batch")
         if message._state != DELIVERED:
             raise RuntimeError(f"message {message.id} at {message._where()} was settled before")
+
+    def _end_delivery(self, message: Message[T], outcome: int) -> None:
+        self.check(message)
         message._state = outcome
         del self._delivered[message]
 

@@ -130,7 +130,8 @@ class Message(Generic[T]):
     """A message as a consumer gets it, and its settlement.
 
     ``async with message:`` settles it: leaving the block normally acknowledges; an exception is logged and the message
-    comes again, from the broker after 10 s, 30 s, 1 min ... or in order after 1 s; `Reject` makes it a dead letter;
+    comes again, from the broker after 10 s, 30 s, 1 min ... or in order after 1 s; `Reject` makes it a dead letter, as
+    does a value that does not decode if the consumer has ``on_decode_error="dead_letter"``;
     cancellation leaves it unsettled, and it is delivered again. If the queue went to another consumer in the meantime,
     leaving the block is logged, and the message comes again there.
 
@@ -250,6 +251,20 @@ class Message(Generic[T]):
         """
         self._inbox.settle(self, ACKED)
 
+    async def extend(self, by: float | timedelta) -> None:
+        """Make sure that the message is still ours; a pulled message has no lease, so there is nothing to prolong.
+
+        Args:
+            by: seconds, or a timedelta, for which it is wanted; consumers with leases use it.
+
+        Raises:
+            ConfigError: not above 0.
+            SettlementLostError: as `ack`.
+            RuntimeError: settled before.
+        """
+        seconds(by, "by")
+        self._inbox.check(self)
+
     async def nack(self, delay: float | timedelta | None = None) -> None:
         """Have the message come again; returns when the broker has it, or when the consumer keeps it instead.
 
@@ -303,12 +318,23 @@ class Message(Generic[T]):
     def _settle_block(self, error: BaseException | None) -> None:
         try:
             if isinstance(error, Exception):
-                self._inbox.fail(self, DEAD_LETTER if isinstance(error, Reject) else Failure())
+                dead = isinstance(error, Reject) or (isinstance(error, CodecError) and self._is_undecodable())
+                self._inbox.fail(self, DEAD_LETTER if dead else Failure())
             else:
                 self._inbox.settle(self, ACKED if error is None else RELEASED)
         except SettlementLostError as lost:
             # Raised here it would end the consumer's loop at every rebalance.
             _log.warning("%s", lost)
+
+    def _is_undecodable(self) -> bool:
+        """Whether the value does not decode, and such messages are to be dead letters."""
+        if self._inbox.on_decode_error == "retry":
+            return False
+        try:
+            _ = self.value
+        except CodecError:
+            return True
+        return False
 
     def _again(self) -> Message[T]:
         """The same message for its next delivery; this object stays settled."""

@@ -9,8 +9,10 @@ import pytest
 from support.memory.client import cluster_with_topic, connect, now, numbers, read, send
 from support.memory.cluster import BORN_MS, MemoryCluster, Stored
 from support.memory.virtual_time import run
+from ternmq.client.arguments import OnDecodeError
+from ternmq.client.codecs import JSON
 from ternmq.client.messages import Message
-from ternmq.errors import ConfigError, MQError, Reject, SettlementLostError, UnsupportedError
+from ternmq.errors import CodecError, ConfigError, MQError, Reject, SettlementLostError, UnsupportedError
 
 DAY = 86400.0
 
@@ -94,6 +96,69 @@ def test_a_rejected_message_is_a_dead_letter_at_once(caplog: pytest.LogCaptureFi
             assert [stored.body for stored in _dead(cluster)] == [b"1", b"2"]
         assert cluster.groups["a"].offsets["g", "t", 0] == 2
         assert "never will" in caplog.text
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("choice", "dead"), [("retry", []), ("dead_letter", [b"{"])])
+def test_what_does_not_decode_comes_again_or_is_a_dead_letter(choice: OnDecodeError, dead: list[bytes]) -> None:
+    async def scenario() -> None:
+        cluster = cluster_with_topic()
+        await send(cluster, ["{"])
+        async with (
+            connect(cluster) as mq,
+            mq.consumer("g", "t", codec=JSON(int), start="earliest", on_decode_error=choice) as inbox,
+            await anext(inbox) as message,
+        ):
+            assert message.value is None, "never reached: the value does not decode"
+        ((_, fields),) = cluster.network.sent(36)
+        assert fields["delayLevel"] == ("-1" if dead else "0")
+        assert [stored.body for stored in cluster.groups["a"].queues.get(("%DLQ%g", 0), [])] == dead
+
+    run(scenario())
+
+
+def test_another_error_of_a_message_that_decodes_is_no_reason_for_a_dead_letter() -> None:
+    async def scenario() -> None:
+        cluster = cluster_with_topic()
+        await send(cluster, ["1"])
+        async with (
+            connect(cluster) as mq,
+            mq.consumer("g", "t", codec=JSON(int), start="earliest", on_decode_error="dead_letter") as inbox,
+            await anext(inbox),
+        ):
+            raise CodecError("of something else")
+        ((_, fields),) = cluster.network.sent(36)
+        assert fields["delayLevel"] == "0"
+
+    run(scenario())
+
+
+def test_extend_says_whether_the_message_is_still_ours() -> None:
+    async def scenario() -> None:
+        cluster = cluster_with_topic()
+        await send(cluster, [1, 2])
+        async with connect(cluster) as mq:
+            inbox = await mq.consumer("g", "t", start="earliest").open()
+            settled, lost = await anext(inbox), await anext(inbox)
+            await settled.extend(timedelta(minutes=1))
+            with pytest.raises(ConfigError):
+                await settled.extend(0)
+            await settled.ack()
+            with pytest.raises(RuntimeError, match="settled before"):
+                await settled.extend(60)
+            await inbox.close()
+            with pytest.raises(SettlementLostError):
+                await lost.extend(60)
+
+    run(scenario())
+
+
+def test_a_consumer_is_refused_another_choice_for_what_does_not_decode() -> None:
+    async def scenario() -> None:
+        async with connect(cluster_with_topic()) as mq:
+            with pytest.raises(ConfigError, match="on_decode_error is 'drop'"):
+                mq.consumer("g", "t", on_decode_error="drop")  # type: ignore[call-overload]
 
     run(scenario())
 
