@@ -377,7 +377,7 @@ class Consumer(Generic[T]):
 
     def _check_process(self) -> None:
         if self._forked is not None:
-            raise ForkedClientError(self._forked)
+            raise self._not_open()
 
     def _not_open(self) -> ClientClosedError:
         if self._forked is not None:

@@ -1,4 +1,4 @@
-//! What a turn has to know besides its parts.
+//! Bounds and times of a replica's turn.
 
 /// What a turn has to know besides its parts.
 #[derive(Debug, Clone, Copy)]
