@@ -21,6 +21,7 @@ mod requests;
 mod roles;
 pub mod routes;
 mod services;
+mod standing;
 #[cfg(test)]
 mod testing;
 mod threads;
@@ -35,8 +36,8 @@ pub use creations::{Creations, Then};
 pub use holds::HoldTable;
 pub use mailbox::Mailbox;
 pub use node::{Mode, Node, NodeEvents, NodeOptions, StartError};
-pub use peer_front::Standing;
 pub use refused::Refused;
 pub use roles::RoleBoard;
 pub use services::{Services, Settings};
+pub use standing::{Identity, Standing};
 pub use views::{RoleView, Views};

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tern_replication::{PeerMessage, Persisted, ReplicaId};
+use tern_replication::{PeerMessage, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::answers::Ticket;
 use crate::post::{Post, PostBox, post_box};
-use crate::replica::{Bound, Folded, Outcome, PreparedSegment, Proposal, Refusal};
+use crate::replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
 
 /// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
 const WAITING_LIMIT: usize = 10_000;
@@ -25,7 +25,7 @@ pub(crate) enum Input {
     Propose(Proposal<Ticket>),
     Read(Ticket, u64),
     Peer(PeerMessage),
-    Durable(Persisted),
+    Durable(Durable),
     Folded(Folded),
     Segment(PreparedSegment),
     Unreachable(ReplicaId),

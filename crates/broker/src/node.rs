@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use ring::rand::{SecureRandom, SystemRandom};
 use tern_log::{
-    BootMark, DirectoryLock, Disk, LogError, RaftState, RaftStateFile, RealDisk, StopRecord,
-    claim_directory,
+    BootMark, DirectoryId, DirectoryLock, Disk, LogError, RaftState, RaftStateFile, RealDisk,
+    StopRecord, claim_directory,
 };
 use tern_net::peers::{PeerOptions, Peers};
 use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
@@ -21,10 +22,11 @@ use tokio::runtime::Handle;
 
 use crate::front::Front;
 use crate::mailbox::{Input, Mailbox};
-use crate::peer_front::{PeerFront, Standing};
+use crate::peer_front::PeerFront;
 use crate::replica::Plan;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
+use crate::standing::{Identity, Standing};
 use crate::threads::{self, Stopper};
 use crate::views::RoleView;
 
@@ -152,7 +154,8 @@ impl Node {
             "{}/{}/{}",
             options.settings.cluster, options.settings.group, options.member
         );
-        claim_directory(&*disk, &options.data, &name).map_err(data_error)?;
+        let fresh = random_id().map_err(StartError::Options)?;
+        let directory = claim_directory(&*disk, &options.data, &name, fresh).map_err(data_error)?;
         let lock = DirectoryLock::acquire(&options.data).map_err(data_error)?;
         let stop_record = StopRecord::new(
             Arc::clone(&disk),
@@ -171,7 +174,7 @@ impl Node {
             Arc::clone(&events),
         ));
         let serving = Arc::new(OnceLock::new());
-        let standing = Arc::new(Standing::new(&options, own, state.as_ref()));
+        let standing = Arc::new(standing(&options, own, state.as_ref()));
         let stopper = Arc::new(Stopper::new(Arc::clone(&events)));
 
         let front = Arc::new(Front::new(
@@ -186,7 +189,7 @@ impl Node {
 
         let beginning = threads::Beginning {
             options: options.clone(),
-            plan: plan(&options, own),
+            plan: plan(&options, own, directory),
             disk,
             _lock: lock,
             stop_record,
@@ -281,16 +284,45 @@ fn own_number(options: &NodeOptions) -> Result<u32, StartError> {
     member_number(&options.member).map_err(|error| StartError::Options(error.to_string()))
 }
 
-fn plan(options: &NodeOptions, own: u32) -> Plan {
+fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> Plan {
     Plan {
         own,
         members: options.members.iter().map(|member| member.number).collect(),
         digest: members_digest(&options.members),
+        directory,
     }
 }
 
+fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Standing {
+    let identity = Identity {
+        cluster: options.settings.cluster.clone(),
+        group: options.settings.group.clone(),
+        member: options.member.clone(),
+        own,
+        members: options.members.iter().map(|member| member.number).collect(),
+        digest: members_digest(&options.members),
+        mode: match options.mode {
+            Mode::MultiMaster => 0,
+            Mode::Raft => 3,
+        },
+        client_address: options.advertise.clone(),
+        timing: options.timing,
+    };
+    let started = state.filter(|state| !state.founding);
+    Standing::new(identity, started.map(|state| state.group_id))
+}
+
+/// 16 bytes that nobody else draws: the id of a group or of a directory.
+pub(crate) fn random_id() -> Result<[u8; 16], String> {
+    let mut id = [0; 16];
+    SystemRandom::new()
+        .fill(&mut id)
+        .map_err(|_| "the system gives no random bytes for an id".to_owned())?;
+    Ok(id)
+}
+
 /// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
-pub(crate) fn members_digest(members: &[Member]) -> u64 {
+fn members_digest(members: &[Member]) -> u64 {
     let mut lines: Vec<String> = members
         .iter()
         .map(|m| format!("{}={}", m.id, m.address))
@@ -366,9 +398,4 @@ fn start_peers(
     let peers = Arc::new(peers);
     front.bind(&peers);
     Ok(Some(peers))
-}
-
-/// Whether a stored state says that its group has been founded completely.
-pub(crate) fn is_started(state: Option<&RaftState>) -> bool {
-    state.is_some_and(|state| !state.founding)
 }

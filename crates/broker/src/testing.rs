@@ -84,6 +84,7 @@ pub(crate) fn founding() -> Op {
         auto_create_topic: true,
         default_topic_queue_nums: 8,
         founded_at_ms: 1,
+        directories: Vec::new(),
     })
 }
 

@@ -1,15 +1,17 @@
 //! How far the log is durable: shared by the log thread, which writes and cuts, and the flush thread, which syncs.
 //!
-//! `flushed.pos`, 20 bytes in one sector, big-endian:
+//! `flushed.pos`, 28 bytes in one sector, big-endian:
 //!
 //! ```text
 //!  0  8  "TERNFLSH", or "TERNFCUT" while frames are being cut off
 //!  8  8  position below which everything was synced
-//! 16  4  CRC32C of bytes 0..16
+//! 16  8  index of a frame below that position that is committed; 0 if none is known
+//! 24  4  CRC32C of bytes 0..24
 //! ```
 //!
 //! It is written after each sync of the log and before the acknowledgements that this allows. So it is exact after the
-//! death of the process, and after a power cut as old as its own last sync.
+//! death of the process, and after a power cut as old as its own last sync. The commit index in it is the newest one
+//! that was known then, and is written again a moment after it changed: nothing at or below it is ever cut.
 //!
 //! A cut is marked before it begins. If the process dies while the cut range is zero in the page cache and not yet on
 //! the platter, the next start sees a shorter log; without the mark it would leave the platter alone, and after a
@@ -24,11 +26,15 @@ use parking_lot::Mutex;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::{be32, be64, read_small, segment_path, sync_directory};
+use crate::planted::{Bug, is_planted};
 
 const NAME: &str = "flushed.pos";
 const MAGIC: [u8; 8] = *b"TERNFLSH";
 const MAGIC_CUT: [u8; 8] = *b"TERNFCUT";
-const LENGTH: usize = 20;
+const LENGTH: usize = 28;
+/// Before it had a commit index: position and checksum follow the magic.
+const OLD_LENGTH: usize = 20;
+const CRC_AT: usize = LENGTH - 4;
 
 /// What `flushed.pos` said at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +46,22 @@ pub enum Stored {
     /// Everything below the position was synced.
     At {
         position: u64,
+        /// A committed index.
+        commit: u64,
         /// A cut had begun and was perhaps not finished.
         is_cutting: bool,
     },
 }
 
 impl Stored {
+    /// An index that was known to be committed, 0 if none was.
+    pub const fn commit(self) -> u64 {
+        match self {
+            Self::At { commit, .. } => commit,
+            Self::Missing | Self::Unreadable => 0,
+        }
+    }
+
     /// Whether a cut has to be finished.
     pub const fn is_cutting(self) -> bool {
         matches!(
@@ -64,14 +80,22 @@ pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<Stored, LogE
         return Ok(Stored::Missing);
     };
     let is_cutting = bytes.starts_with(&MAGIC_CUT);
+    if bytes.len() == OLD_LENGTH && crc32c::crc32c(&bytes[..16]) == be32(&bytes, 16) {
+        return Ok(Stored::At {
+            position: be64(&bytes, 8),
+            commit: 0,
+            is_cutting,
+        });
+    }
     let right = bytes.len() == LENGTH
         && (is_cutting || bytes.starts_with(&MAGIC))
-        && crc32c::crc32c(&bytes[..16]) == be32(&bytes, 16);
+        && crc32c::crc32c(&bytes[..CRC_AT]) == be32(&bytes, CRC_AT);
     if !right {
         return Ok(Stored::Unreadable);
     }
     Ok(Stored::At {
         position: be64(&bytes, 8),
+        commit: be64(&bytes, 16),
         is_cutting,
     })
 }
@@ -80,8 +104,11 @@ pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<Stored, LogE
 pub fn store_position(
     disk: &dyn Disk,
     directory: &Path,
-    position: u64,
-    is_cutting: bool,
+    Mark {
+        position,
+        commit,
+        is_cutting,
+    }: Mark,
 ) -> Result<Arc<dyn DiskFile>, LogError> {
     let path = directory.join(NAME);
     let known = stored_position(disk, directory)?;
@@ -91,10 +118,16 @@ pub fn store_position(
     if known
         != (Stored::At {
             position,
+            commit,
             is_cutting,
         })
     {
-        file.write_at(&encode(position, is_cutting), 0)
+        let mark = Mark {
+            position,
+            commit,
+            is_cutting,
+        };
+        file.write_at(&mark.encode(), 0)
             .map_err(|error| LogError::allocation(&path, error))?;
         file.sync_data()
             .map_err(|error| LogError::sync(&path, error))?;
@@ -105,13 +138,42 @@ pub fn store_position(
     Ok(file)
 }
 
-fn encode(position: u64, is_cutting: bool) -> [u8; LENGTH] {
-    let mut bytes = [0; LENGTH];
-    bytes[..8].copy_from_slice(if is_cutting { &MAGIC_CUT } else { &MAGIC });
-    bytes[8..16].copy_from_slice(&position.to_be_bytes());
-    let crc = crc32c::crc32c(&bytes[..16]);
-    bytes[16..].copy_from_slice(&crc.to_be_bytes());
-    bytes
+/// What is written to `flushed.pos`.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// Everything below was synced.
+    pub position: u64,
+    /// A committed index.
+    pub commit: u64,
+    /// A cut is under way.
+    pub is_cutting: bool,
+}
+
+impl Mark {
+    fn encode(self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        bytes[..8].copy_from_slice(if self.is_cutting { &MAGIC_CUT } else { &MAGIC });
+        bytes[8..16].copy_from_slice(&self.position.to_be_bytes());
+        bytes[16..CRC_AT].copy_from_slice(&self.commit.to_be_bytes());
+        let crc = crc32c::crc32c(&bytes[..CRC_AT]);
+        bytes[CRC_AT..].copy_from_slice(&crc.to_be_bytes());
+        bytes
+    }
+}
+
+/// A frame that is known to be committed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Commit {
+    index: u64,
+    /// End of the frame.
+    end: u64,
+}
+
+/// A sync that has begun: what it covers, and the files that it has to reach.
+#[must_use = "a sync that is not finished leaves its files unsynced"]
+pub struct Syncing {
+    target: u64,
+    touched: BTreeMap<u64, Arc<dyn DiskFile>>,
 }
 
 /// The durable position and what has to be synced to move it.
@@ -119,16 +181,24 @@ pub struct Durability {
     directory: PathBuf,
     /// `flushed.pos`; the lock is held while it is written, never while the log is synced.
     position_file: Mutex<Arc<dyn DiskFile>>,
-    /// Held through a whole sync: one at a time.
-    turn: Mutex<()>,
     state: Mutex<State>,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that do not exclude each other"
+)]
 struct State {
     /// End of the frames that were written.
     written: u64,
     /// Everything below is durable, and `flushed.pos` says so.
     durable: u64,
+    /// Newest frame known to be committed.
+    commit: Commit,
+    /// The commit index in `flushed.pos`.
+    stored_commit: u64,
+    /// A sync has begun and is not finished: one at a time.
+    is_syncing: bool,
     /// Segments written to since their last sync, by base.
     touched: BTreeMap<u64, Arc<dyn DiskFile>>,
     /// Least end of a truncation since the running sync began.
@@ -143,15 +213,27 @@ struct State {
 
 impl Durability {
     /// Opens or makes `flushed.pos`; `durable` is what recovery has found and made certain.
-    pub fn open(disk: &dyn Disk, directory: &Path, durable: u64) -> Result<Self, LogError> {
-        let file = store_position(disk, directory, durable, false)?;
+    pub fn open(
+        disk: &dyn Disk,
+        directory: &Path,
+        durable: u64,
+        commit: u64,
+    ) -> Result<Self, LogError> {
+        let mark = Mark {
+            position: durable,
+            commit,
+            is_cutting: false,
+        };
+        let file = store_position(disk, directory, mark)?;
         Ok(Self {
             directory: directory.to_path_buf(),
             position_file: Mutex::new(file),
-            turn: Mutex::new(()),
             state: Mutex::new(State {
                 written: durable,
                 durable,
+                commit: Commit::default(),
+                stored_commit: commit,
+                is_syncing: false,
                 touched: BTreeMap::new(),
                 cut: u64::MAX,
                 is_cutting: false,
@@ -184,31 +266,43 @@ impl Durability {
         state.written = written;
     }
 
+    /// A frame is known to be committed. The mark follows with the next sync or [`keep_marks`](Self::keep_marks).
+    pub fn committed(&self, index: u64, end: u64) {
+        let mut state = self.state.lock();
+        if index > state.commit.index {
+            state.commit = Commit { index, end };
+        }
+    }
+
     /// Before a truncation: nothing at or behind `end` is durable any more, and `flushed.pos` says so durably.
     pub fn begin_cut(&self, end: u64) -> Result<(), LogError> {
         let file = self.position_file.lock();
-        let lowered = {
+        let mark = {
             let mut state = self.state.lock();
             state.written = end;
             state.cut = state.cut.min(end);
-            state.durable = state.durable.min(end);
+            if !is_planted(Bug::PositionNotLowered) {
+                state.durable = state.durable.min(end);
+            }
             state.is_cutting = true;
-            state.durable
+            let durable = state.durable;
+            state.mark(durable)
         };
-        self.store(&**file, lowered, true)?;
+        self.store(&**file, mark)?;
         self.sync_file(&**file)
     }
 
     /// After a truncation: it is durable.
     pub fn end_cut(&self) -> Result<(), LogError> {
         let file = self.position_file.lock();
-        let durable = {
+        let mark = {
             let mut state = self.state.lock();
             state.is_cutting = false;
             state.position_unsynced = true;
-            state.durable
+            let durable = state.durable;
+            state.mark(durable)
         };
-        self.store(&**file, durable, false)
+        self.store(&**file, mark)
     }
 
     /// These segments are gone.
@@ -219,26 +313,52 @@ impl Durability {
         }
     }
 
-    /// Syncs every segment written to so far and records the position. Answers the durable position.
-    pub fn sync(&self, upto: u64) -> Result<u64, LogError> {
-        let _turn = self.turn.lock();
-        let (target, touched) = {
-            let mut state = self.state.lock();
-            if state.failed {
-                return Err(LogError::Failed);
+    /// Begins to make everything durable that was written so far; none if that is the case up to `upto`.
+    pub fn begin_sync(&self, upto: u64) -> Result<Option<Syncing>, LogError> {
+        let mut state = self.state.lock();
+        if state.failed {
+            return Err(LogError::Failed);
+        }
+        assert!(!state.is_syncing, "one sync at a time (L17)");
+        if state.durable >= upto {
+            return Ok(None);
+        }
+        state.is_syncing = true;
+        state.cut = u64::MAX;
+        let mut touched = std::mem::take(&mut state.touched);
+        if is_planted(Bug::OnlyNewestSynced) && touched.len() > 1 {
+            let newest = touched.keys().last().copied().expect("not empty");
+            touched = touched.split_off(&newest);
+        }
+        Ok(Some(Syncing {
+            target: state.written,
+            touched,
+        }))
+    }
+
+    /// Syncs what was touched before the sync began and records the position. Answers the durable position.
+    pub fn finish_sync(&self, syncing: Syncing) -> Result<u64, LogError> {
+        if is_planted(Bug::DurableBeforeSync) {
+            self.state.lock().touched.extend(syncing.touched);
+            return self.record(syncing.target);
+        }
+        for (base, file) in &syncing.touched {
+            let mut synced = file.sync_data();
+            if is_planted(Bug::SyncRetried) && synced.is_err() {
+                synced = file.sync_data();
             }
-            if state.durable >= upto {
-                return Ok(state.durable);
-            }
-            state.cut = u64::MAX;
-            (state.written, std::mem::take(&mut state.touched))
-        };
-        for (base, file) in &touched {
-            if let Err(error) = file.sync_data() {
+            if let Err(error) = synced
+                && !is_planted(Bug::SyncErrorSwallowed)
+            {
                 self.fail();
                 return Err(LogError::sync(&segment_path(&self.directory, *base), error));
             }
         }
+        let target = if is_planted(Bug::PositionAtSyncEnd) {
+            self.state.lock().written
+        } else {
+            syncing.target
+        };
         self.record(target)
     }
 
@@ -246,18 +366,44 @@ impl Durability {
     fn record(&self, target: u64) -> Result<u64, LogError> {
         // A truncation waits for this lock, so it comes wholly before (then `cut` tells) or wholly after.
         let file = self.position_file.lock();
-        let (reached, is_cutting) = {
-            let state = self.state.lock();
+        let (reached, mark) = {
+            let mut state = self.state.lock();
+            state.is_syncing = false;
             if state.failed {
                 return Err(LogError::Failed);
             }
-            (target.min(state.cut).max(state.durable), state.is_cutting)
+            let reached = target.min(state.cut).max(state.durable);
+            (reached, state.mark(reached))
         };
-        self.store(&**file, reached, is_cutting)?;
+        self.store(&**file, mark)?;
         let mut state = self.state.lock();
         state.durable = reached;
         state.position_unsynced = true;
         Ok(reached)
+    }
+
+    /// Whether something is durable and not known to be committed.
+    pub fn awaits_commit(&self) -> bool {
+        let state = self.state.lock();
+        state.commit.end < state.durable
+    }
+
+    /// Writes the newest commit to `flushed.pos` if it is not there.
+    pub fn keep_marks(&self) -> Result<(), LogError> {
+        let file = self.position_file.lock();
+        let mark = {
+            let mut state = self.state.lock();
+            if state.failed {
+                return Err(LogError::Failed);
+            }
+            if state.markable_commit(state.durable) <= state.stored_commit {
+                return Ok(());
+            }
+            state.position_unsynced = true;
+            let durable = state.durable;
+            state.mark(durable)
+        };
+        self.store(&**file, mark)
     }
 
     /// Makes `flushed.pos` itself durable if it has changed.
@@ -277,12 +423,11 @@ impl Durability {
         self.sync_file(&*file)
     }
 
-    fn store(&self, file: &dyn DiskFile, position: u64, is_cutting: bool) -> Result<(), LogError> {
-        file.write_at(&encode(position, is_cutting), 0)
-            .map_err(|error| {
-                self.fail();
-                LogError::write(&self.directory.join(NAME), error)
-            })
+    fn store(&self, file: &dyn DiskFile, mark: Mark) -> Result<(), LogError> {
+        file.write_at(&mark.encode(), 0).map_err(|error| {
+            self.fail();
+            LogError::write(&self.directory.join(NAME), error)
+        })
     }
 
     fn sync_file(&self, file: &dyn DiskFile) -> Result<(), LogError> {
@@ -290,5 +435,26 @@ impl Durability {
             self.fail();
             LogError::sync(&self.directory.join(NAME), error)
         })
+    }
+}
+
+impl State {
+    /// The newest commit that lies below a durable position: what is marked is on the platter here.
+    fn markable_commit(&self, durable: u64) -> u64 {
+        if self.commit.end <= durable && !is_planted(Bug::CommitForgotten) {
+            self.commit.index.max(self.stored_commit)
+        } else {
+            self.stored_commit
+        }
+    }
+
+    /// What `flushed.pos` has to say with this position; it counts as written.
+    fn mark(&mut self, position: u64) -> Mark {
+        self.stored_commit = self.markable_commit(position);
+        Mark {
+            position,
+            commit: self.stored_commit,
+            is_cutting: self.is_cutting,
+        }
     }
 }

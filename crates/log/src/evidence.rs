@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
+use crate::planted::{Bug, is_planted};
 use crate::segment::SEGMENT_HEADER_SIZE;
 use crate::zero_map::{
     MAP_TAIL, SECTOR, intact_map, is_part_of_map, is_zero, map_range, numbers, zero_shares,
@@ -21,7 +22,7 @@ pub fn header_is_torn(position: u64, header: &[u8]) -> bool {
 pub fn frame_is_torn(header: &FrameHeader, frame: &[u8]) -> bool {
     let mut zero =
         zero_shares(header.position, frame).filter(|(_, range)| range.start >= FRAME_HEADER_SIZE);
-    if !header.has_zero_map() {
+    if !header.has_zero_map() || is_planted(Bug::ZeroMapIgnored) {
         return zero.next().is_some();
     }
     match intact_map(frame) {

@@ -12,8 +12,11 @@ use crate::files::{make_directory, read_small, replace_small, sync_names_above};
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
-/// First line of the identity file; the second is the node's name, the third its CRC32C in hexadecimal.
-const TITLE: &str = "ternmq node 1";
+/// First line of the identity file; then the node's name, the directory's id, and the CRC32C of both, the two in
+/// hexadecimal.
+const TITLE: &str = "ternmq node 2";
+/// Of a directory that was made before it had an id.
+const OLD_TITLE: &str = "ternmq node 1";
 const LONGEST: usize = 1024;
 
 /// Holds a directory against other processes, until it is dropped or the process ends, however that happens.
@@ -42,13 +45,22 @@ impl DirectoryLock {
     }
 }
 
+/// Tells a directory from every other one that the same node had: drawn when it is made, gone when it is emptied.
+pub type DirectoryId = [u8; 16];
+
 /// Checks that a directory belongs to a node, and gives it to the node if it belongs to nobody. Makes the directory.
-/// `node` is one line of text that names cluster, group and member.
+/// `node` is one line of text that names cluster, group and member. Answers the directory's id; `fresh` is that of one
+/// which is made now.
 ///
 /// # Errors
 /// [`LogError::OtherNode`], [`LogError::IdentityUnreadable`], [`LogError::BadSetting`] for a name that does not fit,
 /// and the disk's errors.
-pub fn claim_directory(disk: &dyn Disk, directory: &Path, node: &str) -> Result<(), LogError> {
+pub fn claim_directory(
+    disk: &dyn Disk,
+    directory: &Path,
+    node: &str,
+    fresh: DirectoryId,
+) -> Result<DirectoryId, LogError> {
     if node.is_empty() || node.len() > LONGEST / 2 || node.contains(['\n', '\r']) {
         return Err(LogError::BadSetting {
             reason: "a node's name is one line of 1 to 512 bytes",
@@ -57,15 +69,14 @@ pub fn claim_directory(disk: &dyn Disk, directory: &Path, node: &str) -> Result<
     make_directory(disk, directory)?;
     let path = directory.join(IDENTITY);
     let Some(content) = read_small(disk, &path, LONGEST)? else {
-        replace_small(disk, directory, IDENTITY, content_for(node).as_bytes())?;
-        return sync_names_above(disk, directory);
+        let content = content_for(node, fresh);
+        replace_small(disk, directory, IDENTITY, content.as_bytes())?;
+        sync_names_above(disk, directory)?;
+        return Ok(fresh);
     };
     let unreadable = || LogError::IdentityUnreadable { path: path.clone() };
     let text = std::str::from_utf8(&content).map_err(|_| unreadable())?;
-    let found = text.lines().nth(1).ok_or_else(unreadable)?;
-    if text != content_for(found) {
-        return Err(unreadable());
-    }
+    let (found, id) = read(text).ok_or_else(unreadable)?;
     if found != node {
         return Err(LogError::OtherNode {
             directory: directory.to_path_buf(),
@@ -73,9 +84,26 @@ pub fn claim_directory(disk: &dyn Disk, directory: &Path, node: &str) -> Result<
             expected: node.to_owned(),
         });
     }
-    Ok(())
+    Ok(id)
 }
 
-fn content_for(node: &str) -> String {
-    format!("{TITLE}\n{node}\n{:08x}\n", crc32c::crc32c(node.as_bytes()))
+/// The node's name and the directory's id; zeros for an id that was not kept when the directory was made.
+fn read(text: &str) -> Option<(&str, DirectoryId)> {
+    let mut lines = text.lines().skip(1);
+    let (found, id) = (lines.next()?, lines.next()?);
+    if text
+        == format!(
+            "{OLD_TITLE}\n{found}\n{:08x}\n",
+            crc32c::crc32c(found.as_bytes())
+        )
+    {
+        return Some((found, [0; 16]));
+    }
+    let id = u128::from_str_radix(id, 16).ok()?.to_be_bytes();
+    (text == content_for(found, id)).then_some((found, id))
+}
+
+fn content_for(node: &str, id: DirectoryId) -> String {
+    let named = format!("{node}\n{:032x}\n", u128::from_be_bytes(id));
+    format!("{TITLE}\n{named}{:08x}\n", crc32c::crc32c(named.as_bytes()))
 }

@@ -10,8 +10,6 @@ use crate::header::FrameHeader;
 use crate::place::LogEnd;
 use crate::segment::SEGMENT_HEADER_SIZE;
 
-/// Descriptors held, those of the last frames.
-const DESCRIPTORS: usize = 65_536;
 /// One position is kept for so many frames.
 const SPARSE_EVERY: u64 = 256;
 
@@ -37,13 +35,22 @@ pub struct Waypoint {
     pub position: u64,
 }
 
+/// How much of the latest frames is held.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// Bytes of whole frames.
+    pub frame_bytes: usize,
+    /// Descriptors.
+    pub descriptors: usize,
+}
+
 /// The read index. Behind a lock: the log thread writes, readers look up and go.
 pub struct ReadIndex {
     /// What the first frame chains to.
     pub start: LogEnd,
     pub end: LogEnd,
     pub segments: Vec<Segment>,
-    ring_bytes: usize,
+    held: Held,
     descriptors: VecDeque<Descriptor>,
     /// Header CRC of the frame before the first descriptor.
     before_descriptors: u32,
@@ -54,12 +61,12 @@ pub struct ReadIndex {
 }
 
 impl ReadIndex {
-    pub fn new(start: LogEnd, ring_bytes: usize) -> Self {
+    pub fn new(start: LogEnd, held: Held) -> Self {
         Self {
             start,
             end: start,
             segments: Vec::new(),
-            ring_bytes,
+            held,
             descriptors: VecDeque::new(),
             before_descriptors: start.header_crc,
             frames: VecDeque::new(),
@@ -82,7 +89,7 @@ impl ReadIndex {
         self.push_header(&frame.header);
         self.frame_bytes += frame.bytes.len();
         self.frames.push_back(frame.clone());
-        while self.frame_bytes > self.ring_bytes && self.frames.len() > 1 {
+        while self.frame_bytes > self.held.frame_bytes && self.frames.len() > 1 {
             if let Some(oldest) = self.frames.pop_front() {
                 self.frame_bytes -= oldest.bytes.len();
             }
@@ -95,7 +102,7 @@ impl ReadIndex {
             self.before_descriptors = self.end.header_crc;
         }
         self.descriptors.push_back(Descriptor::from(header));
-        if self.descriptors.len() > DESCRIPTORS
+        if self.descriptors.len() > self.held.descriptors
             && let Some(oldest) = self.descriptors.pop_front()
         {
             self.before_descriptors = oldest.header_crc;

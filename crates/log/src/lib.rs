@@ -41,6 +41,7 @@ mod key_index;
 mod log;
 pub mod memory_disk;
 mod place;
+pub mod planted;
 mod raft_state;
 mod reader;
 mod real_disk;
@@ -56,13 +57,14 @@ pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};
 pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
 pub use disk::{Disk, DiskFile, is_no_space};
 pub use draft::FrameDraft;
+pub use durability::Syncing;
 pub use error::LogError;
 pub use fault::Fault;
 pub use frame::Frame;
 pub use header::{
     FLAG_DURABLE, FLAG_ZERO_MAP, FRAME_HEADER_SIZE, FrameHeader, FrameKind, MAX_FRAME_LENGTH,
 };
-pub use identity::{DirectoryLock, claim_directory};
+pub use identity::{DirectoryId, DirectoryLock, claim_directory};
 pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
 pub use log::{Log, LogOptions, SegmentRoom};
 pub use place::{LogEnd, align8, place};

@@ -13,7 +13,7 @@ use crate::error::LogError;
 use crate::files::segment_path;
 use crate::frame::Frame;
 use crate::header::FrameHeader;
-use crate::index::{ReadIndex, Segment};
+use crate::index::{Held, ReadIndex, Segment};
 use crate::place::{LogEnd, place};
 use crate::reader::LogReader;
 use crate::segment::{MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment};
@@ -21,6 +21,8 @@ use crate::syncer::LogSyncer;
 
 /// Bytes of recent frames held in memory where many processes share a machine.
 const SMALL_RING_BYTES: usize = 16 << 20;
+/// Descriptors held: 2.6 MB.
+const RING_DESCRIPTORS: usize = 65_536;
 /// The buffer in which several frames are put together keeps at most so much.
 const SCRATCH_KEPT: usize = 4 << 20;
 
@@ -35,11 +37,20 @@ pub struct LogOptions {
     pub segment_size: u64,
     /// Bytes of recent frames that are held in memory.
     pub ring_bytes: usize,
+    /// Descriptors of recent frames that are held in memory; headers of older ones are read from their files.
+    pub ring_descriptors: usize,
     /// How the replica stopped last, from [`crate::StopRecord`].
     pub stop: StopKind,
 }
 
 impl LogOptions {
+    pub(crate) const fn held(&self) -> Held {
+        Held {
+            frame_bytes: self.ring_bytes,
+            descriptors: self.ring_descriptors,
+        }
+    }
+
     /// Options with the least segment size, a ring of 16 MiB, and nothing known of the last stop.
     pub fn new(directory: impl Into<PathBuf>, group_id: [u8; 16]) -> Self {
         Self {
@@ -47,6 +58,7 @@ impl LogOptions {
             group_id,
             segment_size: MIN_SEGMENT_SIZE,
             ring_bytes: SMALL_RING_BYTES,
+            ring_descriptors: RING_DESCRIPTORS,
             stop: StopKind::PowerCutPossible,
         }
     }
@@ -73,6 +85,7 @@ pub struct Log {
     pub(crate) index: Arc<RwLock<ReadIndex>>,
     pub(crate) reader: LogReader,
     pub(crate) durability: Arc<Durability>,
+    pub(crate) committed_at_start: u64,
     pub(crate) end: LogEnd,
     /// The segment being written.
     pub(crate) current: Option<Segment>,
@@ -100,6 +113,22 @@ impl Log {
     /// The position below which everything is durable.
     pub fn durable(&self) -> u64 {
         self.durability.durable()
+    }
+
+    /// An index known to be committed and durable when the log was opened; 0 if none was known.
+    pub const fn committed_at_start(&self) -> u64 {
+        self.committed_at_start
+    }
+
+    /// The group has committed everything up to a frame that the log has. The mark in `flushed.pos` follows as soon as the
+    /// frame is durable here.
+    ///
+    /// # Errors
+    /// As [`LogReader::header`].
+    pub fn committed(&self, index: u64) -> Result<(), LogError> {
+        let end = self.reader.header(index)?.end_position();
+        self.durability.committed(index, end);
+        Ok(())
     }
 
     /// Appends frames, which readers see when the call returns. They are durable only after [`LogSyncer::sync`].

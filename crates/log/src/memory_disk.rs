@@ -84,6 +84,12 @@ struct Inner {
     /// The call with this number is the last.
     stop_at: Option<u64>,
     free_bytes: Option<u64>,
+    /// A reservation that fails keeps what it could take, as ext4's does.
+    keeps_failed_reservations: bool,
+    /// Syncs reach what was written up to this moment: they began then.
+    sync_horizon: Option<u64>,
+    /// The running sync is the one that began at the horizon.
+    ending_sync: bool,
     failures: Vec<(Operation, String)>,
 }
 
@@ -161,6 +167,88 @@ impl MemoryDisk {
         self.inner.lock().free_bytes = free;
     }
 
+    /// Lets a reservation that fails keep the space that it could take, until the file is cut or unlinked.
+    pub fn keep_failed_reservations(&self) {
+        self.inner.lock().keeps_failed_reservations = true;
+    }
+
+    /// A sync begins now. Until [`end_sync`](Self::end_sync) is called, what is written stays apart from what was.
+    pub fn begin_sync(&self) {
+        let mut inner = self.inner.lock();
+        inner.sync_horizon = Some(inner.sequence);
+    }
+
+    /// Runs the end of a sync that [`begin_sync`](Self::begin_sync) marked: it reaches what was written before it began,
+    /// and nothing that was written since, as far as a file system promises.
+    pub fn end_sync<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.inner.lock().ending_sync = true;
+        let done = work();
+        let mut inner = self.inner.lock();
+        inner.ending_sync = false;
+        inner.sync_horizon = None;
+        done
+    }
+
+    /// Everything is gone: another disk was put in.
+    pub fn wipe(&self) {
+        let mut inner = self.inner.lock();
+        let (life, sequence) = (inner.life, inner.sequence);
+        let keeps_failed_reservations = inner.keeps_failed_reservations;
+        *inner = Inner {
+            life,
+            sequence,
+            keeps_failed_reservations,
+            next_inode: inner.next_inode,
+            ..Inner::default()
+        };
+        inner.new_life();
+    }
+
+    /// The state of another disk, an older copy of this one, is put back.
+    pub fn restore(&self, copy: &Self) {
+        let mut old = copy.inner.lock().clone();
+        let mut inner = self.inner.lock();
+        old.life = inner.life;
+        old.sequence = old.sequence.max(inner.sequence);
+        *inner = old;
+        inner.new_life();
+    }
+
+    /// Whether the process has come to the call that [`stop_after`](Self::stop_after) chose.
+    pub fn has_stopped(&self) -> bool {
+        self.inner.lock().check_alive().is_err()
+    }
+
+    /// What is certain to survive a power cut, of a file whose name is: fills the buffer and answers how much was there.
+    pub fn read_platter(&self, path: &Path, buffer: &mut [u8], offset: u64) -> usize {
+        let inner = self.inner.lock();
+        match inner.durable_names.get(path) {
+            Some(Node::File(number)) => inner
+                .inodes
+                .get(number)
+                .map_or(0, |inode| inode.read_platter(buffer, offset)),
+            _ => 0,
+        }
+    }
+
+    /// Replaces bytes of a file, on the platter and in the cache: a write that went to the wrong place, or was lost.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such file.
+    pub fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.with_inode(path, |inode| inode.overwrite(offset, bytes))
+    }
+
+    /// Names of files that start with a path.
+    pub fn files(&self, below: &Path) -> Vec<PathBuf> {
+        let inner = self.inner.lock();
+        let files = inner
+            .names
+            .iter()
+            .filter(|(path, node)| path.starts_with(below) && matches!(node, Node::File(_)));
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
     /// Number of calls so far that change something or make it durable.
     pub fn operations(&self) -> u64 {
         self.inner.lock().sequence
@@ -236,6 +324,9 @@ impl Inner {
     }
 
     fn take_failure(&mut self, operation: Operation, path: &Path) -> bool {
+        if self.failures.is_empty() {
+            return false;
+        }
         let text = path.to_string_lossy();
         let hit = self
             .failures
@@ -301,9 +392,13 @@ impl Inner {
         let inode = self.inodes.get_mut(&number).expect("the handle's inode");
         let grown = length.saturating_sub(inode.allocated);
         if let Some(free) = &mut self.free_bytes {
-            *free = free
-                .checked_sub(grown)
-                .ok_or_else(|| io::Error::from_raw_os_error(ENOSPC))?;
+            if *free < grown {
+                if self.keeps_failed_reservations {
+                    inode.allocated += std::mem::take(free);
+                }
+                return Err(io::Error::from_raw_os_error(ENOSPC));
+            }
+            *free -= grown;
         }
         inode.allocated += grown;
         Ok(())
@@ -341,6 +436,8 @@ impl Inner {
     const fn new_life(&mut self) {
         self.life += 1;
         self.stop_at = None;
+        self.sync_horizon = None;
+        self.ending_sync = false;
     }
 }
 
@@ -521,7 +618,10 @@ impl DiskFile for MemoryFile {
             self.fails(inner, Operation::Write)?;
             inner.reserve(self.inode, offset + bytes.len() as u64)?;
             let sequence = inner.sequence;
-            inner.inode(self.inode).write(bytes, offset, sequence);
+            let pinned = inner.sync_horizon;
+            inner
+                .inode(self.inode)
+                .write(bytes, offset, sequence, pinned);
             last.end(())
         })
     }
@@ -538,8 +638,10 @@ impl DiskFile for MemoryFile {
             let last = inner.begin()?;
             last.end(())?;
             let failed = self.fails(inner, Operation::Sync);
+            let horizon = inner.ending_sync.then_some(inner.sync_horizon).flatten();
             let inode = inner.inode(self.inode);
             match failed {
+                Ok(()) if horizon.is_some() => inode.sync_upto(horizon.unwrap_or(0)),
                 Ok(()) => inode.sync(),
                 Err(_) => inode.lose_unsynced(),
             }
@@ -562,7 +664,8 @@ impl DiskFile for MemoryFile {
             let last = inner.begin()?;
             self.fails(inner, Operation::Write)?;
             let sequence = inner.sequence;
-            inner.inode(self.inode).zero(from, length, sequence);
+            let pinned = inner.sync_horizon;
+            inner.inode(self.inode).zero(from, length, sequence, pinned);
             last.end(())
         })
     }

@@ -73,6 +73,28 @@ impl LogReader {
         self.unless_cut(index, found)
     }
 
+    /// The headers of frames from one index up to and without another. Those that are not held in memory are walked to
+    /// once, not once each.
+    ///
+    /// # Errors
+    /// As [`header`](Self::header), for the first of them; the others are then left out.
+    pub fn headers(&self, from: u64, to: u64) -> Result<Vec<FrameHeader>, LogError> {
+        let mut headers = vec![self.header(from)?];
+        for index in from + 1..to {
+            let held = self.index.read().header(index);
+            let before = headers[headers.len() - 1].end_position();
+            let next = match held {
+                Some(header) => Ok(header),
+                None => self.unless_cut(index, self.read_header(index, before)),
+            };
+            match next {
+                Ok(header) => headers.push(header),
+                Err(_) => break,
+            }
+        }
+        Ok(headers)
+    }
+
     /// A frame.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 
 use crate::clean_stop::StopKind;
 use crate::disk::{Disk, DiskFile};
-use crate::durability::{Durability, Stored, store_position, stored_position};
+use crate::durability::{Durability, Mark, Stored, store_position, stored_position};
 use crate::error::LogError;
 use crate::fault::Fault;
 use crate::files::{
@@ -30,6 +30,7 @@ use crate::files::{
 use crate::index::{ReadIndex, Segment};
 use crate::log::{Log, LogOptions, check_segment_size};
 use crate::place::LogEnd;
+use crate::planted::{Bug, is_planted};
 use crate::reader::LogReader;
 use crate::scan::{self, Damage, Scanner, Step, is_zero_behind};
 use crate::segment::{SEGMENT_HEADER_SIZE, SegmentHeader};
@@ -66,6 +67,8 @@ pub struct Recovery {
     pub frames: u64,
     /// `flushed.pos` as it was found; none if it was missing or damaged.
     pub flushed: Option<u64>,
+    /// The commit index in it, 0 if none is known.
+    pub commit: u64,
     /// Bytes that were written again because they were perhaps not durable.
     pub rewritten: u64,
     /// How the replica had stopped.
@@ -119,6 +122,9 @@ impl Log {
         } else if flushed.is_some_and(|flushed| index.end.position < flushed) {
             return Err(rotted(index.end.position, &index.end, Fault::Missing));
         }
+        if index.end.index < stored.commit() && !is_planted(Bug::CutAtRot) {
+            return Err(rotted(index.end.position, &index.end, Fault::Missing));
+        }
         let mut start = Start {
             disk: &*disk,
             options: &options,
@@ -126,7 +132,12 @@ impl Log {
             index,
         };
         if damage.is_some() {
-            store_position(&*disk, &start.options.directory, flushed.unwrap_or(0), true)?;
+            let mark = Mark {
+                position: flushed.unwrap_or(0),
+                commit: stored.commit(),
+                is_cutting: true,
+            };
+            store_position(&*disk, &start.options.directory, mark)?;
         }
         if damage.is_some() || stored.is_cutting() {
             start.cut()?;
@@ -136,15 +147,26 @@ impl Log {
             sync_names_above(&*disk, &log_directory(&start.options.directory))?;
         }
         let from = flushed.unwrap_or(start.index.start.position);
-        let rewritten = start.rewrite(from)?;
-        let recovery = start.report(damage, flushed, rewritten);
+        let rewritten = if is_planted(Bug::TailNotRewritten) {
+            0
+        } else {
+            start.rewrite(from)?
+        };
+        let recovery = Recovery {
+            commit: stored.commit(),
+            ..start.report(damage, flushed, rewritten)
+        };
         let prepared = start.prepared()?;
         let index = start.index;
-        let durability = Durability::open(&*disk, &options.directory, index.end.position)?;
-        Ok((
-            Self::opened(disk, options, index, durability, prepared),
-            recovery,
-        ))
+        let durability = Durability::open(
+            &*disk,
+            &options.directory,
+            index.end.position,
+            stored.commit(),
+        )?;
+        let mut log = Self::opened(disk, options, index, durability, prepared);
+        log.committed_at_start = stored.commit();
+        Ok((log, recovery))
     }
 
     fn opened(
@@ -163,6 +185,7 @@ impl Log {
             options,
             index,
             durability: Arc::new(durability),
+            committed_at_start: 0,
             end,
             current,
             prepared,
@@ -216,20 +239,20 @@ fn scan_log(
     segments: &[scan::Found],
 ) -> Result<(ReadIndex, Option<Damage>), LogError> {
     if segments.iter().all(|segment| segment.is_blank) {
-        return Ok((ReadIndex::new(LogEnd::default(), options.ring_bytes), None));
+        return Ok((ReadIndex::new(LogEnd::default(), options.held()), None));
     }
     let mut scanner = Scanner::new(options, segments);
     let header = match scanner.first()? {
         Ok(header) => header,
         Err(damage) => {
-            let index = ReadIndex::new(LogEnd::default(), options.ring_bytes);
+            let index = ReadIndex::new(LogEnd::default(), options.held());
             if segments[0].base > 0 {
                 return Err(rotted(damage.position, &index.end, damage.fault));
             }
             return Ok((index, Some(damage)));
         }
     };
-    let mut index = ReadIndex::new(header.end_before(), options.ring_bytes);
+    let mut index = ReadIndex::new(header.end_before(), options.held());
     let mut base = header.base;
     loop {
         match scanner.step(base, &index.end)? {
@@ -260,6 +283,9 @@ fn judge(
     stop: StopKind,
 ) -> Result<(), LogError> {
     let was_synced = flushed.is_none_or(|flushed| end.position < flushed);
+    if is_planted(Bug::CutAtRot) {
+        return Ok(());
+    }
     if damage.is_torn && !was_synced && stop != StopKind::Clean {
         return Ok(());
     }
@@ -363,6 +389,7 @@ impl Start<'_> {
             first_index: self.index.first_index(),
             frames: end.index - start.index,
             flushed,
+            commit: 0,
             rewritten,
             stop: self.options.stop,
         }

@@ -32,7 +32,11 @@ impl PeerEvents for Replica {
         self.hello.lock().unwrap().clone()
     }
 
-    fn judge(&self, theirs: &Hello) -> Result<(), PeerRefusal> {
+    fn confirmed(&self, _: u32) -> u64 {
+        0
+    }
+
+    fn judge(&self, theirs: &Hello, _: u64) -> Result<(), PeerRefusal> {
         let own = self.hello();
         if theirs.group != own.group {
             return Err(PeerRefusal::UnknownGroup);
@@ -146,6 +150,7 @@ impl Pair {
             last_term: 0,
             commit_index: 0,
             commit_term: 0,
+            commit_crc: 0,
             feature_level: 1,
             heartbeat_ms: 100,
             election_min_ms: 300,

@@ -12,6 +12,8 @@ use crate::strategy::{
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
 use raft::{GetEntriesContext, RaftState, RawNode, ReadOnlyOption, Ready, StateRole, Storage};
+use std::cell::Cell;
+use tern_log::planted::{Bug, is_planted};
 use tern_log::{Descriptor, FrameHeader, FrameKind};
 
 /// Heartbeat and election times in ticks of 10 ms. Local configuration: they affect liveness only (L39).
@@ -50,6 +52,7 @@ pub struct Raft<S: EntrySource> {
     timing: Timing,
     seed: u64,
     attempt: u64,
+    may_stand: bool,
 }
 
 impl<S: EntrySource> std::fmt::Debug for Raft<S> {
@@ -92,6 +95,7 @@ impl<S: EntrySource> Raft<S> {
         let engine = Engine {
             source,
             initial: initial_state(options),
+            unreadable: Cell::new(false),
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config, engine, &logger)
@@ -103,6 +107,7 @@ impl<S: EntrySource> Raft<S> {
             timing,
             seed: options.seed,
             attempt: 0,
+            may_stand: true,
         };
         raft.spread_timeout();
         Ok(raft)
@@ -154,7 +159,13 @@ fn initial_state(options: &RaftOptions) -> RaftState {
 
 impl<S: EntrySource> Replication for Raft<S> {
     fn tick(&mut self) {
-        let raft = &self.raw.raft;
+        let raft = &mut self.raw.raft;
+        if !self.may_stand && raft.state != StateRole::Leader {
+            // Counted on, or the lease of a leader that is gone would keep this replica's vote from the others.
+            let longest = self.timing.election_max_ticks as usize;
+            raft.election_elapsed = (raft.election_elapsed + 1).min(longest);
+            return;
+        }
         if raft.state != StateRole::Leader
             && raft.election_elapsed + 1 >= raft.randomized_election_timeout()
         {
@@ -173,6 +184,9 @@ impl<S: EntrySource> Replication for Raft<S> {
             .any(|(id, _)| *id == message.from)
         {
             return Err(StepError::UnknownPeer(message.from));
+        }
+        if message.message == MessageKind::TimeoutNow && !self.may_stand {
+            return Ok(());
         }
         let stepped = self.raw.step(to_engine(message));
         self.spread_timeout();
@@ -233,6 +247,7 @@ impl<S: EntrySource> Replication for Raft<S> {
                 .take_messages()
                 .into_iter()
                 .filter_map(from_engine)
+                .map(|message| planted_commit(message, raft.raft_log.committed))
                 .collect(),
             reads: ready
                 .take_read_states()
@@ -290,9 +305,72 @@ impl<S: EntrySource> Replication for Raft<S> {
         self.raw.raft.lead_transferee.is_some()
     }
 
+    fn step_down(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader {
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+            self.spread_timeout();
+        }
+    }
+
+    fn may_stand(&mut self, may: bool) {
+        self.may_stand = may;
+    }
+
+    fn forget_leader(&mut self, peer: ReplicaId) -> bool {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Follower || raft.leader_id != peer || !self.may_stand {
+            return false;
+        }
+        // The first lifts the lease, the second keeps the ordinary time-out out of the pause before the campaign.
+        raft.leader_id = raft::INVALID_ID;
+        raft.election_elapsed = 0;
+        self.spread_timeout();
+        true
+    }
+
+    fn campaign(&mut self) {
+        let may = matches!(
+            self.raw.raft.state,
+            StateRole::Follower | StateRole::PreCandidate
+        );
+        // `RawNode::campaign` does not ask whether this replica is a voter, as ticks do.
+        if !may || !self.may_stand || !self.raw.raft.promotable() {
+            return;
+        }
+        self.attempt += 1;
+        self.raw.raft.election_elapsed = 0;
+        // It answers an error only for a message from outside.
+        let _ = self.raw.campaign();
+        self.spread_timeout();
+    }
+
+    fn matched(&self, peer: ReplicaId) -> u64 {
+        if !self.is_leader() {
+            return 0;
+        }
+        let progress = self.raw.raft.prs().get(peer);
+        progress.map_or(0, |progress| progress.matched)
+    }
+
+    fn successor(&self) -> Option<ReplicaId> {
+        let own = self.raw.raft.id;
+        let others = self.raw.raft.prs().iter();
+        others
+            .filter(|(id, progress)| **id != own && progress.recent_active)
+            .max_by_key(|(id, progress)| (progress.matched, **id))
+            .map(|(id, _)| *id)
+            .filter(|_| self.is_leader())
+    }
+
     fn unreachable(&mut self, peer: ReplicaId) {
         self.raw.report_unreachable(peer);
         self.spread_timeout();
+    }
+
+    fn take_unreadable(&mut self) -> bool {
+        self.raw.store().unreadable.replace(false)
     }
 
     fn status(&self) -> Status {
@@ -311,6 +389,14 @@ impl<S: EntrySource> Replication for Raft<S> {
     }
 }
 
+/// A heartbeat with a commit index that its receiver may not have: a planted bug.
+fn planted_commit(mut message: PeerMessage, committed: u64) -> PeerMessage {
+    if message.message == MessageKind::Heartbeat && is_planted(Bug::HeartbeatCommit) {
+        message.commit = committed;
+    }
+    message
+}
+
 /// L11: these may leave before the flush of their round, because they promise nothing about log or vote.
 /// Held back, a slow disk would look like a dead node.
 fn promises_nothing(kind: MessageKind) -> bool {
@@ -323,6 +409,8 @@ fn promises_nothing(kind: MessageKind) -> bool {
 struct Engine<S> {
     source: S,
     initial: RaftState,
+    /// An entry that is there could not be read.
+    unreadable: Cell<bool>,
 }
 
 impl<S: EntrySource> Storage for Engine<S> {
@@ -335,21 +423,25 @@ impl<S: EntrySource> Storage for Engine<S> {
         low: u64,
         high: u64,
         max_size: impl Into<Option<u64>>,
-        _context: GetEntriesContext,
+        context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        let limit = max_size.into().unwrap_or(u64::MAX);
-        let mut entries = Vec::new();
-        let mut size = 0_u64;
-        for index in low..high {
-            let header = self.source.header(index).ok_or(UNAVAILABLE)?;
-            let entry = entry_of(&header);
-            size = size.saturating_add(entry.data.len() as u64 + 16);
-            if size > limit && !entries.is_empty() {
-                break;
-            }
-            entries.push(entry);
+        // Only entries that are sent need contents. What is committed is handed out for its index alone, and membership
+        // does not change: after a restart that would otherwise read a header for every frame behind the commit mark.
+        if !context.can_async() {
+            return self.hollow(low, high.min(low + HOLLOW_ENTRIES));
         }
-        Ok(entries)
+        // As many as fit: a descriptor is 40 bytes, and at least one is asked for.
+        let limit = max_size.into().unwrap_or(u64::MAX);
+        let most = (limit / ENTRY_SIZE).max(1);
+        let headers = self.source.headers(low, high.min(low.saturating_add(most)));
+        if headers.is_empty() {
+            // The engine goes on without feeding this peer; it would panic at any other answer.
+            self.unreadable.set(true);
+            return Err(raft::Error::Store(
+                raft::StorageError::LogTemporarilyUnavailable,
+            ));
+        }
+        Ok(headers.iter().map(entry_of).collect())
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
@@ -368,6 +460,22 @@ impl<S: EntrySource> Storage for Engine<S> {
         Err(raft::Error::Store(
             raft::StorageError::SnapshotTemporarilyUnavailable,
         ))
+    }
+}
+
+/// What the engine counts for an entry: its descriptor and a few numbers.
+const ENTRY_SIZE: u64 = tern_log::DESCRIPTOR_SIZE as u64 + 16;
+/// Entries without contents that are handed out at once.
+const HOLLOW_ENTRIES: u64 = 4096;
+
+impl<S: EntrySource> Engine<S> {
+    fn hollow(&self, low: u64, high: u64) -> raft::Result<Vec<Entry>> {
+        (low..high)
+            .map(|index| {
+                let term = self.source.term(index).ok_or(UNAVAILABLE)?;
+                Ok(entry(index, term, None))
+            })
+            .collect()
     }
 }
 

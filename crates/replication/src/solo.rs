@@ -109,7 +109,29 @@ impl Replication for Solo {
         false
     }
 
+    fn step_down(&mut self) {}
+
+    fn may_stand(&mut self, _may: bool) {}
+
+    fn forget_leader(&mut self, _peer: ReplicaId) -> bool {
+        false
+    }
+
+    fn campaign(&mut self) {}
+
+    fn matched(&self, _peer: ReplicaId) -> u64 {
+        0
+    }
+
+    fn successor(&self) -> Option<ReplicaId> {
+        None
+    }
+
     fn unreachable(&mut self, _peer: ReplicaId) {}
+
+    fn take_unreadable(&mut self) -> bool {
+        false
+    }
 
     fn status(&self) -> Status {
         Status {

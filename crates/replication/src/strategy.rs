@@ -48,6 +48,8 @@ pub trait EntrySource: Send {
     fn term(&self, index: u64) -> Option<u64>;
     /// Header of the frame at `index`.
     fn header(&self, index: u64) -> Option<FrameHeader>;
+    /// Headers from `low` up to and without `high`; fewer if one cannot be read, and then those before it.
+    fn headers(&self, low: u64, high: u64) -> Vec<FrameHeader>;
 }
 
 /// Why an append was refused. Nothing was appended.
@@ -146,8 +148,23 @@ pub trait Replication: Send {
     fn transfer(&mut self, to: ReplicaId);
     /// Whether a handover is under way; appends are refused meanwhile.
     fn transferring(&self) -> bool;
+    /// Stop leading at once, in the same term: uncommitted entries stay, and the others elect.
+    fn step_down(&mut self);
+    /// Whether this replica may become leader. One that may not goes on voting and following.
+    fn may_stand(&mut self, may: bool);
+    /// The process of a peer is gone. If it was this follower's leader it is none any more, so that votes are given
+    /// without waiting for its lease; answers whether it was. Term and vote stay, nothing is sent.
+    fn forget_leader(&mut self, peer: ReplicaId) -> bool;
+    /// Ask the others whether they would vote for this replica (pre-vote), before its time-out.
+    fn campaign(&mut self);
+    /// The greatest index that a member is known to have persisted; 0 unless this replica leads.
+    fn matched(&self, peer: ReplicaId) -> u64;
+    /// The other voter that has persisted most, if this replica leads.
+    fn successor(&self) -> Option<ReplicaId>;
     /// The connection to a peer was lost; what was in flight to it may be gone.
     fn unreachable(&mut self, peer: ReplicaId);
+    /// Whether an entry that a peer needs could not be read since this was last asked.
+    fn take_unreadable(&mut self) -> bool;
     /// Where things stand.
     fn status(&self) -> Status;
 }
@@ -167,5 +184,9 @@ impl EntrySource for tern_log::LogReader {
 
     fn header(&self, index: u64) -> Option<FrameHeader> {
         Self::header(self, index).ok()
+    }
+
+    fn headers(&self, low: u64, high: u64) -> Vec<FrameHeader> {
+        Self::headers(self, low, high).unwrap_or_default()
     }
 }

@@ -1,22 +1,28 @@
-//! The virtual world: time, mail, faults, clients.
+//! The virtual world: time, mail, and what happens to whom.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tern_broker::replica::{Fatal, Outcome};
-use tern_log::StopKind;
+use tern_broker::replica::{Fatal, Outcome, Refusal};
 use tern_replication::{Lane, PeerKind, PeerMessage};
 
-use crate::checks::{Answer, Ledger, Violation};
-use crate::network::{Micros, Packet, Weather, pack, unpack};
-use crate::node::{MEMBERS, Machine, Process, Running, is_refusal};
+use crate::auditor;
+use crate::faults::Faults;
+use crate::ledger::{Answer, Ledger, Violation};
+use crate::machine::{Clock, Machine, Process};
+use crate::network::{Micros, Packet, Weather, node_of, pack, unpack};
+use crate::process::Running;
 use crate::random::Random;
+use crate::swarm::Swarm;
 
-const MILLISECOND: Micros = 1_000;
-const SECOND: Micros = 1_000_000;
-const TICK: Micros = 10 * MILLISECOND;
+pub(crate) const MILLISECOND: Micros = 1_000;
+pub(crate) const SECOND: Micros = 1_000_000;
+pub(crate) const TICK: Micros = 10 * MILLISECOND;
 /// Virtual time that a healed group has to elect, commit, agree, and put what is due.
-const HEALING: Micros = 20 * SECOND;
+const HEALING: Micros = 30 * SECOND;
+/// How long a peer is silent before its connection is given up.
+const SILENCE: Micros = 300 * MILLISECOND;
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +34,7 @@ pub struct Plan {
 }
 
 /// What happened in a history.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Sends answered with code 0.
     pub acknowledged: u64,
@@ -36,14 +42,18 @@ pub struct Figures {
     pub refused: u64,
     /// Sends with any other outcome.
     pub unknown: u64,
+    /// Offsets that were read afresh.
+    pub reads: u64,
+    /// Records that readers got.
+    pub pulled: u64,
     /// Times that a replica became leader.
     pub elections: u64,
-    /// Power cuts and kills.
-    pub crashes: u64,
-    /// Pauses.
-    pub pauses: u64,
-    /// Cuts of the network.
-    pub cuts: u64,
+    /// Greatest term.
+    pub terms: u64,
+    /// Faults, by their names.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Replicas that stopped for good, as they had to.
+    pub halted: u64,
     /// Virtual time, microseconds.
     pub time: Micros,
     /// Checksum of everything that happened, in order.
@@ -51,37 +61,54 @@ pub struct Figures {
 }
 
 #[derive(Debug)]
-enum Event {
+pub(crate) enum Event {
     Tick(usize),
+    /// A stream writes a message that was queued in a life of its sender.
+    Write(Box<PeerMessage>, (u64, u64)),
     Arrive(Packet),
-    Flushed(usize, u64),
+    FlushBegins(usize, u64),
+    FlushEnds(usize, u64),
     Apply(usize, u64),
     Segment(usize, u64, u64),
     Send,
     Fault,
-    Restart(usize, bool),
+    Restart(usize),
     Wake(usize, u64),
     Fair,
+    /// One end dials the other.
+    Dial(usize, usize),
+    /// A connection of one end to the other, in these lives, is found broken.
+    Lost(usize, usize, (u64, u64)),
+    /// A replica is told that the process of a peer is gone, in one of its lives; true if that is told wrongly.
+    Gone(usize, usize, u64, bool),
+    /// A fault of a machine ends.
+    Ends(usize, crate::faults::Ending),
 }
 
 /// A group, its network, its clients, and what is known of them.
 pub struct World {
-    now: Micros,
-    random: Random,
-    machines: Vec<Machine>,
+    pub(crate) now: Micros,
+    pub(crate) random: Random,
+    pub(crate) swarm: Swarm,
+    pub(crate) machines: Vec<Machine>,
     mail: Vec<VecDeque<PeerMessage>>,
-    durable: Vec<u64>,
-    weather: Weather,
-    /// Arrival of the last message on each stream: what touches progress keeps its order.
-    streams: BTreeMap<(usize, usize, bool), Micros>,
+    /// Header checksums of each replica's log, as far as it was looked at.
+    tails: Vec<Vec<u32>>,
+    pub(crate) weather: Weather,
+    /// Connections, by sender and receiver: the lives of both.
+    links: BTreeMap<(usize, usize), (u64, u64)>,
+    /// When the last message on each stream is written, and when it arrives: a stream keeps its order.
+    written: BTreeMap<(usize, usize, bool), Micros>,
+    arrived: BTreeMap<(usize, usize, bool), Micros>,
     events: BinaryHeap<Reverse<(Micros, u64, usize)>>,
     pending: Vec<Option<Event>>,
     free: Vec<usize>,
     order: u64,
-    ledger: Ledger,
-    next_uid: u64,
-    faults: bool,
-    figures: Figures,
+    pub(crate) ledger: Ledger,
+    pub(crate) next_uid: u64,
+    pub(crate) next_ticket: u64,
+    pub(crate) faults: Faults,
+    pub(crate) figures: Figures,
 }
 
 /// Run one history and check it.
@@ -89,42 +116,80 @@ pub struct World {
 /// # Errors
 /// The first broken promise.
 pub fn run(plan: Plan) -> Result<Figures, Violation> {
-    let mut world = World::new(plan.seed);
-    world.faults = true;
-    world.run_until(plan.seconds * SECOND)?;
-    world.heal()?;
-    Ok(world.figures)
+    run_in(plan, None)
+}
+
+/// As [`run`], in a history of a given shape.
+///
+/// # Errors
+/// The first broken promise.
+pub fn run_in(plan: Plan, swarm: Option<Swarm>) -> Result<Figures, Violation> {
+    let history = || {
+        let mut world = World::new(plan.seed, swarm);
+        world.faults.begin();
+        world.run_until(plan.seconds * SECOND)?;
+        world.heal()?;
+        Ok(world.figures)
+    };
+    // The engine panics where it finds itself in a state that must not be.
+    match catch_unwind(AssertUnwindSafe(history)) {
+        Ok(ended) => ended,
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().cloned();
+            let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Err(Violation(format!("panic: {}", words.unwrap_or_default())))
+        }
+    }
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    /// A group that has not been founded. Without a shape, the seed draws one.
+    pub fn new(seed: u64, swarm: Option<Swarm>) -> Self {
+        let mut random = Random::new(seed);
+        let swarm = swarm.unwrap_or_else(|| Swarm::draw(&mut random));
+        let members = swarm.members;
+        let machines = (0..members).map(|at| {
+            let clock = Clock {
+                ahead_ms: 0,
+                faster: 0,
+            };
+            Machine::new(at, &swarm, clock)
+        });
         let mut world = Self {
             now: 0,
-            random: Random::new(seed),
-            machines: (0..MEMBERS).map(Machine::new).collect(),
-            mail: vec![VecDeque::new(); MEMBERS],
-            durable: vec![0; MEMBERS],
+            machines: machines.collect(),
+            mail: vec![VecDeque::new(); members],
+            tails: vec![Vec::new(); members],
             weather: Weather::fair(),
-            streams: BTreeMap::new(),
+            links: BTreeMap::new(),
+            written: BTreeMap::new(),
+            arrived: BTreeMap::new(),
             events: BinaryHeap::new(),
             pending: Vec::new(),
             free: Vec::new(),
             order: 0,
             ledger: Ledger::default(),
             next_uid: 0,
-            faults: false,
+            next_ticket: 0,
+            faults: Faults::new(&swarm),
             figures: Figures::default(),
+            random,
+            swarm,
         };
-        for at in 0..MEMBERS {
-            world.after(0, Event::Restart(at, true));
+        world.set_clocks();
+        for at in 0..members {
+            world.after(0, Event::Restart(at));
             world.after(at as u64, Event::Tick(at));
+            for to in (0..members).filter(|to| *to != at) {
+                world.after(MILLISECOND, Event::Dial(at, to));
+            }
         }
         world.after(SECOND, Event::Send);
-        world.after(SECOND, Event::Fault);
+        world.after(world.swarm.first_fault, Event::Fault);
         world
     }
 
-    fn after(&mut self, delay: Micros, event: Event) {
+    pub(crate) fn after(&mut self, delay: Micros, event: Event) {
         self.order += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.pending.push(None);
@@ -135,7 +200,11 @@ impl World {
             .push(Reverse((self.now + delay, self.order, slot)));
     }
 
-    fn run_until(&mut self, end: Micros) -> Result<(), Violation> {
+    /// Let time pass.
+    ///
+    /// # Errors
+    /// The first broken promise.
+    pub fn run_until(&mut self, end: Micros) -> Result<(), Violation> {
         while let Some(Reverse((at, _, slot))) = self.events.pop() {
             let event = self.pending[slot].take().expect("each event happens once");
             self.free.push(slot);
@@ -151,14 +220,16 @@ impl World {
         Ok(())
     }
 
-    fn trace(&mut self, what: u64) {
+    pub(crate) fn trace(&mut self, what: u64) {
         self.figures.trace =
             (self.figures.trace ^ what ^ self.now).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
-        if let Event::Flushed(at, life) | Event::Apply(at, life) | Event::Segment(at, life, _) =
-            event
+        if let Event::FlushBegins(at, life)
+        | Event::FlushEnds(at, life)
+        | Event::Apply(at, life)
+        | Event::Segment(at, life, _) = event
             && self.machines[at].life == life
             && self.machines[at].paused
         {
@@ -168,11 +239,22 @@ impl World {
         }
         match event {
             Event::Tick(at) => {
-                self.after(TICK, Event::Tick(at));
+                let tick = TICK * 1000 / (1000 + self.machines[at].clock.faster) as u64;
+                self.after(tick, Event::Tick(at));
                 self.tick(at)
             }
+            Event::Write(message, lives) => {
+                self.write(*message, lives);
+                Ok(())
+            }
             Event::Arrive(packet) => self.arrive(&packet),
-            Event::Flushed(at, life) => self.with(at, life, Running::sync),
+            Event::FlushBegins(at, life) => self.flush_begins(at, life),
+            Event::FlushEnds(at, life) => {
+                let disk = self.machines[at].disk.clone();
+                let now_ns = self.clock_ns(at);
+                self.with(at, life, |running| running.end_flush(&disk, now_ns))?;
+                self.flush_begins(at, life)
+            }
             Event::Apply(at, life) => self.apply(at, life),
             Event::Segment(at, life, base) => {
                 let disk = self.machines[at].disk.clone();
@@ -181,18 +263,31 @@ impl World {
                     Ok(())
                 })
             }
-            Event::Send => self.send(),
-            Event::Fault => {
-                self.fault();
-                Ok(())
-            }
-            Event::Restart(at, lost_power) => self.restart(at, lost_power),
+            Event::Send => self.client(),
+            Event::Fault => self.fault(),
+            Event::Restart(at) => self.restart(at),
             Event::Wake(at, life) => self.wake(at, life),
             Event::Fair => {
                 self.weather = Weather::fair();
                 Ok(())
             }
+            Event::Dial(from, to) => {
+                let pause = self.random.between(50 * MILLISECOND, 500 * MILLISECOND);
+                self.after(pause, Event::Dial(from, to));
+                self.dial(from, to)
+            }
+            Event::Lost(from, to, lives) => self.lost(from, to, lives),
+            Event::Gone(to, who, life, falsely) => self.gone(to, who, life, falsely),
+            Event::Ends(at, ending) => self.end_fault(at, ending),
         }
+    }
+
+    pub(crate) fn clock_ns(&self, at: usize) -> u64 {
+        self.machines[at].clock.monotonic_ns(self.now)
+    }
+
+    pub(crate) fn wall_ms(&self, at: usize) -> u64 {
+        self.machines[at].clock.wall_ms(self.now)
     }
 
     /// Something happens inside a process that is still the same one; then it takes a turn.
@@ -208,13 +303,21 @@ impl World {
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
-        what(running).map_err(|fatal| stopped(at, &fatal))?;
-        self.turn(at)
+        match what(running) {
+            Ok(()) => self.turn(at),
+            Err(fatal) => self.stopped(at, &fatal),
+        }
     }
 
     fn tick(&mut self, at: usize) -> Result<(), Violation> {
-        let paused = self.machines[at].paused;
-        match &mut self.machines[at].process {
+        let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
+        let machine = &mut self.machines[at];
+        if machine.process.is_some() && machine.disk.has_stopped() {
+            self.crash_at_write(at);
+            return Ok(());
+        }
+        let paused = machine.paused;
+        match &mut machine.process {
             None => Ok(()),
             Some(Process::Born(birth)) => {
                 let mut hails = Vec::new();
@@ -231,32 +334,40 @@ impl World {
                 if paused {
                     return Ok(());
                 }
-                running.put_due(self.now);
-                self.turn(at)
+                running.put_due(now_ns, wall_ms);
+                match running.keep_position(now_ns) {
+                    Ok(()) => self.turn(at),
+                    Err(fatal) => self.stopped(at, &fatal),
+                }
             }
         }
     }
 
     fn arrive(&mut self, packet: &Packet) -> Result<(), Violation> {
         self.trace(packet.bytes.len() as u64 ^ (packet.to as u64) << 32);
-        let (at, message) = (packet.to, unpack(packet));
-        if self.machines[at].process.is_none() {
+        let (from, to) = (packet.from, packet.to);
+        if self.links.get(&(from, to)) != Some(&packet.lives) {
             return Ok(());
         }
-        if self.machines[at].paused {
-            self.mail[at].push_back(message);
+        let message = unpack(packet);
+        if self.machines[to].process.is_none() {
             return Ok(());
         }
-        self.deliver(at, message)
+        if self.machines[to].paused {
+            self.mail[to].push_back(message);
+            return Ok(());
+        }
+        self.deliver(to, message)
     }
 
     fn deliver(&mut self, at: usize, message: PeerMessage) -> Result<(), Violation> {
         if message.kind == PeerKind::Status {
             let (seed, now) = (self.random.number(), self.now);
-            let answers = self.machines[at]
-                .hear(&message, seed, now)
-                .map_err(|fatal| stopped(at, &fatal))?;
-            self.post(at, answers);
+            match self.machines[at].hear(&message, seed, now) {
+                Ok(Some(answer)) => self.post(at, vec![answer]),
+                Ok(None) => {}
+                Err(fatal) => return self.stopped(at, &fatal),
+            }
             return Ok(());
         }
         match self.machines[at].running() {
@@ -266,37 +377,48 @@ impl World {
         self.turn(at)
     }
 
-    fn turn(&mut self, at: usize) -> Result<(), Violation> {
-        let now = self.now;
+    pub(crate) fn turn(&mut self, at: usize) -> Result<(), Violation> {
+        let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
-        running.turn(now).map_err(|fatal| stopped(at, &fatal))?;
+        if let Err(fatal) = running.turn(now_ns, wall_ms) {
+            return self.stopped(at, &fatal);
+        }
         self.carry_out(at)
     }
 
     /// What the threads around a turn do with its outbox.
     fn carry_out(&mut self, at: usize) -> Result<(), Violation> {
         let life = self.machines[at].life;
-        let Some(running) = self.machines[at].running() else {
+        let now_ns = self.clock_ns(at);
+        let machine = &mut self.machines[at];
+        let Some(Process::Running(running)) = &mut machine.process else {
             return Ok(());
         };
+        if let Some(standing) = &machine.standing {
+            let replica = &running.replica;
+            standing.progressed(&replica.status(), |peer| replica.matched(peer));
+        }
         let mut out = std::mem::take(&mut running.out);
-        self.durable[at] = running.replica.log().durable();
         let leads = running.leads();
         if out.role.is_some() {
-            running.role_changed(self.now);
+            running.role_changed(now_ns);
         }
-        if let Some(flush) = out.flush.take() {
-            running.flush = Some(flush);
-            if !std::mem::replace(&mut running.flushing, true) {
-                let delay = self.sync_time();
-                self.after(delay, Event::Flushed(at, life));
-            }
+        let begins = match out.flush.take() {
+            Some(flush) => running.ask_flush(flush),
+            None => false,
+        };
+        if begins {
+            // The flush thread wakes a moment later, or the sync would begin with the write.
+            let delay = self.random.below(200);
+            self.after(delay, Event::FlushBegins(at, life));
         }
+        self.look_at_log(at)?;
         if out.role.is_some() {
             if let Some(term) = leads {
                 self.figures.elections += 1;
+                self.figures.terms = self.figures.terms.max(term);
                 self.ledger.leads(at, term)?;
             }
             self.trace(leads.unwrap_or(0) << 8 | at as u64);
@@ -309,27 +431,48 @@ impl World {
             self.ledger.sent(at, message)?;
         }
         self.post(at, std::mem::take(&mut out.messages));
-        for (uid, outcome) in out.answers.drain(..) {
-            self.answer(at, uid, outcome)?;
+        for (ticket, outcome) in out.answers.drain(..) {
+            self.decide(at, ticket, outcome)?;
         }
-        let committed = out.commit.take();
         if let Some(fold) = out.fold.take()
             && let Some(running) = self.machines[at].running()
         {
-            running.fold = Some(fold);
+            running.ask_fold(fold);
             let delay = self.random.below(3 * MILLISECOND);
             self.after(delay, Event::Apply(at, life));
         }
-        if let Some(committed) = committed {
+        if let Some(committed) = out.commit.take() {
             self.commit(at, committed.index)?;
-            for (uid, outcome) in committed.decided {
-                self.answer(at, uid, outcome)?;
-            }
-            if let Some(running) = self.machines[at].running() {
-                running.answer_at_apply(committed.at_apply);
+            let Some(running) = self.machines[at].running() else {
+                return Ok(());
+            };
+            for (ticket, outcome) in running.applying.commit(committed) {
+                self.decide(at, ticket, outcome)?;
             }
             let delay = self.random.below(3 * MILLISECOND);
             self.after(delay, Event::Apply(at, life));
+        }
+        Ok(())
+    }
+
+    /// Every frame that is new in a replica's log is held against all that were ever in one.
+    fn look_at_log(&mut self, at: usize) -> Result<(), Violation> {
+        let Some(running) = self.machines[at].any_running() else {
+            return Ok(());
+        };
+        let reader = running.reader.clone();
+        let end = reader.end().index as usize;
+        let tail = &mut self.tails[at];
+        tail.resize(end + 1, 0);
+        for index in (1..=end).rev() {
+            let Ok(header) = reader.header(index as u64) else {
+                break;
+            };
+            if tail[index] == header.header_crc {
+                break;
+            }
+            tail[index] = header.header_crc;
+            self.ledger.holds(at, &header)?;
         }
         Ok(())
     }
@@ -340,23 +483,45 @@ impl World {
         };
         let from = running.committed;
         running.committed = index.max(from);
-        self.ledger.commits(at, from, index, &running.reader)?;
+        let reader = running.reader.clone();
+        self.ledger.commits(at, from, index, &reader)?;
         self.trace(index << 2 | at as u64);
         Ok(())
     }
 
-    /// A client got an answer. Code 0 is a promise: at this moment a majority has it on disk.
-    fn answer(&mut self, at: usize, uid: u64, outcome: Outcome) -> Result<(), Violation> {
-        let now = self.now;
+    /// A confirmed read waits until its index is applied; everything else is decided.
+    fn decide(&mut self, at: usize, ticket: u64, outcome: Outcome) -> Result<(), Violation> {
+        if let Outcome::Confirmed(index) = outcome
+            && let Some(running) = self.machines[at].running()
+        {
+            let read = tern_broker::replica::Committed {
+                index: 0,
+                decided: Vec::new(),
+                at_apply: vec![(index, ticket, outcome)],
+            };
+            let _ = running.applying.commit(read);
+            let life = self.machines[at].life;
+            self.after(0, Event::Apply(at, life));
+            return Ok(());
+        }
+        self.answer(at, ticket, outcome)
+    }
+
+    /// Somebody gets an answer. Code 0 is a promise: at this moment a majority has it on disk.
+    fn answer(&mut self, at: usize, ticket: u64, outcome: Outcome) -> Result<(), Violation> {
+        let now_ns = self.clock_ns(at);
         if let Some(running) = self.machines[at].running()
-            && running.own_outcome(uid, &outcome, now)
+            && running.own_outcome(ticket, &outcome, now_ns)
         {
             return Ok(());
+        }
+        if ticket & crate::clients::ASKED != 0 {
+            return self.asked(at, ticket, &outcome);
         }
         let answer = match outcome {
             Outcome::Stored(stored) => {
                 self.figures.acknowledged += 1;
-                self.check_durable(at, uid, stored.index)?;
+                self.check_durable(at, stored.index, "acknowledged")?;
                 Answer::Stored(stored)
             }
             refused if is_refusal(&refused) => {
@@ -368,200 +533,274 @@ impl World {
                 Answer::Unknown
             }
         };
-        self.ledger.answers.insert(uid, answer);
-        Ok(())
+        self.ledger.answered(ticket, answer)
     }
 
-    fn check_durable(&mut self, at: usize, uid: u64, index: u64) -> Result<(), Violation> {
-        let Some(running) = self.machines[at].running() else {
+    /// A majority's disks have a frame, by what is on their platters.
+    pub(crate) fn check_durable(&self, at: usize, index: u64, what: &str) -> Result<(), Violation> {
+        let Some(running) = self.machines[at].any_running() else {
             return Ok(());
         };
-        let header = running
-            .reader
-            .header(index)
-            .map_err(|error| Violation(error.to_string()))?;
-        let holders = self
-            .durable
-            .iter()
-            .filter(|durable| **durable >= header.end_position())
-            .count();
-        if holders * 2 > MEMBERS {
+        let Ok(frame) = running.reader.frame(index) else {
+            // Damage on this disk hides what the others have; the end of the history tells.
+            return Ok(());
+        };
+        let holders = auditor::holders(&self.machines, &frame, self.swarm.segment_size);
+        let damaged = self.machines.iter().filter(|m| m.damage.is_some()).count();
+        if (holders + damaged) * 2 > self.swarm.members {
             return Ok(());
         }
         Err(Violation(format!(
-            "send {uid} was acknowledged while {holders} of {MEMBERS} disks had it"
+            "frame {index} was {what} by node {at} while {holders} of {} disks had it",
+            self.swarm.members
         )))
+    }
+
+    fn flush_begins(&mut self, at: usize, life: u64) -> Result<(), Violation> {
+        if self.machines[at].life != life {
+            return Ok(());
+        }
+        let disk = self.machines[at].disk.clone();
+        let begun = match self.machines[at].running() {
+            Some(running) => running.begin_flush(&disk),
+            None => return Ok(()),
+        };
+        match begun {
+            Ok(true) => {
+                let delay = self.sync_time(at);
+                self.after(delay, Event::FlushEnds(at, life));
+                Ok(())
+            }
+            Ok(false) => Ok(()),
+            Err(fatal) => self.stopped(at, &fatal),
+        }
     }
 
     fn apply(&mut self, at: usize, life: u64) -> Result<(), Violation> {
         if self.machines[at].life != life {
             return Ok(());
         }
+        let max_bytes = [1, 4096, 64 << 10, 1 << 20][self.random.below(4) as usize];
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
-        running.fold().map_err(|fatal| stopped(at, &fatal))?;
-        while running.applier.applied() < running.committed {
-            running.apply_next().map_err(|fatal| stopped(at, &fatal))?;
-            let (index, hash) = (running.applier.applied(), running.applier.state().hash());
+        if let Err(fatal) = running.fold() {
+            return self.stopped(at, &fatal);
+        }
+        loop {
+            let Some(running) = self.machines[at].running() else {
+                return Ok(());
+            };
+            let answers = match running.advance(max_bytes) {
+                Ok(answers) => answers,
+                Err(fatal) => return self.stopped(at, &fatal),
+            };
+            let (index, hash) = (running.applied(), running.state().hash());
+            let (committed, behind) = (running.committed, running.applying.is_behind());
+            if index > committed {
+                return Err(Violation(format!(
+                    "views of node {at} show {index}, {committed} is committed"
+                )));
+            }
             self.ledger.hashed(at, index, hash)?;
+            for (ticket, outcome) in answers {
+                self.answer(at, ticket, outcome)?;
+            }
+            if !behind {
+                break;
+            }
         }
         self.turn(at)
     }
 
-    fn sync_time(&mut self) -> Micros {
-        if self.random.chance(1) {
+    fn sync_time(&mut self, at: usize) -> Micros {
+        if let Some(hang) = self.faults.hang(at, self.now) {
+            return hang;
+        }
+        if self.random.chance(self.swarm.slow_syncs) {
             self.random.between(20 * MILLISECOND, 300 * MILLISECOND)
         } else {
             self.random.between(100, 5 * MILLISECOND)
         }
     }
 
-    fn post(&mut self, at: usize, messages: Vec<PeerMessage>) {
+    /// Queue messages: each leaves when its stream writes it, and appends get their frames then.
+    pub(crate) fn post(&mut self, at: usize, messages: Vec<PeerMessage>) {
         for message in messages {
-            let reader = match &self.machines[at].process {
-                Some(Process::Running(running)) => Some(&running.reader),
-                _ => None,
-            };
-            let Some(packet) = pack(message, reader) else {
+            let to = node_of(message.to);
+            let Some(lives) = self.links.get(&(at, to)).copied() else {
                 continue;
             };
-            let arrival = self
-                .weather
-                .arrival(self.now, packet.from, packet.to, &mut self.random);
-            if let Some(arrival) = arrival {
-                let stream = (packet.from, packet.to, packet.lane == Lane::Bulk);
-                let last = self.streams.entry(stream).or_default();
-                let arrival = arrival.max(*last);
-                *last = arrival;
-                self.after(arrival - self.now, Event::Arrive(packet));
-            }
-        }
-    }
-
-    fn send(&mut self) -> Result<(), Violation> {
-        let pause = self.random.between(MILLISECOND, 15 * MILLISECOND);
-        self.after(pause, Event::Send);
-        let leader = (0..MEMBERS).find(|at| {
-            self.machines[*at]
-                .running()
-                .is_some_and(|r| r.leads().is_some())
-        });
-        let at = match leader {
-            Some(leader) if self.random.chance(80) => leader,
-            _ => self.random.below(MEMBERS as u64) as usize,
-        };
-        let (queue_id, length, now) = (
-            self.random.below(4) as u32,
-            self.random.below(1500) as usize,
-            self.now,
-        );
-        let level = [0, 0, 0, 1, 2][self.random.below(5) as usize];
-        self.next_uid += 1;
-        let uid = self.next_uid;
-        self.ledger.answers.insert(uid, Answer::Unknown);
-        let Some(running) = self.machines[at].running() else {
-            return Ok(());
-        };
-        running.send(uid, queue_id, level, length, now);
-        self.turn(at)
-    }
-
-    fn fault(&mut self) {
-        let pause = self.random.between(50 * MILLISECOND, 1500 * MILLISECOND);
-        self.after(pause, Event::Fault);
-        if !self.faults {
-            return;
-        }
-        match self.random.below(8) {
-            0 | 1 => self.crash_some(true),
-            2 => self.crash_some(false),
-            3 => self.pause_one(),
-            4 | 5 => self.cut_some(),
-            6 => {
-                self.weather.loss = self.random.below(30);
-                let most = self.random.between(MILLISECOND, 40 * MILLISECOND);
-                self.weather.delay = (50, most);
-                self.fair_again();
-            }
-            _ => self.fair_again(),
-        }
-    }
-
-    fn fair_again(&mut self) {
-        let delay = self.random.between(100 * MILLISECOND, 3 * SECOND);
-        self.after(delay, Event::Fair);
-    }
-
-    /// One machine, two, or all of them.
-    fn crash_some(&mut self, power: bool) {
-        let first = self.random.below(MEMBERS as u64) as usize;
-        let count = [1, 1, 1, 2, 3][self.random.below(5) as usize];
-        for step in 0..count {
-            let at = (first + step) % MEMBERS;
-            if self.machines[at].process.is_none() {
-                continue;
-            }
-            self.figures.crashes += 1;
-            self.mail[at].clear();
-            let seed = self.random.number();
-            if power {
-                self.machines[at].power_cut(seed);
+            let is_bulk = message.lane() == Lane::Bulk;
+            let delay = if is_bulk { self.random.below(500) } else { 0 };
+            let last = self.written.entry((at, to, is_bulk)).or_default();
+            let moment = (self.now + delay).max(*last);
+            *last = moment;
+            if moment == self.now {
+                self.write(message, lives);
             } else {
-                self.machines[at].kill();
+                let event = Event::Write(Box::new(message), lives);
+                self.after(moment - self.now, event);
             }
-            let delay = self.random.between(10 * MILLISECOND, 2 * SECOND);
-            self.after(delay, Event::Restart(at, power));
         }
     }
 
-    fn pause_one(&mut self) {
-        let at = self.random.below(MEMBERS as u64) as usize;
-        if self.machines[at].running().is_none() {
+    fn write(&mut self, message: PeerMessage, lives: (u64, u64)) {
+        let from = node_of(message.from);
+        if self.machines[from].life != lives.0 {
             return;
         }
-        self.figures.pauses += 1;
-        self.machines[at].paused = true;
-        let (delay, life) = (
-            self.random.between(50 * MILLISECOND, 3 * SECOND),
-            self.machines[at].life,
-        );
-        self.after(delay, Event::Wake(at, life));
-    }
-
-    fn cut_some(&mut self) {
-        self.figures.cuts += 1;
-        let at = self.random.below(MEMBERS as u64) as usize;
-        let (out, back) =
-            [(true, true), (true, false), (false, true)][self.random.below(3) as usize];
-        for other in (0..MEMBERS).filter(|other| *other != at) {
-            if out {
-                self.weather.cuts.push((at, other));
-            }
-            if back {
-                self.weather.cuts.push((other, at));
-            }
+        let reader = self.machines[from].any_running().map(|r| r.reader.clone());
+        let Some(packet) = pack(message, lives, reader.as_ref()) else {
+            return;
+        };
+        let copies = 1 + u64::from(self.random.chance(self.weather.doubles));
+        for _ in 0..copies {
+            self.travel(packet.clone());
         }
-        self.fair_again();
     }
 
-    fn restart(&mut self, at: usize, lost_power: bool) -> Result<(), Violation> {
-        if self.machines[at].process.is_some() {
+    fn travel(&mut self, packet: Packet) {
+        let arrival = self
+            .weather
+            .arrival(self.now, packet.from, packet.to, &mut self.random);
+        let Some(arrival) = arrival else { return };
+        let is_bulk = packet.lane == Lane::Bulk;
+        let stream = (packet.from, packet.to, is_bulk);
+        let last = self.arrived.entry(stream).or_default();
+        // What touches progress keeps its order (L40): the engine relies on it.
+        let overtakes = !is_bulk && self.random.chance(self.weather.overtakes);
+        let arrival = if overtakes {
+            arrival
+        } else {
+            arrival.max(*last)
+        };
+        *last = arrival.max(*last);
+        self.after(arrival - self.now, Event::Arrive(packet));
+    }
+
+    /// One end dials the other: both say what they are, and both judge.
+    pub(crate) fn dial(&mut self, from: usize, to: usize) -> Result<(), Violation> {
+        let lives = (self.machines[from].life, self.machines[to].life);
+        let is_linked = self.links.get(&(from, to)) == Some(&lives);
+        let alive = |machine: &Machine| machine.process.is_some() && !machine.paused;
+        let reachable = alive(&self.machines[from])
+            && alive(&self.machines[to])
+            && !self.weather.is_cut(from, to)
+            && !self.weather.is_cut(to, from);
+        if is_linked || !reachable {
             return Ok(());
         }
-        let stop = if lost_power {
-            StopKind::PowerCutPossible
-        } else {
-            StopKind::ProcessDied
+        let (ours, theirs) = (&self.machines[from], &self.machines[to]);
+        let (Some(our_standing), Some(their_standing)) = (&ours.standing, &theirs.standing) else {
+            return Ok(());
         };
-        let seed = self.random.number();
-        self.machines[at]
-            .start(stop, seed)
-            .map_err(|fatal| stopped(at, &fatal))?;
-        if let Some(running) = self.machines[at].running() {
-            self.durable[at] = running.replica.log().durable();
+        let log = |machine: &Machine| {
+            machine
+                .any_running()
+                .map(|r| (r.reader.clone(), r.applied()))
+        };
+        let (our_log, their_log) = (log(ours), log(theirs));
+        let confirmed = our_standing.confirmed(to as u32 + 1);
+        let our_hello = our_standing.hello(our_log.as_ref().map(|(log, commit)| (log, *commit)));
+        let their_hello =
+            their_standing.hello(their_log.as_ref().map(|(log, commit)| (log, *commit)));
+        let by_them = their_standing.judge(&our_hello, 0, their_log.as_ref().map(|(log, _)| log));
+        let by_us = our_standing.judge(
+            &their_hello,
+            confirmed,
+            our_log.as_ref().map(|(log, _)| log),
+        );
+        if let Err(why) = by_them {
+            if let Some(sentence) = our_standing.refused(to as u32 + 1, why) {
+                return self.stopped(from, &Fatal::Refused(sentence));
+            }
+            return Ok(());
         }
+        if let Err(why) = by_us {
+            if let Some(sentence) = their_standing.refused(from as u32 + 1, why) {
+                return self.stopped(to, &Fatal::Refused(sentence));
+            }
+            return Ok(());
+        }
+        self.links.insert((from, to), lives);
         Ok(())
+    }
+
+    /// A connection is found broken by the end that sends on it.
+    fn lost(&mut self, from: usize, to: usize, lives: (u64, u64)) -> Result<(), Violation> {
+        if self.links.get(&(from, to)) != Some(&lives) {
+            return Ok(());
+        }
+        self.links.remove(&(from, to));
+        if self.machines[from].life != lives.0 {
+            return Ok(());
+        }
+        let peer = self.machines[to].id();
+        let Some(running) = self.machines[from].running() else {
+            return Ok(());
+        };
+        running.inbox.unreachable.push(peer);
+        self.turn(from)
+    }
+
+    /// A process has ended. Where its kernel lives, the others learn of it at once, and by how its port answers, that it
+    /// is gone; else after a time of silence.
+    pub(crate) fn process_ended(&mut self, at: usize, kernel_lives: bool) {
+        self.mail[at].clear();
+        for other in (0..self.swarm.members).filter(|other| *other != at) {
+            let cut = self.weather.is_cut(at, other) || self.weather.is_cut(other, at);
+            let at_once = kernel_lives && !cut;
+            let delay = if at_once {
+                self.random.between(MILLISECOND, 8 * MILLISECOND)
+            } else {
+                SILENCE
+            };
+            for (from, to) in [(other, at), (at, other)] {
+                if let Some(lives) = self.links.get(&(from, to)).copied() {
+                    self.after(delay, Event::Lost(from, to, lives));
+                }
+            }
+            if at_once {
+                // Behind the last message of each of its streams.
+                let last = |bulk| self.arrived.get(&(at, other, bulk)).copied().unwrap_or(0);
+                let moment = (self.now + delay).max(last(true)).max(last(false));
+                let life = self.machines[at].life;
+                let event = Event::Gone(other, at, life, false);
+                self.after(moment - self.now + 1, event);
+            }
+        }
+    }
+
+    fn gone(&mut self, to: usize, who: usize, life: u64, falsely: bool) -> Result<(), Violation> {
+        // It has been heard of again: whoever told it was wrong about this life.
+        let lives_again = self.machines[who].life != life || self.machines[who].process.is_some();
+        if lives_again && !falsely {
+            return Ok(());
+        }
+        let peer = self.machines[who].id();
+        let Some(running) = self.machines[to].running() else {
+            return Ok(());
+        };
+        let before = running.inbox.peers.len();
+        running.inbox.gone.push((before, peer));
+        self.turn(to)
+    }
+
+    pub(crate) fn restart(&mut self, at: usize) -> Result<(), Violation> {
+        if self.machines[at].process.is_some() || self.machines[at].halted.is_some() {
+            return Ok(());
+        }
+        let seed = self.random.number();
+        let mut fresh = [0; 16];
+        fresh[..8].copy_from_slice(&self.random.number().to_be_bytes());
+        fresh[8] = 1;
+        if let Err(fatal) = self.machines[at].start(seed, fresh) {
+            self.machines[at].process = None;
+            return self.stopped(at, &fatal);
+        }
+        self.look_at_log(at)?;
+        self.turn(at)
     }
 
     fn wake(&mut self, at: usize, life: u64) -> Result<(), Violation> {
@@ -580,63 +819,191 @@ impl World {
         self.turn(at)
     }
 
-    /// Heal everything; then the group must elect, commit and agree.
-    fn heal(&mut self) -> Result<(), Violation> {
-        self.faults = false;
+    /// Heal everything; then a healthy majority must elect, commit and agree.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn heal(&mut self) -> Result<(), Violation> {
+        self.end_faults();
         self.weather = Weather::fair();
-        for at in 0..MEMBERS {
+        for at in 0..self.swarm.members {
             let life = self.machines[at].life;
             self.wake(at, life)?;
-            self.restart(at, true)?;
+            let met_an_error = |running: &Running| running.replica.has_rotted();
+            let machine = &self.machines[at];
+            if machine.damage.is_none() && machine.any_running().is_some_and(met_an_error) {
+                // The disk reads again, and an operator starts what has said that it did not.
+                self.kill(at);
+            }
+            self.restart(at)?;
         }
+        let fresh = self.next_uid + 1;
         let end = self.now + HEALING;
+        let mut missing = "nothing was looked at".to_owned();
         while self.now < end {
             self.run_until(self.now + 200 * MILLISECOND)?;
-            if let Some(leader) = self.agreed() {
-                return self.settle(leader);
+            match self.agreed(fresh) {
+                Ok(leader) => return self.settle(leader),
+                Err(what) => missing = what,
             }
         }
+        let lost_one = self.machines.iter().any(|machine| machine.halted.is_some());
+        if lost_one && !self.ledger.has_led() {
+            // A disk was lost before the group had begun. Nothing was promised, and nobody may begin without it.
+            return Ok(());
+        }
+        let states: Vec<String> = self.machines.iter().map(Machine::describe).collect();
         Err(Violation(format!(
-            "no agreement {} s after healing",
-            HEALING / SECOND
+            "no agreement {} s after healing: {missing}; {}",
+            HEALING / SECOND,
+            states.join("; ")
         )))
     }
 
-    /// A leader whose commits everybody has applied, among them a send made after healing.
-    fn agreed(&mut self) -> Option<usize> {
-        let last = self.next_uid.saturating_sub(200);
-        let fresh = self
-            .ledger
-            .answers
-            .range(last..)
-            .any(|(_, answer)| matches!(answer, Answer::Stored(_)));
-        let leader = (0..MEMBERS).find(|at| {
-            self.machines[*at]
-                .running()
-                .is_some_and(|r| r.leads().is_some())
-        })?;
-        let now = self.now;
-        let leading = self.machines[leader].running()?;
-        if leading.is_late(now) {
-            return None;
+    /// A leader whose commits every sound replica has applied, among them a send made after healing.
+    fn agreed(&mut self, fresh: u64) -> Result<usize, String> {
+        if !self.ledger.has_fresh(fresh) {
+            return Err("no send was acknowledged".to_owned());
         }
+        let leads = |machine: &Machine| machine.any_running().is_some_and(|r| r.leads().is_some());
+        let leader = self.machines.iter().position(leads);
+        let leader = leader.ok_or("nobody leads")?;
+        let leading = self.machines[leader].any_running().expect("it leads");
         let commit = leading.committed;
-        let behind = (0..MEMBERS).any(|at| {
-            self.machines[at]
-                .running()
-                .is_none_or(|r| r.applier.applied() + 50 < commit)
-        });
-        (fresh && !behind).then_some(leader)
+        let progress = |level| leading.state().delay_progress(level);
+        if let Some((uid, level)) = self.ledger.overdue(progress, self.now) {
+            return Err(format!("delayed send {uid} of level {level} is overdue"));
+        }
+        for machine in self.machines.iter().filter(|m| m.damage.is_none()) {
+            let applied = machine.any_running().map_or(0, Running::applied);
+            if applied + 50 < commit {
+                return Err(format!(
+                    "node {} has applied {applied} of {commit}",
+                    machine.at
+                ));
+            }
+        }
+        Ok(leader)
     }
 
     fn settle(&mut self, leader: usize) -> Result<(), Violation> {
-        let running = self.machines[leader].running().expect("it has just agreed");
+        let running = self.machines[leader].any_running().expect("it has agreed");
         let (reader, commit) = (running.reader.clone(), running.committed);
         self.figures.time = self.now;
-        self.ledger.settle(&reader, commit).map(|_| ())
+        self.ledger.settle(&reader, commit)?;
+        for other in &self.machines {
+            let Some(running) = other.any_running() else {
+                continue;
+            };
+            if other.at == leader
+                || other.damage.is_some()
+                || self.machines[leader].damage.is_some()
+            {
+                continue;
+            }
+            let both = commit.min(running.committed);
+            let header = reader.header(both);
+            let end = header.map_or(0, |header| header.end_position());
+            let segment_size = self.swarm.segment_size;
+            auditor::compare_files(&self.machines[leader], other, end, segment_size)?;
+        }
+        Ok(())
+    }
+
+    /// Virtual time, microseconds.
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// Let time pass until something holds, for so long at most; answers whether it came to hold.
+    ///
+    /// # Errors
+    /// The first broken promise.
+    pub fn run_while(
+        &mut self,
+        limit: Micros,
+        goes_on: impl Fn(&Self) -> bool,
+    ) -> Result<bool, Violation> {
+        let end = self.now + limit;
+        while goes_on(self) {
+            if self.now >= end {
+                return Ok(false);
+            }
+            self.run_until(self.now + 1)?;
+        }
+        Ok(true)
+    }
+
+    /// Kill a process; it stays dead until [`Self::start`].
+    pub fn kill(&mut self, at: usize) {
+        self.machines[at].kill();
+        self.process_ended(at, true);
+    }
+
+    /// Start a process again.
+    ///
+    /// # Errors
+    /// If it stops at once.
+    pub fn start(&mut self, at: usize) -> Result<(), Violation> {
+        self.restart(at)
+    }
+
+    /// Tell a replica that a peer is gone, which lives.
+    pub fn tell_gone(&mut self, to: usize, who: usize) {
+        let life = self.machines[who].life;
+        self.after(0, Event::Gone(to, who, life, true));
+    }
+
+    /// Break a connection; it is dialled again.
+    pub fn break_link(&mut self, from: usize, to: usize) {
+        if let Some(lives) = self.links.get(&(from, to)).copied() {
+            self.after(0, Event::Lost(from, to, lives));
+        }
+    }
+
+    /// The greatest term that a running replica has seen.
+    pub fn term(&self) -> u64 {
+        let running = self.machines.iter().filter_map(Machine::any_running);
+        let terms = running.map(|running| running.replica.status().term);
+        terms.max().unwrap_or(0)
+    }
+
+    /// Whether every running replica knows the same leader, and that has committed an entry of its term.
+    pub fn is_settled(&self) -> bool {
+        let Some(leader) = self.leader() else {
+            return false;
+        };
+        let running = self.machines.iter().filter_map(Machine::any_running);
+        let all = running.map(|running| running.replica.status());
+        let id = self.machines[leader].id();
+        let settled = self.machines[leader].any_running();
+        settled.is_some_and(|running| running.replica.status().settled)
+            && all.into_iter().all(|status| status.leader == id)
+    }
+
+    /// Whether somebody leads.
+    pub fn leader(&self) -> Option<usize> {
+        let leads = |machine: &Machine| machine.any_running().is_some_and(|r| r.leads().is_some());
+        self.machines.iter().position(leads)
+    }
+
+    /// What happened so far.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 }
 
-fn stopped(at: usize, fatal: &Fatal) -> Violation {
-    Violation(format!("node {at} stopped: {fatal}"))
+/// What a client is told was never appended.
+fn is_refusal(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Refused(
+            Refusal::NotLeader { .. }
+                | Refusal::Busy(_)
+                | Refusal::NoRoom
+                | Refusal::Stopping
+                | Refusal::NoTopic
+                | Refusal::Outdated
+        )
+    )
 }

@@ -140,6 +140,10 @@ impl<'a> Writer<'a> {
         self.u8(u8::from(value));
     }
 
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
+        self.out.extend_from_slice(value);
+    }
+
     pub(crate) fn string(&mut self, value: &str) {
         self.length(value.len());
         self.out.extend_from_slice(value.as_bytes());

@@ -30,7 +30,7 @@ pub struct Member {
 /// The content of frame 1. From it the system topics and the built-in groups follow.
 ///
 /// Body in an op: the fields in this order; flush as `u8`, 0 sync, 1 async; members as a list of
-/// (name string, replica id `u64`).
+/// (name string, replica id `u64`); directories as 16 bytes each to the end of the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupFounding {
     /// Name of the cluster.
@@ -51,6 +51,10 @@ pub struct GroupFounding {
     pub default_topic_queue_nums: u32,
     /// When the founder built the op, ms since 1970. The first topic version carries it.
     pub founded_at_ms: u64,
+    /// Ids of the members' data directories, in the order of the members: a member whose directory
+    /// has another id was emptied since, and frame 1 is not for it. Nothing in groups that were
+    /// founded before this was kept.
+    pub directories: Vec<[u8; 16]>,
 }
 
 impl GroupFounding {
@@ -84,6 +88,9 @@ impl GroupFounding {
         out.flag(self.auto_create_topic);
         out.u32(self.default_topic_queue_nums);
         out.u64(self.founded_at_ms);
+        for directory in &self.directories {
+            out.bytes(directory);
+        }
     }
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, OpError> {
@@ -111,6 +118,16 @@ impl GroupFounding {
             auto_create_topic: from.flag("auto create topic")?,
             default_topic_queue_nums: from.u32()?,
             founded_at_ms: from.u64()?,
+            directories: read_directories(from)?,
         })
     }
+}
+
+fn read_directories(from: &mut Reader<'_>) -> Result<Vec<[u8; 16]>, OpError> {
+    let mut directories = Vec::new();
+    while from.left() > 0 {
+        let id = from.bytes(16)?;
+        directories.push(id.try_into().expect("sixteen bytes"));
+    }
+    Ok(directories)
 }

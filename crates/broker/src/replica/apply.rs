@@ -5,6 +5,7 @@ use super::keys::KeyWriter;
 use super::numbers::QueueNumbers;
 use super::turn::Fatal;
 use std::sync::Arc;
+use tern_log::planted::{Bug, is_planted};
 use tern_log::{ConsumeQueues, Frame, KeyIndex, LogReader, QueueEntry};
 use tern_state::State;
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, delay_ms, queue_level};
@@ -85,7 +86,7 @@ impl Applier {
             return Ok(applied);
         }
         for frame in self.reader.frames(self.applied + 1, max_bytes)? {
-            if frame.header.index > commit {
+            if frame.header.index > commit && !is_planted(Bug::ViewsBeforeCommit) {
                 break;
             }
             self.apply_frame(&frame, &mut applied)?;
@@ -152,6 +153,11 @@ impl Applier {
     /// # Errors
     /// [`Fatal`] if a frame cannot be read.
     pub fn fold(&self, fold: Fold) -> Result<QueueNumbers, Fatal> {
+        self.fold_behind(self.applied, fold)
+    }
+
+    /// As [`Self::fold`], with the scan beginning behind a frame; right only for the newest applied one.
+    pub(super) fn fold_behind(&self, applied: u64, fold: Fold) -> Result<QueueNumbers, Fatal> {
         let mut numbers = QueueNumbers::default();
         for level in 1..=LEVELS {
             numbers.set_delay(level, self.state.delay_progress(level));
@@ -162,8 +168,8 @@ impl Applier {
                 numbers.set(&topic.config.name, queue_id, next);
             }
         }
-        let mut index = self.applied + 1;
-        while index <= fold.upto {
+        let mut index = applied + 1;
+        while index <= fold.upto && !is_planted(Bug::OffsetsReused) {
             for frame in self.reader.frames(index, 4 << 20)? {
                 index = frame.header.index + 1;
                 if frame.header.index > fold.upto {

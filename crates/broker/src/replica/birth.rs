@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tern_log::planted::{Bug, is_planted};
 use tern_log::{Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, RaftState, RaftStateFile};
-use tern_replication::replica_id;
+use tern_replication::{PeerKind, PeerMessage, replica_id, replica_number};
 use tern_state::{GroupFounding, Op};
 
 use super::founding::{Founding, FoundingOutcome, Hail, Plan};
@@ -86,6 +87,25 @@ impl Birth {
         self.start()
     }
 
+    /// A message of another member, which may be a hail; as [`Self::hear`].
+    ///
+    /// # Errors
+    /// As [`Self::hear`].
+    pub fn receive(
+        self,
+        message: &PeerMessage,
+        group: impl FnOnce() -> (GroupFounding, [u8; 16]),
+    ) -> Result<(Option<Self>, Born), Fatal> {
+        let hail = match message.kind {
+            PeerKind::Status => Hail::decode(&message.context),
+            PeerKind::Raft => None,
+        };
+        match hail {
+            Some(hail) => self.hear(replica_number(message.from), &hail, group),
+            None => Ok((Some(self), Born::NotYet)),
+        }
+    }
+
     /// A hail of another member. `group` and `group_id` are used if it is for this member to found the group.
     ///
     /// # Errors
@@ -103,6 +123,7 @@ impl Birth {
                 self.found(group, group_id)?;
                 Born::Holds(group_id)
             }
+            FoundingOutcome::Store { frame, .. } if !self.is_named_in(&frame)? => Born::Wiped,
             FoundingOutcome::Store { group_id, frame } => {
                 self.store(group_id, &frame)?;
                 Born::Holds(group_id)
@@ -117,7 +138,27 @@ impl Birth {
         Ok((Some(self), born))
     }
 
-    fn found(&mut self, group: GroupFounding, group_id: [u8; 16]) -> Result<(), Fatal> {
+    /// Whether frame 1 names the data directory of this member: one that was emptied since has another id.
+    fn is_named_in(&self, frame: &Bytes) -> Result<bool, Fatal> {
+        if is_planted(Bug::FrameOneToAnyone) {
+            return Ok(true);
+        }
+        let frame = Frame::parse(frame.clone())?;
+        let ops = Op::decode_all(frame.metadata())
+            .map_err(|error| Fatal::Refused(format!("frame 1 cannot be read: {error}")))?;
+        let Some(Op::Found(group)) = ops.into_iter().next() else {
+            return Err(Fatal::Refused("frame 1 founds no group".to_owned()));
+        };
+        let own = replica_id(self.plan.own, 1);
+        let mut named = group.members.iter().zip(&group.directories);
+        Ok(named.any(|(member, directory)| {
+            member.replica_id == own && *directory == self.plan.directory
+        }))
+    }
+
+    fn found(&mut self, mut group: GroupFounding, group_id: [u8; 16]) -> Result<(), Fatal> {
+        let numbers = group.members.iter().map(|m| replica_number(m.replica_id));
+        group.directories = numbers.map(|n| self.founding.directory_of(n)).collect();
         let now_ms = group.founded_at_ms;
         let mut draft = FrameDraft::default();
         Op::Found(group).encode(&mut draft.metadata);

@@ -18,7 +18,7 @@ use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, RecordError, encode};
 
 use super::inputs::{Draft, Outcome};
-use super::planted;
+use tern_log::planted::{Bug, is_planted};
 
 /// Messages of one batch.
 const BATCH_MESSAGES: usize = 64;
@@ -214,7 +214,7 @@ impl Delays {
         };
         progress.encode(&mut ops);
         let mut ops = Bytes::from(ops);
-        if planted::on(planted::DELAY_PROGRESS_APART) && !batch.drafts.is_empty() {
+        if is_planted(Bug::DelayProgressApart) && !batch.drafts.is_empty() {
             self.withheld[usize::from(ticket.level) - 1] = Some(std::mem::take(&mut ops));
         }
         work.proposals.push(DelayProposal {

@@ -6,10 +6,18 @@
 //! others hold it starts; a member that hears of one that has started may start as well, because that one had
 //! heard it of all. A crash in between resumes the same founding: the mark `founding` in `raft.state` says so.
 //!
-//! An empty member that hears of a started one has lost its memory: it stops, and never votes under its old id.
+//! An empty member that hears of a started one has lost its memory: it stops, and never votes under its old id. The
+//! same must hold where it does not meet the started one first, and two rules see to that, as either alone leaves a way:
+//!
+//! - frame 1 names the data directories of the members as they were when the group was founded. A directory that was
+//!   emptied since has another id, and its member does not take frame 1 from anybody;
+//! - frame 1 is handed out only by a member that, since its own process began, has heard every other one below
+//!   *started*. What it had heard before it was stopped it has forgotten.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use tern_log::DirectoryId;
+use tern_log::planted::{Bug, is_planted};
 use tern_replication::{PeerMessage, ReplicaId, replica_id};
 
 /// How far a member is.
@@ -32,15 +40,18 @@ pub struct Hail {
     pub group_id: [u8; 16],
     /// Checksum of the members as its configuration lists them.
     pub members: u64,
+    /// Id of its data directory.
+    pub directory: DirectoryId,
     /// Frame 1, for a receiver that is empty; else nothing.
     pub frame: Bytes,
 }
 
 const HAIL: u8 = 1;
-const HAIL_BYTES: usize = 1 + 1 + 16 + 8;
+const HAIL_BYTES: usize = 1 + 1 + 16 + 8 + 16;
 
 impl Hail {
-    /// Layout: type 1, stage (one byte each), group id (16), members checksum (u64), frame 1 to the end.
+    /// Layout: type 1, stage (one byte each), group id (16), members checksum (u64), directory id
+    /// (16), frame 1 to the end.
     pub fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(HAIL_BYTES + self.frame.len());
         out.push(HAIL);
@@ -51,6 +62,7 @@ impl Hail {
         });
         out.extend_from_slice(&self.group_id);
         out.extend_from_slice(&self.members.to_be_bytes());
+        out.extend_from_slice(&self.directory);
         out.extend_from_slice(&self.frame);
         out.into()
     }
@@ -69,6 +81,7 @@ impl Hail {
             },
             group_id: bytes[2..18].try_into().ok()?,
             members: u64::from_be_bytes(bytes[18..26].try_into().ok()?),
+            directory: bytes[26..42].try_into().ok()?,
             frame: bytes.slice(HAIL_BYTES..),
         })
     }
@@ -105,6 +118,8 @@ pub struct Plan {
     pub members: Vec<u32>,
     /// Checksum of the members' ids and addresses.
     pub digest: u64,
+    /// Id of the own data directory.
+    pub directory: DirectoryId,
 }
 
 /// The founding of a group, seen from one member. Pure.
@@ -114,7 +129,8 @@ pub struct Founding {
     stage: Stage,
     group_id: [u8; 16],
     frame: Bytes,
-    heard: HashMap<u32, Stage>,
+    /// What the others said last, since this process began.
+    heard: HashMap<u32, (Stage, DirectoryId)>,
     until_next: u32,
 }
 
@@ -162,6 +178,16 @@ impl Founding {
         self.group_id
     }
 
+    /// Id of a member's data directory, as it said last.
+    pub fn directory_of(&self, number: u32) -> DirectoryId {
+        if number == self.plan.own {
+            return self.plan.directory;
+        }
+        self.heard
+            .get(&number)
+            .map_or([0; 16], |(_, directory)| *directory)
+    }
+
     /// Time passes: hails go out now and then.
     pub fn tick(&mut self, ticks: u32, out: &mut Vec<PeerMessage>) {
         self.until_next = self.until_next.saturating_sub(ticks);
@@ -187,6 +213,7 @@ impl Founding {
             stage: Stage::Started,
             group_id,
             members,
+            directory: [0; 16],
             frame: Bytes::new(),
         };
         PeerMessage::status(own, to, hail.encode())
@@ -213,12 +240,13 @@ impl Founding {
                 "member {from} belongs to another founding of this group; one of the two data directories is from elsewhere"
             ));
         }
-        let before = self.heard.insert(from, hail.stage);
-        if before.is_some_and(|stage| stage > hail.stage) {
+        if let Some((stage, _)) = self.heard.get(&from)
+            && *stage > hail.stage
+        {
             // It held frame 1 and is empty now. It is not given the frame again: it may have voted.
-            self.heard.insert(from, before.expect("is some"));
             return FoundingOutcome::Waiting;
         }
+        self.heard.insert(from, (hail.stage, hail.directory));
         self.decide(hail)
     }
 
@@ -248,8 +276,11 @@ impl Founding {
     }
 
     fn heard_all(&self, wanted: impl Fn(Stage) -> bool) -> bool {
-        self.others()
-            .all(|other| self.heard.get(&other).is_some_and(|stage| wanted(*stage)))
+        self.others().all(|other| {
+            self.heard
+                .get(&other)
+                .is_some_and(|(stage, _)| wanted(*stage))
+        })
     }
 
     fn others(&self) -> impl Iterator<Item = u32> {
@@ -257,12 +288,19 @@ impl Founding {
         self.plan.members.iter().copied().filter(move |n| *n != own)
     }
 
+    /// Nobody can have started: else an empty member may be one that has voted and forgotten it.
+    fn may_hand_out(&self) -> bool {
+        self.heard_all(|stage| stage < Stage::Started) || is_planted(Bug::FrameOneToAnyone)
+    }
+
     fn hail_to(&self, to: u32) -> PeerMessage {
-        let needs_frame = self.stage == Stage::Stored && self.heard.get(&to) == Some(&Stage::Empty);
+        let is_empty = matches!(self.heard.get(&to), Some((Stage::Empty, _)));
+        let needs_frame = self.stage == Stage::Stored && is_empty && self.may_hand_out();
         let hail = Hail {
             stage: self.stage,
             group_id: self.group_id,
             members: self.plan.digest,
+            directory: self.plan.directory,
             frame: if needs_frame {
                 self.frame.clone()
             } else {
@@ -290,6 +328,7 @@ mod tests {
             own,
             members: vec![1, 2, 3],
             digest: 42,
+            directory: [own as u8; 16],
         }
     }
 
@@ -369,6 +408,7 @@ mod tests {
             stage: Stage::Empty,
             group_id: [0; 16],
             members: 42,
+            directory: [2; 16],
             frame: Bytes::new(),
         };
         assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
@@ -383,9 +423,45 @@ mod tests {
             stage: Stage::Started,
             group_id: GROUP,
             members: 42,
+            directory: [2; 16],
             frame: Bytes::new(),
         };
         assert_eq!(wiped.hear(1, &started), FoundingOutcome::Wiped);
+    }
+
+    /// What member 3, stopped in the middle of a founding and started again, hands to member 2.
+    fn handed_to_the_empty(first: Option<Stage>) -> Bytes {
+        let mut resumed = Founding::resumed(plan(3), GROUP, Bytes::from_static(b"frame 1"));
+        let hail = |stage| Hail {
+            stage,
+            group_id: if stage == Stage::Empty {
+                [0; 16]
+            } else {
+                GROUP
+            },
+            members: 42,
+            directory: [2; 16],
+            frame: Bytes::new(),
+        };
+        resumed.hear(2, &hail(Stage::Empty));
+        if let Some(stage) = first {
+            resumed.hear(1, &hail(stage));
+        }
+        let mut out = Vec::new();
+        resumed.tick(5, &mut out);
+        let to_second = out.iter().find(|m| replica_number(m.to) == 2).unwrap();
+        Hail::decode(&to_second.context).unwrap().frame
+    }
+
+    #[test]
+    fn a_resumed_member_hands_frame_one_out_only_after_it_has_heard_all_others_below_started() {
+        assert!(handed_to_the_empty(None).is_empty());
+        assert!(handed_to_the_empty(Some(Stage::Started)).is_empty());
+        assert_eq!(
+            handed_to_the_empty(Some(Stage::Stored)).as_ref(),
+            b"frame 1"
+        );
+        assert_eq!(handed_to_the_empty(Some(Stage::Empty)).as_ref(), b"frame 1");
     }
 
     #[test]
@@ -395,6 +471,7 @@ mod tests {
             stage: Stage::Stored,
             group_id: GROUP,
             members: 42,
+            directory: [2; 16],
             frame: Bytes::new(),
         };
         let empty = Hail {
@@ -417,6 +494,7 @@ mod tests {
             stage: Stage::Empty,
             group_id: [0; 16],
             members: 43,
+            directory: [2; 16],
             frame: Bytes::new(),
         };
         assert!(matches!(
@@ -427,7 +505,7 @@ mod tests {
 
     #[test]
     fn arbitrary_bytes_are_no_hail() {
-        for len in 0..40 {
+        for len in 0..60 {
             let bytes = Bytes::from(vec![0xff; len]);
             assert_eq!(Hail::decode(&bytes), None);
         }

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use tern_replication::{PeerMessage, Persisted, ReplicaId, Role};
 
+use super::flusher::Durable;
 use super::numbers::QueueNumbers;
 
 /// Records of one send, all for one queue, encoded with holes for the three numbers that the leader stamps.
@@ -147,7 +148,7 @@ pub struct Inbox<T> {
     /// Reads that need confirmed leadership, with the time they were received.
     pub reads: Vec<(T, u64)>,
     /// The newest work that is durable, by the flush thread's word.
-    pub durable: Option<Persisted>,
+    pub durable: Option<Durable>,
     /// Queue numbers for a new leader, from the apply thread.
     pub folded: Option<Folded>,
     /// A prepared segment, or the error that met its preparation.
@@ -158,6 +159,10 @@ pub struct Inbox<T> {
     pub transfer: Option<ReplicaId>,
     /// Peers whose connection was lost.
     pub unreachable: Vec<ReplicaId>,
+    /// Peers whose process is gone, each with the number of messages in `peers` that came before that.
+    pub gone: Vec<(usize, ReplicaId)>,
+    /// Damage was met while the log was read.
+    pub rotted: bool,
 }
 
 impl<T> Default for Inbox<T> {
@@ -175,6 +180,8 @@ impl<T> Default for Inbox<T> {
             applied_position: 0,
             transfer: None,
             unreachable: Vec::new(),
+            gone: Vec::new(),
+            rotted: false,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! One replica without threads: its turn, its tickets, its founding, and the views it builds.
 
 mod apply;
+mod applying;
 mod birth;
 mod building;
 mod delays;
+mod flusher;
 mod founding;
 mod inputs;
 mod keys;
 mod numbers;
+mod opening;
 mod options;
-pub mod planted;
 mod tickets;
 mod turn;
 mod waiting;
@@ -17,8 +19,10 @@ mod waiting;
 #[cfg(test)]
 pub(crate) use apply::tags_code;
 pub use apply::{Applied, Applier, Touched};
+pub use applying::{Advanced, Applying};
 pub use birth::{Birth, Born};
 pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays};
+pub use flusher::{Durable, FlushUnderWay, Flusher};
 pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
 pub use inputs::{
     AnswerAt, Bound, Committed, Draft, Flush, Fold, Folded, Inbox, Outbox, Outcome,
@@ -26,5 +30,6 @@ pub use inputs::{
 };
 pub(crate) use keys::{index_keys, words};
 pub use numbers::QueueNumbers;
+pub use opening::{Opened, Opening, Strategy};
 pub use options::TurnOptions;
 pub use turn::{Fatal, Replica};

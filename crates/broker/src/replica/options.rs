@@ -21,6 +21,11 @@ pub struct TurnOptions {
     pub behind_bytes: u64,
     /// Size of a segment, bytes.
     pub segment_size: u64,
+    /// How long one survivor of a dead leader has before the next one's turn, nanoseconds: longer than a round of
+    /// pre-votes.
+    pub election_turn_ns: u64,
+    /// Spreads the turns of survivors.
+    pub seed: u64,
 }
 
 impl Default for TurnOptions {
@@ -35,6 +40,8 @@ impl Default for TurnOptions {
             uncommitted_frames: 10_000,
             behind_bytes: 256 << 20,
             segment_size: 64 << 20,
+            election_turn_ns: 25_000_000,
+            seed: 0,
         }
     }
 }

@@ -2,24 +2,30 @@
 //!
 //! No thread, clock or socket in here: the log thread of a process and `tern-sim` call the same step.
 
+mod checking;
+mod health;
 mod proposing;
 mod refusing;
+mod suspecting;
 
 use super::inputs::{
     Committed, Flush, Fold, Folded, Inbox, Outbox, Outcome, PreparedSegment, RoleChange,
 };
 use super::numbers::QueueNumbers;
 use super::options::TurnOptions;
-use super::planted;
 use super::tickets::Tickets;
 use super::waiting::Waiting;
 use hashbrown::HashMap;
+use health::Health;
 use std::collections::VecDeque;
+use suspecting::Suspicion;
+use tern_log::planted::{Bug, is_planted};
 use tern_log::{
     Frame, FrameDraft, FrameKind, Log, LogError, RaftState, RaftStateFile, SegmentRoom,
 };
 use tern_replication::{
-    MessageKind, PeerKind, PeerMessage, Persisted, Replication, Role, StepError, ThinEntry, Work,
+    MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
+    ThinEntry, Work,
 };
 use thiserror::Error;
 
@@ -45,6 +51,8 @@ pub enum Fatal {
 struct Flight {
     number: Persisted,
     messages: Vec<PeerMessage>,
+    /// When it was written.
+    since_ns: u64,
 }
 
 /// A replica's log end, engine, rings and tickets.
@@ -69,17 +77,23 @@ pub struct Replica<T> {
     segment_asked: Option<u64>,
     no_room: bool,
     told: Option<RoleChange>,
+    /// Everything up to here is committed and is never cut (L22), also what was known so at the start.
+    floor: u64,
     committed: u64,
+    now_ns: u64,
+    health: Health,
+    suspicion: Option<Suspicion>,
 }
 
 impl<T> Replica<T> {
-    /// Put a replica together. `committed` is where its views stand at the start.
+    /// Put a replica together. `floor` is an index known to be committed; its views begin with the log.
     pub fn new(
         log: Log,
         engine: Box<dyn Replication>,
         state_file: RaftStateFile,
         state: RaftState,
         options: TurnOptions,
+        floor: u64,
     ) -> Self {
         Self {
             log,
@@ -100,7 +114,11 @@ impl<T> Replica<T> {
             segment_asked: None,
             no_room: false,
             told: None,
+            floor,
             committed: 0,
+            now_ns: 0,
+            health: Health::default(),
+            suspicion: None,
         }
     }
 
@@ -114,16 +132,24 @@ impl<T> Replica<T> {
         self.engine.status()
     }
 
+    /// The greatest index that a member is known to have persisted; 0 unless this replica leads.
+    pub fn matched(&self, peer: ReplicaId) -> u64 {
+        self.engine.matched(peer)
+    }
+
     /// One step: take everything in, go round the loop until nothing is left, fill the outbox.
     ///
     /// # Errors
     /// [`Fatal`] if the replica must stop; what is in the outbox must not be used then.
     pub fn step(&mut self, inbox: &mut Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        self.now_ns = inbox.now_ns;
         self.take_segments(std::mem::take(&mut inbox.segments))?;
-        if let Some(number) = inbox.durable.take() {
-            self.durable(number, out);
+        if let Some(durable) = inbox.durable.take() {
+            self.durable(durable.number(), out);
         }
-        self.step_peers(std::mem::take(&mut inbox.peers), out)?;
+        self.step_peers(inbox, out)?;
+        self.heed_health(std::mem::take(&mut inbox.rotted));
+        self.heed_suspicion();
         for peer in inbox.unreachable.drain(..) {
             self.engine.unreachable(peer);
         }
@@ -137,7 +163,7 @@ impl<T> Replica<T> {
         self.queue(&mut inbox.proposals, out);
         self.reads.extend(inbox.reads.drain(..));
         self.propose(inbox, out)?;
-        self.ask_reads();
+        self.ask_reads(out);
         self.rounds(out)?;
         self.notice_role(out);
         self.refuse(inbox.now_ns, out);
@@ -153,7 +179,7 @@ impl<T> Replica<T> {
         self.state.commit = self
             .state
             .commit
-            .max(self.committed.min(self.log.end().index));
+            .max(self.floor.max(self.committed).min(self.log.end().index));
         self.state_file.store(&self.state)?;
         Ok(())
     }
@@ -179,37 +205,56 @@ impl<T> Replica<T> {
 
     fn durable(&mut self, number: Persisted, out: &mut Outbox<T>) {
         self.engine.durable(number);
-        while self.flights.front().is_some_and(|f| f.number <= number) {
+        let all = is_planted(Bug::AnswersOutOfOrder);
+        while self
+            .flights
+            .front()
+            .is_some_and(|f| f.number <= number || all)
+        {
             let flight = self.flights.pop_front().expect("looked at above");
             out.messages.extend(flight.messages);
         }
     }
 
     /// Messages before ticks (L10). An append for which the log has no room counts as lost: Raft repeats it.
-    fn step_peers(&mut self, peers: Vec<PeerMessage>, out: &mut Outbox<T>) -> Result<(), Fatal> {
-        for mut message in peers {
-            if message.kind != PeerKind::Raft {
-                continue;
+    ///
+    /// What a leader had sent before its process was gone is stepped before that is heeded, or it would be taken for a
+    /// sign of life.
+    fn step_peers(&mut self, inbox: &mut Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        let mut gone = std::mem::take(&mut inbox.gone).into_iter().peekable();
+        for (before, message) in std::mem::take(&mut inbox.peers).into_iter().enumerate() {
+            while let Some((_, peer)) = gone.next_if(|(messages, _)| *messages <= before) {
+                self.suspect(peer);
             }
-            if !self.has_room(&message) {
-                continue;
+            self.step_peer(message, out)?;
+        }
+        for (_, peer) in gone {
+            self.suspect(peer);
+        }
+        Ok(())
+    }
+
+    fn step_peer(&mut self, mut message: PeerMessage, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        if message.kind != PeerKind::Raft || !self.has_room(&message) {
+            return Ok(());
+        }
+        self.check(&message)?;
+        self.make_way(&message);
+        let append = message.message == MessageKind::Append;
+        for frame in message.frames.drain(..) {
+            self.held
+                .insert((frame.header.index, frame.header.term), frame);
+        }
+        match self.engine.step(&message) {
+            Ok(()) | Err(StepError::UnknownPeer(_)) => {}
+            Err(StepError::Engine(why)) => {
+                // The engine answers what it cannot use with an error and stays as it was.
+                debug_assert!(!why.is_empty());
             }
-            let append = message.message == MessageKind::Append;
-            for frame in message.frames.drain(..) {
-                self.held
-                    .insert((frame.header.index, frame.header.term), frame);
-            }
-            match self.engine.step(&message) {
-                Ok(()) | Err(StepError::UnknownPeer(_)) => {}
-                Err(StepError::Engine(why)) => {
-                    // The engine answers what it cannot use with an error and stays as it was.
-                    debug_assert!(!why.is_empty());
-                }
-            }
-            if append && !self.held.is_empty() {
-                self.rounds(out)?;
-                self.held.clear();
-            }
+        }
+        if append && !self.held.is_empty() {
+            self.rounds(out)?;
+            self.held.clear();
         }
         Ok(())
     }
@@ -254,16 +299,15 @@ impl<T> Replica<T> {
         if let Some(hard) = work.hard_state {
             self.state.term = hard.term;
             self.state.vote = hard.vote;
-            if !planted::on(planted::VOTE_NOT_SYNCED) {
-                self.state_file.store(&self.state)?;
-            }
+            self.store_state()?;
         }
         out.messages.append(&mut work.messages);
         out.messages.append(&mut work.early);
+        planted_early(&mut work.after_durable, out);
         self.write(&work.entries)?;
         self.engine.written();
         let wrote = !work.entries.is_empty();
-        if planted::on(planted::ACK_BEFORE_SYNC) {
+        if is_planted(Bug::AckBeforeSync) {
             out.messages.append(&mut work.after_durable);
             self.engine.durable(work.number);
         }
@@ -271,6 +315,7 @@ impl<T> Replica<T> {
             self.flights.push_back(Flight {
                 number: work.number,
                 messages: work.after_durable,
+                since_ns: self.now_ns,
             });
             out.flush = Some(Flush {
                 number: work.number,
@@ -287,13 +332,24 @@ impl<T> Replica<T> {
         Ok(())
     }
 
+    fn store_state(&mut self) -> Result<(), Fatal> {
+        if is_planted(Bug::VoteNotSynced) {
+            return Ok(());
+        }
+        match self.state_file.store(&self.state) {
+            Err(_) if is_planted(Bug::VoteErrorIgnored) => Ok(()),
+            stored => Ok(stored?),
+        }
+    }
+
     /// Append the frames of entries. Frames that the engine made by itself are built here, at the log end.
     fn write(&mut self, entries: &[ThinEntry]) -> Result<(), Fatal> {
         let Some(first) = entries.first() else {
             return Ok(());
         };
         if first.index <= self.log.end().index {
-            assert!(first.index > self.committed, "committed frames stay (L22)");
+            let floor = self.floor.max(self.committed);
+            assert!(first.index > floor, "committed frames stay (L22)");
             self.log.truncate_after(first.index - 1)?;
         }
         let mut end = self.log.end();
@@ -323,14 +379,14 @@ impl<T> Replica<T> {
 
     fn publish(&mut self, commit: u64, out: &mut Outbox<T>) -> Result<(), Fatal> {
         let mut commit = commit.min(self.log.end().index);
-        if planted::on(planted::ACK_FROM_LEADER_ALONE) && self.engine.status().role == Role::Leader
-        {
+        if is_planted(Bug::AckFromLeaderAlone) && self.engine.status().role == Role::Leader {
             commit = self.log.end().index;
         }
         if commit <= self.committed {
             return Ok(());
         }
         self.committed = commit;
+        self.log.committed(commit)?;
         let log = &self.log;
         let mut failed = None;
         let decided = self
@@ -407,11 +463,17 @@ impl<T> Replica<T> {
     }
 
     /// One leadership round confirms all reads that wait; before the term's first commit they go on waiting.
-    fn ask_reads(&mut self) {
+    fn ask_reads(&mut self, out: &mut Outbox<T>) {
         if self.reads.is_empty() || !self.engine.status().settled {
             return;
         }
         self.read_context += 1;
+        if is_planted(Bug::StaleAnswer) {
+            let reads = self.reads.drain(..).collect();
+            self.asked.push((self.read_context, reads));
+            self.confirm_reads(vec![(self.read_context, self.committed)], out);
+            return;
+        }
         if self.engine.read(self.read_context).is_ok() {
             let reads = self.reads.drain(..).collect();
             self.asked.push((self.read_context, reads));
@@ -426,5 +488,22 @@ impl<T> Replica<T> {
             self.segment_asked = Some(base);
             out.prepare_segment = Some(base);
         }
+    }
+}
+
+/// Planted bugs: what promises something leaves before it is durable.
+fn planted_early<T>(held: &mut Vec<PeerMessage>, out: &mut Outbox<T>) {
+    let early = |kind| match kind {
+        MessageKind::Vote | MessageKind::VoteAnswer => is_planted(Bug::VotesEarly),
+        MessageKind::AppendAnswer => is_planted(Bug::AnswersEarly),
+        _ => false,
+    };
+    if is_planted(Bug::VotesEarly) || is_planted(Bug::AnswersEarly) {
+        let (leave, stay) = std::mem::take(held)
+            .into_iter()
+            .partition(|m| early(m.message));
+        *held = stay;
+        let leave: Vec<PeerMessage> = leave;
+        out.messages.extend(leave);
     }
 }

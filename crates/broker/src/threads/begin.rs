@@ -4,16 +4,16 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tern_log::{
-    ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, Log, QueueLimits, RaftState,
-    RaftStateFile, StopKind, StopRecord,
+    ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, LogReader, QueueLimits,
+    RaftState, RaftStateFile, StopKind, StopRecord,
 };
 use tern_net::peers::{Peers, Phase};
-use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo};
 use tern_state::State;
 use tokio::runtime::Handle;
 
 use super::log::Outlets;
 use super::{Stopper, apply, flush, founding, io, keys, log, spawn};
+use crate::answers::Ticket;
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
 use crate::creations::Creations;
@@ -21,11 +21,13 @@ use crate::delays::{self, DelayBell, Delaying};
 use crate::holds::HoldTable;
 use crate::mailbox::{Mailbox, MailboxReceiver};
 use crate::node::{Mode, NodeEvents, NodeOptions};
-use crate::peer_front::Standing;
 use crate::post::{Post, post_box};
-use crate::replica::{Applier, Fatal, Plan, Replica, TurnOptions};
+use crate::replica::{
+    Applier, Applying, Fatal, Flusher, Opened, Opening, Plan, Strategy, TurnOptions,
+};
 use crate::roles::RoleBoard;
 use crate::services::Services;
+use crate::standing::Standing;
 use crate::views::Views;
 
 /// What the log thread starts with.
@@ -69,9 +71,17 @@ fn serve(
     state_file: RaftStateFile,
     mailbox: &MailboxReceiver,
 ) -> Result<(), Fatal> {
-    let log = recover(beginning, &state)?;
+    let group_id = state.group_id;
+    let Opened {
+        replica,
+        flusher,
+        recovery,
+    } = opening(beginning).open::<Ticket>(state, state_file)?;
+    if let Found::Torn { position, fault } = recovery.found {
+        eprintln!("a write that was never finished was cut off the log at {position}: {fault}");
+    }
     beginning.stop_record.started()?;
-    let views = Arc::new(open_views(beginning, &log)?);
+    let views = Arc::new(open_views(beginning, &replica.log().reader())?);
     let holds = Arc::new(HoldTable::new(beginning.runtime.clone()));
     let creations = Creations::new(
         Arc::clone(&views),
@@ -95,8 +105,8 @@ fn serve(
         counters: Arc::default(),
         runtime: beginning.runtime.clone(),
     });
-    let helpers = start_helpers(beginning, &log, &views, &holds);
-    beginning.standing.enter(Phase::Started, state.group_id);
+    let helpers = start_helpers(beginning, flusher, &views, &holds);
+    beginning.standing.enter(Phase::Started, group_id);
     if beginning.serving.set(services).is_err() {
         unreachable!("a replica begins once");
     }
@@ -108,9 +118,9 @@ fn serve(
         delays: helpers.delays.0.clone(),
         roles: Arc::clone(&beginning.roles),
         mailbox: beginning.mailbox.clone(),
+        standing: Arc::clone(&beginning.standing),
         views,
     };
-    let replica = replica(beginning, state, state_file, log)?;
     let mut replica = log::run(replica, mailbox, &outlets)?;
     helpers.stop();
     replica.stop()?;
@@ -118,31 +128,30 @@ fn serve(
     Ok(())
 }
 
-/// Open the log, and refuse one that shows less than this replica has promised.
-fn recover(beginning: &Beginning, state: &RaftState) -> Result<Log, Fatal> {
-    let options = founding::log_options(beginning, state.group_id);
-    let (log, recovery) = Log::open(beginning.disk.clone(), options)?;
-    if let Found::Torn { position, fault } = recovery.found {
-        eprintln!("a write that was never finished was cut off the log at {position}: {fault}");
+fn opening(beginning: &Beginning) -> Opening {
+    let options = &beginning.options;
+    Opening {
+        disk: Arc::clone(&beginning.disk),
+        log: founding::log_options(beginning, [0; 16]),
+        strategy: match options.mode {
+            Mode::MultiMaster => Strategy::Solo,
+            Mode::Raft => Strategy::Raft(options.timing),
+        },
+        seed: crate::clock::monotonic_ns(),
+        turn: TurnOptions {
+            heartbeat_ticks: options.timing.heartbeat_ticks,
+            leader_catch_up_ticks: 2 * options.timing.election_max_ticks,
+            segment_size: options.segment_size,
+            // 25 ms for `shared`: a twelfth of the least election timeout of 10 ms ticks.
+            election_turn_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
+            seed: crate::clock::monotonic_ns(),
+            ..TurnOptions::default()
+        },
     }
-    if recovery.first_index > 1 {
-        return Err(Fatal::Refused(format!(
-            "the log begins at {}, and nothing has been purged: its first segments are missing; put them back",
-            recovery.first_index
-        )));
-    }
-    if log.end().index < state.commit {
-        return Err(Fatal::Refused(format!(
-            "the log ends at {} but {} was known to be committed here: this replica lost acknowledged frames",
-            log.end().index,
-            state.commit
-        )));
-    }
-    Ok(log)
 }
 
 /// Views are derived: they are rebuilt from the log at each start.
-fn open_views(beginning: &Beginning, log: &Log) -> Result<Views, Fatal> {
+fn open_views(beginning: &Beginning, log: &LogReader) -> Result<Views, Fatal> {
     let directory = beginning.options.data.join("views");
     let queues = ConsumeQueues::open(beginning.disk.clone(), &directory, QueueLimits::default())?;
     // After the queues: they empty the whole directory.
@@ -152,47 +161,11 @@ fn open_views(beginning: &Beginning, log: &Log) -> Result<Views, Fatal> {
         KeyLimits::default(),
     )?;
     Ok(Views::new(
-        log.reader(),
+        log.clone(),
         Arc::new(queues),
         Arc::new(keys),
         State::new(),
     ))
-}
-
-fn replica(
-    beginning: &Beginning,
-    state: RaftState,
-    state_file: RaftStateFile,
-    log: Log,
-) -> Result<Replica<crate::answers::Ticket>, Fatal> {
-    let options = &beginning.options;
-    let engine: Box<dyn Replication> = match options.mode {
-        Mode::MultiMaster => Box::new(Solo::new(state.own_id, state.term, log.end().index)),
-        Mode::Raft => {
-            let raft = RaftOptions {
-                id: state.own_id,
-                voters: state.voters.clone(),
-                hard_state: HardState {
-                    term: state.term,
-                    vote: state.vote,
-                },
-                commit: state.commit,
-                timing: options.timing,
-                seed: crate::clock::monotonic_ns(),
-            };
-            Box::new(
-                Raft::new(&raft, log.reader())
-                    .map_err(|error| Fatal::Consensus(error.to_string()))?,
-            )
-        }
-    };
-    let turn = TurnOptions {
-        heartbeat_ticks: options.timing.heartbeat_ticks,
-        leader_catch_up_ticks: 2 * options.timing.election_max_ticks,
-        segment_size: options.segment_size,
-        ..TurnOptions::default()
-    };
-    Ok(Replica::new(log, engine, state_file, state, turn))
 }
 
 /// The other threads, each with the channel that feeds it.
@@ -206,7 +179,7 @@ struct Helpers {
 
 fn start_helpers(
     beginning: &Beginning,
-    log: &Log,
+    flusher: Flusher,
     views: &Arc<Views>,
     holds: &Arc<HoldTable>,
 ) -> Helpers {
@@ -215,14 +188,15 @@ fn start_helpers(
     let (io_in, io_out) = post_box();
     let (delays_in, delays_out) = post_box();
     let bell = DelayBell::new(delays_in);
-    let syncer = log.syncer();
     let (stopper, mailbox) = (Arc::clone(&beginning.stopper), beginning.mailbox.clone());
     let flush = spawn("flush", move || {
-        stopper.guard("flush", || flush::run(&syncer, &flush_out, &mailbox));
+        stopper.guard("flush", || flush::run(flusher, &flush_out, &mailbox));
     });
     let applying = apply::Apply {
-        applier: Applier::new(State::new(), Arc::clone(&views.queues), log.reader())
-            .with_keys(Arc::clone(&views.keys)),
+        applying: Applying::new(
+            Applier::new(State::new(), Arc::clone(&views.queues), views.log.clone())
+                .with_keys(Arc::clone(&views.keys)),
+        ),
         views: Arc::clone(views),
         holds: Arc::clone(holds),
         delays: bell.clone(),

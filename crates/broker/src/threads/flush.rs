@@ -1,48 +1,44 @@
-//! The flush thread: one `fdatasync` at a time. What was written meanwhile is the next group (L17).
+//! The flush thread: carries flushes to the [`Flusher`] and its notices to the turn.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tern_log::{LogError, LogSyncer};
+use tern_log::LogError;
 
+use crate::clock;
 use crate::mailbox::{Input, Mailbox};
 use crate::post::PostBox;
-use crate::replica::Flush;
+use crate::replica::{Flush, Flusher};
 
 pub(super) enum Request {
     Sync(Flush),
     Stop,
 }
 
-/// `flushed.pos` itself is synced this often while it changes: it is exact after a process died, and at most this old
-/// after a power cut.
-const POSITION_EVERY: Duration = Duration::from_secs(1);
-
 /// Runs until told to stop. An error ends the process and is never retried (R2).
 pub(super) fn run(
-    syncer: &LogSyncer,
+    mut flusher: Flusher,
     requests: &PostBox<Request>,
     mailbox: &Mailbox,
 ) -> Result<(), LogError> {
-    let mut position_due: Option<Instant> = None;
     loop {
-        let asked = match position_due {
+        let asked = match flusher.due_ns() {
             None => requests.wait(),
-            Some(due) => requests.wait_for(due.saturating_duration_since(Instant::now())),
+            Some(due) => {
+                let wait = due.saturating_sub(clock::monotonic_ns());
+                requests.wait_for(Duration::from_nanos(wait))
+            }
         };
         let (newest, stop) = newest_of(asked);
         if let Some(flush) = newest {
-            syncer.sync(flush.position)?;
-            mailbox.tell(Input::Durable(flush.number));
-            position_due.get_or_insert_with(|| Instant::now() + POSITION_EVERY);
-        }
-        if stop || position_due.is_some_and(|due| Instant::now() >= due) {
-            syncer.sync_position()?;
-            position_due = None;
+            let under_way = flusher.begin(flush)?;
+            let durable = flusher.end(under_way, clock::monotonic_ns())?;
+            mailbox.tell(Input::Durable(durable));
         }
         if stop {
-            return Ok(());
+            return flusher.finish();
         }
+        flusher.keep_position(clock::monotonic_ns())?;
     }
 }
 

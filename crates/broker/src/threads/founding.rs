@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use tern_log::{LogOptions, RaftState, RaftStateFile};
 use tern_net::peers::Phase;
-use tern_replication::{PeerKind, replica_id, replica_number};
+use tern_replication::replica_id;
 use tern_state::{Flush, GroupFounding, Member};
 
 use super::begin::Beginning;
 use crate::clock;
 use crate::mailbox::{Input, MailboxReceiver};
-use crate::replica::{Birth, Born, Fatal, Hail, Stage};
+use crate::node::random_id;
+use crate::replica::{Birth, Born, Fatal, Stage};
+use crate::standing::wiped_sentence;
 
 const TICK_NS: u64 = 10_000_000;
 
@@ -40,7 +41,7 @@ pub(super) fn run(
             .standing
             .enter(Phase::Founding, birth.founding().group_id());
     }
-    let group_id = random_id()?;
+    let group_id = random_id().map_err(Fatal::Refused)?;
     if beginning.plan.members.len() == 1 {
         return birth.alone(group(beginning), group_id).map(Some);
     }
@@ -59,12 +60,8 @@ pub(super) fn run(
         match mailbox.next(Duration::from_nanos(TICK_NS)) {
             Some(Input::Stop(_)) => return Ok(None),
             Some(Input::Failed(sentence)) => return Err(Fatal::Refused(sentence)),
-            Some(Input::Peer(message)) if message.kind == PeerKind::Status => {
-                let Some(hail) = Hail::decode(&message.context) else {
-                    continue;
-                };
-                let from = replica_number(message.from);
-                let (going_on, born) = birth.hear(from, &hail, || (group(beginning), group_id))?;
+            Some(Input::Peer(message)) => {
+                let (going_on, born) = birth.receive(&message, || (group(beginning), group_id))?;
                 match born {
                     Born::NotYet => {}
                     Born::Holds(group_id) => beginning.standing.enter(Phase::Founding, group_id),
@@ -89,24 +86,8 @@ fn hail_all(beginning: &Beginning, birth: &mut Birth, ticks: u32) {
     }
 }
 
-/// What an operator reads when a replica comes back with an empty directory.
-pub(crate) fn wiped_sentence(group: &str, member: &str) -> String {
-    format!(
-        "the data directory of {group}/{member} is empty, but its group was founded with it: a replica that lost its \
-         memory may not vote again under its old id. Rejoining is not there yet; put its directory back"
-    )
-}
-
 fn wiped(beginning: &Beginning) -> String {
     wiped_sentence(&beginning.options.settings.group, &beginning.options.member)
-}
-
-fn random_id() -> Result<[u8; 16], Fatal> {
-    let mut id = [0; 16];
-    SystemRandom::new().fill(&mut id).map_err(|_| {
-        Fatal::Refused("the system gives no random bytes for the group id".to_owned())
-    })?;
-    Ok(id)
 }
 
 fn group(beginning: &Beginning) -> GroupFounding {
@@ -125,6 +106,7 @@ fn group(beginning: &Beginning) -> GroupFounding {
         auto_create_topic: options.auto_create_topic,
         default_topic_queue_nums: options.default_topic_queues,
         founded_at_ms: clock::wall_ms(),
+        directories: Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::post::Post;
 use crate::replica::{Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica};
 use crate::roles::{RoleBoard, announce_when_applied};
+use crate::standing::Standing;
 use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
@@ -30,6 +31,7 @@ pub(super) struct Outlets {
     pub delays: DelayBell,
     pub roles: Arc<RoleBoard>,
     pub mailbox: Mailbox,
+    pub standing: Arc<Standing>,
     pub views: Arc<Views>,
 }
 
@@ -69,6 +71,9 @@ pub(super) fn run(
         ticked_ns += u64::from(inbox.ticks) * TICK_NS;
         inbox.applied_position = outlets.views.applied_position();
         replica.step(&mut inbox, &mut out)?;
+        outlets
+            .standing
+            .progressed(&replica.status(), |peer| replica.matched(peer));
         deliver(&mut out, outlets);
     }
 }
@@ -92,7 +97,7 @@ fn sort(inputs: VecDeque<Input>, inbox: &mut Inbox<Ticket>) -> Result<Option<Dur
             Input::Propose(proposal) => inbox.proposals.push(proposal),
             Input::Read(ticket, received_ns) => inbox.reads.push((ticket, received_ns)),
             Input::Peer(message) => inbox.peers.push(message),
-            Input::Durable(number) => inbox.durable = Some(number),
+            Input::Durable(durable) => inbox.durable = Some(durable),
             Input::Folded(folded) => inbox.folded = Some(folded),
             Input::Segment(segment) => inbox.segments.push(segment),
             Input::Unreachable(peer) => inbox.unreachable.push(peer),

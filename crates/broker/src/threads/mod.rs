@@ -10,7 +10,6 @@ mod log;
 mod stopper;
 
 pub(crate) use begin::{Beginning, begin};
-pub(crate) use founding::wiped_sentence;
 pub(crate) use stopper::Stopper;
 
 use std::thread::JoinHandle;

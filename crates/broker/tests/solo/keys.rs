@@ -102,8 +102,14 @@ fn keys_are_found_within_a_time() {
         broker
             .client
             .call(keyed("orders", "k", "", &number.to_string()));
-        let found = query(&broker.client, "orders", "k", &[("maxNum", "1")]);
-        stored.push(records(&found)[0].store_timestamp_ms());
+        // An acknowledged message is in the index a moment later.
+        let newest = || {
+            let found = query(&broker.client, "orders", "k", &[("maxNum", "1")]);
+            (found.code == 0 && bodies(&found) == [number.to_string()])
+                .then(|| records(&found)[0].store_timestamp_ms())
+        };
+        wait_for("the index has it", || newest().is_some());
+        stored.push(newest().expect("it was there"));
         let newest = stored[number];
         wait_for("the clock moves", || now_ms() > newest);
     }

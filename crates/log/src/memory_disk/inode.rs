@@ -57,7 +57,8 @@ impl Inode {
         there
     }
 
-    pub fn write(&mut self, bytes: &[u8], offset: u64, sequence: u64) {
+    /// `pinned` is the moment at which a sync began: what a sector held then is remembered.
+    pub fn write(&mut self, bytes: &[u8], offset: u64, sequence: u64, pinned: Option<u64>) {
         if bytes.is_empty() {
             return;
         }
@@ -69,7 +70,13 @@ impl Inode {
             self.cache.read(&mut content, sector * SECTOR);
             let versions = self.unsynced.entry(sector).or_default();
             if versions.len() == VERSIONS {
-                versions.remove(VERSIONS / 2);
+                let pinned = pinned.and_then(|pin| newest_before(versions, pin));
+                let middle = VERSIONS / 2;
+                versions.remove(if pinned == Some(middle) {
+                    middle + 1
+                } else {
+                    middle
+                });
             }
             versions.push(Version {
                 sequence,
@@ -78,13 +85,13 @@ impl Inode {
         }
     }
 
-    pub fn zero(&mut self, from: u64, length: u64, sequence: u64) {
+    pub fn zero(&mut self, from: u64, length: u64, sequence: u64, pinned: Option<u64>) {
         self.cache_length = self.cache_length.max(from + length);
         let end = from + length;
         let mut at = from;
         while let Some(next) = self.cache.next_page(at).filter(|next| *next < end) {
             let part = (end - next).min(4096 - next % 4096);
-            self.write(&vec![0; part as usize], next, sequence);
+            self.write(&vec![0; part as usize], next, sequence, pinned);
             at = next + part;
         }
     }
@@ -99,6 +106,29 @@ impl Inode {
             .filter(|next| *next < self.cache_length)
     }
 
+    /// Makes durable what was written up to a moment; what came later stays uncertain.
+    pub fn sync_upto(&mut self, moment: u64) {
+        let platter = &mut self.platter;
+        self.unsynced.retain(|sector, versions| {
+            if let Some(at) = newest_before(versions, moment) {
+                platter.write(&versions[at].bytes, sector * SECTOR);
+                versions.drain(..=at);
+            }
+            !versions.is_empty()
+        });
+        self.platter_length = self.cache_length;
+    }
+
+    /// What is on the platter, as far as the file is long there.
+    pub fn read_platter(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let there = self
+            .platter_length
+            .saturating_sub(offset)
+            .min(buffer.len() as u64) as usize;
+        self.platter.read(&mut buffer[..there], offset);
+        there
+    }
+
     pub fn sync(&mut self) {
         for (sector, versions) in std::mem::take(&mut self.unsynced) {
             if let Some(newest) = versions.last() {
@@ -111,6 +141,16 @@ impl Inode {
     /// A sync that fails: the pages count as clean from now on, and the platter never saw them.
     pub fn lose_unsynced(&mut self) {
         self.unsynced.clear();
+    }
+
+    /// Replaces bytes behind everybody's back.
+    pub fn overwrite(&mut self, offset: u64, bytes: &[u8]) {
+        for pages in [&mut self.cache, &mut self.platter] {
+            pages.write(bytes, offset);
+        }
+        for sector in offset / SECTOR..=(offset + bytes.len().max(1) as u64 - 1) / SECTOR {
+            self.unsynced.remove(&sector);
+        }
     }
 
     /// Changes bytes behind everybody's back.
@@ -152,4 +192,11 @@ impl Inode {
         self.cache = self.platter.clone();
         self.cache_length = self.platter_length;
     }
+}
+
+/// The newest version of a sector that was written up to a moment.
+fn newest_before(versions: &[Version], moment: u64) -> Option<usize> {
+    versions
+        .partition_point(|version| version.sequence <= moment)
+        .checked_sub(1)
 }

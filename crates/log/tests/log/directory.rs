@@ -23,9 +23,9 @@ fn a_directory_can_be_held_once() {
 #[test]
 fn a_directory_belongs_to_the_node_that_claimed_it_first() {
     for (disk, directory, _guard) in disks() {
-        claim_directory(&*disk, &directory, "main/group-a/n0").expect("nobody's");
-        claim_directory(&*disk, &directory, "main/group-a/n0").expect("its own");
-        match claim_directory(&*disk, &directory, "main/group-a/n1") {
+        claim_directory(&*disk, &directory, "main/group-a/n0", [7; 16]).expect("nobody's");
+        claim_directory(&*disk, &directory, "main/group-a/n0", [7; 16]).expect("its own");
+        match claim_directory(&*disk, &directory, "main/group-a/n1", [7; 16]) {
             Err(LogError::OtherNode {
                 found, expected, ..
             }) => {
@@ -43,20 +43,20 @@ fn a_directory_belongs_to_the_node_that_claimed_it_first() {
 fn a_damaged_identity_is_not_taken_for_a_new_directory() {
     let disk = MemoryDisk::new();
     let directory = Path::new(DIRECTORY);
-    claim_directory(&disk, directory, "main/group-a/n0").expect("nobody's");
+    claim_directory(&disk, directory, "main/group-a/n0", [7; 16]).expect("nobody's");
     for offset in [2, 20, 32] {
         let damaged = disk.fork();
         damaged
             .damage(&directory.join("identity"), offset, 1)
             .expect("identity");
-        let refused = claim_directory(&damaged, directory, "main/group-a/n0");
+        let refused = claim_directory(&damaged, directory, "main/group-a/n0", [7; 16]);
         assert!(
             matches!(refused, Err(LogError::IdentityUnreadable { .. })),
             "{offset}: {refused:?}"
         );
     }
     for name in ["", "two\nlines", &"x".repeat(600)] {
-        let refused = claim_directory(&disk, directory, name);
+        let refused = claim_directory(&disk, directory, name, [7; 16]);
         assert!(matches!(refused, Err(LogError::BadSetting { .. })));
     }
 }
@@ -64,11 +64,11 @@ fn a_damaged_identity_is_not_taken_for_a_new_directory() {
 #[test]
 fn a_claim_is_durable() {
     let disk = MemoryDisk::new();
-    claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n0").expect("nobody's");
+    claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n0", [7; 16]).expect("nobody's");
     for seed in 0..32 {
         let disk = disk.fork();
         disk.crash(seed);
-        let other = claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n1");
+        let other = claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n1", [7; 16]);
         assert!(matches!(other, Err(LogError::OtherNode { .. })), "{seed}");
     }
 }
@@ -161,7 +161,7 @@ fn a_damaged_clean_stop_is_no_clean_stop() {
 #[test]
 fn a_removed_clean_stop_does_not_come_back_after_a_power_cut() {
     let base = MemoryDisk::new();
-    claim_directory(&base, Path::new(DIRECTORY), "n").expect("nobody's");
+    claim_directory(&base, Path::new(DIRECTORY), "n", [7; 16]).expect("nobody's");
     let record = |disk: &MemoryDisk| record(disk, Some(mark(1)));
     record(&base).stopped_cleanly().expect("a healthy disk");
     // Also if the process died while it removed the file, and only the next one started.

@@ -24,7 +24,7 @@ const DESCRIPTOR: &str =
 const SEGMENT_START: &str = "5445524e534547310000000100001000000102030405060708090a0b0c0d0e0f0000000000100000\
 0000000000300000000000000000002a0000000000000006a1b2c3d4000000000000018bcfe5687b";
 const SEGMENT_CRC: &str = "0294356e";
-const FLUSHED: &str = "5445524e464c5348000000000001e24048f1c2a2";
+const FLUSHED: &str = "5445524e464c5348000000000001e2400000000000000007e6b64f64";
 const RAFT_STATE: &str = "5445524e5241465400000001000000030000000000000001000102030405060708090a0b0c0d0e0f0000\
 00010000000100000000000000090000000200000001000000000000004d0000000000000046000300010001000100000000000000010000000000\
 00000200000000000000030000000000000002000000000000000400000000000000030000";
@@ -145,6 +145,7 @@ fn flushed_pos_has_the_computed_bytes() {
         append_one(&mut log, 1, &body(left, room as usize - 64 - 96)).expect("room");
     }
     assert_eq!(log.end().position, 123_456);
+    log.committed(7).expect("a frame of the log");
     assert_eq!(log.syncer().sync(123_456).expect("a healthy disk"), 123_456);
     let content = bench
         .disk
@@ -209,12 +210,39 @@ fn the_marks_of_start_and_stop_have_the_computed_bytes() {
 }
 
 #[test]
-fn the_identity_is_three_lines_of_text() {
+fn the_identity_is_four_lines_of_text() {
     let disk = MemoryDisk::new();
     let directory = Path::new(DIRECTORY);
-    claim_directory(&disk, directory, "main/group-a/n0").expect("a new directory");
+    claim_directory(&disk, directory, "main/group-a/n0", [7; 16]).expect("a new directory");
     let content = disk.content(&directory.join("identity")).expect("identity");
-    assert_eq!(content, b"ternmq node 1\nmain/group-a/n0\n028c93a5\n");
+    let content = String::from_utf8(content).expect("text");
+    let lines: Vec<&str> = content.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "ternmq node 2",
+            "main/group-a/n0",
+            "07070707070707070707070707070707"
+        ]
+    );
+    let named = format!("{}\n{}\n", lines[1], lines[2]);
+    assert_eq!(
+        lines[3],
+        format!("{:08x}", crc32c::crc32c(named.as_bytes()))
+    );
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn an_identity_without_an_id_is_read_and_has_none() {
+    let disk = MemoryDisk::new();
+    let directory = Path::new(DIRECTORY);
+    disk.create_dir(directory).expect("a directory");
+    let file = disk.create(&directory.join("identity")).expect("a file");
+    file.write_at(b"ternmq node 1\nmain/group-a/n0\n028c93a5\n", 0)
+        .expect("written");
+    let id = claim_directory(&disk, directory, "main/group-a/n0", [7; 16]).expect("its own");
+    assert_eq!(id, [0; 16]);
 }
 
 /// Each check of a frame, by a change of the golden bytes whose later checksums are made right again.

@@ -18,6 +18,7 @@ fn long_log(ring_bytes: usize) -> (Bench, Log, Vec<Frame>) {
         group_id: GROUP,
         segment_size: SEGMENT,
         ring_bytes,
+        ring_descriptors: 65_536,
         stop: StopKind::PowerCutPossible,
     };
     let (mut log, _) =

@@ -135,7 +135,10 @@ async fn shake(
         return Err(Failed::ByUs(PeerRefusal::NotAuthenticated, None));
     }
     let own = shared.events.hello();
-    handshake::accept(stream, &own, secret, |theirs| shared.events.judge(theirs)).await
+    handshake::accept(stream, &own, secret, |theirs| {
+        shared.events.judge(theirs, 0)
+    })
+    .await
 }
 
 fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {

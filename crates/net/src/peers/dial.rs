@@ -47,13 +47,14 @@ pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
 }
 
 async fn open(shared: &Shared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
+    let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
     let mut stream = TcpStream::connect(&peer.address).await?;
     tune(&stream, shared.options.silence)?;
     let own = shared.events.hello();
     let secret = shared.options.secret.as_deref();
     let opened = handshake::dial(&mut stream, lane, &own, secret, |theirs| {
-        shared.events.judge(theirs)
+        shared.events.judge(theirs, confirmed)
     })
     .await?;
     if (opened.hello.id >> 32) as u32 != peer.number {

@@ -2,7 +2,7 @@
 //!
 //! Layout, big-endian; strings are a u16 length and UTF-8:
 //! cluster, group, group id (16), member, id (u64), phase (u8), members digest (u64), mode (u8), last index,
-//! last term, commit index, commit term (u64 each), feature level, heartbeat, least and greatest election
+//! last term, commit index, commit term (u64 each), header CRC at the commit index, feature level, heartbeat, least and greatest election
 //! timeout (u32 each, ms), client address (string).
 
 use tern_replication::ReplicaId;
@@ -46,6 +46,8 @@ pub struct Hello {
     pub commit_index: u64,
     /// Term at that index.
     pub commit_term: u64,
+    /// CRC of the frame header at that index: equal wherever index and term are.
+    pub commit_crc: u32,
     /// Newest behaviour that it understands.
     pub feature_level: u32,
     /// Its heartbeat interval, ms.
@@ -91,13 +93,21 @@ pub enum PeerRefusal {
     /// It shows less than it had confirmed.
     #[error("it shows less than it had confirmed")]
     ShowsLessThanConfirmed,
+    /// Its log and a leader's differ at the same index and term.
+    #[error(
+        "its log differs from its leader's at an index and term that both have; one of the two is damaged or from elsewhere"
+    )]
+    DiffersFromLeader,
+    /// Its log and ours differ at the same index and term.
+    #[error("its log and ours differ at an index and term that both have")]
+    Differs,
     /// It does not know the cluster secret.
     #[error("it does not know the cluster secret")]
     NotAuthenticated,
 }
 
 impl PeerRefusal {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Protocol,
         Self::UnknownCluster,
         Self::UnknownGroup,
@@ -109,6 +119,8 @@ impl PeerRefusal {
         Self::ReplacedIncarnation,
         Self::ShowsLessThanConfirmed,
         Self::NotAuthenticated,
+        Self::DiffersFromLeader,
+        Self::Differs,
     ];
 
     /// The byte on the wire; 0 means accepted.
@@ -156,6 +168,7 @@ impl Hello {
             out.extend_from_slice(&value.to_be_bytes());
         }
         for value in [
+            self.commit_crc,
             self.feature_level,
             self.heartbeat_ms,
             self.election_min_ms,
@@ -188,6 +201,7 @@ impl Hello {
             last_term: from.u64()?,
             commit_index: from.u64()?,
             commit_term: from.u64()?,
+            commit_crc: from.u32()?,
             feature_level: from.u32()?,
             heartbeat_ms: from.u32()?,
             election_min_ms: from.u32()?,
@@ -241,6 +255,7 @@ pub(super) mod tests {
             last_term: 2,
             commit_index: 9,
             commit_term: 2,
+            commit_crc: 77,
             feature_level: 1,
             heartbeat_ms: 100,
             election_min_ms: 300,

@@ -29,11 +29,14 @@ use lane::LaneQueue;
 pub trait PeerEvents: Send + Sync + 'static {
     /// What this replica says of itself, fresh for each handshake.
     fn hello(&self) -> Hello;
-    /// Whether a peer that says this of itself may be connected. Both sides judge.
+    /// What a member has confirmed to this replica and cannot show less than. Asked before the member is dialled.
+    fn confirmed(&self, peer: u32) -> u64;
+    /// Whether a peer that says this of itself may be connected. Both sides judge; `confirmed` is what was known before
+    /// the peer was asked, 0 where it spoke first.
     ///
     /// # Errors
     /// The refusal, which the peer is told.
-    fn judge(&self, theirs: &Hello) -> Result<(), PeerRefusal>;
+    fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal>;
     /// A message whose checksums all hold; in order within a lane.
     fn message(&self, message: PeerMessage);
     /// A peer passed the handshake.

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tern_broker::replica::{
-    AnswerAt, Applier, Birth, Draft, Flush, Folded, Inbox, Outbox, Outcome, Plan, PreparedSegment,
-    Proposal, Replica, TurnOptions,
+    AnswerAt, Applier, Birth, Draft, Flush, Flusher, Folded, Inbox, Opening, Outbox, Outcome, Plan,
+    PreparedSegment, Proposal, Replica, Strategy, TurnOptions,
 };
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
-    ConsumeQueues, Disk, Log, LogOptions, LogReader, LogSyncer, MIN_SEGMENT_SIZE, QueueLimits,
-    RaftStateFile, claim_directory, prepare_segment,
+    ConsumeQueues, Disk, LogOptions, LogReader, MIN_SEGMENT_SIZE, QueueLimits, RaftStateFile,
+    claim_directory, prepare_segment,
 };
-use tern_replication::{Solo, replica_id};
+use tern_replication::replica_id;
 use tern_state::{Flush as FlushPolicy, GroupFounding, Member, Op, State};
 
 const DIRECTORY: &str = "/replica";
@@ -25,7 +25,7 @@ pub struct Solitary {
     pub disk: MemoryDisk,
     replica: Replica<u64>,
     pub applier: Applier,
-    syncer: LogSyncer,
+    flusher: Flusher,
     pub reader: LogReader,
     inbox: Inbox<u64>,
     out: Outbox<u64>,
@@ -40,31 +40,37 @@ impl Solitary {
         let disk = MemoryDisk::new();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let directory = PathBuf::from(DIRECTORY);
-        claim_directory(&*shared, &directory, "c/g/n0").unwrap();
+        claim_directory(&*shared, &directory, "c/g/n0", [1; 16]).unwrap();
         let (file, _) = RaftStateFile::load(Arc::clone(&shared), &directory).unwrap();
         let plan = Plan {
             own: 1,
             members: vec![1],
             digest: 0,
+            directory: [1; 16],
         };
         let options = LogOptions::new(DIRECTORY, [0; 16]);
         let birth = Birth::new(plan, Arc::clone(&shared), options, file, None).unwrap();
         let (state, file) = birth.alone(founding(), [1; 16]).unwrap();
-        let (log, _) = Log::open(Arc::clone(&shared), LogOptions::new(DIRECTORY, [1; 16])).unwrap();
+        let opening = Opening {
+            disk: Arc::clone(&shared),
+            log: LogOptions::new(DIRECTORY, [1; 16]),
+            strategy: Strategy::Solo,
+            seed: 0,
+            turn: TurnOptions {
+                segment_size: MIN_SEGMENT_SIZE,
+                ..TurnOptions::default()
+            },
+        };
+        let opened = opening.open(state, file).unwrap();
         let queues =
             ConsumeQueues::open(shared, directory.join("views"), QueueLimits::default()).unwrap();
-        let (reader, syncer) = (log.reader(), log.syncer());
-        let solo = Solo::new(state.own_id, state.term, log.end().index);
-        let turn = TurnOptions {
-            segment_size: MIN_SEGMENT_SIZE,
-            ..TurnOptions::default()
-        };
+        let reader = opened.replica.log().reader();
         let applier = Applier::new(State::new(), Arc::new(queues), reader.clone());
         Self {
             disk,
-            replica: Replica::new(log, Box::new(solo), file, state, turn),
+            replica: opened.replica,
             applier,
-            syncer,
+            flusher: opened.flusher,
             reader,
             inbox: Inbox::default(),
             out: Outbox::default(),
@@ -120,8 +126,8 @@ impl Solitary {
     /// Sync what was written; the next turn hears of it.
     pub fn sync(&mut self) {
         if let Some(flush) = self.flush.take() {
-            self.syncer.sync(flush.position).unwrap();
-            self.inbox.durable = Some(flush.number);
+            let under_way = self.flusher.begin(flush).unwrap();
+            self.inbox.durable = Some(self.flusher.end(under_way, self.now_ns).unwrap());
         }
     }
 
@@ -215,5 +221,6 @@ fn founding() -> GroupFounding {
         auto_create_topic: true,
         default_topic_queue_nums: 8,
         founded_at_ms: 1,
+        directories: Vec::new(),
     }
 }

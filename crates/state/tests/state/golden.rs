@@ -56,6 +56,7 @@ fn founding() {
         auto_create_topic: true,
         default_topic_queue_nums: 8,
         founded_at_ms: 0x0102_0304_0506,
+        directories: Vec::new(),
     });
     assert_golden(
         &op,

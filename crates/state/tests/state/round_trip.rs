@@ -46,6 +46,7 @@ fn founding() -> impl Strategy<Value = Op> {
                 auto_create_topic: auto,
                 default_topic_queue_nums: queues,
                 founded_at_ms: at,
+                directories: Vec::new(),
             })
         },
     )

@@ -22,6 +22,7 @@ pub fn founding() -> GroupFounding {
         auto_create_topic: true,
         default_topic_queue_nums: 8,
         founded_at_ms: 1_700_000_000_000,
+        directories: Vec::new(),
     }
 }
 

@@ -11,6 +11,13 @@ use super::{Fatal, Replica};
 impl<T> Replica<T> {
     /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.
     pub fn idle_for(&self, now_ns: u64) -> Option<u64> {
+        match (self.idle_to_build(now_ns), self.campaign_in(now_ns)) {
+            (Some(build), Some(campaign)) => Some(build.min(campaign)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn idle_to_build(&self, now_ns: u64) -> Option<u64> {
         self.numbers.as_ref()?;
         if self.blocked {
             return None;
@@ -31,7 +38,8 @@ impl<T> Replica<T> {
     /// replica's CPU was waking up for single ticks; a follower may campaign so much too early.
     pub fn rest_ticks(&self) -> u64 {
         let no_reads = self.reads.is_empty() && self.asked.is_empty();
-        if self.waiting.len() == 0 && self.tickets.frames() == 0 && no_reads {
+        let is_quiet = no_reads && self.suspicion.is_none();
+        if self.waiting.len() == 0 && self.tickets.frames() == 0 && is_quiet {
             u64::from(self.options.heartbeat_ticks / 2).max(1)
         } else {
             1

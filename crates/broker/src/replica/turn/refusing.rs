@@ -3,8 +3,8 @@
 use tern_replication::Role;
 
 use super::super::inputs::{Bound, Outbox, Outcome, Proposal, Refusal};
-use super::super::planted;
 use super::Replica;
+use tern_log::planted::{Bug, is_planted};
 
 impl<T> Replica<T> {
     /// Answer what will not be done: not the leader, waited too long, no room, undecided for too long.
@@ -28,7 +28,7 @@ impl<T> Replica<T> {
 
     /// A replica that does not lead keeps nothing.
     fn refuse_all(&mut self, out: &mut Outbox<T>) {
-        if planted::on(planted::BUSY_AFTER_APPEND) {
+        if is_planted(Bug::BusyAfterAppend) {
             let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
             let expired = self.tickets.expire(u64::MAX);
             out.answers.extend(

@@ -1,0 +1,243 @@
+//! What a replica says of itself to its peers, and whom it takes for one: pure, so that the simulator opens its
+//! connections by the same rules as the sockets of a process.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tern_log::LogReader;
+use tern_net::peers::{Hello, PeerRefusal, Phase};
+use tern_replication::{PeerMessage, ReplicaId, Role, Status, Timing, replica_id, replica_number};
+
+use crate::replica::{Founding, Hail, Stage};
+
+/// What does not change about a replica.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Name of the group.
+    pub group: String,
+    /// Own member id.
+    pub member: String,
+    /// Own replica number.
+    pub own: u32,
+    /// Replica numbers of all members.
+    pub members: Vec<u32>,
+    /// Checksum of the members' ids and addresses.
+    pub digest: u64,
+    /// How the group replicates, as a number on the wire.
+    pub mode: u8,
+    /// Where clients reach it.
+    pub client_address: String,
+    /// Heartbeat and election times.
+    pub timing: Timing,
+}
+
+/// How far this replica is with its founding, and what its peers have confirmed to it.
+pub struct Standing {
+    identity: Identity,
+    phase: Mutex<(Phase, [u8; 16])>,
+    leads: AtomicBool,
+    /// For each member what it has confirmed to this leader and the group has committed: it cannot show less.
+    confirmed: Vec<(u32, AtomicU64)>,
+}
+
+impl Standing {
+    /// A replica whose engine may not have started. Until its log has been read, one that is marked as being founded
+    /// counts as empty.
+    pub fn new(identity: Identity, started: Option<[u8; 16]>) -> Self {
+        let phase = match started {
+            Some(group_id) => (Phase::Started, group_id),
+            None => (Phase::Empty, [0; 16]),
+        };
+        let confirmed = identity.members.iter();
+        Self {
+            confirmed: confirmed
+                .map(|number| (*number, AtomicU64::new(0)))
+                .collect(),
+            identity,
+            phase: Mutex::new(phase),
+            leads: AtomicBool::new(false),
+        }
+    }
+
+    /// What does not change.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Own id in the consensus engine.
+    pub fn own(&self) -> ReplicaId {
+        replica_id(self.identity.own, 1)
+    }
+
+    /// It is so far now.
+    pub fn enter(&self, phase: Phase, group_id: [u8; 16]) {
+        *self.phase.lock() = (phase, group_id);
+    }
+
+    /// How far it is, and the group's id, zeros while empty.
+    pub fn phase(&self) -> (Phase, [u8; 16]) {
+        *self.phase.lock()
+    }
+
+    /// After a turn: whether this replica leads, and what its members have confirmed.
+    pub fn progressed(&self, status: &Status, matched: impl Fn(ReplicaId) -> u64) {
+        let leads = status.role == Role::Leader;
+        if leads {
+            for (number, confirmed) in &self.confirmed {
+                let index = matched(replica_id(*number, 1)).min(status.commit);
+                confirmed.store(index, Ordering::Relaxed);
+            }
+        } else if self.leads.load(Ordering::Relaxed) {
+            for (_, confirmed) in &self.confirmed {
+                confirmed.store(0, Ordering::Relaxed);
+            }
+        }
+        self.leads.store(leads, Ordering::Release);
+    }
+
+    /// What a member cannot show less than; 0 if nothing is known. To be asked **before** it is dialled: what it says is
+    /// made after that, so it is no older.
+    pub fn confirmed(&self, number: u32) -> u64 {
+        let known = self.confirmed.iter().find(|(member, _)| *member == number);
+        known.map_or(0, |(_, index)| index.load(Ordering::Relaxed))
+    }
+
+    /// What this replica says, with the marks of its log if that has been read. `commit` is an index it has applied.
+    pub fn hello(&self, log: Option<(&LogReader, u64)>) -> Hello {
+        let identity = &self.identity;
+        let (phase, group_id) = self.phase();
+        let [heartbeat_ms, election_min_ms, election_max_ms] = [
+            identity.timing.heartbeat_ticks,
+            identity.timing.election_min_ticks,
+            identity.timing.election_max_ticks,
+        ]
+        .map(|ticks| ticks * 10);
+        let mark = |index: u64| {
+            let header = log.and_then(|(log, _)| log.header(index).ok());
+            header.map_or((0, 0, 0), |header| (index, header.term, header.header_crc))
+        };
+        let (last_index, last_term, _) = mark(log.map_or(0, |(log, _)| log.end().index));
+        let (commit_index, commit_term, commit_crc) = mark(log.map_or(0, |(_, commit)| commit));
+        Hello {
+            cluster: identity.cluster.clone(),
+            group: identity.group.clone(),
+            group_id,
+            member: identity.member.clone(),
+            id: self.own(),
+            phase,
+            members_digest: identity.digest,
+            mode: identity.mode,
+            last_index,
+            last_term,
+            commit_index,
+            commit_term,
+            commit_crc,
+            feature_level: tern_state::FEATURE_LEVEL,
+            heartbeat_ms,
+            election_min_ms,
+            election_max_ms,
+            client_address: identity.client_address.clone(),
+        }
+    }
+
+    /// Whether a peer that says this of itself is one. `confirmed` is what [`Self::confirmed`] answered before it was
+    /// asked, 0 where it spoke first.
+    ///
+    /// # Errors
+    /// The refusal, which the peer is told.
+    pub fn judge(
+        &self,
+        theirs: &Hello,
+        confirmed: u64,
+        log: Option<&LogReader>,
+    ) -> Result<(), PeerRefusal> {
+        let identity = &self.identity;
+        let (phase, group_id) = self.phase();
+        let both_founded = phase != Phase::Empty && theirs.phase != Phase::Empty;
+        let number = replica_number(theirs.id);
+        if theirs.cluster != identity.cluster {
+            Err(PeerRefusal::UnknownCluster)
+        } else if theirs.group != identity.group {
+            Err(PeerRefusal::UnknownGroup)
+        } else if !identity.members.contains(&number) {
+            Err(PeerRefusal::UnknownMember)
+        } else if theirs.mode != identity.mode {
+            Err(PeerRefusal::WrongMode)
+        } else if theirs.members_digest != identity.digest {
+            Err(PeerRefusal::MembersDiffer)
+        } else if theirs.id != replica_id(number, 1) {
+            Err(PeerRefusal::ReplacedIncarnation)
+        } else if both_founded && theirs.group_id != group_id {
+            Err(PeerRefusal::OtherFounding)
+        } else if phase == Phase::Started && theirs.phase == Phase::Empty {
+            Err(PeerRefusal::EmptyReplicaOfFoundedGroup)
+        } else if theirs.phase == Phase::Started && theirs.last_index > 0 {
+            self.judge_log(theirs, confirmed, log)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A started peer whose log has been read. One that has not read it yet says 0 and is judged by its appends.
+    fn judge_log(
+        &self,
+        theirs: &Hello,
+        confirmed: u64,
+        log: Option<&LogReader>,
+    ) -> Result<(), PeerRefusal> {
+        if theirs.last_index < confirmed {
+            return Err(PeerRefusal::ShowsLessThanConfirmed);
+        }
+        let own = log.and_then(|log| log.header(theirs.commit_index).ok());
+        let differs = own.is_some_and(|own| {
+            own.term == theirs.commit_term && own.header_crc != theirs.commit_crc
+        });
+        match (differs, self.leads.load(Ordering::Acquire)) {
+            (false, _) => Ok(()),
+            (true, true) => Err(PeerRefusal::DiffersFromLeader),
+            (true, false) => Err(PeerRefusal::Differs),
+        }
+    }
+
+    /// What a refusal by a peer means for this replica: a sentence if it must stop.
+    pub fn refused(&self, peer: u32, why: PeerRefusal) -> Option<String> {
+        let Identity { group, member, .. } = &self.identity;
+        match why {
+            PeerRefusal::EmptyReplicaOfFoundedGroup if self.phase().0 == Phase::Empty => {
+                Some(wiped_sentence(group, member))
+            }
+            PeerRefusal::ShowsLessThanConfirmed => Some(format!(
+                "{group}/{member} shows less than it had confirmed to its leader (member {peer}): its data directory is an \
+                 old copy, or its disk lost what it had synced. A replica that lost its memory may not vote again under \
+                 its old id. Rejoining is not there yet; put the newest state of its directory back"
+            )),
+            PeerRefusal::OtherFounding
+            | PeerRefusal::ReplacedIncarnation
+            | PeerRefusal::MembersDiffer
+            | PeerRefusal::DiffersFromLeader => Some(format!(
+                "member {peer} of group {group} refuses this replica: {why}"
+            )),
+            _ => None,
+        }
+    }
+
+    /// The answer of a started replica to the hail of one that has not: it lets the other start, or shows it that it was
+    /// emptied. None where this one has not started, and the founding itself reads the mail, or nothing is to be said.
+    pub fn answer_to_hail(&self, message: &PeerMessage) -> Option<PeerMessage> {
+        let (phase, group_id) = self.phase();
+        let hail = Hail::decode(&message.context)?;
+        (phase == Phase::Started && hail.stage != Stage::Started).then(|| {
+            Founding::answer_of_started(self.own(), message.from, group_id, self.identity.digest)
+        })
+    }
+}
+
+/// What an operator reads when a replica comes back with an empty directory.
+pub(crate) fn wiped_sentence(group: &str, member: &str) -> String {
+    format!(
+        "the data directory of {group}/{member} is empty, but its group was founded with it: a replica that lost its \
+         memory may not vote again under its old id. Rejoining is not there yet; put its directory back"
+    )
+}

@@ -1,0 +1,125 @@
+//! Bugs that can be planted to see a check go red. Without the feature `planted-bugs` every question is answered "no" at
+//! compile time, and no release artefact has the feature.
+//!
+//! The list stands in the lowest crate that has one of them, so that each crate above can ask. `docs/simulation.md` says
+//! which check sees which bug.
+
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident $label:literal,)*) => {
+        /// A mistake that somebody could make; the label is the one of `docs/simulation.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Bug {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The label in `docs/simulation.md`.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// The leader counts itself, and a follower answers, before the disk has it.
+    AckBeforeSync "P1",
+    /// The leader commits what it alone has written.
+    AckFromLeaderAlone "P2",
+    /// Term and vote are not written before they are answered.
+    VoteNotSynced "P3",
+    /// An error while term and vote are stored is passed over.
+    VoteErrorIgnored "P4",
+    /// Recovery cuts the log at a frame that was complete once.
+    CutAtRot "P6",
+    /// A new leader counts queue offsets without the frames that it has and has not applied.
+    OffsetsReused "P7",
+    /// Views are built from frames that are not committed.
+    ViewsBeforeCommit "P8",
+    /// A read is answered without asking the others whether this replica still leads.
+    StaleAnswer "P9",
+    /// A send whose leader was deposed after the append is answered with code 2.
+    BusyAfterAppend "P15",
+    /// A sync that failed is tried again, and the second answer is believed.
+    SyncRetried "P17",
+    /// Only one copy of `raft.state` is written.
+    OneCopy "B1",
+    /// The newer copy of `raft.state` is overwritten first.
+    NewerCopyFirst "B2",
+    /// Votes leave before the flush of their round.
+    VotesEarly "B6",
+    /// A notice of durability releases the answers of rounds that are not durable yet.
+    AnswersOutOfOrder "B7",
+    /// What lies above `flushed.pos` is not written again at a start.
+    TailNotRewritten "B8",
+    /// `flushed.pos` is not lowered before a truncation.
+    PositionNotLowered "B9",
+    /// The range that a truncation cuts off is not zeroed.
+    CutNotZeroed "B10",
+    /// Recovery takes zeros that were meant for sectors that were never written.
+    ZeroMapIgnored "B11",
+    /// A frame is taken wherever it says that it stands.
+    PlacementUnchecked "B14",
+    /// Queue offsets are counted from the commit index instead of from what is applied.
+    FoldFromCommit "B16",
+    /// A due message is put into its topic in one frame, and the progress of its delay level in a later one.
+    DelayProgressApart "B18",
+    /// A replica that starts has forgotten for whom it voted.
+    VoteForgotten "T1",
+    /// A flush tells its position before the sync.
+    DurableBeforeSync "T2",
+    /// An error of the log's sync is passed over, and what waits for it is acknowledged.
+    SyncErrorSwallowed "T3",
+    /// Segments behind the newest are not synced.
+    OnlyNewestSynced "T4",
+    /// The position that a sync makes durable is the one where the log ends when the sync does.
+    PositionAtSyncEnd "T5",
+    /// A heartbeat carries the leader's commit index instead of what the follower matches.
+    HeartbeatCommit "T6",
+    /// Append answers leave before the flush of their round.
+    AnswersEarly "T7",
+    /// Frame 1 is given to whoever is empty.
+    FrameOneToAnyone "T8",
+    /// The commit index is forgotten at a restart.
+    CommitForgotten "T9",
+    /// A frame that differs from the own one of the same index and term is passed over.
+    DivergencePassedOver "T10",
+}
+
+#[cfg(feature = "planted-bugs")]
+mod switch {
+    use super::Bug;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Stands in every artefact that can plant bugs, so that a check can tell that a release cannot.
+    #[used]
+    static MARK: [u8; 29] = *b"planted bugs are compiled in.";
+
+    /// Plant one bug in the replicas that this thread steps.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.with(|planted| planted.set(bug));
+    }
+
+    /// Whether this bug is planted.
+    pub fn is_planted(bug: Bug) -> bool {
+        PLANTED.with(|planted| planted.get() == Some(bug))
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use switch::{is_planted, plant};
+
+/// Whether this bug is planted: never.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn is_planted(_bug: Bug) -> bool {
+    false
+}

@@ -1,0 +1,105 @@
+//! Runs histories: `tern-sim [first] [end] [seconds]`, seeds from `first` up to and without `end`.
+//! `tern-sim bugs [seeds]` plants each bug in turn and says which seed shows it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tern_log::planted::{Bug, plant};
+use tern_sim::{Figures, Plan, run};
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("bugs") {
+        let seeds = std::env::args().nth(2).and_then(|text| text.parse().ok());
+        return hunt(seeds.unwrap_or(500));
+    }
+    let numbers: Vec<u64> = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let first = numbers.first().copied().unwrap_or(0);
+    let end = numbers.get(1).copied().unwrap_or(first + 200);
+    let seconds = numbers.get(2).copied().unwrap_or(20);
+    let began = Instant::now();
+    let mut sum = Sum::default();
+    let mut failed = 0;
+    for seed in first..end {
+        match run(Plan { seed, seconds }) {
+            Ok(figures) => sum.add(&figures),
+            Err(violation) => {
+                failed += 1;
+                println!("seed {seed}: {}", violation.0);
+            }
+        }
+    }
+    sum.print(end - first, began.elapsed().as_secs_f64());
+    println!("{} passed, {failed} failed", end - first - failed);
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn hunt(seeds: u64) -> ExitCode {
+    let mut missed = 0;
+    for bug in Bug::ALL {
+        plant(Some(*bug));
+        let began = Instant::now();
+        let caught = (0..seeds).find_map(|seed| {
+            let broken = run(Plan { seed, seconds: 20 }).err()?;
+            Some((seed, broken))
+        });
+        plant(None);
+        let elapsed = began.elapsed().as_secs_f64();
+        let label = bug.label();
+        if let Some((seed, violation)) = caught {
+            println!("{label:4} seed {seed}, {elapsed:.1} s: {}", violation.0);
+        } else {
+            missed += 1;
+            println!("{label:4} not seen in {seeds} seeds, {elapsed:.1} s");
+        }
+    }
+    println!("{} of {} seen", Bug::ALL.len() - missed, Bug::ALL.len());
+    ExitCode::SUCCESS
+}
+
+#[derive(Default)]
+struct Sum {
+    hours: f64,
+    acknowledged: u64,
+    reads: u64,
+    pulled: u64,
+    elections: u64,
+    halted: u64,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+impl Sum {
+    fn add(&mut self, figures: &Figures) {
+        self.hours += figures.time as f64 / 3.6e9;
+        self.acknowledged += figures.acknowledged;
+        self.reads += figures.reads;
+        self.pulled += figures.pulled;
+        self.elections += figures.elections;
+        self.halted += figures.halted;
+        for (fault, count) in &figures.faults {
+            *self.faults.entry(fault).or_default() += count;
+        }
+    }
+
+    fn print(&self, seeds: u64, elapsed: f64) {
+        let speed = self.hours * 3600.0 / elapsed.max(0.001);
+        println!(
+            "{seeds} seeds, {:.2} virtual hours in {elapsed:.0} s ({speed:.0} times real time)",
+            self.hours
+        );
+        println!(
+            "{} acknowledged, {} fresh reads, {} pulled, {} elections, {} halted as they had to",
+            self.acknowledged, self.reads, self.pulled, self.elections, self.halted
+        );
+        for (fault, count) in &self.faults {
+            println!("{count:>8} {fault}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The clients of a simulated group: what they send, commit, change and read.
+
+use std::sync::Arc;
+
+use tern_broker::replica::Outcome;
+use tern_state::{GroupConfig, OffsetCommit, Op, TopicConfig};
+use tern_wire::record::Record;
+
+use crate::ledger::{Asked, Violation};
+use crate::process::{Send, TOPIC};
+use crate::world::{Event, MILLISECOND, World};
+
+/// Marks the ticket of a request that is no send.
+pub(crate) const ASKED: u64 = 1 << 61;
+/// Consumer groups.
+const GROUPS: u64 = 2;
+/// Queues of the topic that are used.
+const QUEUES: u64 = 4;
+/// Topics that come and go.
+const TOPICS: [&str; 2] = ["orders", "bills"];
+
+impl World {
+    /// A client does something, and the next one a moment later.
+    pub(crate) fn client(&mut self) -> Result<(), Violation> {
+        let pause = self.random.between(MILLISECOND, self.swarm.send_pause);
+        self.after(pause, Event::Send);
+        let at = match self.leader() {
+            Some(leader) if self.random.chance(80) => leader,
+            _ => self.random.below(self.swarm.members as u64) as usize,
+        };
+        match self.random.below(100) {
+            0..64 => self.send(at),
+            64..76 => self.commit_offset(at),
+            76..86 => self.read(at),
+            86..97 => self.pull(at),
+            _ => self.change_topic(at),
+        }
+    }
+
+    fn send(&mut self, at: usize) -> Result<(), Violation> {
+        let level = [0, 0, 0, 1, 2][self.random.below(5) as usize];
+        let topic: Arc<str> = if level == 0 && self.random.chance(15) {
+            TOPICS[self.random.below(2) as usize].into()
+        } else {
+            TOPIC.into()
+        };
+        self.next_uid += 1;
+        let send = Send {
+            uid: self.next_uid,
+            topic,
+            queue_id: self.random.below(QUEUES) as u32,
+            level,
+            length: self.random.below(self.swarm.body) as usize,
+        };
+        self.ledger.sends(&send, self.now);
+        let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        running.send(&send, now_ns, wall_ms);
+        self.turn(at)
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        ASKED | self.next_ticket
+    }
+
+    fn commit_offset(&mut self, at: usize) -> Result<(), Violation> {
+        let (group, queue_id) = (
+            self.random.below(GROUPS) as u32,
+            self.random.below(QUEUES) as u32,
+        );
+        let chance = self.random.number();
+        if !self.ledger.has_group(group) {
+            let op = Op::PutGroup {
+                changed_at_ms: self.wall_ms(at),
+                config: GroupConfig::new(&group_name(group)),
+            };
+            return self.propose(at, &op, Asked::Group { group });
+        }
+        let Some(offset) = self.ledger.committable(group, queue_id, chance) else {
+            return Ok(());
+        };
+        let op = Op::CommitOffsets(vec![OffsetCommit {
+            group: group_name(group),
+            topic: TOPIC.into(),
+            queue_id,
+            offset,
+            explicit: false,
+        }]);
+        let asked = Asked::Commit {
+            group,
+            queue_id,
+            offset,
+        };
+        self.propose(at, &op, asked)
+    }
+
+    fn change_topic(&mut self, at: usize) -> Result<(), Violation> {
+        let name = TOPICS[self.random.below(2) as usize];
+        let changed_at_ms = self.wall_ms(at);
+        let op = if self.random.chance(70) {
+            Op::PutTopic {
+                changed_at_ms,
+                config: TopicConfig::new(name, QUEUES as u32, 6),
+            }
+        } else {
+            Op::DeleteTopic {
+                changed_at_ms,
+                name: name.into(),
+            }
+        };
+        self.propose(at, &op, Asked::Topic)
+    }
+
+    fn propose(&mut self, at: usize, op: &Op, asked: Asked) -> Result<(), Violation> {
+        let ticket = self.ticket();
+        self.ledger.asks(ticket, asked);
+        let now_ns = self.clock_ns(at);
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        running.propose(ticket, op, now_ns);
+        self.turn(at)
+    }
+
+    /// Ask for offsets under confirmed leadership.
+    fn read(&mut self, at: usize) -> Result<(), Violation> {
+        let (group, queue_id) = (
+            self.random.below(GROUPS) as u32,
+            self.random.below(QUEUES) as u32,
+        );
+        let ticket = self.ticket();
+        let asked = self.ledger.read(group, queue_id);
+        self.ledger.asks(ticket, asked);
+        let now_ns = self.clock_ns(at);
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        running.read(ticket, now_ns);
+        self.turn(at)
+    }
+
+    /// The answer to a request that is no send.
+    pub(crate) fn asked(
+        &mut self,
+        at: usize,
+        ticket: u64,
+        outcome: &Outcome,
+    ) -> Result<(), Violation> {
+        let Some(asked) = self.ledger.take_asked(ticket) else {
+            return Err(Violation(format!("request {ticket:x} was answered twice")));
+        };
+        match (asked, outcome) {
+            (
+                Asked::Commit {
+                    group,
+                    queue_id,
+                    offset,
+                },
+                Outcome::Stored(stored),
+            ) => {
+                self.check_durable(at, stored.index, "acknowledged")?;
+                self.ledger.committed_offset(group, queue_id, offset);
+            }
+            (Asked::Group { group }, Outcome::Stored(stored)) => {
+                self.check_durable(at, stored.index, "acknowledged")?;
+                self.ledger.made(group);
+            }
+            (Asked::Topic, Outcome::Stored(stored)) => {
+                self.check_durable(at, stored.index, "acknowledged")?;
+            }
+            (
+                Asked::Read {
+                    group,
+                    queue_id,
+                    offset,
+                    next,
+                },
+                Outcome::Confirmed(_),
+            ) => {
+                self.figures.reads += 1;
+                let Some(running) = self.machines[at].any_running() else {
+                    return Ok(());
+                };
+                let state = running.state();
+                let (shown, shown_next) = (
+                    state.offset(&group_name(group), TOPIC, queue_id),
+                    state.next_offset(TOPIC, queue_id),
+                );
+                if shown < offset || shown_next < next {
+                    return Err(Violation(format!(
+                        "node {at} answered a read of queue {queue_id} with offset {shown:?} and end {shown_next}; before it \
+                         was asked, {offset:?} and {next} were acknowledged"
+                    )));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Read a record from whichever replica, as consumers do.
+    fn pull(&mut self, at: usize) -> Result<(), Violation> {
+        let queue_id = self.random.below(QUEUES) as u32;
+        let (near_end, chance) = (self.random.chance(70), self.random.number());
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        let Some(topic) = running.state().topic(TOPIC) else {
+            return Ok(());
+        };
+        let (topic_id, next) = (topic.id, running.state().next_offset(TOPIC, queue_id));
+        if next == 0 {
+            return Ok(());
+        }
+        let back = if near_end { chance % 4 } else { chance % next };
+        let offset = (next - 1).saturating_sub(back);
+        let mut entries = Vec::new();
+        let read = running
+            .queues
+            .read(topic_id, queue_id, offset, 1, &mut entries);
+        let (Ok(()), Some(entry)) = (read.map(|_| ()), entries.first()) else {
+            return Ok(());
+        };
+        let reader = running.reader.clone();
+        let Ok(bytes) = reader.bytes(entry.physical_offset, entry.size as usize) else {
+            return Ok(());
+        };
+        let record = match Record::parse(&bytes) {
+            Ok(record) if record.check_crc().is_ok() => record,
+            _ if self.machines[at].damage.is_some() => return Ok(()),
+            _ => {
+                return Err(Violation(format!(
+                    "node {at} showed a reader damaged bytes"
+                )));
+            }
+        };
+        if record.queue_offset() != offset {
+            return Err(Violation(format!(
+                "node {at} showed a reader offset {} for {offset}",
+                record.queue_offset()
+            )));
+        }
+        self.figures.pulled += 1;
+        self.ledger.saw((topic_id, queue_id, offset), &record)?;
+        if let Ok(index) = reader.index_at(entry.physical_offset) {
+            self.check_durable(at, index, "shown to a reader")?;
+        }
+        Ok(())
+    }
+}
+
+fn group_name(group: u32) -> Arc<str> {
+    format!("readers-{group}").into()
+}

@@ -1,0 +1,496 @@
+//! What must hold in every history: remembered across the crashes of replicas, and told by nobody but clients and logs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tern_broker::replica::Stored;
+use tern_log::{Frame, FrameHeader, LogReader};
+use tern_replication::{MessageKind, PeerKind, PeerMessage};
+use tern_state::Op;
+use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
+use tern_wire::record::Record;
+
+use crate::network::Micros;
+use crate::process::{Send, TOPIC};
+
+/// How long after its time a message may wait in a healed group, microseconds.
+const LATE: Micros = 2_000_000;
+
+/// A broken promise, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+/// What the outside knows of one send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Code 0, with the place.
+    Stored(Stored),
+    /// Code 2 or 14: never appended.
+    Refused,
+    /// Code 1, or no answer: anything may be.
+    Unknown,
+}
+
+/// One send of a client.
+#[derive(Debug, Clone)]
+struct Sent {
+    answer: Answer,
+    topic: Arc<str>,
+    queue_id: u32,
+    level: u16,
+    at: Micros,
+    /// Greatest queue offset of this queue that was acknowledged before this send began (I10).
+    floor: Option<u64>,
+}
+
+/// A request that is no send, by its ticket.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// Commit a consumer offset.
+    Commit {
+        group: u32,
+        queue_id: u32,
+        offset: u64,
+    },
+    /// Read offsets afresh: what was acknowledged before has to be seen.
+    Read {
+        group: u32,
+        queue_id: u32,
+        offset: Option<u64>,
+        next: u64,
+    },
+    /// Make a consumer group.
+    Group { group: u32 },
+    /// Change topics.
+    Topic,
+}
+
+/// Everything that is remembered.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Term and header checksum by index.
+    committed: Vec<Option<(u64, u32)>>,
+    last_committed: u64,
+    /// Header checksum by index and term: one frame for each.
+    frames: HashMap<(u64, u64), u32>,
+    leaders: BTreeMap<u64, usize>,
+    votes: BTreeMap<(usize, u64), u64>,
+    hashes: HashMap<u64, u64>,
+    sends: BTreeMap<u64, Sent>,
+    asked: HashMap<u64, Asked>,
+    /// Greatest acknowledged queue offset, by queue of [`TOPIC`].
+    acknowledged: HashMap<u32, u64>,
+    /// Consumer groups that were made.
+    groups: BTreeSet<u32>,
+    /// Greatest acknowledged consumer offset, by group and queue.
+    offsets: HashMap<(u32, u32), u64>,
+    /// What readers saw: by topic id, queue and queue offset.
+    seen: HashMap<(u32, u32, u64), (u64, u32)>,
+}
+
+impl Ledger {
+    /// A replica leads in a term.
+    pub fn leads(&mut self, node: usize, term: u64) -> Result<(), Violation> {
+        let known = *self.leaders.entry(term).or_insert(node);
+        if known == node {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "nodes {known} and {node} both lead in term {term}"
+        )))
+    }
+
+    /// Whether anybody ever led.
+    pub fn has_led(&self) -> bool {
+        !self.leaders.is_empty()
+    }
+
+    /// A message left a replica: it may be a vote.
+    pub fn sent(&mut self, node: usize, message: &PeerMessage) -> Result<(), Violation> {
+        let candidate = match (message.kind, message.message) {
+            (PeerKind::Raft, MessageKind::Vote) => message.from,
+            (PeerKind::Raft, MessageKind::VoteAnswer) if !message.reject => message.to,
+            _ => return Ok(()),
+        };
+        let known = *self.votes.entry((node, message.term)).or_insert(candidate);
+        if known == candidate {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "node {node} voted for {known:#x} and for {candidate:#x} in term {}",
+            message.term
+        )))
+    }
+
+    /// A frame is in a replica's log: the only one of its index and term, wherever and whenever.
+    pub fn holds(&mut self, node: usize, header: &FrameHeader) -> Result<(), Violation> {
+        let key = (header.index, header.term);
+        let known = *self.frames.entry(key).or_insert(header.header_crc);
+        if known == header.header_crc {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "node {node} holds another frame {} of term {} than somebody before",
+            header.index, header.term
+        )))
+    }
+
+    /// A replica learnt that everything up to `commit` is committed; `from` is what it knew before.
+    pub fn commits(
+        &mut self,
+        node: usize,
+        from: u64,
+        commit: u64,
+        log: &LogReader,
+    ) -> Result<(), Violation> {
+        if commit <= from {
+            return Ok(());
+        }
+        let end = log.end().index;
+        if end < commit {
+            return Err(Violation(format!(
+                "node {node} committed {commit} and has frames up to {end}"
+            )));
+        }
+        // What cannot be read at the moment, or is damaged, is there all the same; the end of the history tells.
+        for header in log.headers(from + 1, commit + 1).unwrap_or_default() {
+            let index = header.index;
+            let here = (header.term, header.header_crc);
+            let at = index as usize;
+            if self.committed.len() <= at {
+                self.committed.resize(at + 1, None);
+            }
+            let known = *self.committed[at].get_or_insert(here);
+            if known != here {
+                return Err(Violation(format!(
+                    "index {index} is committed as {known:?} and, on node {node}, as {here:?}"
+                )));
+            }
+        }
+        self.last_committed = self.last_committed.max(commit);
+        Ok(())
+    }
+
+    /// Greatest index that anybody knew to be committed.
+    pub fn last_committed(&self) -> u64 {
+        self.last_committed
+    }
+
+    /// State hashes at an index are equal wherever they were seen.
+    pub fn hashed(&mut self, node: usize, index: u64, hash: u64) -> Result<(), Violation> {
+        let known = *self.hashes.entry(index).or_insert(hash);
+        if known == hash {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "state of node {node} at {index} has hash {hash:x}, elsewhere {known:x}"
+        )))
+    }
+
+    /// A client sends.
+    pub fn sends(&mut self, send: &Send, now: Micros) {
+        let floor = if send.level == 0 && &*send.topic == TOPIC {
+            self.acknowledged.get(&send.queue_id).copied()
+        } else {
+            None
+        };
+        self.sends.insert(
+            send.uid,
+            Sent {
+                answer: Answer::Unknown,
+                topic: Arc::clone(&send.topic),
+                queue_id: send.queue_id,
+                level: send.level,
+                at: now,
+                floor,
+            },
+        );
+    }
+
+    /// A client got an answer to a send.
+    pub fn answered(&mut self, uid: u64, answer: Answer) -> Result<(), Violation> {
+        let sent = self.sends.get_mut(&uid).expect("it was sent");
+        if let Answer::Stored(stored) = &answer
+            && sent.level == 0
+            && &*sent.topic == TOPIC
+        {
+            if sent.floor.is_some_and(|floor| stored.queue_offset <= floor) {
+                return Err(Violation(format!(
+                    "send {uid} is at offset {} of queue {}, an earlier one was acknowledged at {:?}",
+                    stored.queue_offset, sent.queue_id, sent.floor
+                )));
+            }
+            let greatest = self.acknowledged.entry(sent.queue_id).or_default();
+            *greatest = (*greatest).max(stored.queue_offset);
+        }
+        sent.answer = answer;
+        Ok(())
+    }
+
+    /// Whether a send after a uid was acknowledged.
+    pub fn has_fresh(&self, after: u64) -> bool {
+        self.sends
+            .range(after..)
+            .any(|(_, sent)| matches!(sent.answer, Answer::Stored(_)))
+    }
+
+    /// A consumer group was made.
+    pub fn made(&mut self, group: u32) {
+        self.groups.insert(group);
+    }
+
+    /// Whether a consumer group was made.
+    pub fn has_group(&self, group: u32) -> bool {
+        self.groups.contains(&group)
+    }
+
+    /// A value that a group may commit for a queue; none if nothing was acknowledged there.
+    pub fn committable(&self, group: u32, queue_id: u32, chance: u64) -> Option<u64> {
+        let most = self.acknowledged.get(&queue_id)? + 1;
+        let least = self.offsets.get(&(group, queue_id)).copied().unwrap_or(0);
+        Some(least.min(most) + chance % (most - least.min(most) + 1))
+    }
+
+    /// A client asks for something that is no send.
+    pub fn asks(&mut self, ticket: u64, asked: Asked) {
+        self.asked.insert(ticket, asked);
+    }
+
+    /// What a read has to show.
+    pub fn read(&self, group: u32, queue_id: u32) -> Asked {
+        Asked::Read {
+            group,
+            queue_id,
+            offset: self.offsets.get(&(group, queue_id)).copied(),
+            next: self.acknowledged.get(&queue_id).map_or(0, |at| at + 1),
+        }
+    }
+
+    /// The request of a ticket, once.
+    pub fn take_asked(&mut self, ticket: u64) -> Option<Asked> {
+        self.asked.remove(&ticket)
+    }
+
+    /// A commit of a consumer offset was acknowledged.
+    pub fn committed_offset(&mut self, group: u32, queue_id: u32, offset: u64) {
+        let known = self.offsets.entry((group, queue_id)).or_default();
+        *known = (*known).max(offset);
+    }
+
+    /// A reader got a record: whoever reads the place again gets the same (I5), and it was sent (I2).
+    pub fn saw(&mut self, place: (u32, u32, u64), record: &Record<'_>) -> Result<(), Violation> {
+        let (uid, crc) = (uid(record), record.body_crc());
+        if !self.sends.contains_key(&uid) {
+            return Err(Violation(format!(
+                "a reader got send {uid}, which was never made"
+            )));
+        }
+        let known = *self.seen.entry(place).or_insert((uid, crc));
+        if known == (uid, crc) {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "a reader got send {uid} at {place:?}, another one got send {}",
+            known.0
+        )))
+    }
+
+    /// The end of a history: every promise against one healed replica's log. Answers how many sends were acknowledged.
+    pub fn settle(&self, log: &LogReader, commit: u64) -> Result<u64, Violation> {
+        if commit < self.last_committed() {
+            return Err(Violation(format!(
+                "after healing, the commit index is {commit}, but {} was committed",
+                self.last_committed()
+            )));
+        }
+        self.delays(log, commit)?;
+        let found = uids(log, commit)?;
+        let mut acknowledged = 0;
+        for (uid, sent) in &self.sends {
+            match (&sent.answer, found.get(uid)) {
+                (Answer::Stored(stored), Some(places)) => {
+                    acknowledged += 1;
+                    let said = (
+                        stored.index,
+                        stored.queue_offset,
+                        stored.physical_offsets[0],
+                    );
+                    if !places.contains(&said) {
+                        return Err(Violation(format!(
+                            "send {uid} was said to be at {said:?}, it is at {places:?}"
+                        )));
+                    }
+                }
+                (Answer::Stored(stored), None) => {
+                    return Err(Violation(format!(
+                        "acknowledged send {uid} at {} is lost",
+                        stored.index
+                    )));
+                }
+                (Answer::Refused, Some(places)) => {
+                    return Err(Violation(format!(
+                        "send {uid} was refused before append, and is at {places:?}"
+                    )));
+                }
+                (Answer::Refused, None) | (Answer::Unknown, _) => {}
+            }
+        }
+        match found.keys().find(|uid| !self.sends.contains_key(uid)) {
+            Some(phantom) => Err(Violation(format!("send {phantom} was never made"))),
+            None => Ok(acknowledged),
+        }
+    }
+
+    /// Every delayed message up to its level's progress stands in its topic once, and none beyond it; no message stands
+    /// in its topic twice.
+    fn delays(&self, log: &LogReader, commit: u64) -> Result<(), Violation> {
+        let mut delayed = Vec::new();
+        let mut puts: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut progress: BTreeMap<u16, u64> = BTreeMap::new();
+        for frame in frames(log, commit)? {
+            for record in tern_wire::record::iter(frame.records()) {
+                let record = record.map_err(|error| Violation(error.to_string()))?;
+                if record.topic() == SCHEDULE_TOPIC {
+                    let level = record.queue_id() as u16 + 1;
+                    delayed.push((level, record.queue_offset(), uid(&record)));
+                } else {
+                    *puts.entry(uid(&record)).or_default() += 1;
+                }
+            }
+            for op in Op::decode_all(frame.metadata()).map_err(|e| Violation(e.to_string()))? {
+                if let Op::DelayProgress { level, to, .. } = op {
+                    progress.insert(level, to);
+                }
+            }
+        }
+        if let Some((uid, count)) = puts.iter().find(|(_, count)| **count > 1) {
+            return Err(Violation(format!(
+                "send {uid} stands in its topic {count} times"
+            )));
+        }
+        for (level, queue_offset, uid) in delayed {
+            let is_over = queue_offset < progress.get(&level).copied().unwrap_or(0);
+            let is_put = puts.contains_key(&uid);
+            let topic = self.sends.get(&uid).map(|sent| &*sent.topic);
+            if is_over != is_put && topic == Some(TOPIC) {
+                return Err(Violation(format!(
+                    "delayed send {uid} of level {level} is {}, but the progress says otherwise",
+                    if is_over {
+                        "not in its topic"
+                    } else {
+                        "in its topic"
+                    }
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A delayed message that was acknowledged and should have been put by now, and its level; the puts are looked up in
+    /// a log.
+    pub fn overdue(&self, progress: impl Fn(u16) -> u64, now: Micros) -> Option<(u64, u16)> {
+        self.sends.iter().find_map(|(uid, sent)| {
+            let Answer::Stored(stored) = &sent.answer else {
+                return None;
+            };
+            let delay = delay_ms(sent.level.max(1))? * 1000;
+            let is_due = sent.level > 0 && sent.at + delay + LATE < now;
+            (is_due && stored.queue_offset >= progress(sent.level)).then_some((*uid, sent.level))
+        })
+    }
+}
+
+/// The uid that a body begins with.
+pub fn uid(record: &Record<'_>) -> u64 {
+    let uid = record.body()[..8].try_into();
+    u64::from_be_bytes(uid.expect("bodies start with a uid"))
+}
+
+/// The frames of a log up to an index.
+fn frames(log: &LogReader, commit: u64) -> Result<Vec<Frame>, Violation> {
+    let mut frames: Vec<Frame> = Vec::new();
+    while (frames.len() as u64) < commit {
+        let next = frames.len() as u64 + 1;
+        let some = log.frames(next, 1 << 20);
+        frames.extend(some.map_err(|error| Violation(error.to_string()))?);
+    }
+    frames.truncate(commit as usize);
+    Ok(frames)
+}
+
+/// Index, queue offset and physical offset of every record with a uid.
+type Places = BTreeMap<u64, Vec<(u64, u64, u64)>>;
+
+/// Where each uid stands: index, queue offset, physical offset.
+fn uids(log: &LogReader, commit: u64) -> Result<Places, Violation> {
+    let mut found: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+    for frame in frames(log, commit)? {
+        let FrameHeader { index, .. } = frame.header;
+        for record in tern_wire::record::iter(frame.records()) {
+            let record = record.map_err(|error| Violation(error.to_string()))?;
+            let place = (index, record.queue_offset(), record.physical_offset());
+            found.entry(uid(&record)).or_default().push(place);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tern_replication::replica_id;
+
+    #[test]
+    fn two_leaders_of_a_term_are_a_violation() {
+        let mut ledger = Ledger::default();
+        ledger.leads(0, 5).unwrap();
+        ledger.leads(0, 5).unwrap();
+        assert!(ledger.leads(1, 5).is_err());
+    }
+
+    #[test]
+    fn two_votes_of_a_replica_in_a_term_are_a_violation() {
+        let mut ledger = Ledger::default();
+        let vote = |to: u32| {
+            let mut vote =
+                PeerMessage::raft(MessageKind::VoteAnswer, replica_id(1, 1), replica_id(to, 1));
+            vote.term = 7;
+            vote
+        };
+        ledger.sent(0, &vote(2)).unwrap();
+        ledger.sent(0, &vote(2)).unwrap();
+        assert!(ledger.sent(0, &vote(3)).is_err());
+    }
+
+    #[test]
+    fn two_hashes_at_an_index_are_a_violation() {
+        let mut ledger = Ledger::default();
+        ledger.hashed(0, 9, 1).unwrap();
+        assert!(ledger.hashed(1, 9, 2).is_err());
+    }
+
+    #[test]
+    fn an_offset_below_an_acknowledged_one_is_a_violation() {
+        let mut ledger = Ledger::default();
+        let send = |uid| Send {
+            uid,
+            topic: TOPIC.into(),
+            queue_id: 1,
+            level: 0,
+            length: 0,
+        };
+        let stored = |queue_offset| {
+            Answer::Stored(Stored {
+                index: 1,
+                queue_offset,
+                physical_offsets: smallvec::smallvec![0],
+            })
+        };
+        ledger.sends(&send(1), 0);
+        ledger.answered(1, stored(5)).unwrap();
+        ledger.sends(&send(2), 1);
+        assert!(ledger.answered(2, stored(5)).is_err());
+        ledger.sends(&send(3), 2);
+        ledger.answered(3, stored(6)).unwrap();
+    }
+}

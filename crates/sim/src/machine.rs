@@ -1,0 +1,354 @@
+//! A machine: a disk, clocks, and perhaps a process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tern_broker::replica::{Birth, Born, Fatal, Opening, Plan, Strategy, TurnOptions};
+use tern_broker::{Identity, Standing};
+use tern_log::memory_disk::MemoryDisk;
+use tern_log::{
+    BootMark, Disk, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord, claim_directory,
+};
+use tern_net::peers::Phase;
+use tern_replication::{PeerMessage, Timing, replica_id};
+use tern_state::{GroupFounding, Member};
+
+use crate::network::Micros;
+use crate::process::Running;
+use crate::swarm::Swarm;
+
+/// Timing of the profile `shared`.
+pub const TIMING: Timing = Timing {
+    heartbeat_ticks: 10,
+    election_min_ticks: 30,
+    election_max_ticks: 60,
+};
+/// Checksum of the members; all nodes have the same topology.
+const DIGEST: u64 = 7;
+/// Wall clock at the beginning of every history, ms.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// A process: not founded yet, or running.
+pub enum Process {
+    Born(Box<Option<Birth>>),
+    Running(Box<Running>),
+}
+
+/// The clocks of a machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// How far its wall clock is ahead, ms.
+    pub ahead_ms: i64,
+    /// How much faster its clocks run, parts of a thousand.
+    pub faster: i64,
+}
+
+impl Clock {
+    /// Monotonic time, nanoseconds.
+    pub fn monotonic_ns(self, now: Micros) -> u64 {
+        let drift = now as i64 / 1000 * self.faster;
+        (now as i64 + drift).max(0) as u64 * 1000
+    }
+
+    /// Wall time, ms since 1970.
+    pub fn wall_ms(self, now: Micros) -> u64 {
+        EPOCH_MS
+            .saturating_add(now / 1000)
+            .saturating_add_signed(self.ahead_ms)
+    }
+}
+
+/// One machine of the group.
+pub struct Machine {
+    pub at: usize,
+    pub disk: MemoryDisk,
+    pub process: Option<Process>,
+    pub standing: Option<Standing>,
+    pub clock: Clock,
+    /// The process is stopped (SIGSTOP) and gets its mail later.
+    pub paused: bool,
+    /// Lives of its process and of its kernel.
+    pub life: u64,
+    boots: u64,
+    /// Its disk lost or changed what it had promised to keep: the process may stop for good.
+    pub damage: Option<&'static str>,
+    /// An error was put in that may end this process.
+    pub injected: bool,
+    /// The process has stopped for good, with this sentence.
+    pub halted: Option<String>,
+    swarm: Swarm,
+}
+
+impl Machine {
+    pub fn new(at: usize, swarm: &Swarm, clock: Clock) -> Self {
+        let disk = MemoryDisk::new();
+        disk.keep_failed_reservations();
+        Self {
+            at,
+            disk,
+            process: None,
+            standing: None,
+            clock,
+            paused: false,
+            life: 0,
+            boots: 1,
+            damage: None,
+            injected: false,
+            halted: None,
+            swarm: swarm.clone(),
+        }
+    }
+
+    fn shared_disk(&self) -> Arc<dyn Disk> {
+        Arc::new(self.disk.clone())
+    }
+
+    /// Start a process on what the disk holds. `fresh` is the id of its directory if it is empty.
+    pub fn start(&mut self, seed: u64, fresh: [u8; 16]) -> Result<(), Fatal> {
+        self.life += 1;
+        self.paused = false;
+        let name = format!("sim/g/n{}", self.at);
+        let id = claim_directory(&self.disk, &directory(), &name, fresh)?;
+        let stops = self.stop_record();
+        let last_stop = stops.last_stop()?;
+        let (file, state) = RaftStateFile::load(self.shared_disk(), &directory())?;
+        let started = state.as_ref().filter(|state| !state.founding);
+        let group_id = started.map(|state| state.group_id);
+        self.standing = Some(Standing::new(self.identity(), group_id));
+        let log = self.log_options(last_stop);
+        self.process = Some(match state {
+            Some(state) if !state.founding => {
+                Process::Running(Box::new(self.run(state, file, log, seed)?))
+            }
+            state => {
+                let plan = Plan {
+                    own: self.at as u32 + 1,
+                    members: (1..=self.swarm.members as u32).collect(),
+                    digest: DIGEST,
+                    directory: id,
+                };
+                let disk = self.shared_disk();
+                let mut birth = Birth::new(plan, disk, log, file, state.as_ref())?;
+                let held = birth.founding().group_id();
+                if held != [0; 16]
+                    && let Some(standing) = &self.standing
+                {
+                    standing.enter(Phase::Founding, held);
+                }
+                Process::Born(Box::new(Some(birth)))
+            }
+        });
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        state: RaftState,
+        file: RaftStateFile,
+        log: LogOptions,
+        seed: u64,
+    ) -> Result<Running, Fatal> {
+        let opening = Opening {
+            disk: self.shared_disk(),
+            log,
+            strategy: Strategy::Raft(TIMING),
+            seed,
+            turn: TurnOptions {
+                segment_size: self.swarm.segment_size,
+                heartbeat_ticks: TIMING.heartbeat_ticks,
+                leader_catch_up_ticks: 2 * TIMING.election_max_ticks,
+                seed,
+                election_turn_ns: self.swarm.election_turn_ns,
+                ..TurnOptions::default()
+            },
+        };
+        let opened = opening.open(state, file)?;
+        Running::new(
+            opened,
+            self.shared_disk(),
+            self.stop_record(),
+            self.swarm.segment_size,
+        )
+    }
+
+    fn log_options(&self, stop: StopKind) -> LogOptions {
+        LogOptions {
+            segment_size: self.swarm.segment_size,
+            ring_bytes: self.swarm.ring_bytes,
+            ring_descriptors: self.swarm.ring_descriptors,
+            stop,
+            ..LogOptions::new(directory(), [0; 16])
+        }
+    }
+
+    fn stop_record(&self) -> StopRecord {
+        let mark = BootMark {
+            boot_id: u128::from(self.boots).to_be_bytes(),
+            device: 1,
+            mount_id: 1,
+        };
+        StopRecord::new(self.shared_disk(), directory(), Some(mark))
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            cluster: "sim".to_owned(),
+            group: "g".to_owned(),
+            member: format!("n{}", self.at),
+            own: self.at as u32 + 1,
+            members: (1..=self.swarm.members as u32).collect(),
+            digest: DIGEST,
+            mode: 3,
+            client_address: String::new(),
+            timing: TIMING,
+        }
+    }
+
+    /// The running replica, if there is one that is not paused.
+    pub fn running(&mut self) -> Option<&mut Running> {
+        match &mut self.process {
+            Some(Process::Running(running)) if !self.paused => Some(running),
+            _ => None,
+        }
+    }
+
+    /// The running replica, paused or not.
+    pub fn any_running(&self) -> Option<&Running> {
+        match &self.process {
+            Some(Process::Running(running)) => Some(running),
+            _ => None,
+        }
+    }
+
+    /// What is in a replica's status mail: the founding's, or a hail that a started one answers.
+    pub fn hear(
+        &mut self,
+        message: &PeerMessage,
+        seed: u64,
+        now: Micros,
+    ) -> Result<Option<PeerMessage>, Fatal> {
+        let standing = self.standing.as_ref().expect("a process has one");
+        let founded_at_ms = self.clock.wall_ms(now);
+        let started = match &mut self.process {
+            None => return Ok(None),
+            Some(Process::Running(_)) => return Ok(standing.answer_to_hail(message)),
+            Some(Process::Born(birth)) => {
+                let founder = birth.take().expect("a birth is put back");
+                let group = || (group(&self.swarm, founded_at_ms), id_of(seed));
+                let (going_on, born) = founder.receive(message, group)?;
+                **birth = going_on;
+                match born {
+                    Born::Started(started) => *started,
+                    Born::NotYet => return Ok(None),
+                    Born::Holds(group_id) => {
+                        standing.enter(Phase::Founding, group_id);
+                        return Ok(None);
+                    }
+                    Born::Wiped => return Err(Fatal::Refused("wiped".to_owned())),
+                    Born::Contradiction(sentence) => return Err(Fatal::Refused(sentence)),
+                }
+            }
+        };
+        let (state, file) = started;
+        let group_id = state.group_id;
+        let stop = self.stop_record().last_stop()?;
+        let log = self.log_options(stop);
+        let running = self.run(state, file, log, seed)?;
+        self.process = Some(Process::Running(Box::new(running)));
+        if let Some(standing) = &self.standing {
+            standing.enter(Phase::Started, group_id);
+        }
+        Ok(None)
+    }
+
+    fn end(&mut self) {
+        self.process = None;
+        self.standing = None;
+        self.paused = false;
+        self.disk.clear_failures();
+        self.injected = false;
+    }
+
+    /// The power goes; the disk keeps what the seed says.
+    pub fn power_cut(&mut self, seed: u64, tears_sectors: bool) {
+        self.end();
+        self.boots += 1;
+        self.disk.power_cut(tern_log::memory_disk::PowerCut {
+            seed,
+            tears_sectors,
+        });
+    }
+
+    /// The process is killed; what it wrote stays in the page cache.
+    pub fn kill(&mut self) {
+        self.end();
+        self.disk.kill();
+    }
+
+    /// Where it stands, for a person.
+    pub fn describe(&self) -> String {
+        let state = match (&self.process, &self.halted) {
+            (_, Some(sentence)) => format!("halted: {sentence}"),
+            (None, None) => "no process".to_owned(),
+            (Some(Process::Born(_)), _) => "not founded".to_owned(),
+            (Some(Process::Running(running)), _) => {
+                let status = running.replica.status();
+                format!(
+                    "{:?} in term {} under {:x}, commit {} of {}, applied {}, durable {}{}",
+                    status.role,
+                    status.term,
+                    status.leader,
+                    status.commit,
+                    running.reader.end().index,
+                    running.applied(),
+                    running.replica.log().durable(),
+                    if running.replica.has_rotted() {
+                        ", rotted"
+                    } else {
+                        ""
+                    }
+                )
+            }
+        };
+        let damage = self
+            .damage
+            .map_or(String::new(), |damage| format!(" ({damage})"));
+        format!("node {}{damage}: {state}", self.at)
+    }
+
+    /// Own id in the engine.
+    pub fn id(&self) -> u64 {
+        replica_id(self.at as u32 + 1, 1)
+    }
+}
+
+/// Where every replica's files lie on its own disk.
+pub fn directory() -> PathBuf {
+    PathBuf::from("/replica")
+}
+
+fn id_of(seed: u64) -> [u8; 16] {
+    let mut id = [1; 16];
+    id[..8].copy_from_slice(&seed.to_be_bytes());
+    id
+}
+
+fn group(swarm: &Swarm, founded_at_ms: u64) -> GroupFounding {
+    GroupFounding {
+        cluster: "sim".into(),
+        group: "g".into(),
+        members: (1..=swarm.members as u32)
+            .map(|number| Member {
+                name: format!("n{}", number - 1).into(),
+                replica_id: replica_id(number, 1),
+            })
+            .collect(),
+        segment_size: swarm.segment_size,
+        flush: tern_state::Flush::Sync,
+        feature_level: tern_state::FEATURE_LEVEL,
+        auto_create_topic: true,
+        default_topic_queue_nums: 8,
+        founded_at_ms,
+        directories: Vec::new(),
+    }
+}

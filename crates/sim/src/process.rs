@@ -1,0 +1,317 @@
+//! A replica with its engine running: what a process is, without its threads. Every step of it is one that a process
+//! takes; what stands here is the order in which they may come.
+
+use std::sync::Arc;
+
+use tern_broker::replica::{
+    AnswerAt, Applier, Applying, DelayTicket, DelayView, Delays, Draft, Fatal, Flush,
+    FlushUnderWay, Flusher, Fold, Inbox, Opened, Outbox, Outcome, PreparedSegment, Proposal,
+    Replica,
+};
+use tern_log::memory_disk::MemoryDisk;
+use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
+use tern_replication::{PeerKind, PeerMessage, Role};
+use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
+use tern_state::{Op, State};
+use tern_wire::properties::to_text;
+
+use crate::machine::directory;
+
+/// The topic that every group has from its founding.
+pub const TOPIC: &str = "TBW102";
+/// Marks the ticket of a read that a new leader begins with; the rest is its term.
+const READ: u64 = 1 << 62;
+/// Marks the ticket of due messages; the rest is term and level.
+const DUE: u64 = 1 << 63;
+
+/// A message as a client sends it.
+#[derive(Debug, Clone)]
+pub struct Send {
+    pub uid: u64,
+    pub topic: Arc<str>,
+    pub queue_id: u32,
+    /// Delay level, 0 for none.
+    pub level: u16,
+    pub length: usize,
+}
+
+/// A running replica.
+pub struct Running {
+    pub replica: Replica<u64>,
+    pub inbox: Inbox<u64>,
+    pub out: Outbox<u64>,
+    pub reader: LogReader,
+    pub applying: Applying<u64>,
+    pub queues: Arc<ConsumeQueues>,
+    flusher: Flusher,
+    /// The newest request to the flush thread, and the one that it carries out.
+    flush: Option<Flush>,
+    under_way: Option<FlushUnderWay>,
+    /// The flush thread is awake.
+    is_flushing: bool,
+    fold: Option<Fold>,
+    /// As the apply thread was told.
+    pub committed: u64,
+    delays: Delays,
+    stop_record: StopRecord,
+    segment_size: u64,
+}
+
+impl Running {
+    /// From a log that has been read, in the order of a process: the start is recorded before anything is written.
+    pub fn new(
+        opened: Opened<u64>,
+        disk: Arc<dyn Disk>,
+        stop_record: StopRecord,
+        segment_size: u64,
+    ) -> Result<Self, Fatal> {
+        stop_record.started()?;
+        let views = directory().join("views");
+        let queues = ConsumeQueues::open(disk, &views, QueueLimits::default())?;
+        let queues = Arc::new(queues);
+        let reader = opened.replica.log().reader();
+        let applier = Applier::new(State::new(), Arc::clone(&queues), reader.clone());
+        Ok(Self {
+            replica: opened.replica,
+            inbox: Inbox::default(),
+            out: Outbox::default(),
+            reader,
+            applying: Applying::new(applier),
+            queues,
+            flusher: opened.flusher,
+            flush: None,
+            under_way: None,
+            is_flushing: false,
+            fold: None,
+            committed: 0,
+            delays: Delays::new(),
+            stop_record,
+            segment_size,
+        })
+    }
+
+    /// One turn. `now_ns` is the machine's monotonic clock, `wall_ms` its wall clock.
+    pub fn turn(&mut self, now_ns: u64, wall_ms: u64) -> Result<(), Fatal> {
+        self.inbox.now_ns = now_ns;
+        self.inbox.wall_ms = wall_ms;
+        self.inbox.applied_position = self.applying.applier().position();
+        self.replica.step(&mut self.inbox, &mut self.out)?;
+        self.inbox.ticks = 0;
+        Ok(())
+    }
+
+    /// What a peer's message does to a running replica.
+    pub fn receive(&mut self, message: PeerMessage) {
+        debug_assert_eq!(message.kind, PeerKind::Raft);
+        self.inbox.peers.push(message);
+    }
+
+    /// A client's send.
+    pub fn send(&mut self, send: &Send, now_ns: u64, wall_ms: u64) {
+        let mut body = send.uid.to_be_bytes().to_vec();
+        // Some bodies are zeros over whole sectors, as some of clients are.
+        let fill = if send.uid.is_multiple_of(3) {
+            0
+        } else {
+            send.uid as u8
+        };
+        body.resize(8 + send.length, fill);
+        let host = ([127, 0, 0, 1], 10911).into();
+        let (topic, stored_in, properties) = if send.level == 0 {
+            (&*send.topic, send.queue_id, String::new())
+        } else {
+            let real_queue = send.queue_id.to_string();
+            let pairs = [("REAL_TOPIC", &*send.topic), ("REAL_QID", &real_queue)];
+            let properties = to_text(pairs).expect("two pairs");
+            (SCHEDULE_TOPIC, level_queue(send.level), properties)
+        };
+        let record = tern_wire::record::NewRecord {
+            queue_id: stored_in.cast_signed(),
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp_ms: wall_ms.cast_signed(),
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: &body,
+            topic,
+            properties: properties.as_bytes(),
+        };
+        let mut bytes = Vec::new();
+        let size = tern_wire::record::encode(&record, &mut bytes).expect("a small record");
+        self.inbox.proposals.push(Proposal {
+            drafts: smallvec::smallvec![Draft {
+                topic: topic.into(),
+                queue_id: stored_in,
+                bytes,
+                sizes: [size as u32].into_iter().collect(),
+            }],
+            ops: bytes::Bytes::new(),
+            answer: AnswerAt::Commit,
+            ticket: send.uid,
+            received_ns: now_ns,
+        });
+    }
+
+    /// An op that somebody waits for.
+    pub fn propose(&mut self, ticket: u64, op: &Op, now_ns: u64) {
+        let mut ops = Vec::new();
+        op.encode(&mut ops);
+        self.inbox.proposals.push(Proposal {
+            drafts: smallvec::SmallVec::new(),
+            ops: ops.into(),
+            answer: AnswerAt::Apply,
+            ticket,
+            received_ns: now_ns,
+        });
+    }
+
+    /// A read under confirmed leadership.
+    pub fn read(&mut self, ticket: u64, now_ns: u64) {
+        self.inbox.reads.push((ticket, now_ns));
+    }
+
+    /// The role changed: a leader begins with a read that shows everything that was committed before.
+    pub fn role_changed(&mut self, now_ns: u64) {
+        self.delays.end();
+        if let Some(term) = self.leads() {
+            self.inbox.reads.push((READ | term, now_ns));
+        }
+    }
+
+    /// What the delay thread does whenever it wakes.
+    pub fn put_due(&mut self, now_ns: u64, wall_ms: u64) {
+        let work = self.delays.work(&DelayView {
+            state: self.applying.applier().state(),
+            queues: &self.queues,
+            log: &self.reader,
+            now_ms: wall_ms,
+            store_host: ([127, 0, 0, 1], 10911).into(),
+        });
+        for proposal in work.proposals {
+            let DelayTicket { term, level } = proposal.ticket;
+            self.inbox.proposals.push(Proposal {
+                drafts: proposal.drafts,
+                ops: proposal.ops,
+                answer: AnswerAt::Apply,
+                ticket: DUE | term << 8 | u64::from(level),
+                received_ns: now_ns,
+            });
+        }
+    }
+
+    /// The outcome of a ticket that is no client's; false for a client's. A read is decided when its index is applied.
+    pub fn own_outcome(&mut self, ticket: u64, outcome: &Outcome, now_ns: u64) -> bool {
+        if ticket & DUE != 0 {
+            let (term, level) = ((ticket & !DUE) >> 8, ticket as u8);
+            let level = u16::from(level);
+            self.delays.decided(DelayTicket { term, level }, outcome);
+        } else if ticket & READ != 0 {
+            let term = ticket & !READ;
+            match outcome {
+                Outcome::Confirmed(_) if self.leads() == Some(term) => self.delays.begin(term),
+                Outcome::Confirmed(_) => {}
+                _ if self.leads() == Some(term) => self.inbox.reads.push((ticket, now_ns)),
+                _ => {}
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// The flush thread is asked; true if it was idle and begins.
+    pub fn ask_flush(&mut self, flush: Flush) -> bool {
+        self.flush = Some(flush);
+        !std::mem::replace(&mut self.is_flushing, true)
+    }
+
+    /// The flush thread begins the newest flush; false if there is none.
+    pub fn begin_flush(&mut self, disk: &MemoryDisk) -> Result<bool, Fatal> {
+        let Some(flush) = self.flush.take() else {
+            self.is_flushing = false;
+            return Ok(false);
+        };
+        self.under_way = Some(self.flusher.begin(flush)?);
+        disk.begin_sync();
+        Ok(true)
+    }
+
+    /// The flush thread's sync is over.
+    pub fn end_flush(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
+        let under_way = self.under_way.take().expect("it began");
+        let durable = disk.end_sync(|| self.flusher.end(under_way, now_ns))?;
+        self.inbox.durable = Some(durable);
+        Ok(())
+    }
+
+    /// What the flush thread does when nothing is to be flushed.
+    pub fn keep_position(&mut self, now_ns: u64) -> Result<(), Fatal> {
+        if self.under_way.is_none() && self.flusher.due_ns().is_some_and(|due| due <= now_ns) {
+            self.flusher.keep_position(now_ns)?;
+        }
+        Ok(())
+    }
+
+    /// A new leader waits for the numbers of its queues.
+    pub fn ask_fold(&mut self, fold: Fold) {
+        self.fold = Some(fold);
+    }
+
+    /// The apply thread's answer to a new leader.
+    pub fn fold(&mut self) -> Result<(), Fatal> {
+        if let Some(fold) = self.fold.take() {
+            self.inbox.folded = Some(self.applying.fold(fold)?);
+        }
+        Ok(())
+    }
+
+    /// The apply thread works: what was decided by it. Delay levels may have got something.
+    pub fn advance(&mut self, max_bytes: usize) -> Result<Vec<(u64, Outcome)>, Fatal> {
+        let advanced = self.applying.advance(max_bytes)?;
+        if let Some(applied) = advanced.applied {
+            self.delays.wake();
+            for topic_id in applied.topics_deleted {
+                let _ = self.queues.drop_topic(topic_id);
+            }
+        }
+        Ok(advanced.answers)
+    }
+
+    /// The io thread's work.
+    pub fn prepare(&mut self, disk: &MemoryDisk, base: u64) {
+        let file = prepare_segment(disk, &directory(), base, self.segment_size);
+        self.inbox.segments.push(PreparedSegment { base, file });
+    }
+
+    /// The end of a clean stop, in the order of a process: everything is flushed, then it is said.
+    pub fn stop(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
+        if self.under_way.is_some() {
+            self.end_flush(disk, now_ns)?;
+        }
+        if self.begin_flush(disk)? {
+            self.end_flush(disk, now_ns)?;
+        }
+        self.flusher.finish()?;
+        self.replica.stop()?;
+        self.stop_record.stopped_cleanly()?;
+        Ok(())
+    }
+
+    /// The term in which this replica leads.
+    pub fn leads(&self) -> Option<u64> {
+        let status = self.replica.status();
+        (status.role == Role::Leader).then_some(status.term)
+    }
+
+    /// Index of the newest applied frame.
+    pub fn applied(&self) -> u64 {
+        self.applying.applier().applied()
+    }
+
+    /// What the views show.
+    pub fn state(&self) -> &State {
+        self.applying.applier().state()
+    }
+}
