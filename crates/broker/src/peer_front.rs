@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use tern_log::Frame;
+use tern_log::{Frame, LogError};
 use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase};
 use tern_replication::{PeerKind, PeerMessage, ThinEntry, replica_id};
 
@@ -92,23 +92,24 @@ impl PeerEvents for PeerFront {
             self.mailbox.tell(Input::Failed(sentence));
         }
     }
+
+    /// A replica whose log cannot be read gives followers nothing and must not lead them.
+    fn damaged(&self, error: LogError) {
+        let sentence = format!("the log cannot be read for a follower: {error}");
+        self.mailbox.tell(Input::Failed(sentence));
+    }
 }
 
 impl FrameSource for PeerFront {
-    fn frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>> {
-        let first = entries.first()?;
-        let log = &self.serving.get()?.views.log;
-        let mut frames = log.frames(first.index, max_bytes).ok()?;
-        frames.truncate(entries.len());
-        let same = |(frame, entry): (&Frame, &ThinEntry)| {
-            frame.header.index == entry.index && frame.header.term == entry.term
-        };
-        let fitting = frames
-            .iter()
-            .zip(entries)
-            .take_while(|pair| same(*pair))
-            .count();
-        frames.truncate(fitting);
-        (!frames.is_empty()).then_some(frames)
+    /// None while this replica does not serve: nothing can have been queued then.
+    fn frames(
+        &self,
+        entries: &[ThinEntry],
+        max_bytes: usize,
+    ) -> Result<Option<Vec<Frame>>, LogError> {
+        match self.serving.get() {
+            Some(services) => FrameSource::frames(&services.views.log, entries, max_bytes),
+            None => Ok(None),
+        }
     }
 }

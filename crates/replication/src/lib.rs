@@ -7,12 +7,14 @@
 
 mod engine;
 mod member;
+mod packing;
 mod peer;
 mod solo;
 mod strategy;
 
 pub use engine::{Raft, RaftOptions, Timing};
 pub use member::{Member, MemberIdError, ReplicaId, member_number, replica_id, replica_number};
+pub use packing::{FrameSource, Intake, Packed, Packer, sign_of_life};
 pub use peer::{
     HEAD_BYTES, Lane, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, decode_frames,
 };

@@ -227,6 +227,9 @@ pub enum PeerCodecError {
     /// Damaged on the way.
     #[error("peer message fails its checksum")]
     Checksum,
+    /// It does not belong on the stream that carried it.
+    #[error("peer message speaks for somebody else, or is on the wrong lane")]
+    Foreign,
     /// A frame inside an append is not what its message says.
     #[error("frames of a peer message do not fit it: {0}")]
     Frames(String),

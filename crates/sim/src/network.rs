@@ -1,10 +1,16 @@
 //! A network that drops, delays, doubles and cuts. Messages travel as the bytes that a socket would carry.
 
 use bytes::Bytes;
-use tern_log::{Frame, LogReader};
-use tern_replication::{HEAD_BYTES, Lane, PeerHead, PeerMessage, replica_number};
+use tern_log::{Frame, LogError, LogReader};
+use tern_replication::{
+    FrameSource, HEAD_BYTES, Intake, Lane, Packer, PeerMessage, ReplicaId, ThinEntry, replica_id,
+    replica_number,
+};
 
 use crate::random::Random;
+
+/// Longest message: the whole of an append travels as one packet.
+const MESSAGE_LIMIT: usize = 64 << 20;
 
 /// Microseconds.
 pub type Micros = u64;
@@ -66,52 +72,70 @@ pub struct Packet {
     pub bytes: Bytes,
 }
 
-/// What the transport of a process does when it writes a message: appends get their frames from the log as it is now, and
-/// are dropped if it no longer holds them.
+/// What the transport of a process does when it writes a message: an append gets its frames from the log as it is now,
+/// is split into packets of about `append_bytes`, and is dropped where the log no longer holds them. The error is the
+/// log's, if it holds a frame and cannot read it; what was packed before it leaves.
 pub fn pack(
-    mut message: PeerMessage,
+    message: PeerMessage,
     lives: (u64, u64),
     reader: Option<&LogReader>,
-) -> Option<Packet> {
-    let (from, to) = (node_of(message.from), node_of(message.to));
-    let lane = message.lane();
-    let entries = std::mem::take(&mut message.entries);
-    let mut frames: Vec<Frame> = Vec::new();
-    while frames.len() < entries.len() {
-        let next = entries[frames.len()].index;
-        match reader.and_then(|reader| reader.frames(next, 1 << 20).ok()) {
-            Some(some) => frames.extend(some),
-            _ => break,
+    append_bytes: usize,
+) -> (Vec<Packet>, Option<LogError>) {
+    let (from, to, lane) = (node_of(message.from), node_of(message.to), message.lane());
+    let source: &dyn FrameSource = match reader {
+        Some(reader) => reader,
+        None => &NoLog,
+    };
+    let mut parts = Packer::new(message);
+    let mut packets = Vec::new();
+    loop {
+        let packed = match parts.next(source, append_bytes) {
+            Ok(Some(packed)) => packed,
+            Ok(None) => return (packets, None),
+            Err(error) => return (packets, Some(error)),
+        };
+        let mut bytes = packed.head;
+        for frame in &packed.frames {
+            bytes.extend_from_slice(&frame.bytes);
         }
+        packets.push(Packet {
+            from,
+            to,
+            lives,
+            lane,
+            bytes: bytes.into(),
+        });
     }
-    let fitting = frames.iter().zip(&entries).take_while(|(frame, entry)| {
-        frame.header.index == entry.index && frame.header.term == entry.term
-    });
-    let fitting = fitting.count();
-    frames.truncate(fitting);
-    if !entries.is_empty() && frames.is_empty() {
-        return None;
-    }
-    let length: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
-    let mut bytes = message.encode_head(frames.len() as u32, length as u32);
-    for frame in &frames {
-        bytes.extend_from_slice(&frame.bytes);
-    }
-    Some(Packet {
-        from,
-        to,
-        lives,
-        lane,
-        bytes: bytes.into(),
-    })
 }
 
 /// What the receiving end does.
 pub fn unpack(packet: &Packet) -> PeerMessage {
+    let intake = Intake {
+        from: replica_of(packet.from),
+        to: replica_of(packet.to),
+        lane: packet.lane,
+        limit: MESSAGE_LIMIT,
+    };
     let head: &[u8; HEAD_BYTES] = packet.bytes[..HEAD_BYTES].try_into().expect("packed whole");
-    PeerHead::decode(head, 64 << 20)
-        .and_then(|head| head.finish(&packet.bytes.slice(HEAD_BYTES..)))
+    intake
+        .head(head)
+        .and_then(|head| intake.finish(head, &packet.bytes.slice(HEAD_BYTES..)))
         .expect("nothing damages a packet here")
+        .expect("only streams that have nothing to say give signs of life")
+}
+
+/// A replica that has no log yet.
+struct NoLog;
+
+impl FrameSource for NoLog {
+    fn frames(&self, _: &[ThinEntry], _: usize) -> Result<Option<Vec<Frame>>, LogError> {
+        Ok(None)
+    }
+}
+
+/// Nodes are counted from 0, replica numbers from 1; each lives its first life.
+fn replica_of(node: usize) -> ReplicaId {
+    replica_id(node as u32 + 1, 1)
 }
 
 /// Nodes are counted from 0, replica numbers from 1.

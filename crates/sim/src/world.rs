@@ -651,12 +651,18 @@ impl World {
             return;
         }
         let reader = self.machines[from].any_running().map(|r| r.reader.clone());
-        let Some(packet) = pack(message, lives, reader.as_ref()) else {
-            return;
-        };
-        let copies = 1 + u64::from(self.random.chance(self.weather.doubles));
-        for _ in 0..copies {
-            self.travel(packet.clone());
+        let append_bytes = [2 << 10, 64 << 10, 1 << 20][self.random.below(3) as usize];
+        let (packets, damage) = pack(message, lives, reader.as_ref(), append_bytes);
+        for packet in packets {
+            let copies = 1 + u64::from(self.random.chance(self.weather.doubles));
+            for _ in 0..copies {
+                self.travel(packet.clone());
+            }
+        }
+        if damage.is_some()
+            && let Some(running) = self.machines[from].running()
+        {
+            running.inbox.rotted = true;
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tern_replication::{HEAD_BYTES, Lane, PeerHead, PeerKind, PeerMessage, ReplicaId};
+use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
@@ -156,8 +156,12 @@ fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {
 
 async fn read(shared: Arc<Shared>, stream: TcpStream, opened: Opened) {
     let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
-    let from = opened.hello.id;
-    let own = shared.events.hello().id;
+    let intake = Intake {
+        from: opened.hello.id,
+        to: shared.events.hello().id,
+        lane: opened.lane,
+        limit: shared.options.message_limit,
+    };
     let address = opened.hello.client_address;
     loop {
         // A peer says something on control in every third of this time (L43); bulk may be quiet for long.
@@ -169,32 +173,18 @@ async fn read(shared: Arc<Shared>, stream: TcpStream, opened: Opened) {
             return;
         }
         // Never given up in the middle and then gone on with: the rest would be read as a head.
-        let next = timeout(
-            MESSAGE_TIME,
-            receive(&mut stream, shared.options.message_limit),
-        );
-        let message = match next.await {
-            Ok(Ok(message)) => message,
+        match timeout(MESSAGE_TIME, receive(&mut stream, &intake)).await {
+            Ok(Ok(Some(message))) => shared.events.message(message),
+            Ok(Ok(None)) => {}
             Ok(Err(Broken::Bad(why))) => return BAD_MESSAGE.say(address, why),
             Ok(Err(Broken::Io)) | Err(_) => return,
-        };
-        if !belongs(&message, from, own, opened.lane) {
-            return BAD_MESSAGE.say(address, "it speaks for somebody else, or on the wrong lane");
         }
-        if message.kind == PeerKind::Status && message.context.is_empty() {
-            continue;
-        }
-        shared.events.message(message);
     }
-}
-
-fn belongs(message: &PeerMessage, from: ReplicaId, own: ReplicaId, lane: Lane) -> bool {
-    message.from == from && message.to == own && message.lane() == lane
 }
 
 enum Broken {
     Io,
-    Bad(String),
+    Bad(PeerCodecError),
 }
 
 impl From<io::Error> for Broken {
@@ -203,10 +193,13 @@ impl From<io::Error> for Broken {
     }
 }
 
-async fn receive(stream: &mut BufReader<TcpStream>, limit: usize) -> Result<PeerMessage, Broken> {
+async fn receive(
+    stream: &mut BufReader<TcpStream>,
+    intake: &Intake,
+) -> Result<Option<PeerMessage>, Broken> {
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await?;
-    let head = PeerHead::decode(&head, limit).map_err(|error| Broken::Bad(error.to_string()))?;
+    let head = intake.head(&head).map_err(Broken::Bad)?;
     let need = head.context_len + head.frames_len;
     let mut rest = BytesMut::with_capacity(need.min(GROWTH));
     while rest.len() < need {
@@ -217,6 +210,5 @@ async fn receive(stream: &mut BufReader<TcpStream>, limit: usize) -> Result<Peer
             return Err(Broken::Io);
         }
     }
-    head.finish(&rest.freeze())
-        .map_err(|error| Broken::Bad(error.to_string()))
+    intake.finish(head, &rest.freeze()).map_err(Broken::Bad)
 }

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tern_replication::{Lane, Member, MessageKind, PeerKind, PeerMessage, replica_id};
+use tern_replication::{Lane, Member, Packer, PeerMessage, replica_id, sign_of_life};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -91,7 +90,7 @@ async fn write(
             let idle = wait(queue, &stream, (lane == Lane::Control).then_some(quiet)).await;
             if idle == Idle::Quiet {
                 let own = shared.events.hello().id;
-                let alive = PeerMessage::status(own, replica_id(peer.number, 1), Bytes::new());
+                let alive = sign_of_life(own, replica_id(peer.number, 1));
                 stream.write_all(&alive.encode_head(0, 0)).await?;
             }
             if idle != Idle::Over && is_closed(&stream) {
@@ -100,15 +99,7 @@ async fn write(
             continue;
         }
         for message in messages {
-            if message.kind == PeerKind::Raft && message.message == MessageKind::Append {
-                write_append(shared, &mut stream, &mut small, message).await?;
-            } else {
-                small.extend_from_slice(&message.encode_head(0, 0));
-            }
-            if small.len() >= COPY_LIMIT {
-                stream.write_all(&small).await?;
-                small.clear();
-            }
+            write_message(shared, &mut stream, &mut small, message).await?;
         }
         stream.write_all(&small).await?;
         small.clear();
@@ -145,34 +136,32 @@ fn is_closed(stream: &TcpStream) -> bool {
     !matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Splits an append into messages of about `append_bytes`. Entries that the log no longer holds are dropped
-/// with what follows them.
-async fn write_append(
+/// Writes one message, which may become several. Small parts are gathered in `small`, to leave with what follows.
+async fn write_message(
     shared: &Shared,
     stream: &mut TcpStream,
     small: &mut Vec<u8>,
-    mut message: PeerMessage,
+    message: PeerMessage,
 ) -> io::Result<()> {
-    let entries = std::mem::take(&mut message.entries);
-    if entries.is_empty() {
-        small.extend_from_slice(&message.encode_head(0, 0));
-        return Ok(());
-    }
-    let mut rest = &entries[..];
-    while !rest.is_empty() {
-        let Some(frames) = shared.source.frames(rest, shared.options.append_bytes) else {
-            return Ok(());
+    let mut parts = Packer::new(message);
+    loop {
+        let packed = match parts.next(&*shared.source, shared.options.append_bytes) {
+            Ok(Some(packed)) => packed,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                shared.events.damaged(error);
+                return Ok(());
+            }
         };
-        let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
-        small.extend_from_slice(&message.encode_head(frames.len() as u32, bytes as u32));
-        if bytes <= COPY_LIMIT {
-            for frame in &frames {
+        small.extend_from_slice(&packed.head);
+        if packed.frames_len <= COPY_LIMIT {
+            for frame in &packed.frames {
                 small.extend_from_slice(&frame.bytes);
             }
         } else {
             stream.write_all(small).await?;
             small.clear();
-            for frame in &frames {
+            for frame in &packed.frames {
                 stream.write_all(&frame.bytes).await?;
             }
         }
@@ -180,10 +169,5 @@ async fn write_append(
             stream.write_all(small).await?;
             small.clear();
         }
-        let last = frames.last().expect("a source gives at least one frame");
-        message.index = last.header.index;
-        message.log_term = last.header.term;
-        rest = &rest[frames.len()..];
     }
-    Ok(())
 }

@@ -16,12 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use tern_log::Frame;
-use tern_replication::{Lane, Member, PeerMessage, ThinEntry, replica_number};
+use tern_log::LogError;
+use tern_replication::{Lane, Member, PeerMessage, replica_number};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 pub use hello::{Hello, PeerRefusal, Phase};
+pub use tern_replication::FrameSource;
 
 use lane::LaneQueue;
 
@@ -45,13 +46,8 @@ pub trait PeerEvents: Send + Sync + 'static {
     fn disconnected(&self, peer: u32);
     /// A handshake ended in a refusal, by them or by us.
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal);
-}
-
-/// Where the frames of appends come from.
-pub trait FrameSource: Send + Sync + 'static {
-    /// The frames of a prefix of `entries`, at least one, about `max_bytes` at most; `None` if the log no
-    /// longer holds the first of them, and then the message is dropped.
-    fn frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>>;
+    /// A frame of the own log that a peer needs cannot be read: the peer does not get it from this replica.
+    fn damaged(&self, error: LogError);
 }
 
 /// How the streams are set up.

@@ -1,27 +1,27 @@
-//! The streams between replicas, over real loopback sockets.
+//! Two replicas on real loopback sockets, and what their streams tell them.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tern_log::{Frame, FrameDraft, LogEnd};
+use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
 use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase};
 use tern_replication::{Member, MessageKind, PeerMessage, ThinEntry, replica_id};
 use tokio::runtime::Runtime;
 
 const SEGMENT: u64 = 32 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, PartialEq)]
-enum Seen {
+pub enum Seen {
     Message(Box<PeerMessage>),
     Connected(u32),
     Refused(u32, bool, PeerRefusal),
+    Damaged(String),
 }
 
-struct Replica {
+pub struct Replica {
     hello: Mutex<Hello>,
     seen: Mutex<Sender<Seen>>,
     frames: Vec<Frame>,
@@ -60,6 +60,10 @@ impl PeerEvents for Replica {
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal) {
         self.tell(Seen::Refused(peer, by_them, why));
     }
+
+    fn damaged(&self, error: LogError) {
+        self.tell(Seen::Damaged(error.to_string()));
+    }
 }
 
 impl Replica {
@@ -70,23 +74,33 @@ impl Replica {
 }
 
 impl FrameSource for Replica {
-    fn frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>> {
+    fn frames(
+        &self,
+        entries: &[ThinEntry],
+        max_bytes: usize,
+    ) -> Result<Option<Vec<Frame>>, LogError> {
         let mut frames = Vec::new();
         let mut bytes = 0;
         for entry in entries {
-            let frame = self.frames.get(entry.index as usize - 1)?;
+            let Some(frame) = self.frames.get(entry.index as usize - 1) else {
+                return Err(LogError::Rotted {
+                    position: 0,
+                    index: entry.index,
+                    fault: Fault::PayloadCrc,
+                });
+            };
             bytes += frame.bytes.len();
             if bytes > max_bytes && !frames.is_empty() {
                 break;
             }
             frames.push(frame.clone());
         }
-        (!frames.is_empty()).then_some(frames)
+        Ok((!frames.is_empty()).then_some(frames))
     }
 }
 
 /// `count` frames with ops of `length` bytes, chained.
-fn frames(count: usize, length: usize) -> Vec<Frame> {
+pub fn frames(count: usize, length: usize) -> Vec<Frame> {
     let mut end = LogEnd::default();
     (0..count)
         .map(|_| {
@@ -101,20 +115,20 @@ fn frames(count: usize, length: usize) -> Vec<Frame> {
         .collect()
 }
 
-fn free_port() -> SocketAddr {
+pub fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
 }
 
-struct Pair {
-    runtime: Runtime,
-    addresses: Vec<SocketAddr>,
+pub struct Pair {
+    pub runtime: Runtime,
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -126,7 +140,7 @@ impl Pair {
         }
     }
 
-    fn start(
+    pub fn start(
         &self,
         own: u32,
         change: impl FnOnce(&mut Hello, &mut PeerOptions),
@@ -182,7 +196,7 @@ impl Pair {
     }
 }
 
-fn wait_for(seen: &Receiver<Seen>, mut wanted: impl FnMut(&Seen) -> bool) -> Seen {
+pub fn wait_for(seen: &Receiver<Seen>, mut wanted: impl FnMut(&Seen) -> bool) -> Seen {
     let end = Instant::now() + PATIENCE;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -194,7 +208,7 @@ fn wait_for(seen: &Receiver<Seen>, mut wanted: impl FnMut(&Seen) -> bool) -> See
 }
 
 /// Sends until the other side has it: before the connection stands, messages are dropped.
-fn send_until_seen(peers: &Peers, seen: &Receiver<Seen>, message: &PeerMessage) -> PeerMessage {
+pub fn send_until_seen(peers: &Peers, seen: &Receiver<Seen>, message: &PeerMessage) -> PeerMessage {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         peers.send(vec![message.clone()]);
@@ -205,7 +219,7 @@ fn send_until_seen(peers: &Peers, seen: &Receiver<Seen>, message: &PeerMessage) 
     panic!("no message arrived");
 }
 
-fn heartbeat(from: u32, to: u32) -> PeerMessage {
+pub fn heartbeat(from: u32, to: u32) -> PeerMessage {
     let mut message = PeerMessage::raft(
         MessageKind::Heartbeat,
         replica_id(from, 1),
@@ -215,28 +229,9 @@ fn heartbeat(from: u32, to: u32) -> PeerMessage {
     message
 }
 
-#[test]
-fn messages_pass_both_ways_once_both_have_proven_the_secret() {
-    let pair = Pair::new();
-    let (one, seen_by_one) = pair.start(1, |_, _| {}, Vec::new());
-    let (two, seen_by_two) = pair.start(2, |_, _| {}, Vec::new());
-    assert_eq!(
-        send_until_seen(&one, &seen_by_two, &heartbeat(1, 2)),
-        heartbeat(1, 2)
-    );
-    assert_eq!(
-        send_until_seen(&two, &seen_by_one, &heartbeat(2, 1)),
-        heartbeat(2, 1)
-    );
-}
-
-#[test]
-fn a_long_append_is_split_and_arrives_as_one_run() {
-    let pair = Pair::new();
-    let stored = frames(12, 300 << 10);
-    let (one, _seen) = pair.start(1, |_, _| {}, stored.clone());
-    let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
-    let mut append = PeerMessage::raft(MessageKind::Append, replica_id(1, 1), replica_id(2, 1));
+/// An append of frames that the sender has stored.
+pub fn append(from: u32, to: u32, stored: &[Frame]) -> PeerMessage {
+    let mut append = PeerMessage::raft(MessageKind::Append, replica_id(from, 1), replica_id(to, 1));
     append.term = 1;
     append.entries = stored
         .iter()
@@ -247,87 +242,5 @@ fn a_long_append_is_split_and_arrives_as_one_run() {
             descriptor: Some((&frame.header).into()),
         })
         .collect();
-    let mut got = vec![send_until_seen(&one, &seen, &append)];
-    while got.last().unwrap().frames.last().unwrap().header.index < 12 {
-        let Seen::Message(next) = wait_for(&seen, |s| matches!(s, Seen::Message(_))) else {
-            unreachable!()
-        };
-        got.push(*next);
-    }
-    assert!(got.len() > 2, "split into {}", got.len());
-    let all: Vec<Frame> = got
-        .iter()
-        .flat_map(|message| message.frames.clone())
-        .collect();
-    assert_eq!(all, stored);
-    for pair in got.windows(2) {
-        let last = &pair[0].frames.last().unwrap().header;
-        assert_eq!((pair[1].index, pair[1].log_term), (last.index, last.term));
-    }
-}
-
-#[test]
-fn a_peer_with_another_secret_is_refused_by_both() {
-    let pair = Pair::new();
-    let (_one, seen) = pair.start(1, |_, _| {}, Vec::new());
-    let (_two, _) = pair.start(
-        2,
-        |_, options| options.secret = Some(b"other".to_vec()),
-        Vec::new(),
-    );
-    let refused = wait_for(&seen, |seen| matches!(seen, Seen::Refused(..)));
-    assert!(
-        matches!(
-            refused,
-            Seen::Refused(2, false, PeerRefusal::NotAuthenticated)
-        ),
-        "{refused:?}"
-    );
-}
-
-#[test]
-fn an_empty_replica_learns_from_its_group_that_it_was_wiped() {
-    let pair = Pair::new();
-    let (_one, _seen) = pair.start(1, |_, _| {}, Vec::new());
-    let (_two, seen) = pair.start(2, |hello, _| hello.phase = Phase::Empty, Vec::new());
-    let wiped = Seen::Refused(1, true, PeerRefusal::EmptyReplicaOfFoundedGroup);
-    wait_for(&seen, |seen| *seen == wiped);
-}
-
-#[test]
-fn a_member_of_another_group_is_refused() {
-    let pair = Pair::new();
-    let (_one, seen) = pair.start(1, |_, _| {}, Vec::new());
-    let (_two, _) = pair.start(2, |hello, _| hello.group = "other".to_owned(), Vec::new());
-    wait_for(&seen, |seen| {
-        matches!(seen, Seen::Refused(2, _, PeerRefusal::UnknownGroup))
-    });
-}
-
-#[test]
-fn a_port_scan_is_closed_without_a_word_and_harms_nobody() {
-    let pair = Pair::new();
-    let (one, _) = pair.start(1, |_, _| {}, Vec::new());
-    for probe in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[0xff; 64]] {
-        let mut scan = TcpStream::connect(pair.addresses[0]).unwrap();
-        scan.set_read_timeout(Some(PATIENCE)).unwrap();
-        scan.write_all(probe).unwrap();
-        let mut answer = Vec::new();
-        // A reset is as good an end as a close.
-        let _ = scan.read_to_end(&mut answer);
-        assert!(answer.is_empty());
-    }
-    let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
-    send_until_seen(&one, &seen, &heartbeat(1, 2));
-}
-
-#[test]
-fn a_peer_that_comes_back_is_connected_again() {
-    let pair = Pair::new();
-    let (one, _) = pair.start(1, |_, _| {}, Vec::new());
-    let (two, seen) = pair.start(2, |_, _| {}, Vec::new());
-    send_until_seen(&one, &seen, &heartbeat(1, 2));
-    drop(two);
-    let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
-    send_until_seen(&one, &seen, &heartbeat(1, 2));
+    append
 }

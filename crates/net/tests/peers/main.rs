@@ -1,0 +1,4 @@
+//! The streams between replicas, over real loopback sockets.
+
+mod streams;
+mod support;
