@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tern_net::peers::Room;
 use tern_replication::{PeerMessage, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -15,8 +16,6 @@ use crate::replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal,
 
 /// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
 const WAITING_LIMIT: usize = 10_000;
-/// Peer messages that wait at most. Above, the newest is dropped: Raft repeats what matters.
-const PEER_LIMIT: usize = 8_192;
 /// So many proposals end any patience: with 1 KiB each they fill a frame (L8).
 const FRAME_OF_PROPOSALS: usize = 256;
 
@@ -24,7 +23,8 @@ const FRAME_OF_PROPOSALS: usize = 256;
 pub(crate) enum Input {
     Propose(Proposal<Ticket>),
     Read(Ticket, u64),
-    Peer(PeerMessage),
+    /// Its room is given back when the replica has been stepped: until then its stream may have to wait.
+    Peer(PeerMessage, Room),
     Durable(Durable),
     Folded(Folded),
     Segment(PreparedSegment),
@@ -41,7 +41,6 @@ pub(crate) enum Input {
 pub struct Mailbox {
     post: Post<Input>,
     proposals: Arc<AtomicUsize>,
-    peers: Arc<AtomicUsize>,
     /// Wakes the task that wakes the log thread; without one, whoever posts does.
     turn: Option<Arc<Notify>>,
 }
@@ -52,24 +51,21 @@ pub(crate) struct MailboxReceiver {
     /// Taken out of the box and not yet asked for.
     kept: RefCell<VecDeque<Input>>,
     proposals: Arc<AtomicUsize>,
-    peers: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
     pub(crate) fn new() -> (Self, MailboxReceiver) {
         let (post, inputs) = post_box();
-        let (proposals, peers) = (Arc::default(), Arc::default());
+        let proposals = Arc::default();
         let mailbox = Self {
             post,
             proposals: Arc::clone(&proposals),
-            peers: Arc::clone(&peers),
             turn: None,
         };
         let end = MailboxReceiver {
             inputs,
             kept: RefCell::default(),
             proposals,
-            peers,
         };
         (mailbox, end)
     }
@@ -120,12 +116,9 @@ impl Mailbox {
         self.tell(Input::Transfer(to));
     }
 
-    pub(crate) fn peer(&self, message: PeerMessage) {
-        if self.peers.fetch_add(1, Ordering::Relaxed) >= PEER_LIMIT {
-            self.peers.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        let _ = self.post_in_turn(Input::Peer(message), Post::send_quietly);
+    /// Bounded by the rooms of the peers' streams.
+    pub(crate) fn peer(&self, message: PeerMessage, room: Room) {
+        let _ = self.post_in_turn(Input::Peer(message, room), Post::send_quietly);
     }
 
     #[expect(
@@ -198,10 +191,8 @@ impl MailboxReceiver {
 
     /// Keep the counts of what waits.
     fn taken(&self, input: &Input) {
-        match input {
-            Input::Propose(_) => self.proposals.fetch_sub(1, Ordering::Relaxed),
-            Input::Peer(_) => self.peers.fetch_sub(1, Ordering::Relaxed),
-            _ => 0,
-        };
+        if matches!(input, Input::Propose(_)) {
+            self.proposals.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

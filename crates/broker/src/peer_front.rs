@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
-use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase};
+use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase, Room};
 use tern_replication::{PeerKind, PeerMessage, ThinEntry, replica_id};
 
 use crate::mailbox::{Input, Mailbox};
@@ -42,9 +42,9 @@ impl PeerFront {
     }
 
     /// A started replica answers the hails of those that have not; the founding itself reads its own mail.
-    fn hailed(&self, message: PeerMessage) {
+    fn hailed(&self, message: PeerMessage, room: Room) {
         if self.standing.phase().0 != Phase::Started {
-            self.mailbox.peer(message);
+            self.mailbox.peer(message, room);
         } else if let Some(answer) = self.standing.answer_to_hail(&message)
             && let Some(peers) = self.peers.get().and_then(Weak::upgrade)
         {
@@ -72,10 +72,10 @@ impl PeerEvents for PeerFront {
         self.standing.judge(theirs, confirmed, log)
     }
 
-    fn message(&self, message: PeerMessage) {
+    fn message(&self, message: PeerMessage, room: Room) {
         match message.kind {
-            PeerKind::Raft => self.mailbox.peer(message),
-            PeerKind::Status => self.hailed(message),
+            PeerKind::Raft => self.mailbox.peer(message, room),
+            PeerKind::Status => self.hailed(message, room),
         }
     }
 

@@ -149,6 +149,16 @@ impl PeerMessage {
         }
     }
 
+    /// Bytes of memory that it holds, roughly and not less.
+    pub fn held_bytes(&self) -> usize {
+        let frames: usize = self.frames.iter().map(|frame| frame.bytes.len()).sum();
+        size_of::<Self>()
+            + self.context.len()
+            + frames
+            + self.entries.len() * size_of::<ThinEntry>()
+            + self.frames.len() * size_of::<Frame>()
+    }
+
     /// The stream that carries it.
     pub fn lane(&self) -> Lane {
         match (self.kind, self.message) {
@@ -297,6 +307,15 @@ impl PeerHead {
             frames_len: frames_len as usize,
             frame_count: u32_at(96) as usize,
         })
+    }
+
+    /// Bytes of memory that the whole message will hold, as [`PeerMessage::held_bytes`]; known before it is received.
+    pub fn held_bytes(&self) -> usize {
+        let most = self.frames_len / tern_log::FRAME_HEADER_SIZE;
+        size_of::<PeerMessage>()
+            + self.context_len
+            + self.frames_len
+            + self.frame_count.min(most) * (size_of::<ThinEntry>() + size_of::<Frame>())
     }
 
     /// Complete the message with what followed the head: context and frames in one buffer.

@@ -60,7 +60,7 @@ pub(super) fn run(
         match mailbox.next(Duration::from_nanos(TICK_NS)) {
             Some(Input::Stop(_)) => return Ok(None),
             Some(Input::Failed(sentence)) => return Err(Fatal::Refused(sentence)),
-            Some(Input::Peer(message)) => {
+            Some(Input::Peer(message, _room)) => {
                 let (going_on, born) = birth.receive(&message, || (group(beginning), group_id))?;
                 match born {
                     Born::NotYet => {}

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_net::peers::Peers;
+use tern_net::peers::{Peers, Room};
 use tern_replication::Role;
 
 use super::apply::Step;
@@ -43,6 +43,7 @@ pub(super) fn run(
 ) -> Result<Replica<Ticket>, Fatal> {
     let mut inbox = Inbox::default();
     let mut out = Outbox::default();
+    let mut rooms = Vec::new();
     let mut ticked_ns = clock::monotonic_ns();
     let mut end_ns = None;
     loop {
@@ -55,7 +56,7 @@ pub(super) fn run(
         } else {
             mailbox.take(wait)
         };
-        let stop = sort(inputs, &mut inbox)?;
+        let stop = sort(inputs, &mut inbox, &mut rooms)?;
         inbox.now_ns = clock::monotonic_ns();
         if let Some(drain) = stop {
             end_ns.get_or_insert(inbox.now_ns + drain.as_nanos() as u64);
@@ -71,6 +72,8 @@ pub(super) fn run(
         ticked_ns += u64::from(inbox.ticks) * TICK_NS;
         inbox.applied_position = outlets.views.applied_position();
         replica.step(&mut inbox, &mut out)?;
+        // What came in these messages is written now; the streams may bring more.
+        rooms.clear();
         outlets
             .standing
             .progressed(&replica.status(), |peer| replica.matched(peer));
@@ -90,13 +93,20 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
 }
 
 /// Inputs by kind. How long to drain, if it is time to stop.
-fn sort(inputs: VecDeque<Input>, inbox: &mut Inbox<Ticket>) -> Result<Option<Duration>, Fatal> {
+fn sort(
+    inputs: VecDeque<Input>,
+    inbox: &mut Inbox<Ticket>,
+    rooms: &mut Vec<Room>,
+) -> Result<Option<Duration>, Fatal> {
     let mut stop = None;
     for input in inputs {
         match input {
             Input::Propose(proposal) => inbox.proposals.push(proposal),
             Input::Read(ticket, received_ns) => inbox.reads.push((ticket, received_ns)),
-            Input::Peer(message) => inbox.peers.push(message),
+            Input::Peer(message, room) => {
+                inbox.peers.push(message);
+                rooms.push(room);
+            }
             Input::Durable(durable) => inbox.durable = Some(durable),
             Input::Folded(folded) => inbox.folded = Some(folded),
             Input::Segment(segment) => inbox.segments.push(segment),

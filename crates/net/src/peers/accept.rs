@@ -6,25 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage};
+use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage, replica_number};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::handshake::{self, Failed, Opened};
-use super::{PeerRefusal, Shared};
+use super::{PeerRefusal, Room, Shared};
 use crate::complaint::Complaint;
 
 static REFUSED: Complaint = Complaint::new("peer connection refused");
 static BAD_MESSAGE: Complaint = Complaint::new("bad peer message, connection closed");
 
-/// Bytes by which a message's buffer grows: with what was received, not with what was announced.
-const GROWTH: usize = 256 << 10;
+/// Longest message on *control*, where messages that wait are counted and not weighed.
+const CONTROL_LIMIT: usize = 64 << 10;
 
 /// What one read takes: several small messages, where they came together. A larger message goes past this buffer.
 const READ_AHEAD: usize = 16 << 10;
@@ -59,10 +59,10 @@ pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(64)
 }
 
-/// No delay, and no waiting for an acknowledgement that a cut network will not bring (D14).
-pub(super) fn tune(stream: &TcpStream, silence: Duration) -> io::Result<()> {
+/// No delay, and no longer waiting than this for an acknowledgement.
+pub(super) fn tune(stream: &TcpStream, unacknowledged: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(silence * 2))
+    SockRef::from(stream).set_tcp_user_timeout(Some(unacknowledged))
 }
 
 /// Accepts until it is aborted.
@@ -108,7 +108,7 @@ async fn serve(
         Ok(Err(failed)) => return refused(&shared, address, &failed),
         Err(_) => return REFUSED.say(address, "the handshake took too long"),
     };
-    let number = (opened.hello.id >> 32) as u32;
+    let number = replica_number(opened.hello.id);
     shared.events.connected(number, &opened.hello);
     for lane in [Lane::Control, Lane::Bulk] {
         if let Some(queue) = shared.lanes.get(&(number, lane)) {
@@ -129,7 +129,7 @@ async fn shake(
     stream: &mut TcpStream,
     address: SocketAddr,
 ) -> Result<Opened, Failed> {
-    tune(stream, shared.options.silence)?;
+    tune(stream, shared.options.silence * 2)?;
     let secret = shared.options.secret.as_deref();
     if secret.is_none() && !address.ip().is_loopback() {
         return Err(Failed::ByUs(PeerRefusal::NotAuthenticated, None));
@@ -156,34 +156,39 @@ fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {
 
 async fn read(shared: Arc<Shared>, stream: TcpStream, opened: Opened) {
     let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
+    let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
+    let most = shared.options.message_limit;
     let intake = Intake {
         from: opened.hello.id,
         to: shared.events.hello().id,
-        lane: opened.lane,
-        limit: shared.options.message_limit,
+        lane,
+        limit: match lane {
+            Lane::Control => CONTROL_LIMIT.min(most),
+            Lane::Bulk => most,
+        },
     };
     let address = opened.hello.client_address;
     loop {
         // A peer says something on control in every third of this time (L43); bulk may be quiet for long.
-        let heard = match opened.lane {
+        let heard = match lane {
             Lane::Control => timeout(shared.options.silence, stream.fill_buf()).await,
             Lane::Bulk => Ok(stream.fill_buf().await),
         };
         if !matches!(heard, Ok(Ok(bytes)) if !bytes.is_empty()) {
             return;
         }
-        // Never given up in the middle and then gone on with: the rest would be read as a head.
-        match timeout(MESSAGE_TIME, receive(&mut stream, &intake)).await {
-            Ok(Ok(Some(message))) => shared.events.message(message),
-            Ok(Ok(None)) => {}
-            Ok(Err(Broken::Bad(why))) => return BAD_MESSAGE.say(address, why),
-            Ok(Err(Broken::Io)) | Err(_) => return,
+        match next(&shared, &mut stream, peer, &intake).await {
+            Ok(Some((message, room))) => shared.events.message(message, room),
+            Ok(None) => {}
+            Err(Broken::Bad(why)) => return BAD_MESSAGE.say(address, why),
+            Err(Broken::Io | Broken::Slow) => return,
         }
     }
 }
 
 enum Broken {
     Io,
+    Slow,
     Bad(PeerCodecError),
 }
 
@@ -193,22 +198,45 @@ impl From<io::Error> for Broken {
     }
 }
 
-async fn receive(
+/// The next message and its room; none for one that says nothing or for which there is no room.
+///
+/// A message is never given up in the middle and then gone on with: the rest would be read as a head.
+async fn next(
+    shared: &Shared,
     stream: &mut BufReader<TcpStream>,
+    peer: u32,
     intake: &Intake,
-) -> Result<Option<PeerMessage>, Broken> {
+) -> Result<Option<(PeerMessage, Room)>, Broken> {
     let mut head = [0; HEAD_BYTES];
-    stream.read_exact(&mut head).await?;
+    whole(stream.read_exact(&mut head)).await?;
     let head = intake.head(&head).map_err(Broken::Bad)?;
-    let need = head.context_len + head.frames_len;
-    let mut rest = BytesMut::with_capacity(need.min(GROWTH));
+    // Here, and not behind the queue of what was received, it waits for those before it (A4).
+    let room = shared
+        .rooms
+        .take(peer, intake.lane, head.held_bytes())
+        .await;
+    let rest = whole(rest_of(stream, head.context_len + head.frames_len)).await?;
+    let message = intake.finish(head, &rest).map_err(Broken::Bad)?;
+    Ok(message.zip(room))
+}
+
+/// What has begun to arrive must arrive whole within a time.
+async fn whole<T>(reading: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
+    match timeout(MESSAGE_TIME, reading).await {
+        Ok(read) => Ok(read?),
+        Err(_) => Err(Broken::Slow),
+    }
+}
+
+/// So many bytes, in one buffer of that length: one that grows is copied, and what is cut off it may be longer than
+/// all that the room was taken for.
+async fn rest_of(stream: &mut BufReader<TcpStream>, need: usize) -> io::Result<Bytes> {
+    let mut rest = BytesMut::with_capacity(need);
     while rest.len() < need {
-        let missing = need - rest.len();
-        rest.reserve(missing.min(GROWTH));
-        let mut some = (&mut *stream).take(missing as u64);
+        let mut some = (&mut *stream).take((need - rest.len()) as u64);
         if some.read_buf(&mut rest).await? == 0 {
-            return Err(Broken::Io);
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    intake.finish(head, &rest.freeze()).map_err(Broken::Bad)
+    Ok(rest.freeze())
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_replication::{Lane, Member, Packer, PeerMessage, replica_id, sign_of_life};
+use tern_replication::{
+    Lane, Member, Packer, PeerMessage, replica_id, replica_number, sign_of_life,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,6 +22,8 @@ static REFUSED: Complaint = Complaint::new("peer connection refused");
 /// Pauses between two attempts; a peer that was heard of is dialled at once.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Time without progress after which a *bulk* stream is dialled anew in any case.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Below this, messages are copied into one buffer and one write.
 const COPY_LIMIT: usize = 64 << 10;
 
@@ -32,9 +36,17 @@ pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
             Ok(Ok(stream)) => {
                 pause = SHORTEST_PAUSE;
                 queue.open();
-                // What broke is told by what follows: the peer is dialled anew.
-                let _ = write(&shared, &peer, lane, stream).await;
+                let ended = tokio::select! {
+                    ended = write(&shared, &peer, lane, stream) => ended,
+                    () = queue.cut.notified() => Err(io::ErrorKind::TimedOut.into()),
+                };
                 queue.close();
+                if lane == Lane::Control && is_time_out(&ended) {
+                    // Bulk would wait longer for what a cut network does not bring (D14).
+                    shared.lanes[&(peer.number, Lane::Bulk)]
+                        .cut
+                        .notify_waiters();
+                }
                 shared.events.disconnected(peer.number);
             }
             Ok(Err(failed)) => refused(&shared, &peer, &failed),
@@ -45,18 +57,32 @@ pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
     }
 }
 
+/// How long bytes may go without an acknowledgement, or a receiver without room for them, before the stream counts as
+/// broken. On *control* that is a cut network (D14). On *bulk* it may as well be a receiver that has as much as it may
+/// hold and a slow disk: such a stream is kept, and cut when *control* is.
+fn unacknowledged(lane: Lane, silence: Duration) -> Duration {
+    match lane {
+        Lane::Control => silence * 2,
+        Lane::Bulk => LONGEST_WAIT.max(silence * 2),
+    }
+}
+
+fn is_time_out<T>(ended: &io::Result<T>) -> bool {
+    matches!(ended, Err(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
 async fn open(shared: &Shared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
     let mut stream = TcpStream::connect(&peer.address).await?;
-    tune(&stream, shared.options.silence)?;
+    tune(&stream, unacknowledged(lane, shared.options.silence))?;
     let own = shared.events.hello();
     let secret = shared.options.secret.as_deref();
     let opened = handshake::dial(&mut stream, lane, &own, secret, |theirs| {
         shared.events.judge(theirs, confirmed)
     })
     .await?;
-    if (opened.hello.id >> 32) as u32 != peer.number {
+    if replica_number(opened.hello.id) != peer.number {
         return Err(Failed::ByUs(super::PeerRefusal::UnknownMember, None));
     }
     shared.events.connected(peer.number, &opened.hello);
@@ -93,13 +119,15 @@ async fn write(
                 let alive = sign_of_life(own, replica_id(peer.number, 1));
                 stream.write_all(&alive.encode_head(0, 0)).await?;
             }
-            if idle != Idle::Over && is_closed(&stream) {
-                return Err(io::ErrorKind::ConnectionReset.into());
+            if idle != Idle::Over {
+                look_at_end(&stream)?;
             }
             continue;
         }
         for message in messages {
-            write_message(shared, &mut stream, &mut small, message).await?;
+            let bytes = message.held_bytes();
+            write_message(shared, queue, &mut stream, &mut small, message).await?;
+            queue.written(bytes);
         }
         stream.write_all(&small).await?;
         small.clear();
@@ -131,14 +159,18 @@ async fn wait(queue: &LaneQueue, stream: &TcpStream, quiet: Option<Duration>) ->
 }
 
 /// Nothing is ever received on this side; what can be read is the end of the stream.
-fn is_closed(stream: &TcpStream) -> bool {
-    let mut byte = [0];
-    !matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+fn look_at_end(stream: &TcpStream) -> io::Result<()> {
+    match stream.try_read(&mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::ConnectionReset.into()),
+    }
 }
 
 /// Writes one message, which may become several. Small parts are gathered in `small`, to leave with what follows.
 async fn write_message(
     shared: &Shared,
+    queue: &LaneQueue,
     stream: &mut TcpStream,
     small: &mut Vec<u8>,
     message: PeerMessage,
@@ -159,11 +191,13 @@ async fn write_message(
                 small.extend_from_slice(&frame.bytes);
             }
         } else {
+            queue.hold(packed.frames_len);
             stream.write_all(small).await?;
             small.clear();
             for frame in &packed.frames {
                 stream.write_all(&frame.bytes).await?;
             }
+            queue.written(packed.frames_len);
         }
         if small.len() >= COPY_LIMIT {
             stream.write_all(small).await?;

@@ -9,6 +9,7 @@ mod dial;
 mod handshake;
 mod hello;
 mod lane;
+mod room;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,9 +23,11 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 pub use hello::{Hello, PeerRefusal, Phase};
+pub use room::Room;
 pub use tern_replication::FrameSource;
 
 use lane::LaneQueue;
+use room::Rooms;
 
 /// What the streams tell their replica. Called on the net threads; must not block.
 pub trait PeerEvents: Send + Sync + 'static {
@@ -38,8 +41,9 @@ pub trait PeerEvents: Send + Sync + 'static {
     /// # Errors
     /// The refusal, which the peer is told.
     fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal>;
-    /// A message whose checksums all hold; in order within a lane.
-    fn message(&self, message: PeerMessage);
+    /// A message whose checksums all hold; in order within a lane. Its room is given back when it is dropped, and until
+    /// then the stream may have to wait: it goes with the message to whoever acts on it.
+    fn message(&self, message: PeerMessage, room: Room);
     /// A peer passed the handshake.
     fn connected(&self, peer: u32, theirs: &Hello);
     /// What was on its way to a peer may be lost.
@@ -67,6 +71,8 @@ pub struct PeerOptions {
     pub message_limit: usize,
     /// Frames in one append, bytes; one frame may be longer.
     pub append_bytes: usize,
+    /// Bytes of one peer's messages that may wait here to be acted upon, and bytes that may wait here for one peer.
+    pub waiting_bytes: usize,
     /// Time for a handshake, from connect to the last byte.
     pub handshake_limit: Duration,
     /// Incoming connections at most, those in their handshake included.
@@ -85,6 +91,7 @@ impl PeerOptions {
             silence,
             message_limit: 9 << 20,
             append_bytes: 1 << 20,
+            waiting_bytes: 64 << 20,
             handshake_limit: Duration::from_secs(2),
             max_connections,
         }
@@ -97,6 +104,7 @@ struct Shared {
     events: Arc<dyn PeerEvents>,
     source: Arc<dyn FrameSource>,
     lanes: HashMap<(u32, Lane), LaneQueue>,
+    rooms: Rooms,
 }
 
 /// The streams of one replica. Dropping it closes them.
@@ -126,15 +134,21 @@ impl Peers {
         let lanes = others
             .iter()
             .flat_map(|member| {
-                [Lane::Control, Lane::Bulk].map(|lane| ((member.number, lane), LaneQueue::new()))
+                [Lane::Control, Lane::Bulk].map(|lane| {
+                    let queue = LaneQueue::new(lane, options.waiting_bytes);
+                    ((member.number, lane), queue)
+                })
             })
             .collect();
+        let numbers = others.iter().map(|member| member.number);
+        let rooms = Rooms::new(numbers, options.waiting_bytes);
         let listen = options.listen;
         let shared = Arc::new(Shared {
             options,
             events,
             source,
             lanes,
+            rooms,
         });
         let guard = runtime.enter();
         let listener = accept::open(listen)?;
@@ -155,13 +169,15 @@ impl Peers {
         })
     }
 
-    /// Queue messages for their receivers. Never blocks; a message to a peer that is not connected, or whose
-    /// queue is full, is dropped: Raft repeats what matters.
+    /// Queue messages for their receivers. Never blocks; a message to a peer that is not connected is dropped: Raft
+    /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
     pub fn send(&self, messages: Vec<PeerMessage>) {
         for message in messages {
             let lane = (replica_number(message.to), message.lane());
-            if let Some(queue) = self.shared.lanes.get(&lane) {
-                queue.push(message);
+            if let Some(queue) = self.shared.lanes.get(&lane)
+                && !queue.push(message)
+            {
+                self.shared.events.disconnected(lane.0);
             }
         }
     }

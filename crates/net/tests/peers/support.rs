@@ -1,13 +1,16 @@
 //! Two replicas on real loopback sockets, and what their streams tell them.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
-use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase};
-use tern_replication::{Member, MessageKind, PeerMessage, ThinEntry, replica_id};
+use tern_net::peers::{
+    FrameSource, Hello, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase, Room,
+};
+use tern_replication::{Lane, Member, MessageKind, PeerMessage, ThinEntry, replica_id};
 use tokio::runtime::Runtime;
 
 const SEGMENT: u64 = 32 << 20;
@@ -19,12 +22,18 @@ pub enum Seen {
     Connected(u32),
     Refused(u32, bool, PeerRefusal),
     Damaged(String),
+    Disconnected(u32),
 }
 
 pub struct Replica {
     hello: Mutex<Hello>,
     seen: Mutex<Sender<Seen>>,
     frames: Vec<Frame>,
+    /// Frames that were asked for, to be sent.
+    pub asked: AtomicUsize,
+    /// On which lane it is busy: it keeps the room of what it is told there.
+    pub busy: Mutex<Option<Lane>>,
+    kept: Mutex<Vec<Room>>,
 }
 
 impl PeerEvents for Replica {
@@ -47,7 +56,10 @@ impl PeerEvents for Replica {
         Ok(())
     }
 
-    fn message(&self, message: PeerMessage) {
+    fn message(&self, message: PeerMessage, room: Room) {
+        if *self.busy.lock().unwrap() == Some(message.lane()) {
+            self.kept.lock().unwrap().push(room);
+        }
         self.tell(Seen::Message(Box::new(message)));
     }
 
@@ -55,7 +67,9 @@ impl PeerEvents for Replica {
         self.tell(Seen::Connected(peer));
     }
 
-    fn disconnected(&self, _peer: u32) {}
+    fn disconnected(&self, peer: u32) {
+        self.tell(Seen::Disconnected(peer));
+    }
 
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal) {
         self.tell(Seen::Refused(peer, by_them, why));
@@ -67,6 +81,12 @@ impl PeerEvents for Replica {
 }
 
 impl Replica {
+    /// It has acted upon everything, and does so at once from now on.
+    pub fn go_on(&self) {
+        *self.busy.lock().unwrap() = None;
+        self.kept.lock().unwrap().clear();
+    }
+
     fn tell(&self, seen: Seen) {
         // A test that has seen enough has dropped its end.
         let _ = self.seen.lock().unwrap().send(seen);
@@ -95,6 +115,7 @@ impl FrameSource for Replica {
             }
             frames.push(frame.clone());
         }
+        self.asked.fetch_add(frames.len(), Ordering::SeqCst);
         Ok((!frames.is_empty()).then_some(frames))
     }
 }
@@ -146,6 +167,16 @@ impl Pair {
         change: impl FnOnce(&mut Hello, &mut PeerOptions),
         stored: Vec<Frame>,
     ) -> (Peers, Receiver<Seen>) {
+        let (peers, seen, _) = self.start_whole(own, change, stored);
+        (peers, seen)
+    }
+
+    pub fn start_whole(
+        &self,
+        own: u32,
+        change: impl FnOnce(&mut Hello, &mut PeerOptions),
+        stored: Vec<Frame>,
+    ) -> (Peers, Receiver<Seen>, Arc<Replica>) {
         let members = [1, 2].map(|number| Member {
             id: format!("n{}", number - 1),
             number,
@@ -182,6 +213,9 @@ impl Pair {
             hello: Mutex::new(hello),
             seen: Mutex::new(sender),
             frames: stored,
+            asked: AtomicUsize::new(0),
+            busy: Mutex::default(),
+            kept: Mutex::default(),
         });
         let events: Arc<dyn PeerEvents> = replica.clone();
         // A port that was just given up is free when the runtime has ended its tasks.
@@ -189,7 +223,7 @@ impl Pair {
         loop {
             let (events, source) = (Arc::clone(&events), Arc::clone(&replica));
             match Peers::start(self.runtime.handle(), options.clone(), events, source) {
-                Ok(peers) => return (peers, receiver),
+                Ok(peers) => return (peers, receiver, replica),
                 Err(error) => assert!(Instant::now() < end, "{error}"),
             }
         }
