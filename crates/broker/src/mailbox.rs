@@ -29,6 +29,8 @@ pub(crate) enum Input {
     Folded(Folded),
     Segment(PreparedSegment),
     Unreachable(ReplicaId),
+    /// A peer's process is gone. It comes behind everything that the peer had sent.
+    Gone(ReplicaId),
     Transfer(ReplicaId),
     /// Another thread met an error after which the replica must stop.
     Failed(String),

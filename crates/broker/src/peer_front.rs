@@ -87,6 +87,10 @@ impl PeerEvents for PeerFront {
         self.mailbox.tell(Input::Unreachable(replica_id(peer, 1)));
     }
 
+    fn gone(&self, peer: u32) {
+        self.mailbox.tell(Input::Gone(replica_id(peer, 1)));
+    }
+
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal) {
         if by_them && let Some(sentence) = self.standing.refused(peer, why) {
             self.mailbox.tell(Input::Failed(sentence));

@@ -111,6 +111,7 @@ fn sort(
             Input::Folded(folded) => inbox.folded = Some(folded),
             Input::Segment(segment) => inbox.segments.push(segment),
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
+            Input::Gone(peer) => inbox.gone.push((inbox.peers.len(), peer)),
             Input::Transfer(to) => inbox.transfer = Some(to),
             Input::Failed(sentence) => return Err(Fatal::Refused(sentence)),
             Input::Stop(drain) => stop = Some(drain),
@@ -171,4 +172,26 @@ fn answer(tickets: Vec<(Ticket, Outcome)>, outlets: &Outlets) {
         }
     }
     answers.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use tern_replication::{MessageKind, PeerMessage, replica_id};
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_is_gone_keeps_its_place_behind_the_messages_that_came_before() {
+        let (gone, other) = (replica_id(2, 1), replica_id(3, 1));
+        let from = |peer| {
+            let message = PeerMessage::raft(MessageKind::Append, peer, replica_id(1, 1));
+            Input::Peer(message, Room::none())
+        };
+        let inputs = [from(gone), from(other), Input::Gone(gone), from(other)];
+        let (mut inbox, mut rooms) = (Inbox::default(), Vec::new());
+        let stop = sort(inputs.into(), &mut inbox, &mut rooms).unwrap();
+        assert!(stop.is_none());
+        assert_eq!((inbox.peers.len(), rooms.len()), (3, 3));
+        assert_eq!(inbox.gone, [(2, gone)]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tern_replication::{
     Lane, Member, Packer, PeerMessage, replica_id, replica_number, sign_of_life,
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::accept::tune;
+use super::evidence::Evidence;
 use super::handshake::{self, Failed};
 use super::lane::LaneQueue;
 use crate::complaint::Complaint;
@@ -22,6 +23,9 @@ static REFUSED: Complaint = Complaint::new("peer connection refused");
 /// Pauses between two attempts; a peer that was heard of is dialled at once.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// A stream that lived for longer than this is dialled anew without a pause: whether that is refused tells whether the
+/// peer is gone.
+const LIVED: Duration = Duration::from_millis(500);
 /// Time without progress after which a *bulk* stream is dialled anew in any case.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Below this, messages are copied into one buffer and one write.
@@ -32,29 +36,41 @@ pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
     let queue = &shared.lanes[&(peer.number, lane)];
     let mut pause = SHORTEST_PAUSE;
     loop {
-        match timeout(shared.options.handshake_limit, open(&shared, &peer, lane)).await {
+        let opening = open(&shared, &peer, lane);
+        match timeout(shared.options.handshake_limit, opening).await {
             Ok(Ok(stream)) => {
+                let begun = Instant::now();
+                carry(&shared, &peer, lane, stream).await;
                 pause = SHORTEST_PAUSE;
-                queue.open();
-                let ended = tokio::select! {
-                    ended = write(&shared, &peer, lane, stream) => ended,
-                    () = queue.cut.notified() => Err(io::ErrorKind::TimedOut.into()),
-                };
-                queue.close();
-                if lane == Lane::Control && is_time_out(&ended) {
-                    // Bulk would wait longer for what a cut network does not bring (D14).
-                    shared.lanes[&(peer.number, Lane::Bulk)]
-                        .cut
-                        .notify_waiters();
+                if begun.elapsed() > LIVED {
+                    continue;
                 }
-                shared.events.disconnected(peer.number);
             }
+            Ok(Err(Failed::NobodyThere)) => shared.note(peer.number, Evidence::refused),
             Ok(Err(failed)) => refused(&shared, &peer, &failed),
             Err(_) => {}
         }
         let _ = timeout(pause, queue.awake.notified()).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Writes to a stream until it breaks.
+async fn carry(shared: &Shared, peer: &Member, lane: Lane, stream: TcpStream) {
+    let queue = &shared.lanes[&(peer.number, lane)];
+    queue.open();
+    let ended = tokio::select! {
+        ended = write(shared, peer, lane, stream) => ended,
+        () = queue.cut.notified() => Err(io::ErrorKind::TimedOut.into()),
+    };
+    queue.close();
+    if lane == Lane::Control && is_time_out(&ended) {
+        // Bulk would wait longer for what a cut network does not bring (D14).
+        shared.lanes[&(peer.number, Lane::Bulk)]
+            .cut
+            .notify_waiters();
+    }
+    shared.events.disconnected(peer.number);
 }
 
 /// How long bytes may go without an acknowledgement, or a receiver without room for them, before the stream counts as
@@ -74,24 +90,38 @@ fn is_time_out<T>(ended: &io::Result<T>) -> bool {
 async fn open(shared: &Shared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
-    let mut stream = TcpStream::connect(&peer.address).await?;
+    let connecting = TcpStream::connect(&peer.address).await;
+    let mut stream = connecting.map_err(|error| not_connected(error.kind()))?;
     tune(&stream, unacknowledged(lane, shared.options.silence))?;
     let own = shared.events.hello();
     let secret = shared.options.secret.as_deref();
     let opened = handshake::dial(&mut stream, lane, &own, secret, |theirs| {
-        shared.events.judge(theirs, confirmed)
+        shared.judge(theirs, confirmed)
     })
     .await?;
     if replica_number(opened.hello.id) != peer.number {
         return Err(Failed::ByUs(super::PeerRefusal::UnknownMember, None));
     }
+    shared.evidence[&peer.number].lock().answered();
     shared.events.connected(peer.number, &opened.hello);
     Ok(stream)
 }
 
+/// Whether a dial shows that no process listens. A time-out shows nothing, and neither does a connection that ends in
+/// its handshake: a port with too many strangers does that.
+fn not_connected(kind: io::ErrorKind) -> Failed {
+    match kind {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Failed::NobodyThere,
+        _ => Failed::Io,
+    }
+}
+
 fn refused(shared: &Shared, peer: &Member, failed: &Failed) {
     let (by_them, why) = match *failed {
-        Failed::Io => return,
+        Failed::Io | Failed::NobodyThere => return,
         Failed::ByUs(why, _) => (false, why),
         Failed::ByThem(why) => (true, why),
     };

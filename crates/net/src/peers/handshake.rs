@@ -11,7 +11,7 @@ use std::io;
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
-use tern_replication::Lane;
+use tern_replication::{Lane, replica_number};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -29,6 +29,8 @@ const HELLO_LIMIT: usize = 2048;
 pub(super) enum Failed {
     /// The connection broke.
     Io,
+    /// There was none: nobody listens.
+    NobodyThere,
     /// We refuse the other side, which said this of itself if it got so far.
     ByUs(PeerRefusal, Option<u32>),
     /// The other side refuses us, and has proven who it is.
@@ -79,21 +81,34 @@ pub(super) async fn dial(
     Ok(Opened { hello, lane })
 }
 
-/// Opens as the side that was dialled.
-pub(super) async fn accept(
+/// What a dialler says of itself in the first message, without proof.
+pub(super) struct Opening {
+    bytes: Vec<u8>,
+    hello: Hello,
+    lane: Lane,
+    verdict: Result<(), PeerRefusal>,
+}
+
+impl Opening {
+    /// Whether only the proof is missing.
+    pub fn is_acceptable(&self) -> bool {
+        self.verdict.is_ok()
+    }
+}
+
+/// Reads the first message, as the side that was dialled.
+pub(super) async fn hear(
     stream: &mut TcpStream,
-    own: &Hello,
-    secret: Option<&[u8]>,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
-) -> Result<Opened, Failed> {
+) -> Result<Opening, Failed> {
     let protocol = || Failed::ByUs(PeerRefusal::Protocol, None);
     // The magic comes first and alone, so that a port scan is told nothing and costs nothing.
-    let mut opening = read_some(stream, MAGIC.len()).await?;
-    if opening != MAGIC {
+    let mut bytes = read_some(stream, MAGIC.len()).await?;
+    if bytes != MAGIC {
         return Err(protocol());
     }
     let fixed = read_some(stream, 2 + 1 + NONCE + 2).await?;
-    opening.extend_from_slice(&fixed);
+    bytes.extend_from_slice(&fixed);
     if fixed[..2] != VERSION.to_be_bytes() {
         return Err(protocol());
     }
@@ -102,15 +117,35 @@ pub(super) async fn accept(
         1 => Lane::Bulk,
         _ => return Err(protocol()),
     };
-    let hello = read_hello(stream, &mut opening).await?;
-    let ours = judge(&hello);
+    let hello = read_hello(stream, &mut bytes).await?;
+    Ok(Opening {
+        verdict: judge(&hello),
+        bytes,
+        hello,
+        lane,
+    })
+}
+
+/// Answers the first message and checks the proof that comes back.
+pub(super) async fn answer(
+    stream: &mut TcpStream,
+    opening: Opening,
+    own: &Hello,
+    secret: Option<&[u8]>,
+) -> Result<Opened, Failed> {
+    let Opening {
+        bytes: opening,
+        hello,
+        lane,
+        verdict: ours,
+    } = opening;
     let mut answer = vec![ours.err().map_or(0, PeerRefusal::byte)];
     answer.extend_from_slice(&nonce()?);
     put_hello(&mut answer, own);
     let proof = prove(secret, b'A', &[&opening, &answer]);
     stream.write_all(&[&answer[..], &proof].concat()).await?;
 
-    let number = (hello.id >> 32) as u32;
+    let number = replica_number(hello.id);
     let last = read_some(stream, 1 + PROOF).await?;
     check(secret, b'D', &[&opening, &answer, &last[..1]], &last[1..])
         .map_err(|why| Failed::ByUs(why, Some(number)))?;

@@ -6,10 +6,13 @@
 
 mod accept;
 mod dial;
+mod evidence;
 mod handshake;
 mod hello;
 mod lane;
+mod read;
 mod room;
+mod strangers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use parking_lot::Mutex;
 use tern_log::LogError;
 use tern_replication::{Lane, Member, PeerMessage, replica_number};
 use tokio::runtime::Handle;
@@ -26,6 +30,7 @@ pub use hello::{Hello, PeerRefusal, Phase};
 pub use room::Room;
 pub use tern_replication::FrameSource;
 
+use evidence::Evidence;
 use lane::LaneQueue;
 use room::Rooms;
 
@@ -48,6 +53,9 @@ pub trait PeerEvents: Send + Sync + 'static {
     fn connected(&self, peer: u32, theirs: &Hello);
     /// What was on its way to a peer may be lost.
     fn disconnected(&self, peer: u32);
+    /// A peer's process is gone, by all that can be known here: its kernel ended both streams that it had dialled, and a
+    /// dial to it is refused. Told once until it connects again, and behind everything that came on those streams.
+    fn gone(&self, peer: u32);
     /// A handshake ended in a refusal, by them or by us.
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal);
     /// A frame of the own log that a peer needs cannot be read: the peer does not get it from this replica.
@@ -75,14 +83,17 @@ pub struct PeerOptions {
     pub waiting_bytes: usize,
     /// Time for a handshake, from connect to the last byte.
     pub handshake_limit: Duration,
-    /// Incoming connections at most, those in their handshake included.
-    pub max_connections: usize,
+    /// Time for the first message of a handshake, which a member sends at once.
+    pub opening_limit: Duration,
+    /// Incoming connections that are in their handshake. A member has two more, once it has proven to be one.
+    pub strangers: usize,
+    /// Those of them that come from one address.
+    pub strangers_of_address: usize,
 }
 
 impl PeerOptions {
     /// The usual limits.
     pub fn new(listen: SocketAddr, own: u32, members: Vec<Member>, silence: Duration) -> Self {
-        let max_connections = 8 * members.len();
         Self {
             listen,
             own,
@@ -93,7 +104,9 @@ impl PeerOptions {
             append_bytes: 1 << 20,
             waiting_bytes: 64 << 20,
             handshake_limit: Duration::from_secs(2),
-            max_connections,
+            opening_limit: Duration::from_secs(1),
+            strangers: 128,
+            strangers_of_address: 32,
         }
     }
 }
@@ -105,6 +118,35 @@ struct Shared {
     source: Arc<dyn FrameSource>,
     lanes: HashMap<(u32, Lane), LaneQueue>,
     rooms: Rooms,
+    evidence: HashMap<u32, Mutex<Evidence>>,
+}
+
+impl Shared {
+    /// Whether a peer may be connected: no objection of the replica's, and one of the members.
+    fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal> {
+        self.events.judge(theirs, confirmed)?;
+        if self.evidence.contains_key(&replica_number(theirs.id)) {
+            Ok(())
+        } else {
+            Err(PeerRefusal::UnknownMember)
+        }
+    }
+
+    /// A peer's kernel ended a stream that it had dialled. It is dialled at once, to know more.
+    fn ended(&self, peer: u32, lane: Lane, number: u64) {
+        self.note(peer, |evidence| evidence.ended(lane, number));
+        for lane in [Lane::Control, Lane::Bulk] {
+            self.lanes[&(peer, lane)].awake.notify_one();
+        }
+    }
+
+    /// Told while the evidence is held: what comes from a stream that is accepted later is told later.
+    fn note(&self, peer: u32, note: impl FnOnce(&mut Evidence) -> bool) {
+        let mut evidence = self.evidence[&peer].lock();
+        if note(&mut evidence) {
+            self.events.gone(peer);
+        }
+    }
 }
 
 /// The streams of one replica. Dropping it closes them.
@@ -140,8 +182,10 @@ impl Peers {
                 })
             })
             .collect();
-        let numbers = others.iter().map(|member| member.number);
-        let rooms = Rooms::new(numbers, options.waiting_bytes);
+        let numbers = || others.iter().map(|member| member.number);
+        let rooms = Rooms::new(numbers(), options.waiting_bytes);
+        let evidence = numbers().map(|number| (number, Mutex::default())).collect();
+        let accepted = Arc::new(accept::Accepted::new(&options));
         let listen = options.listen;
         let shared = Arc::new(Shared {
             options,
@@ -149,11 +193,11 @@ impl Peers {
             source,
             lanes,
             rooms,
+            evidence,
         });
         let guard = runtime.enter();
         let listener = accept::open(listen)?;
         drop(guard);
-        let accepted = Arc::new(accept::Accepted::default());
         let accepting = accept::run(Arc::clone(&shared), listener, Arc::clone(&accepted));
         let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
         for member in others {

@@ -23,6 +23,7 @@ pub enum Seen {
     Refused(u32, bool, PeerRefusal),
     Damaged(String),
     Disconnected(u32),
+    Gone(u32),
 }
 
 pub struct Replica {
@@ -71,6 +72,10 @@ impl PeerEvents for Replica {
         self.tell(Seen::Disconnected(peer));
     }
 
+    fn gone(&self, peer: u32) {
+        self.tell(Seen::Gone(peer));
+    }
+
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal) {
         self.tell(Seen::Refused(peer, by_them, why));
     }
@@ -85,6 +90,11 @@ impl Replica {
     pub fn go_on(&self) {
         *self.busy.lock().unwrap() = None;
         self.kept.lock().unwrap().clear();
+    }
+
+    /// Messages whose room it keeps.
+    pub fn kept(&self) -> usize {
+        self.kept.lock().unwrap().len()
     }
 
     fn tell(&self, seen: Seen) {
