@@ -274,6 +274,9 @@ class Broker:
     def topics(self) -> list[tuple[str, int, int, int, int, bool, str, dict[str, str]]]:
         """Name, read queues, write queues, perm, system flags, order, filter type, attributes of each topic."""
 
+    def topic(self, name: str) -> tuple[str, int, int, int, int, bool, str, dict[str, str]] | None:
+        """One topic, as a row of `topics`."""
+
     def topic_version(self) -> tuple[int, int]:
         """Counter and time, in milliseconds, of the last change of the topic table."""
 

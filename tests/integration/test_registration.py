@@ -91,7 +91,12 @@ class Replica:
     def __init__(self, endpoint: Endpoint, nameservers: list[str], address: str = SELF) -> None:
         self.endpoint = endpoint
         self.standing: Standing | None = None
-        self.registrar = Registrar(endpoint, nameservers, Self("c", "g", address, "h:1"), lambda: self.standing)
+        self.registrar = Registrar(
+            endpoint, nameservers, Self("c", "g", address, "h:1"), lambda: self.standing, self.topic
+        )
+
+    def topic(self, name: str) -> TopicConfig | None:
+        return self.standing.topics.get(name) if self.standing is not None else None
 
     def says(self, broker_id: int, term: int, *topics: str) -> None:
         table = {name: TopicConfig(topic_name=name) for name in topics or ("T", "U")}

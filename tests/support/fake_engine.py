@@ -41,6 +41,10 @@ class FakeEngine:
         """Topics that were committed."""
         return list(self.rows.values())
 
+    def topic(self, name: str) -> TopicRow | None:
+        """One that was committed."""
+        return self.rows.get(name)
+
     def topic_version(self) -> tuple[int, int]:
         """One change a topic."""
         return len(self.rows), 0

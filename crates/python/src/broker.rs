@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use tern_broker::{
     Answers, Creations, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Services, Settings,
     Then,
@@ -136,27 +136,19 @@ impl Broker {
             return Ok(topics);
         };
         for topic in services.views.state().topics() {
-            let config = &topic.config;
-            let attributes = PyDict::new(py);
-            for (name, value) in &config.attributes {
-                attributes.set_item(name, value)?;
-            }
-            topics.append((
-                &*config.name,
-                config.read_queues,
-                config.write_queues,
-                config.perm,
-                config.sys_flag,
-                config.order,
-                if config.multi_tag {
-                    "MULTI_TAG"
-                } else {
-                    "SINGLE_TAG"
-                },
-                attributes,
-            ))?;
+            topics.append(topic_row(py, &topic.config)?)?;
         }
         Ok(topics)
+    }
+
+    /// One topic, as a row of `topics`.
+    fn topic<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(services) = self.node.services() else {
+            return Ok(None);
+        };
+        let state = services.views.state();
+        let topic = state.topic(name);
+        topic.map(|topic| topic_row(py, &topic.config)).transpose()
     }
 
     /// Counter and timestamp of the topic table.
@@ -383,6 +375,30 @@ impl Broker {
         });
         start(&services.creations, then);
     }
+}
+
+/// Name, read and write queues, perm, flags, order, filter type, attributes.
+fn topic_row<'py>(py: Python<'py>, config: &TopicConfig) -> PyResult<Bound<'py, PyTuple>> {
+    let attributes = PyDict::new(py);
+    for (name, value) in &config.attributes {
+        attributes.set_item(name, value)?;
+    }
+    let filter_type = if config.multi_tag {
+        "MULTI_TAG"
+    } else {
+        "SINGLE_TAG"
+    };
+    (
+        &*config.name,
+        config.read_queues,
+        config.write_queues,
+        config.perm,
+        config.sys_flag,
+        config.order,
+        filter_type,
+        attributes,
+    )
+        .into_pyobject(py)
 }
 
 /// The log cannot be read: the handler that asked fails, the replica goes on.

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from datetime import datetime
 
 from ternmq.broker.changes import Changes
@@ -31,7 +32,7 @@ from ternmq.config.addresses import join_address
 from ternmq.config.exposure import warn_while_exposed
 from ternmq.errors import MQError
 from ternmq.protocol.codes import ResponseCode
-from ternmq.protocol.topics import DataVersion
+from ternmq.protocol.topics import DataVersion, TopicConfig
 from ternmq.remoting import Endpoint, Event, Reply, Request, open_endpoint
 
 _log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class BrokerApp:
         endpoint.on_event(TOPICS_EVENT, self._topics_event)
         endpoint.on_event(PROPOSED_EVENT, self._proposed_event)
         endpoint.on_event(STOPPED_EVENT, self._stopped_event)
-        self._registrar = Registrar(endpoint, config.nameservers, _identity(config), self._standing)
+        self._registrar = Registrar(endpoint, config.nameservers, _identity(config), self._standing, self._topic)
         try:
             # Recovery reads the log, which takes as long as it takes: not on the event loop.
             self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(routes))
@@ -120,7 +121,7 @@ class BrokerApp:
 
     def _topics_event(self, event: Event) -> None:
         if self._registrar is not None:
-            self._registrar.changed()
+            self._registrar.topics_changed()
 
     def _proposed_event(self, event: Event) -> None:
         _, number, code, remark = event
@@ -167,8 +168,12 @@ class BrokerApp:
         answer = await self._endpoint.call(address, request.code, request.fields, request.body, timeout=PASS_ON_SECONDS)
         return Reply(answer.code, answer.remark, answer.fields, answer.body)
 
-    async def _announce(self) -> bool:
-        return self._registrar is None or await self._registrar.shown(ANNOUNCE_SECONDS)
+    async def _announce(self, topics: Collection[str]) -> bool:
+        return self._registrar is None or await self._registrar.shown(ANNOUNCE_SECONDS, topics)
+
+    def _topic(self, name: str) -> TopicConfig | None:
+        row = self._engine.topic(name) if self._engine is not None else None
+        return None if row is None else topic_config(row)
 
     def _term(self) -> int:
         return self._roles.current.term

@@ -45,6 +45,9 @@ class Engine(Protocol):
     def topics(self) -> list[TopicRow]:
         """All topics that are committed and applied here."""
 
+    def topic(self, name: str) -> TopicRow | None:
+        """One topic that is committed and applied here."""
+
     def topic_version(self) -> tuple[int, int]:
         """Counter and time, in milliseconds, of the last change of a topic."""
 

@@ -293,6 +293,12 @@ class RouteTable:
                 self._topics.setdefault(topic, {})[data.broker_name] = data
                 self.generation += 1
 
+    def miss_topic(self, topic: str, name: str) -> None:
+        """Take note that a group has a topic no more: what a table without it would say."""
+        if self._delete_missing_topics:
+            self._remove_queues(name, [topic])
+            self.generation += 1
+
     def delete_topic(self, topic: str, cluster: str | None = None) -> None:
         """Forget a topic, or its queues on the groups of one cluster."""
         if cluster is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Replica:
         self.roles.changed("leader", 3, "n0")
         changes = Changes(lambda: self.engine, self.roles, self.proposals)
         self.passed: list[tuple[str, dict[str, str]]] = []
-        self.announced: list[list[str]] = []
+        self.announced: list[tuple[list[str], list[str]]] = []
         own_names = frozenset({"c", "g"})
         self.topics = TopicHandlers(lambda: self.engine, changes, lambda: 3, own_names, self.pass_on, self.announce)
         self.replica = ReplicaHandlers(lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}))
@@ -44,8 +44,8 @@ class Replica:
         self.passed.append((address, request.fields))
         return Reply(0, "passed on")
 
-    async def announce(self) -> None:
-        self.announced.append(sorted(self.engine.rows))
+    async def announce(self, topics: Collection[str]) -> None:
+        self.announced.append((sorted(self.engine.rows), sorted(topics)))
 
     def create(self, **fields: str) -> Reply:
         return asyncio.run(self.topics.create(request(17, CREATE | fields)))
@@ -70,7 +70,7 @@ def test_a_topic_is_created_and_answered_after_its_commit(replica: Replica) -> N
 def test_a_change_of_topics_is_announced_after_its_commit_and_a_refusal_is_not(replica: Replica) -> None:
     replica.create()
     asyncio.run(replica.topics.delete(request(215, {"topic": "orders"})))
-    assert replica.announced == [["orders"], []]
+    assert replica.announced == [(["orders"], ["orders"]), ([], ["orders"])]
     replica.roles.changed("follower", 4, "n1")
     assert replica.create().code == 14
     assert len(replica.announced) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,7 @@ async def pass_on(address: str, request: Request) -> Reply:
     raise AssertionError(f"{request.code} was passed on to {address}")
 
 
-async def nobody_to_tell() -> None:
+async def nobody_to_tell(topics: Collection[str]) -> None:
     """There are no NameServers."""
 
 

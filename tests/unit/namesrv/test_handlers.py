@@ -230,6 +230,19 @@ def test_a_topic_is_added_and_deleted_by_name(nameserver: NameServer) -> None:
     assert nameserver.call(105, {"topic": "N"}).code == 17
 
 
+def test_a_broker_that_has_a_topic_no_more_says_so_by_name(nameserver: NameServer) -> None:
+    nameserver.register()
+    nameserver.register(broker_id=0, address="10.0.0.2:10911", brokerName="h")
+    none = TopicRoute().encode(standard=True)
+    assert nameserver.call(217, {"topic": "T", "brokerName": "g"}, none).code == 0
+    assert nameserver.call(105, {"topic": "T"}).code == 0, "as with a table without it: only where that deletes"
+    nameserver.table._delete_missing_topics = True
+    assert nameserver.call(217, {"topic": "T"}, none).code == 0
+    assert nameserver.call(217, {"topic": "T", "brokerName": "g"}, none).code == 0
+    route = decode_route(nameserver.call(105, {"topic": "T"}).body)
+    assert [data.broker_name for data in route.queue_datas] == ["h"]
+
+
 def test_a_member_group_and_a_heartbeat(nameserver: NameServer) -> None:
     nameserver.register()
     body = nameserver.call(901, {"clusterName": "c", "brokerName": "g"}).body

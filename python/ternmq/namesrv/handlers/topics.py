@@ -56,13 +56,19 @@ class TopicHandlers:
         return Reply(body=encode_topic_list(self._table.topics_with_flags(SYS_FLAG_UNIT_SUB, SYS_FLAG_UNIT)))
 
     def add_topic(self, request: Request) -> Reply:
-        """217: queues of one topic, from a broker that does not want to send its whole table."""
+        """217: queues of one topic, from a broker that does not want to send its whole table.
+
+        One of ours names itself, so that it can say that it has none any more.
+        """
         topic = _topic(request)
         try:
             route = decode_route(request.body)
         except BodyError as error:
             return Reply(ResponseCode.SYSTEM_ERROR, str(error))
         self._table.add_topic(topic, route.queue_datas)
+        broker = request.fields.get("brokerName")
+        if broker and not route.queue_datas:
+            self._table.miss_topic(topic, broker)
         return Reply()
 
     def delete_topic(self, request: Request) -> Reply:

@@ -1,6 +1,6 @@
 """Topics: create and change (17, 18), delete (215), show (21, 351)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
 import msgspec
@@ -24,8 +24,8 @@ MAX_TOPICS_AT_ONCE = 1_000
 _PASSED_ON = "ternPassedOn"
 PassOn = Callable[[str, Request], Awaitable[Reply]]
 """Sends a request to an address and gives the answer."""
-Announce = Callable[[], Awaitable[object]]
-"""Waits, for a bounded time, until the NameServers show the topics as they are now."""
+Announce = Callable[[Collection[str]], Awaitable[object]]
+"""Waits, for a bounded time, until the NameServers show these topics as they are now."""
 FILTER_TYPES = ("SINGLE_TAG", "MULTI_TAG")
 
 
@@ -115,7 +115,7 @@ class TopicHandlers:
         # Passed on once: who was asked by a follower does not ask another one.
         if leader is not None and _PASSED_ON not in request.fields:
             return await self._pass_on(leader, request._replace(fields=request.fields | {_PASSED_ON: "true"}))
-        return await self._make([lambda engine, number: engine.delete_topic(number, topic)])
+        return await self._make([lambda engine, number: engine.delete_topic(number, topic)], [topic])
 
     def all(self, request: Request) -> Reply:
         """21: all topics, or a page of them."""
@@ -136,17 +136,20 @@ class TopicHandlers:
         refusal = self._changes.refusal()
         if refusal is not None:
             return refusal
-        known = {row[0]: dict(row[7]) for row in self._engine().topics()}
+        engine = self._engine()
+        known: dict[str, dict[str, str]] = {}
         changes = []
         for wanted in topics:
-            attributes = known[wanted.name] = apply_attributes(known.get(wanted.name), wanted.attributes)
+            row = engine.topic(wanted.name)
+            before = known.get(wanted.name, None if row is None else dict(row[7]))
+            attributes = known[wanted.name] = apply_attributes(before, wanted.attributes)
             changes.append(_put_topic(wanted, attributes))
-        return await self._make(changes)
+        return await self._make(changes, known.keys())
 
-    async def _make(self, changes: list[Change]) -> Reply:
+    async def _make(self, changes: list[Change], topics: Collection[str]) -> Reply:
         reply = await self._changes.make(changes)
         if reply.code == ResponseCode.SUCCESS:
-            await self._announce()
+            await self._announce(topics)
         return reply
 
     def _may_change(self, topic: str) -> str:
@@ -190,11 +193,10 @@ def find_topic(engine: Engine, topic: str) -> TopicConfig:
     Raises:
         MQError: no such topic (17), or this replica knows nothing yet (14).
     """
-    rows = engine.topics()
-    for row in rows:
-        if row[0] == topic:
-            return topic_config(row)
-    if not rows:
+    row = engine.topic(topic)
+    if row is not None:
+        return topic_config(row)
+    if not engine.topics():
         raise MQError("this replica is starting", code=ResponseCode.SERVICE_NOT_AVAILABLE)
     remark = f"No topic in this broker. topic: {topic}"
     raise MQError(remark, code=ResponseCode.TOPIC_NOT_EXIST, remark=remark)
