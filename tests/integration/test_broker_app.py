@@ -214,6 +214,28 @@ async def test_groups_and_topics_pass_through_the_engine_and_back(cluster: Clust
     assert (await ask(351, {"topic": "one"})).code == 17
 
 
+async def test_topics_beyond_the_limit_are_refused_to_operators_and_to_senders(cluster: Cluster) -> None:
+    limited = [dataclasses.replace(config, max_topics=40) for config in three(cluster)]
+    await cluster.start_replicas(*limited)
+    ids = await cluster.agreed(whole)
+
+    async def create(topic: str) -> Answer:
+        return await cluster.client.call(ids[0], 17, CREATE | {"topic": topic})
+
+    codes = [(await create(f"t{number}")).code for number in range(40)]
+    there = codes.count(0)
+    assert 0 < there < 40
+    assert codes == [0] * there + [29] * (40 - there)
+    refused = await create("one-more")
+    sent = await cluster.client.call(ids[0], SEND, send_fields("by-use", 0, {}), b"m")
+    assert (refused.code, sent.code) == (29, 17)
+    for answer in (refused, sent):
+        assert "the broker has 40 topics and the limit is 40" in (answer.remark or "")
+        assert "max_topics" in (answer.remark or "")
+    assert (await cluster.client.call(ids[0], 215, {"topic": "t0"})).code == 0
+    assert (await cluster.client.call(ids[0], SEND, send_fields("by-use", 0, {}), b"m")).code == 0
+
+
 async def test_leadership_is_handed_over_and_every_nameserver_shows_it(cluster: Cluster) -> None:
     configs = three(cluster)
     await cluster.start_replicas(*configs)

@@ -5,6 +5,7 @@
 //! each name. Whoever needs the same name meanwhile waits for the same op. An operator's change of a topic goes the
 //! same way, so that a creation never overwrites it.
 
+mod limits;
 mod wants;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_state::{Op, State};
+use tern_wire::codes::response;
 
 use crate::answers::{Answers, Ticket};
 use crate::clock;
@@ -21,6 +23,8 @@ use crate::refused::Refused;
 use crate::replica::{AnswerAt, Outcome, Proposal};
 use crate::roles::RoleBoard;
 use crate::views::Views;
+use limits::News;
+pub use limits::TableLimits;
 pub(crate) use wants::{NewTopic, missing_of_group};
 
 /// Requests that wait for creations at most.
@@ -49,6 +53,7 @@ pub struct Creations {
     views: Arc<Views>,
     roles: Arc<RoleBoard>,
     mailbox: Mailbox,
+    limits: TableLimits,
     waiting: Mutex<Waiting>,
 }
 
@@ -57,6 +62,8 @@ struct Waiting {
     /// The first want of a subject is the one whose op is on its way, if one is.
     wants: HashMap<Subject, Vec<Want>>,
     count: usize,
+    /// What the ops on their way bring into being.
+    coming: News,
 }
 
 impl Creations {
@@ -66,8 +73,15 @@ impl Creations {
             views,
             roles,
             mailbox,
+            limits: TableLimits::default(),
             waiting: Mutex::default(),
         }
+    }
+
+    /// With other limits than the usual ones.
+    #[must_use]
+    pub fn with_limits(self, limits: TableLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// What an operator asks for: the op is the request.
@@ -119,39 +133,60 @@ impl Creations {
         let missing = {
             let state = self.views.state();
             let mut waiting = self.waiting.lock();
+            let coming = waiting.coming;
             let Some(wants) = waiting.wants.get_mut(subject) else {
                 return;
             };
             let mut missing = None;
             while missing.is_none() && !wants.is_empty() {
-                match (wants[0].make)(&state) {
-                    Ok(ops) if !ops.is_empty() => missing = Some(ops),
+                match self.ops_of(&wants[0], subject, &state, coming) {
+                    Ok((ops, news)) if !ops.is_empty() => missing = Some((ops, news)),
                     other => ended.push((wants.remove(0).then, other.map(|_| ()))),
                 }
             }
             waiting.count -= ended.len();
-            if missing.is_none() {
-                waiting.wants.remove(subject);
+            match &missing {
+                Some((_, news)) => waiting.coming.add(*news),
+                None => drop(waiting.wants.remove(subject)),
             }
             missing
         };
         for (then, result) in ended {
             then(result, answers);
         }
-        if let Some(ops) = missing {
-            self.propose(subject.clone(), &ops, answers);
+        if let Some((ops, news)) = missing {
+            self.propose(subject.clone(), &ops, news, answers);
         }
     }
 
-    fn propose(self: &Arc<Self>, subject: Subject, ops: &[Op], answers: &mut Answers) {
+    /// The ops that a want lacks, and what they bring into being, if there is room for it.
+    fn ops_of(
+        &self,
+        want: &Want,
+        subject: &Subject,
+        state: &State,
+        coming: News,
+    ) -> Result<(Vec<Op>, News), Refused> {
+        let ops = (want.make)(state)?;
+        let news = News::of(&ops, state);
+        match self.limits.refusal(state, coming, news) {
+            None => Ok((ops, news)),
+            Some(remark) => Err(Refused::new(limit_code(want, subject), remark)),
+        }
+    }
+
+    fn propose(self: &Arc<Self>, subject: Subject, ops: &[Op], news: News, answers: &mut Answers) {
         let mut block = Vec::new();
         for op in ops {
             op.encode(&mut block);
         }
         let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Stored(_) => this.stored(&subject, answers),
-            other => this.fail(&subject, &other, answers),
+        let ticket: Ticket = Box::new(move |outcome, answers| {
+            this.waiting.lock().coming.remove(news);
+            match outcome {
+                Outcome::Stored(_) => this.stored(&subject, answers),
+                other => this.fail(&subject, &other, answers),
+            }
         });
         let proposal = Proposal {
             drafts: smallvec::SmallVec::new(),
@@ -191,6 +226,16 @@ impl Creations {
             };
             (want.then)(Err(refused), answers);
         }
+    }
+}
+
+/// An operator is told that what he asks for is not allowed; a request that needs what there is not, that it is not
+/// there: certain, and other brokers may have it.
+fn limit_code(want: &Want, subject: &Subject) -> i32 {
+    match subject {
+        _ if want.is_request => response::INVALID_PARAMETER,
+        Subject::Topic(_) => response::TOPIC_NOT_EXIST,
+        Subject::Group(_) => response::SUBSCRIPTION_GROUP_NOT_EXIST,
     }
 }
 
@@ -381,5 +426,131 @@ mod tests {
         assert!(state.group("g").is_some());
         assert_eq!(state.topic("%RETRY%g").unwrap().config.read_queues, 1);
         assert!(missing_of_group(&state, "g", false, false).is_empty());
+    }
+
+    /// With room for so many more than the system has of its own.
+    fn limited(bench: &Bench, more_topics: usize, more_groups: usize) -> Arc<Creations> {
+        let limits = {
+            let state = bench.views.state();
+            TableLimits {
+                topics: state.topics().len() + more_topics,
+                groups: state.groups().len() + more_groups,
+            }
+        };
+        let creations = Creations::new(
+            Arc::clone(&bench.views),
+            Arc::new(leading()),
+            bench.mailbox.clone(),
+        );
+        Arc::new(creations.with_limits(limits))
+    }
+
+    /// Confirm the next read, commit the proposal that follows, and have it answered.
+    fn store(bench: &mut Bench, answers: &mut Answers) {
+        confirm(bench, answers);
+        let proposal = bench.proposal().expect("proposed");
+        commit(bench, proposal, answers);
+    }
+
+    fn commit(
+        bench: &mut Bench,
+        proposal: crate::replica::Proposal<Ticket>,
+        answers: &mut Answers,
+    ) {
+        bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+        (proposal.ticket)(Outcome::Stored(Stored::default()), answers);
+    }
+
+    #[test]
+    fn topics_beyond_the_limit_are_refused_to_senders_and_operators_and_nothing_is_proposed() {
+        let mut bench = Bench::new();
+        let creations = limited(&bench, 2, 10);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        let mut on_their_way = Vec::new();
+        for name in ["a", "b"] {
+            creations.topic(new_topic(name, "TBW102"), note(&ends), &mut answers);
+            confirm(&bench, &mut answers);
+            on_their_way.push(bench.proposal().expect("there is room"));
+        }
+        creations.topic(new_topic("c", "TBW102"), note(&ends), &mut answers);
+        confirm(&bench, &mut answers);
+        assert_eq!(*ends.lock(), [Err(17)], "what is on its way counts");
+        for proposal in on_their_way {
+            commit(&mut bench, proposal, &mut answers);
+        }
+        creations.put_topic(TopicConfig::new("c", 1, 6), note(&ends));
+        confirm(&bench, &mut answers);
+        creations.topic(new_topic("c", "TBW102"), note(&ends), &mut answers);
+        confirm(&bench, &mut answers);
+        assert!(bench.proposal().is_none());
+        assert_eq!(*ends.lock(), [Err(17), Ok(()), Ok(()), Err(29), Err(17)]);
+        // What is there may be changed, and what is deleted makes room.
+        creations.put_topic(TopicConfig::new("b", 2, 6), note(&ends));
+        store(&mut bench, &mut answers);
+        creations.delete_topic("a".into(), note(&ends));
+        store(&mut bench, &mut answers);
+        creations.put_topic(TopicConfig::new("c", 1, 6), note(&ends));
+        store(&mut bench, &mut answers);
+        assert_eq!(ends.lock()[5..], [Ok(()); 3]);
+        assert_eq!(creations.waiting.lock().coming, News::default());
+    }
+
+    #[test]
+    fn a_creation_that_fails_gives_its_room_back() {
+        let bench = Bench::new();
+        let creations = limited(&bench, 1, 10);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        for _ in 0..2 {
+            creations.topic(new_topic("a", "TBW102"), note(&ends), &mut answers);
+            confirm(&bench, &mut answers);
+            let proposal = bench.proposal().expect("there is room");
+            (proposal.ticket)(Outcome::NotStored, &mut answers);
+        }
+        assert_eq!(*ends.lock(), [Err(14); 2]);
+    }
+
+    #[test]
+    fn groups_beyond_the_limit_are_refused_and_their_topics_find_room_without() {
+        let mut bench = Bench::new();
+        let creations = limited(&bench, 0, 1);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.group(Arc::from("g"), (false, false), note(&ends), &mut answers);
+        store(&mut bench, &mut answers);
+        let letters = TopicConfig::new("%DLQ%g", 1, 6);
+        creations.missing_topic(letters, note(&ends), &mut answers);
+        store(&mut bench, &mut answers);
+        creations.group(Arc::from("h"), (false, false), note(&ends), &mut answers);
+        confirm(&bench, &mut answers);
+        creations.put_group(tern_state::GroupConfig::new("h"), note(&ends));
+        confirm(&bench, &mut answers);
+        assert!(bench.proposal().is_none());
+        assert_eq!(*ends.lock(), [Ok(()), Ok(()), Err(26), Err(29)]);
+    }
+
+    #[test]
+    fn a_limit_names_itself_and_the_key_that_raises_it() {
+        let bench = Bench::new();
+        let creations = limited(&bench, 0, 0);
+        let (said, mut answers) = (Arc::new(Mutex::new(String::new())), Answers::default());
+        for (key, apache) in [
+            ("max_topics", "maxTopicNums"),
+            ("max_groups", "maxSubscriptionGroupNums"),
+        ] {
+            let note = Arc::clone(&said);
+            let then: Then = Box::new(move |end, _| {
+                *note.lock() = end.expect_err("refused").remark.into_owned();
+            });
+            if key == "max_topics" {
+                creations.topic(new_topic("a", "TBW102"), then, &mut answers);
+            } else {
+                creations.group(Arc::from("g"), (false, false), then, &mut answers);
+            }
+            confirm(&bench, &mut answers);
+            let said = said.lock();
+            assert!(
+                said.contains(key) && said.contains(apache) && said.contains("the limit is"),
+                "{said}"
+            );
+        }
     }
 }

@@ -32,7 +32,7 @@ pub use clients::{ClientRegistry, ConsumerListing, Peer, SubscriptionListing};
 pub use clock::monotonic_ns;
 pub use commits::Commits;
 pub use counters::{Counters, Totals};
-pub use creations::{Creations, Then};
+pub use creations::{Creations, TableLimits, Then};
 pub use holds::HoldTable;
 pub use mailbox::Mailbox;
 pub use node::{Mode, Node, NodeEvents, NodeOptions, StartError};

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
 use crate::counters::Counters;
-use crate::creations::Creations;
+use crate::creations::{Creations, TableLimits};
 use crate::holds::HoldTable;
 use crate::mailbox::Mailbox;
 use crate::roles::RoleBoard;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Serve pulls of committed records while another replica leads.
     pub slave_read: bool,
+    /// How many topics and groups there may be.
+    pub limits: TableLimits,
 }
 
 impl Settings {

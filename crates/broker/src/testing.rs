@@ -20,7 +20,7 @@ use tokio::sync::oneshot::{Sender, channel};
 use crate::Ticket;
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
-use crate::creations::Creations;
+use crate::creations::{Creations, TableLimits};
 use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::node::NodeEvents;
@@ -67,6 +67,7 @@ pub(crate) fn settings() -> Settings {
         auto_create_group: true,
         max_message_bytes: 4 << 20,
         slave_read: true,
+        limits: TableLimits::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tern_broker::{
     Answers, Creations, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Services, Settings,
-    Then,
+    TableLimits, Then,
 };
 use tern_log::LogError;
 use tern_net::{Bridge, Connection, Credit, Event, Handler};
@@ -437,6 +437,10 @@ fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
         auto_create_group: entry(config, "auto_create_group")?,
         max_message_bytes: entry(config, "max_message_bytes")?,
         slave_read: entry(config, "slave_read")?,
+        limits: TableLimits {
+            topics: entry(config, "max_topics")?,
+            groups: entry(config, "max_groups")?,
+        },
     };
     Ok(NodeOptions {
         settings,

@@ -67,6 +67,8 @@ _mapped(
     autoCreateTopicEnable="auto_create_topic",
     defaultTopicQueueNums="default_topic_queues",
     autoCreateSubscriptionGroup="auto_create_group",
+    maxTopicNums="max_topics",
+    maxSubscriptionGroupNums="max_groups",
     slaveReadEnable="slave_read",
 )
 

@@ -16,6 +16,7 @@ from ternmq.config.node import BrokerConfig, Member, check_listening, check_secr
 from ternmq.config.properties import read_properties
 from ternmq.config.rules import MAX_MESSAGE_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, RAFT_SIZES
 from ternmq.config.timing import PROFILES, Profile, profile_for, usable_cores, worker_threads
+from ternmq.config.topology import MAX_TABLE
 from ternmq.errors import ConfigError
 
 DEFAULT_PORT = 10_911
@@ -104,6 +105,8 @@ def read_broker_conf(
         default_topic_queues=values.integer("defaultTopicQueueNums", 8, 1, 1024),
         auto_create_group=values.boolean("autoCreateSubscriptionGroup", True),
         max_message_bytes=values.integer("maxMessageSize", 4 << 20, 1, MAX_MESSAGE_BYTES),
+        max_topics=values.integer("maxTopicNums", 20_000, 1, MAX_TABLE),
+        max_groups=values.integer("maxSubscriptionGroupNums", 20_000, 1, MAX_TABLE),
         slave_read=values.boolean("slaveReadEnable", True),
         workers=worker_threads(neighbours, usable_cores()),
         insecure=insecure,

@@ -83,6 +83,8 @@ class BrokerConfig:
         default_topic_queues: queues of TBW102, so the most that an automatic topic gets.
         auto_create_group: create unknown consumer groups.
         max_message_bytes: largest message body.
+        max_topics: most topics of a broker group.
+        max_groups: most subscription groups of a broker group.
         slave_read: let followers serve pulls of committed messages.
         workers: network threads.
         insecure: whether listening beyond loopback without access control was accepted.
@@ -113,6 +115,8 @@ class BrokerConfig:
     default_topic_queues: int = 8
     auto_create_group: bool = True
     max_message_bytes: int = 4 << 20
+    max_topics: int = 20_000
+    max_groups: int = 20_000
     slave_read: bool = True
     workers: int = 1
     insecure: bool = False
@@ -247,6 +251,8 @@ def broker_config(
         default_topic_queues=defaults.default_topic_queues,
         auto_create_group=defaults.auto_create_group,
         max_message_bytes=parse_size(defaults.max_message, "defaults.max_message"),
+        max_topics=defaults.max_topics,
+        max_groups=defaults.max_groups,
         slave_read=defaults.slave_read,
         workers=defaults.workers or worker_threads(neighbours, usable_cores()),
         insecure=insecure,

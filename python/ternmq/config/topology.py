@@ -14,6 +14,9 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
 Flush = Literal["sync", "async"]
 
+MAX_TABLE = 40_000
+"""Topics or groups: a table of so many topics with long names is as large as a frame may be, 16 MiB."""
+
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the file: unknown keys stop the start."""
@@ -60,6 +63,23 @@ class DefaultsSection(Section, frozen=True):
     auto_create_group: Annotated[bool, Meta(description="Create an unknown consumer group when it first appears.")] = (
         True
     )
+    max_topics: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MAX_TABLE,
+            description="Topics of a broker group, those for retries and dead letters counted; beyond it new ones are"
+            " refused, by use with code 17, to operators with 29.",
+        ),
+    ] = 20_000
+    max_groups: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MAX_TABLE,
+            description="Subscription groups of a broker group; beyond it new ones are refused, by use with code 26.",
+        ),
+    ] = 20_000
     slave_read: Annotated[
         bool, Meta(description="Let replicas that do not lead serve pulls of committed messages.")
     ] = True

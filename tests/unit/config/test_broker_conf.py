@@ -87,9 +87,11 @@ def test_sizes_switches_and_counts_are_taken(read: Reader) -> None:
         DLEDGER
         + "mappedFileSizeCommitLog=67108864\nmaxMessageSize=1048576\nautoCreateTopicEnable=false\n"
         + "defaultTopicQueueNums=4\nautoCreateSubscriptionGroup=FALSE\nslaveReadEnable=false\n"
+        + "maxTopicNums=50\nmaxSubscriptionGroupNums=60\n"
     ).config
     assert (config.segment_size_bytes, config.max_message_bytes, config.default_topic_queues) == (64 << 20, 1 << 20, 4)
     assert (config.auto_create_topic, config.auto_create_group, config.slave_read) == (False, False, False)
+    assert (config.max_topics, config.max_groups) == (50, 60)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,8 @@ def test_sizes_switches_and_counts_are_taken(read: Reader) -> None:
         ("brokerIP1=0.0.0.0", "is a wildcard"),
         ("mappedFileSizeCommitLog=1024", "outside 33554432"),
         ("maxMessageSize=99999999", "outside 1 to"),
+        ("maxTopicNums=0", "outside 1 to 40000"),
+        ("maxSubscriptionGroupNums=40001", "outside 1 to 40000"),
         ("storePathCommitLog=/other/disk", "set storePathRootDir to the disk that shall hold the log"),
         ("flushDiskType=NEVER", "neither SYNC_FLUSH nor ASYNC_FLUSH"),
         ("slaveReadEnable=yes", "is neither true nor false"),

@@ -64,6 +64,8 @@ def test_derived_ports_are_those_that_rocketmq_users_know() -> None:
         ('[[group]]\nname = "a"\nmembers = [{ id = "n0", prot = 1 }]\n', "did you mean `port`?"),
         ("[defaults]\nflush = 'never'\n", "Invalid enum value 'never'"),
         ("[defaults]\ndefault_topic_queues = 0\n", "default_topic_queues"),
+        ("[defaults]\nmax_topics = 0\n", "max_topics"),
+        ("[defaults]\nmax_groups = 40001\n", "max_groups"),
         ("x =", "is not TOML"),
     ],
 )

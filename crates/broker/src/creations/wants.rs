@@ -3,16 +3,11 @@
 use std::sync::Arc;
 
 use tern_state::{GroupConfig, Op, State, TopicConfig};
-use tern_wire::codes::response;
 
 use super::{Creations, Make, Subject, Then, Want};
 use crate::answers::Answers;
 use crate::clock;
 use crate::refused::Refused;
-
-/// Topics above which none comes into being by use; operators may go beyond. Each group has its retry topic, so
-/// this bounds groups as well.
-const MAX_TOPICS: usize = 100_000;
 
 /// The fields of a send that decide about a new topic.
 #[derive(Debug, Clone)]
@@ -108,7 +103,6 @@ impl Creations {
             if state.topic(&new.name).is_some() {
                 return Ok(Vec::new());
             }
-            check_room(state)?;
             let config =
                 tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
                     .map_err(|_| Refused::no_topic(&new.name))?;
@@ -140,7 +134,6 @@ impl Creations {
             if state.topic(&config.name).is_some() {
                 return Ok(Vec::new());
             }
-            check_room(state)?;
             Ok(vec![Op::PutTopic {
                 changed_at_ms: clock::wall_ms(),
                 config: config.clone(),
@@ -164,13 +157,7 @@ impl Creations {
         answers: &mut Answers,
     ) {
         let subject = Subject::Group(Arc::clone(&name));
-        let make: Make = Box::new(move |state| {
-            let missing = missing_of_group(state, &name, unit, order);
-            if !missing.is_empty() {
-                check_room(state)?;
-            }
-            Ok(missing)
-        });
+        let make: Make = Box::new(move |state| Ok(missing_of_group(state, &name, unit, order)));
         self.want(
             subject,
             Want {
@@ -189,16 +176,6 @@ fn checked(state: &State, op: Op) -> Result<Vec<Op>, Refused> {
         .check(&op)
         .map_err(|violation| Refused::invalid(violation.to_string()))?;
     Ok(vec![op])
-}
-
-fn check_room(state: &State) -> Result<(), Refused> {
-    if state.topics().len() < MAX_TOPICS {
-        return Ok(());
-    }
-    Err(Refused::new(
-        response::SYSTEM_ERROR,
-        format!("the broker has {MAX_TOPICS} topics, the most that come into being by use"),
-    ))
 }
 
 /// The ops that a consumer's group lacks: the group itself, and the topic for what it could not consume.

@@ -87,7 +87,8 @@ fn serve(
         Arc::clone(&views),
         Arc::clone(&beginning.roles),
         beginning.mailbox.clone(),
-    );
+    )
+    .with_limits(beginning.options.settings.limits);
     let commits = Commits::new(
         Arc::clone(&views),
         beginning.mailbox.clone(),

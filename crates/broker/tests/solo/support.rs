@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tern_broker::{Mode, Node, NodeEvents, NodeOptions, RoleView, Settings};
+use tern_broker::{Mode, Node, NodeEvents, NodeOptions, RoleView, Settings, TableLimits};
 use tern_net::{Client, ClientOptions, Connection, Credit, PushHandler};
 use tern_replication::{Member, Timing};
 use tern_wire::headers::{PullRequest, SendRequest};
@@ -215,6 +215,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
             auto_create_group: true,
             max_message_bytes: 4 << 20,
             slave_read: true,
+            limits: TableLimits::default(),
         },
         member: "n0".to_owned(),
         members: vec![Member {

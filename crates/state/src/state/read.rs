@@ -53,7 +53,7 @@ impl State {
     }
 
     /// All subscription groups, ordered by name.
-    pub fn groups(&self) -> impl Iterator<Item = &GroupConfig> {
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = &GroupConfig> {
         self.groups.values().map(|group| &**group)
     }
 

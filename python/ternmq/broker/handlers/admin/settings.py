@@ -50,6 +50,8 @@ def settings_table(config: BrokerConfig) -> dict[str, str]:
         "listenPort": config.port,
         "mappedFileSizeCommitLog": config.segment_size_bytes,
         "maxMessageSize": config.max_message_bytes,
+        "maxSubscriptionGroupNums": config.max_groups,
+        "maxTopicNums": config.max_topics,
         "namesrvAddr": ";".join(config.nameservers),
         "slaveReadEnable": config.slave_read,
         "storePathRootDir": config.data,
