@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 
+from ternmq.client.hunting import Hunt
 from ternmq.client.leaders import Leaders
 from ternmq.client.nameservers import NameServers
 from ternmq.client.routes import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
@@ -18,10 +19,8 @@ from ternmq.remoting import Answer, Endpoint
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 30.0
-HUNT_SECONDS = 0.2
-"""Least time between two questions for the master of a group."""
-_WANTED_SECONDS = 10.0
-"""How long a group stays wanted after the last call that needed its master."""
+_QUESTION_SECONDS = 0.4
+_PROBE_SECONDS = 0.2
 _KEEP_MISSING_SECONDS = 60.0
 """A NameServer that has just started knows few groups: what it leaves out is kept this long."""
 _TEMPLATE_TOPIC = "TBW102"
@@ -46,8 +45,10 @@ class Routing:
         self._routes: dict[str, TopicRoute] = {}
         self._seen: dict[tuple[str, str], float] = {}  # when a NameServer last showed (topic, broker)
         self._lookups: dict[str, asyncio.Task[TopicRoute]] = {}
-        self._wanted: dict[str, float] = {}
+        self._hunts: dict[str, Hunt] = {}
         self._hunt_task: asyncio.Task[None] | None = None
+        self._hunt_waker = asyncio.Event()
+        self._probed: set[str] = set()  # groups whose rejected master was asked and has not answered
         self._doubt_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[], None]] = []
@@ -123,11 +124,25 @@ class Routing:
             _log.info("group %s: %s does not lead any more, now %s", broker, address, self.leaders.master(broker))
             self._notify()
         if self.leaders.master(broker) is None:
-            self.want(broker)
+            self.want(broker, missed=True)
 
-    def want(self, broker: str) -> None:
-        """Keep looking for a group's master for the next seconds."""
-        self._wanted[broker] = self._loop.time() + _WANTED_SECONDS
+    def want(self, broker: str, *, missed: bool = False) -> None:
+        """Keep looking for a group's master for the next seconds.
+
+        Args:
+            broker: name of the group.
+            missed: its master was lost just now.
+        """
+        now = self._loop.time()
+        hunt = self._hunts.get(broker)
+        if hunt is None:
+            self._hunts[broker] = Hunt(now)
+        elif missed:
+            hunt.missed(now)
+        else:
+            hunt.want(now)
+        if hunt is None or missed:
+            self._hunt_waker.set()
         if self._hunt_task is None or self._hunt_task.done():
             self._hunt_task = self._spawn(self._hunt())
 
@@ -241,27 +256,45 @@ class Routing:
             await self._look_up(topic, self._loop.time() + self._timeout)
 
     async def _hunt(self) -> None:
-        """Ask NameServers in turn, and the rejected masters themselves, until all wanted groups show a master."""
-        while missing := self._missing():
-            began = self._loop.time()
-            await asyncio.gather(self._ask_cluster(), *(self._probe(broker) for broker in missing))
-            if self._missing():
-                await asyncio.sleep(max(0.0, began + HUNT_SECONDS - self._loop.time()))
+        """Ask NameServers in turn, and the rejected masters themselves, until all wanted groups show a master.
 
-    def _missing(self) -> list[str]:
+        Nobody's silence holds up the next question: the host that died answers neither.
+        """
+        while missing := self._missing():
+            now = self._loop.time()
+            due = [broker for broker, hunt in missing.items() if hunt.due <= now]
+            if due:
+                self._spawn(self._ask_cluster())
+            for broker in due:
+                missing[broker].asked(now)
+                if broker not in self._probed:
+                    self._probed.add(broker)
+                    self._spawn(self._probe(broker))
+            self._hunt_waker.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(hunt.due for hunt in missing.values()) - now):
+                    await self._hunt_waker.wait()
+
+    def _missing(self) -> dict[str, Hunt]:
         now = self._loop.time()
-        self._wanted = {broker: until for broker, until in self._wanted.items() if until > now}
-        return [broker for broker in self._wanted if self.leaders.master(broker) is None]
+        self._hunts = {broker: hunt for broker, hunt in self._hunts.items() if not hunt.is_over(now)}
+        return {broker: hunt for broker, hunt in self._hunts.items() if self.leaders.master(broker) is None}
 
     async def _ask_cluster(self) -> None:
         """One question covers all groups, whatever topics they carry."""
         with contextlib.suppress(MQError):
-            answer = await self.nameservers.ask_next(RequestCode.GET_BROKER_CLUSTER_INFO, {}, 2 * HUNT_SECONDS)
+            answer = await self.nameservers.ask_next(RequestCode.GET_BROKER_CLUSTER_INFO, {}, _QUESTION_SECONDS)
             if answer.code == ResponseCode.SUCCESS:
                 self.learn_cluster(answer.body)
 
     async def _probe(self, broker: str) -> None:
         """Ask the rejected master whether it leads: after a short cut of the network it is still the right one."""
+        try:
+            await self._ask_rejected(broker)
+        finally:
+            self._probed.discard(broker)
+
+    async def _ask_rejected(self, broker: str) -> None:
         address = self.leaders.rejected(broker)
         if address is None:
             return
@@ -270,7 +303,7 @@ class Routing:
         )
         fields = {"topic": queue.topic if queue else _TEMPLATE_TOPIC, "queueId": str(queue.id if queue else 0)}
         with contextlib.suppress(MQError):
-            answer = await self._endpoint.call(address, RequestCode.GET_MAX_OFFSET, fields, timeout=HUNT_SECONDS)
+            answer = await self._endpoint.call(address, RequestCode.GET_MAX_OFFSET, fields, timeout=_PROBE_SECONDS)
             if answer.code == ResponseCode.SUCCESS:
                 changed = self.leaders.confirm(broker, address)
             else:

@@ -7,7 +7,7 @@ import pytest
 from support.memory.client import connect
 from support.memory.cluster import MemoryCluster
 from support.memory.virtual_time import run
-from ternmq.errors import NotWritableError, OutcomeUnknownError, SendTimeoutError
+from ternmq.errors import NotWritableError, OutcomeUnknownError, SendTimeoutError, UnreachableError
 
 
 def _cluster(groups: int = 1, nameservers: int = 1) -> MemoryCluster:
@@ -141,7 +141,7 @@ def test_refusals_of_an_election_are_not_counted_as_tries() -> None:
     run(scenario())
 
 
-def test_nameservers_that_lag_are_asked_in_turn_at_most_every_200_ms() -> None:
+def test_nameservers_that_lag_are_asked_in_turn() -> None:
     async def scenario() -> None:
         cluster = _cluster(nameservers=3)
         async with connect(cluster) as mq, mq.producer("p") as out:
@@ -151,8 +151,83 @@ def test_nameservers_that_lag_are_asked_in_turn_at_most_every_200_ms() -> None:
             cluster.register("a", ("ns3:1",))  # only one has heard of it
             began, asked = _now(), len(cluster.network.sent(106))
             await out.send("t", b"x")
-            assert _now() - began < 0.5
+            assert _now() - began < 0.05
             assert len(cluster.network.sent(106)) - asked <= 3
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("elected_after", [0.005, 0.015, 0.025, 0.06])
+def test_a_leader_is_found_soon_after_it_is_elected(elected_after: float) -> None:
+    async def scenario() -> None:
+        cluster = _cluster()
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            await out.send("t", b"before")
+            cluster.kill("a0:1")
+            began = _now()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_later(elected_after, cluster, "a1:1"))
+                tasks.create_task(out.send("t", b"x"))
+            # The pauses have doubled up to then, and there are three trips.
+            assert _now() - began <= 2 * elected_after + 0.016
+
+    run(scenario())
+
+
+def test_questions_for_a_leader_that_does_not_come_grow_rare() -> None:
+    async def scenario() -> None:
+        cluster = _cluster()
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            await out.send("t", b"before")
+            cluster.kill("a0:1")
+            asked = len(cluster.network.sent(106))
+            with pytest.raises(UnreachableError):
+                await out.send("t", b"x")
+            assert len(cluster.network.sent(106)) - asked <= 3.0 / 0.2 + 5
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("silent", ["the rejected master", "a NameServer"])
+def test_a_host_that_died_holds_up_no_question(silent: str) -> None:
+    async def scenario() -> None:
+        cluster = _cluster(nameservers=3)
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            await out.send("t", b"before")
+            if silent == "a NameServer":
+                cluster.stop("ns1:1")
+                cluster.kill("a0:1")
+                sent = asyncio.create_task(out.send("t", b"x"))
+            else:
+                cluster.brokers["a0:1"].send_codes = [14]
+                sent = asyncio.create_task(out.send("t", b"x"))
+                while not cluster.network.sent(30):  # noqa: ASYNC110  # it refused, and is asked whether it leads
+                    await asyncio.sleep(0.0005)
+                cluster.stop("a0:1")
+            began = _now()
+            await _later(0.025, cluster, "a1:1")
+            await sent
+            assert _now() - began < 0.1
+
+    run(scenario())
+
+
+def test_another_group_that_loses_its_leader_is_asked_about_at_once() -> None:
+    async def scenario() -> None:
+        cluster = _cluster(groups=2)
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            keys = {(await out.send("t", b"1", shard=key)).queue.broker: key for key in map(str, range(20))}
+            cluster.kill("a0:1")
+            waiting = asyncio.create_task(out.send("t", b"2", shard=keys["a"]))
+            await asyncio.sleep(1.0)  # the pauses of group a have grown
+            cluster.kill("b0:1")
+            began = _now()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_later(0.025, cluster, "b1:1"))
+                tasks.create_task(out.send("t", b"2", shard=keys["b"]))
+            assert _now() - began < 0.05
+            cluster.elect("a", "a1:1")
+            await waiting
 
     run(scenario())
 
