@@ -381,6 +381,16 @@ class Broker:
         messages_applied (those read at the start included), log_end_position, applied_position.
         """
 
+    def progress(self) -> list[tuple[str, int, bool]]:
+        """How far the other members are, if this replica leads.
+
+        Member id, index up to which it holds the log durably, whether it answered lately. Waits for a turn of the log
+        thread, two seconds at most.
+        """
+
+    def send_away(self) -> None:
+        """Refuse pulls with 14 and where the leader is, those that wait as well: for a replica that is going."""
+
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member, if this replica leads.
 

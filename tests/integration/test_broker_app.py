@@ -247,6 +247,33 @@ async def test_leadership_is_handed_over_and_every_nameserver_shows_it(cluster: 
     assert (status["role"], status["leader"]) == ("leader", target.member)
 
 
+async def test_a_leader_that_stops_hands_over_and_says_where_to_before_it_goes(cluster: Cluster) -> None:
+    await cluster.start_replicas(*three(cluster))
+    before = await cluster.agreed(whole)
+    old = before[0]
+    assert (await cluster.client.call(old, 17, CREATE)).code == 0
+    # The first pull makes its group.
+    assert (await cluster.client.call(old, PULL, pull_fields("orders", 0, 0))).code == 19
+    long_poll = pull_fields("orders", 0, 0) | {"sysFlag": "6", "suspendTimeoutMillis": "20000"}
+    polling = asyncio.create_task(cluster.client.call(old, PULL, long_poll, timeout=30))
+    said: list[Answer] = []
+
+    async def refused() -> bool:
+        said.append(await cluster.client.call(old, SEND, send_fields("orders", 1, {}), b"m"))
+        return said[-1].code == 14 and "leaderAddr" in said[-1].fields
+
+    stopping = asyncio.create_task(cluster.replicas.pop(old).stop())
+    await until(refused)
+    assert {answer.code for answer in said} <= {0, 14}, "nothing is uncertain"
+    leader = said[-1].fields["leaderAddr"]
+    assert leader in set(before.values()) - {old}
+    answer = await polling
+    assert (answer.code, answer.fields.get("leaderAddr")) == (14, leader), "nobody waits until the connection breaks"
+    await stopping
+    after = await cluster.agreed(lambda ids: len(ids) == 2 and 0 in ids)
+    assert after[0] == leader
+
+
 async def test_when_the_leader_stops_its_successor_knows_the_topics(cluster: Cluster) -> None:
     await cluster.start_replicas(*three(cluster))
     before = await cluster.agreed(whole)

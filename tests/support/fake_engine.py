@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ternmq.broker.engine import ClientRow, ConsumersRow, TopicRow
+from ternmq.broker.engine import ClientRow, ConsumersRow, Progress, TopicRow
 
 
 class FakeEngine:
@@ -25,6 +25,9 @@ class FakeEngine:
         self.producing: dict[str, list[ClientRow]] = {}
         self.cleaned: list[str] = []
         self.transferred: list[str] = []
+        self.others: list[Progress] = []
+        self.sent_away = False
+        self.on_transfer: Callable[[str], None] = lambda member: None
         self.totals: dict[str, int] = {}
         self.oldest_ms = -1
         self.delays: list[tuple[int, int, int]] = []
@@ -117,9 +120,18 @@ class FakeEngine:
         """What a test has put there."""
         return self.producing.get(group, [])
 
+    def progress(self) -> list[Progress]:
+        """What a test has put there."""
+        return self.others
+
+    def send_away(self) -> None:
+        """Remember it."""
+        self.sent_away = True
+
     def transfer_leader(self, member: str) -> None:
         """Remember it."""
         self.transferred.append(member)
+        self.on_transfer(member)
 
     def oldest_store_time(self) -> int:
         """What a test has put there."""

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -48,6 +48,8 @@ struct Shared {
     count: AtomicUsize,
     limit: usize,
     sooner: Arc<Notify>,
+    /// Nobody is kept waiting any more.
+    closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -76,6 +78,7 @@ impl HoldTable {
             count: AtomicUsize::new(0),
             limit,
             sooner: Arc::clone(&sooner),
+            closed: AtomicBool::new(false),
         });
         runtime.spawn(keep_deadlines(Arc::downgrade(&shared), sooner));
         Self {
@@ -139,6 +142,22 @@ impl HoldTable {
         if !woken.is_empty() {
             self.runtime.spawn(run(woken));
         }
+    }
+
+    /// This replica is going: run all waiters again, which find the table closed. One that parks at this very moment
+    /// looks after parking whether the table is closed.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        let queues: Vec<QueueKey> = {
+            let waiting = self.shared.waiting.lock();
+            waiting.queues.keys().copied().collect()
+        };
+        self.wake(&queues);
+    }
+
+    /// Whether nobody is kept waiting any more.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
     }
 
     /// A topic was deleted: run the waiters of all its queues again.

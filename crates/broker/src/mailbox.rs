@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tern_net::peers::Room;
-use tern_replication::{PeerMessage, ReplicaId};
+use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -32,6 +33,8 @@ pub(crate) enum Input {
     /// A peer's process is gone. It comes behind everything that the peer had sent.
     Gone(ReplicaId),
     Transfer(ReplicaId),
+    /// Somebody waits to be told how far the others are.
+    Progress(SyncSender<Vec<Progress>>),
     /// Another thread met an error after which the replica must stop.
     Failed(String),
     /// Take nothing new; end when everything appended is decided, or after this time.
@@ -116,6 +119,13 @@ impl Mailbox {
     /// Hand leadership to another replica, if this one leads.
     pub fn transfer(&self, to: ReplicaId) {
         self.tell(Input::Transfer(to));
+    }
+
+    /// How far the others are, after the next turn; empty if this replica does not lead, or has no turn within `limit`.
+    pub fn progress(&self, limit: Duration) -> Vec<Progress> {
+        let (sender, receiver) = sync_channel(1);
+        self.tell(Input::Progress(sender));
+        receiver.recv_timeout(limit).unwrap_or_default()
     }
 
     /// Bounded by the rooms of the peers' streams.

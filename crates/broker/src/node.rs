@@ -15,7 +15,7 @@ use tern_log::{
 };
 use tern_net::peers::{PeerOptions, Peers};
 use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
-use tern_replication::{Member, Timing, member_number};
+use tern_replication::{Member, Progress, Timing, member_number};
 use tern_wire::Command;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -242,6 +242,22 @@ impl Node {
     /// The way into the log.
     pub fn mailbox(&self) -> &Mailbox {
         &self.mailbox
+    }
+
+    /// How far the others are, if this replica leads; at the latest after `limit`.
+    pub fn progress(&self, limit: Duration) -> Vec<Progress> {
+        if self.services().is_none() {
+            return Vec::new();
+        }
+        self.mailbox.progress(limit)
+    }
+
+    /// Have consumers go to the leader: pulls that wait and pulls that come are refused with 14 and where it is. For a
+    /// replica that has handed over and is going.
+    pub fn send_away(&self) {
+        if let Some(services) = self.services() {
+            services.holds.close();
+        }
     }
 
     /// Stop in the reverse order of the start: accept nothing new, let what is placed be decided for up to

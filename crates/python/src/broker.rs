@@ -23,6 +23,9 @@ use crate::endpoint::Endpoint;
 use crate::groups;
 use crate::inspect::{self, ClientRow, ConsumersRow, QueueRange};
 
+/// A turn of the log thread may write, and a disk may be slow.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
+
 /// A replica of a broker group; its events come out of the endpoint's queue.
 #[pyclass(frozen, module = "ternmq._core")]
 pub(crate) struct Broker {
@@ -333,6 +336,21 @@ impl Broker {
             counters.set_item("applied_position", services.views.applied_position())?;
         }
         Ok(counters)
+    }
+
+    /// How far the other members are, if this replica leads: member, index up to which it holds everything durably,
+    /// whether it answered lately. Waits for a turn of the log thread, two seconds at most.
+    fn progress(&self, py: Python<'_>) -> Vec<(String, u64, bool)> {
+        let progress = py.detach(|| self.node.progress(PROGRESS_WITHIN));
+        progress
+            .into_iter()
+            .filter_map(|one| Some((self.events.member(one.replica)?, one.matched, one.active)))
+            .collect()
+    }
+
+    /// Have consumers go to the leader: refuse their pulls, those that wait as well.
+    fn send_away(&self) {
+        self.node.send_away();
     }
 
     /// Hand leadership to a member of the group.

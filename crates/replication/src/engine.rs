@@ -6,8 +6,8 @@
 use crate::member::ReplicaId;
 use crate::peer::{MessageKind, PeerKind, PeerMessage};
 use crate::strategy::{
-    EntrySource, HardState, Persisted, Refused, Replication, Role, Status, StepError, ThinEntry,
-    Work,
+    EntrySource, HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError,
+    ThinEntry, Work,
 };
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
@@ -386,6 +386,22 @@ impl<S: EntrySource> Replication for Raft<S> {
             commit: raft.raft_log.committed,
             settled: raft.state == StateRole::Leader && raft.commit_to_current_term(),
         }
+    }
+
+    fn progress(&self) -> Vec<Progress> {
+        if !self.is_leader() {
+            return Vec::new();
+        }
+        let raft = &self.raw.raft;
+        raft.prs()
+            .iter()
+            .filter(|(id, _)| **id != raft.id)
+            .map(|(id, progress)| Progress {
+                replica: *id,
+                matched: progress.matched,
+                active: progress.recent_active,
+            })
+            .collect()
     }
 }
 

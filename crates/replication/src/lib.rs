@@ -20,6 +20,6 @@ pub use peer::{
 };
 pub use solo::Solo;
 pub use strategy::{
-    EntrySource, HardState, Persisted, Refused, Replication, Role, Status, StepError, ThinEntry,
-    Work,
+    EntrySource, HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError,
+    ThinEntry, Work,
 };

@@ -113,6 +113,17 @@ pub struct Status {
     pub settled: bool,
 }
 
+/// How far another replica is, as its leader knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which replica.
+    pub replica: ReplicaId,
+    /// It holds everything up to this index durably.
+    pub matched: u64,
+    /// It has answered lately. The engine forgets this once an election timeout, so right after that nobody has.
+    pub active: bool,
+}
+
 /// A strategy on one log: sans-IO, stepped by one thread.
 ///
 /// Call order: any number of `tick`, `step`, `propose`, `read`; then, while `has_work`, one `work` followed by
@@ -167,6 +178,10 @@ pub trait Replication: Send {
     fn take_unreadable(&mut self) -> bool;
     /// Where things stand.
     fn status(&self) -> Status;
+    /// How far the others are; empty if this replica does not lead or is alone.
+    fn progress(&self) -> Vec<Progress> {
+        Vec::new()
+    }
 }
 
 impl EntrySource for tern_log::LogReader {

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 
 from ternmq.broker.changes import Changes
 from ternmq.broker.engine import (
@@ -23,6 +24,7 @@ from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
 from ternmq.broker.handlers.admin.settings import SettingsHandlers
 from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
+from ternmq.broker.handover import HandOver
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.registration import Registrar, Self, Standing
 from ternmq.broker.roles import Role, Roles
@@ -38,6 +40,12 @@ from ternmq.remoting import Endpoint, Event, Reply, Request, open_endpoint
 _log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
+# Of the fifteen after which a supervisor kills.
+HAND_OVER_SECONDS = 2.0
+# The engine gives a transfer up after one; whatever waits is held for so long.
+HAND_OVER_TIMEOUTS = 1.5
+# Clients that are at work learn within a round trip that another leads.
+LINGER_SECONDS = 0.1
 # Within the five seconds that RocketMQ's tools wait.
 PASS_ON_SECONDS = 4.0
 # A NameServer that hangs costs the creation of a topic so much, until it is known to be out of order.
@@ -94,7 +102,8 @@ class BrokerApp:
         _log.info("%s listens on %s:%d", config.name, config.listen_host, config.port)
 
     async def stop(self) -> None:
-        """Leave the NameServers, let what is appended be decided, close."""
+        """Hand over, leave the NameServers, let what is appended be decided, close."""
+        await self._hand_over()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -108,6 +117,19 @@ class BrokerApp:
         if self._endpoint is not None:
             await self._endpoint.close()
             self._endpoint = None
+
+    async def _hand_over(self) -> None:
+        """Have another member lead, and send clients there while this one can still say where it is."""
+        engine = self._engine
+        if engine is None or self._failure.done():
+            return
+        patience = HAND_OVER_TIMEOUTS * self._config.election_min_ms / 1000
+        # A turn of the log thread, which may write.
+        progress = partial(asyncio.to_thread, engine.progress)
+        if await HandOver(progress, engine.transfer_leader, self._roles, patience).run(HAND_OVER_SECONDS):
+            engine.send_away()
+            # What is on its way here is refused with 14, for certain. On a broken connection nothing would be certain.
+            await asyncio.sleep(LINGER_SECONDS)
 
     async def failed(self) -> str:
         """Wait until the replica stops by itself; gives its sentence. Never returns while all is well."""

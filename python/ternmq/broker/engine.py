@@ -26,6 +26,9 @@ TopicRow = tuple[str, int, int, int, int, bool, str, dict[str, str]]
 ClientRow = tuple[str, str, str, int]
 """address, client id, language, version"""
 
+Progress = tuple[str, int, bool]
+"""member id, index up to which it holds the log durably, whether it answered lately"""
+
 SubscriptionRow = tuple[str, str, str, int]
 """topic, expression, kind of expression, version"""
 
@@ -100,6 +103,12 @@ class Engine(Protocol):
 
     def producers(self, group: str) -> list[ClientRow]:
         """Connected members of a producer group."""
+
+    def progress(self) -> list[Progress]:
+        """How far the other members are, if this replica leads. Waits for a turn of the log thread."""
+
+    def send_away(self) -> None:
+        """Refuse pulls, those that wait as well, with 14 and where the leader is."""
 
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member."""

@@ -155,8 +155,9 @@ class Registrar:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        standing = self._cached[1]
-        if standing is not None:
+        # As it is now: after a hand-over, id 0 is another's, and Apache's of 4.9 forgets by id.
+        standing = self._make_standing() or self._cached[1]
+        if standing is not None and self._cached[1] is not None:
             await asyncio.gather(*(self._unregister(address, standing) for address in self._lines))
 
     def _disconnected(self, address: str) -> None:

@@ -1,5 +1,7 @@
 """The role of this replica as the engine last told it, and what a request that needs the leader is answered."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,6 +42,7 @@ class Roles:
         self.current = Role()
         self._leader_address = leader_address
         self._listeners: list[Callable[[Role], None]] = []
+        self._changed = asyncio.Event()  # another one after each change
 
     def on_change(self, listener: Callable[[Role], None]) -> None:
         """Have `listener` called with every new role."""
@@ -51,8 +54,18 @@ class Roles:
         if role == self.current:
             return
         self.current = role
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
         for listener in self._listeners:
             listener(role)
+
+    async def wait_until(self, holds: Callable[[Role], bool], within: float | None = None) -> bool:
+        """Wait until something holds of the role, or so many seconds; says whether it does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not holds(self.current):
+                    await self._changed.wait()
+        return holds(self.current)
 
     def not_leader(self) -> Reply:
         """Answer a request that only the leader takes: code 14, certain, with a hint where the leader is.

@@ -33,6 +33,7 @@ _EMPTY_SECONDS = 0.1
 """Pause after an answer that came at once and brought nothing."""
 _FAILED_SECONDS = 0.2
 _REFUSED_SECONDS = 1.0
+_REROUTED_SECONDS = 0.01
 
 
 class PullSettings(NamedTuple):
@@ -265,10 +266,14 @@ class Puller(Generic[T]):
         self._turn += 1
         if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
             self._routing.reject(self.queue.broker, address, answer)
-            return _FAILED_SECONDS
+            # Two replicas that name each other must not be asked in a tight circle.
+            return _REROUTED_SECONDS if self._leads_elsewhere(address) else _FAILED_SECONDS
         if answer.code != ResponseCode.SYSTEM_BUSY:
             _log.warning("%s: %s refused a pull with code %d: %s", self.queue, address, answer.code, answer.remark)
         return _REFUSED_SECONDS
+
+    def _leads_elsewhere(self, address: str) -> bool:
+        return self._routing.leaders.master(self.queue.broker) not in (None, address)
 
     async def _failed(self, address: str, error: MQError) -> None:
         self._turn += 1

@@ -137,6 +137,11 @@ impl<T> Replica<T> {
         self.engine.matched(peer)
     }
 
+    /// How far the others are, while this replica leads.
+    pub fn progress(&self) -> Vec<tern_replication::Progress> {
+        self.engine.progress()
+    }
+
     /// One step: take everything in, go round the loop until nothing is left, fill the outbox.
     ///
     /// # Errors

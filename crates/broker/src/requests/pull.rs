@@ -148,6 +148,9 @@ impl Pulls {
         if !pull.reply.is_awaited() {
             return;
         }
+        if self.holds.is_closed() {
+            return self.send_away(pull);
+        }
         if pull.hold.is_some() && self.is_gone(pull.queue) {
             return pull.reply.refuse_now(Refused::no_topic(&pull.topic));
         }
@@ -191,11 +194,19 @@ impl Pulls {
         };
         self.holds.park(id, queue, until, Box::new(parked));
         // A message that came between the look and the parking has woken nobody, nor has a deletion.
-        if (self.views.queues.range(queue.0, queue.1).1 > end || self.is_gone(queue))
+        if (self.views.queues.range(queue.0, queue.1).1 > end
+            || self.is_gone(queue)
+            || self.holds.is_closed())
             && let Some(parked) = self.holds.take(id)
         {
             self.runtime.spawn(async move { parked.wake() });
         }
+    }
+
+    /// This replica is going, and another leads: its consumers shall not wait until the connection breaks.
+    fn send_away(&self, pull: Pull) {
+        let role = self.roles.view();
+        pull.reply.refuse_now(Refused::not_leader(&role));
     }
 
     /// Whether the queue's topic was deleted since the pull was admitted.
@@ -456,6 +467,27 @@ mod tests {
             .reply;
         fixture.pulls.wait(pull.with(reply), 3);
         assert_eq!(fixture.code().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_goes_sends_pulls_to_the_leader_those_that_wait_as_well() {
+        let mut fixture = Fixture::new(leading()).await;
+        fixture.pull(3, 20_000);
+        fixture.services.roles.learn_address(2, "127.0.0.1:10921");
+        fixture.services.roles.changed(crate::replica::RoleChange {
+            role: tern_replication::Role::Follower,
+            term: 2,
+            leader: 2 << 32 | 1,
+        });
+        assert_eq!(fixture.services.holds.waiting(), 1);
+        fixture.services.holds.close();
+        fixture.pull(0, 20_000);
+        for _ in 0..2 {
+            let answer = fixture.client.answer().await;
+            assert_eq!(answer.code, response::SERVICE_NOT_AVAILABLE);
+            assert_eq!(answer.fields.get("leaderAddr"), Some("127.0.0.1:10921"));
+        }
+        assert_eq!(fixture.services.holds.waiting(), 0);
     }
 
     #[tokio::test]

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tern_net::peers::{Peers, Room};
-use tern_replication::Role;
+use tern_replication::{Progress, Role};
 
 use super::apply::Step;
 use super::{flush, io, tell};
@@ -56,7 +57,7 @@ pub(super) fn run(
         } else {
             mailbox.take(wait)
         };
-        let stop = sort(inputs, &mut inbox, &mut rooms)?;
+        let (stop, asked) = sort(inputs, &mut inbox, &mut rooms)?;
         inbox.now_ns = clock::monotonic_ns();
         if let Some(drain) = stop {
             end_ns.get_or_insert(inbox.now_ns + drain.as_nanos() as u64);
@@ -78,8 +79,15 @@ pub(super) fn run(
             .standing
             .progressed(&replica.status(), |peer| replica.matched(peer));
         deliver(&mut out, outlets);
+        for sender in asked {
+            // Who asked may have given up.
+            let _ = sender.try_send(replica.progress());
+        }
     }
 }
+
+/// Who waits to be told how far the others are.
+type Asked = Vec<SyncSender<Vec<Progress>>>;
 
 /// A replica that stops takes nothing new.
 fn refuse_new(inbox: &mut Inbox<Ticket>) {
@@ -92,13 +100,13 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
     answers.flush();
 }
 
-/// Inputs by kind. How long to drain, if it is time to stop.
+/// Inputs by kind. How long to drain, if it is time to stop, and who asked about the others.
 fn sort(
     inputs: VecDeque<Input>,
     inbox: &mut Inbox<Ticket>,
     rooms: &mut Vec<Room>,
-) -> Result<Option<Duration>, Fatal> {
-    let mut stop = None;
+) -> Result<(Option<Duration>, Asked), Fatal> {
+    let (mut stop, mut asked) = (None, Asked::new());
     for input in inputs {
         match input {
             Input::Propose(proposal) => inbox.proposals.push(proposal),
@@ -114,10 +122,11 @@ fn sort(
             Input::Gone(peer) => inbox.gone.push((inbox.peers.len(), peer)),
             Input::Transfer(to) => inbox.transfer = Some(to),
             Input::Failed(sentence) => return Err(Fatal::Refused(sentence)),
+            Input::Progress(sender) => asked.push(sender),
             Input::Stop(drain) => stop = Some(drain),
         }
     }
-    Ok(stop)
+    Ok((stop, asked))
 }
 
 fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
