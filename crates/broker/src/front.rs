@@ -9,7 +9,7 @@ use tern_wire::codes::response;
 use crate::node::NodeEvents;
 use crate::refused::Refused;
 use crate::requests::{Families, Incoming};
-use crate::routes;
+use crate::routes::{self, Lane};
 use crate::services::Services;
 
 /// The handler of both client ports.
@@ -35,6 +35,12 @@ impl Front {
             events,
             control_codes,
         }
+    }
+
+    /// Whether views can be shown. What waits for a fresh read or for its place in the log waits for them anyway.
+    fn has_replayed(&self) -> bool {
+        let services = self.serving.get();
+        services.is_some_and(|services| services.views.have_replayed())
     }
 
     fn families(&self) -> Option<&Families> {
@@ -63,8 +69,10 @@ impl Handler for Front {
         };
         let incoming = Incoming::new(connection, command, credit);
         match self.families() {
-            Some(families) => (route.handle)(families, incoming),
-            None => incoming.reply.refuse_now(not_yet()),
+            Some(families) if route.lane != Lane::View || self.has_replayed() => {
+                (route.handle)(families, incoming);
+            }
+            _ => incoming.reply.refuse_now(not_yet()),
         }
     }
 
@@ -91,4 +99,69 @@ fn not_yet() -> Refused {
         "service not available now: this replica has started and does not serve yet, its group is being founded or \
          its log is being read",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, Client, NoEvents, leading};
+    use tern_state::{GroupConfig, Op};
+    use tern_wire::codes::request;
+    use tern_wire::headers::{PullRequest, QueueRequest};
+    use tern_wire::sys_flag::pull as flags;
+
+    fn pull() -> Command {
+        let mut command = Command::request(request::PULL_MESSAGE, 1);
+        PullRequest {
+            consumer_group: "CG",
+            topic: "BenchmarkTest",
+            queue_id: 0,
+            queue_offset: 0,
+            max_messages: 32,
+            sys_flag: flags::SUBSCRIPTION,
+            commit_offset: 0,
+            suspend_timeout_ms: 0,
+            subscription: Some("*"),
+            subscription_version: 0,
+            expression_type: None,
+            max_bytes: None,
+            request_source: None,
+            proxy_forward_client_id: None,
+        }
+        .encode(&mut command.fields);
+        command
+    }
+
+    #[tokio::test]
+    async fn views_that_are_being_rebuilt_are_not_shown() {
+        let mut bench = Bench::new();
+        bench.commit_ops(&[Op::PutGroup {
+            changed_at_ms: 1,
+            config: GroupConfig::new("CG"),
+        }]);
+        bench.commit_message("BenchmarkTest", 0, "", b"old");
+        bench.views.replay_to(bench.views.applied_index() + 1);
+        let serving = Arc::new(OnceLock::new());
+        let _ = serving.set(Arc::new(bench.services(leading())));
+        let front = Front::new(Arc::clone(&serving), Arc::new(NoEvents), &[]);
+        let mut client = Client::connect().await;
+
+        front.request(&client.connection, pull(), Credit::free());
+        assert_eq!(client.answer().await.code, response::SERVICE_NOT_AVAILABLE);
+
+        // What waits for a fresh read waits for the views.
+        let mut asked = Command::request(request::GET_MAX_OFFSET, 2);
+        QueueRequest {
+            topic: "BenchmarkTest",
+            queue_id: 0,
+            committed: None,
+        }
+        .encode(&mut asked.fields);
+        front.request(&client.connection, asked, Credit::free());
+        assert!(bench.read().is_some());
+
+        bench.commit_message("BenchmarkTest", 0, "", b"new");
+        front.request(&client.connection, pull(), Credit::free());
+        assert_eq!(client.answer().await.code, response::SUCCESS);
+    }
 }

@@ -219,8 +219,14 @@ impl Node {
         })
     }
 
-    /// The parts, once the replica serves.
+    /// The parts, once the replica serves and has replayed what was committed before its start.
     pub fn services(&self) -> Option<Arc<Services>> {
+        let services = self.replaying()?;
+        services.views.have_replayed().then_some(services)
+    }
+
+    /// The parts, perhaps while the views are still being rebuilt.
+    pub fn replaying(&self) -> Option<Arc<Services>> {
         self.serving.get().cloned()
     }
 
@@ -246,7 +252,7 @@ impl Node {
 
     /// How far the others are, if this replica leads; at the latest after `limit`.
     pub fn progress(&self, limit: Duration) -> Vec<Progress> {
-        if self.services().is_none() {
+        if self.replaying().is_none() {
             return Vec::new();
         }
         self.mailbox.progress(limit)
@@ -255,7 +261,7 @@ impl Node {
     /// Have consumers go to the leader: pulls that wait and pulls that come are refused with 14 and where it is. For a
     /// replica that has handed over and is going.
     pub fn send_away(&self) {
-        if let Some(services) = self.services() {
+        if let Some(services) = self.replaying() {
             services.holds.close();
         }
     }

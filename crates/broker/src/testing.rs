@@ -33,7 +33,7 @@ use crate::views::{RoleView, Views};
 /// Size of a segment in tests.
 pub(crate) const SEGMENT_SIZE: u64 = 16 << 20;
 
-struct NoEvents;
+pub(crate) struct NoEvents;
 
 impl NodeEvents for NoEvents {
     fn role_changed(&self, _: &RoleView) {}

@@ -19,6 +19,8 @@ pub struct Views {
     applied_index: AtomicU64,
     applied_position: AtomicU64,
     applied_records: AtomicU64,
+    /// Committed before this start, as far as that was known then.
+    replay_end: AtomicU64,
 }
 
 impl Views {
@@ -36,7 +38,19 @@ impl Views {
             applied_index: AtomicU64::new(0),
             applied_position: AtomicU64::new(0),
             applied_records: AtomicU64::new(0),
+            replay_end: AtomicU64::new(0),
         }
+    }
+
+    /// Everything up to this index was committed before this start: until it is applied the views show a past that
+    /// clients have left behind, topics that are deleted by now and queues without what was acknowledged.
+    pub(crate) fn replay_to(&self, index: u64) {
+        self.replay_end.store(index, Ordering::Release);
+    }
+
+    /// Whether the views show all that was known to be committed at the start.
+    pub fn have_replayed(&self) -> bool {
+        self.applied_index() >= self.replay_end.load(Ordering::Acquire)
     }
 
     /// The newest published state.

@@ -104,10 +104,10 @@ impl Broker {
 
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let status = PyDict::new(py);
-        let services = self.node.services();
+        let services = self.node.replaying();
         let roles = self.node.roles();
         let told = roles.told();
-        let role = if services.is_some() {
+        let role = if self.node.services().is_some() {
             role_name(told.role)
         } else {
             "starting"

@@ -42,6 +42,8 @@ pub struct Opened<T> {
     pub flusher: Flusher,
     /// What was found.
     pub recovery: Recovery,
+    /// Everything up to here was committed before the start: what the views show before that is the past.
+    pub committed: u64,
 }
 
 impl Opening {
@@ -60,13 +62,18 @@ impl Opening {
             ..self.log.clone()
         };
         let (log, recovery) = Log::open(Arc::clone(&self.disk), options)?;
-        let commit = committed(&log, &state, &recovery)?;
+        let mut commit = committed(&log, &state, &recovery)?;
+        if matches!(self.strategy, Strategy::Solo) {
+            // Nobody else has to agree: what is in the log is committed.
+            commit = log.end().index;
+        }
         let engine = self.engine(&state, &log, commit)?;
         let flusher = Flusher::new(log.syncer());
         Ok(Opened {
             replica: Replica::new(log, engine, file, state, self.turn, commit),
             flusher,
             recovery,
+            committed: commit,
         })
     }
 

@@ -60,6 +60,7 @@ impl Apply {
     /// One chunk of committed frames, published as a whole before anybody is woken.
     fn publish(&mut self, applied: Applied) {
         let done = self.applying.applier();
+        let had_replayed = self.views.have_replayed();
         self.views
             .publish(done.state(), done.position(), applied.records);
         self.holds.wake(&applied.touched);
@@ -69,7 +70,9 @@ impl Apply {
             let _ = self.views.queues.drop_topic(topic_id);
             self.holds.wake_topic(topic_id);
         }
-        if applied.founded || applied.topics_changed {
+        // Before that nobody was shown any topics.
+        let replayed = !had_replayed && self.views.have_replayed();
+        if applied.founded || applied.topics_changed || replayed {
             let version = done.state().topic_version();
             self.events
                 .topics_changed(version.counter, version.changed_at_ms);

@@ -76,12 +76,14 @@ fn serve(
         replica,
         flusher,
         recovery,
+        committed,
     } = opening(beginning).open::<Ticket>(state, state_file)?;
     if let Found::Torn { position, fault } = recovery.found {
         eprintln!("a write that was never finished was cut off the log at {position}: {fault}");
     }
     beginning.stop_record.started()?;
     let views = Arc::new(open_views(beginning, &replica.log().reader())?);
+    views.replay_to(committed);
     let holds = Arc::new(HoldTable::new(beginning.runtime.clone()));
     let creations = Creations::new(
         Arc::clone(&views),

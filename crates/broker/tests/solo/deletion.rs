@@ -6,7 +6,8 @@ use tern_broker::Then;
 use tern_state::{GroupConfig, TopicConfig};
 
 use crate::support::{
-    Broker, PATIENCE, bodies, long_poll, message, number, pull, pull_header, records,
+    Broker, CONTROL_CODE, PATIENCE, bodies, long_poll, message, number, pull, pull_header, records,
+    request,
 };
 
 /// Hand a change in and wait for its outcome: 0, or the code of the refusal.
@@ -61,6 +62,50 @@ fn a_topic_made_again_starts_empty_and_stays_so_after_a_restart() {
     }
     let sent = broker.client.call(message("orders", 0, "", "newer"));
     assert_eq!(number(&sent, "queueOffset"), 1);
+}
+
+#[test]
+fn a_broker_that_starts_again_shows_nobody_the_past_that_it_reads() {
+    let mut broker = Broker::start();
+    let first = pull_header("CG", "orders", 0, 0);
+    // Many messages of another topic in between, so that reading takes a while.
+    let fill = || {
+        let body = "x".repeat(16 << 10);
+        for _ in 0..20 {
+            let sent: Vec<_> = (0..100)
+                .map(|_| broker.client.begin(message("others", 0, "", &body)))
+                .collect();
+            for answer in sent {
+                assert_eq!(answer.recv_timeout(PATIENCE).expect("an answer").code, 0);
+            }
+        }
+    };
+    broker.client.call(message("orders", 0, "", "old"));
+    assert_eq!(bodies(&broker.client.call(pull(&first))), ["old"]);
+    fill();
+    assert_eq!(delete(&broker, "orders"), 0);
+    broker.client.call(message("orders", 0, "", "new"));
+    fill();
+    broker.restart_at_once();
+    // Each stands for a client that comes a moment later: the first ones wait for a fresh read.
+    let mut asked = Vec::new();
+    loop {
+        asked.push(broker.client.begin(pull(&first)));
+        let there = broker.client.call(request(CONTROL_CODE, &[]));
+        assert_eq!(there.code, 0);
+        if broker.node().services().is_some() {
+            break;
+        }
+    }
+    asked.push(broker.client.begin(pull(&first)));
+    for answer in asked {
+        let answer = answer.recv_timeout(PATIENCE).expect("an answer");
+        match answer.code {
+            0 => assert_eq!(bodies(&answer), ["new"]),
+            14 => {}
+            _ => panic!("an answer out of the past: {answer:?}"),
+        }
+    }
 }
 
 #[test]
