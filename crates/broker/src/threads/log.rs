@@ -199,7 +199,7 @@ mod tests {
         let inputs = [from(gone), from(other), Input::Gone(gone), from(other)];
         let (mut inbox, mut rooms) = (Inbox::default(), Vec::new());
         let stop = sort(inputs.into(), &mut inbox, &mut rooms).unwrap();
-        assert!(stop.is_none());
+        assert!(stop.0.is_none());
         assert_eq!((inbox.peers.len(), rooms.len()), (3, 3));
         assert_eq!(inbox.gone, [(2, gone)]);
     }
