@@ -7,6 +7,11 @@ pub fn monotonic_ns() -> u64 {
     nanoseconds(ClockId::Boottime)
 }
 
+/// Milliseconds since boot, suspension included: what leases and delays of this process are measured in.
+pub fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}
+
 /// Milliseconds since 1970: stamps messages and due times, decides nothing.
 pub fn wall_ms() -> u64 {
     nanoseconds(ClockId::Realtime) / 1_000_000

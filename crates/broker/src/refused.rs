@@ -240,6 +240,7 @@ mod tests {
             term: 7,
             leader: 2 << 32 | 1,
             leader_address: Some("127.0.0.1:10921".to_owned()),
+            since_ms: 0,
         };
         let mut answer = Command::request(0, 1);
         Refused::not_leader(&view).write(&mut answer);
@@ -260,6 +261,7 @@ mod tests {
             term: 7,
             leader: 0,
             leader_address: None,
+            since_ms: 0,
         };
         let mut answer = Command::request(0, 1);
         Refused::not_leader(&view).write(&mut answer);

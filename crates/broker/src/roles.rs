@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tern_replication::{Role, replica_number};
 
+use crate::clock;
 use crate::mailbox::Mailbox;
 use crate::node::NodeEvents;
 use crate::replica::{Outcome, Refusal, RoleChange};
@@ -30,6 +31,7 @@ impl RoleBoard {
             term: 0,
             leader: 0,
             leader_address: None,
+            since_ms: 0,
         };
         Self {
             view: ArcSwap::from_pointee(unknown.clone()),
@@ -63,18 +65,26 @@ impl RoleBoard {
     }
 
     pub(crate) fn changed(&self, change: RoleChange) {
+        self.changed_at(change, clock::monotonic_ms());
+    }
+
+    /// The same at this time of the monotonic clock. What is said again of a role does not make it younger.
+    fn changed_at(&self, change: RoleChange, now_ms: u64) {
         let leader_address = self
             .addresses
             .lock()
             .get(&replica_number(change.leader))
             .cloned();
+        let mut told = self.told.lock();
+        let before = self.view.load();
+        let is_same = (before.role, before.term) == (change.role, change.term);
         let view = RoleView {
             role: change.role,
             term: change.term,
             leader: change.leader,
             leader_address,
+            since_ms: if is_same { before.since_ms } else { now_ms },
         };
-        let mut told = self.told.lock();
         self.view.store(Arc::new(view.clone()));
         if !view.leads() {
             self.events.role_changed(&view);
@@ -146,6 +156,21 @@ mod tests {
         assert!(roles.told().leads() && roles.told().term == 3);
         roles.changed(change(Role::Follower, 4));
         assert_eq!(roles.told().role, Role::Follower);
+    }
+
+    #[test]
+    fn a_role_is_as_old_as_its_term_here_however_often_it_is_said() {
+        let roles = role_board();
+        let since = |change, now_ms| {
+            roles.changed_at(change, now_ms);
+            roles.view().since_ms
+        };
+        assert_eq!(since(change(Role::Leader, 3), 700), 700);
+        assert_eq!(since(change(Role::Leader, 3), 900), 700);
+        assert_eq!(since(change(Role::Follower, 4), 950), 950);
+        assert_eq!(since(change(Role::Leader, 5), 1_000), 1_000);
+        let at = roles.view().lease_time(1_500);
+        assert_eq!((at.term, at.since_ms, at.now_ms), (5, 1_000, 1_500));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tern_log::{ConsumeQueues, KeyIndex, LogReader};
 use tern_replication::{ReplicaId, Role};
-use tern_state::State;
+use tern_state::{LeaseTime, State};
 
 /// The committed past, as far as it is applied. Shared by all threads, changed by the apply thread.
 pub struct Views {
@@ -93,11 +93,22 @@ pub struct RoleView {
     pub leader: ReplicaId,
     /// Client address of the leader, if it is known.
     pub leader_address: Option<String>,
+    /// Since when it has this role in this term, by the monotonic clock, ms.
+    pub since_ms: u64,
 }
 
 impl RoleView {
     /// Whether this replica may take what only the leader may.
     pub fn leads(&self) -> bool {
         self.role == Role::Leader
+    }
+
+    /// A moment of this leadership, for the leases of queue locks.
+    pub fn lease_time(&self, now_ms: u64) -> LeaseTime {
+        LeaseTime {
+            term: self.term,
+            since_ms: self.since_ms,
+            now_ms,
+        }
     }
 }

@@ -27,6 +27,7 @@ pub use error::{OpError, Violation};
 pub use founding::{Flush, GroupFounding, Member};
 pub use group::{GroupConfig, RetryPolicy};
 pub use hash::TableSums;
+pub use locks::LeaseTime;
 pub use offsets::OffsetCommit;
 pub use ops::{Guarded, Op, guarded};
 pub use state::{Changes, State, Version};

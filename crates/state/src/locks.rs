@@ -6,16 +6,56 @@ use imbl::OrdMap;
 
 use crate::hash::{Entry, EntryHash, replace};
 
-/// Who holds a queue, and until when by the clocks of leaders.
+/// A moment of a leadership, by the monotonic clock of the leader: what the leases of queue locks are
+/// measured in.
+///
+/// Clocks of two replicas, and of one replica before and after a boot, have nothing in common, and a
+/// wall clock may be set; so only times of one leadership are compared. What a leader finds when it
+/// begins counts as renewed at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTime {
+    /// Term of the leader.
+    pub term: u64,
+    /// When its leadership began, monotonic ms.
+    pub since_ms: u64,
+    /// The moment, monotonic ms.
+    pub now_ms: u64,
+}
+
+/// Who holds a queue, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lock {
     client: Arc<str>,
-    expires_ms: u64,
+    /// Term and time of the leader that gave or renewed it.
+    term: u64,
+    renewed_ms: u64,
+    ttl_ms: u64,
 }
 
 impl Lock {
-    fn holds(&self, now_ms: u64) -> bool {
-        now_ms < self.expires_ms
+    /// When it was renewed, by the clock of another leadership perhaps. Never later than now: one term
+    /// may outlive a boot where one replica is the whole group, and its clock begins again.
+    fn renewed_ms(&self, at: LeaseTime) -> u64 {
+        let renewed_ms = if self.term == at.term {
+            self.renewed_ms.max(at.since_ms)
+        } else {
+            at.since_ms
+        };
+        renewed_ms.min(at.now_ms)
+    }
+
+    fn holds(&self, at: LeaseTime) -> bool {
+        at.now_ms - self.renewed_ms(at) < self.ttl_ms
+    }
+
+    /// The same lock by the clock of this leadership.
+    fn at(&self, at: LeaseTime) -> Self {
+        Self {
+            client: self.client.clone(),
+            term: at.term,
+            renewed_ms: self.renewed_ms(at),
+            ttl_ms: self.ttl_ms,
+        }
     }
 }
 
@@ -24,9 +64,8 @@ type GroupLocks = OrdMap<(u32, u32), Lock>;
 
 /// All queue locks and the sum of their hashes.
 ///
-/// A lock runs out by the time in the ops. Clocks of leaders differ, so at every look of an op a
-/// lock is cut to one time to live from then: a leader whose clock was far ahead does not leave a
-/// dead client's lock behind for longer.
+/// A lease runs out by the times in the ops. Each op that looks at a group's locks puts those of earlier
+/// leaderships on the clock of its own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QueueLocks {
     groups: OrdMap<Arc<str>, GroupLocks>,
@@ -34,14 +73,14 @@ pub(crate) struct QueueLocks {
 }
 
 impl QueueLocks {
-    pub(crate) fn holder(&self, group: &str, queue: (u32, u32), now_ms: u64) -> Option<&str> {
+    pub(crate) fn holder(&self, group: &str, queue: (u32, u32), at: LeaseTime) -> Option<&str> {
         let lock = self.groups.get(group)?.get(&queue)?;
-        lock.holds(now_ms).then_some(&*lock.client)
+        lock.holds(at).then_some(&*lock.client)
     }
 
-    pub(crate) fn any(&self, group: &str, now_ms: u64) -> bool {
+    pub(crate) fn any(&self, group: &str, at: LeaseTime) -> bool {
         let locks = self.groups.get(group);
-        locks.is_some_and(|locks| locks.values().any(|lock| lock.holds(now_ms)))
+        locks.is_some_and(|locks| locks.values().any(|lock| lock.holds(at)))
     }
 
     /// Drops what has run out in the group, then gives `client` each of the queues that is free or
@@ -49,28 +88,26 @@ impl QueueLocks {
     pub(crate) fn lock(
         &mut self,
         (group, client): (&Arc<str>, &Arc<str>),
-        (now_ms, ttl_ms): (u64, u64),
+        (at, ttl_ms): (LeaseTime, u64),
         queues: impl Iterator<Item = (u32, u32)>,
     ) {
-        let latest_ms = now_ms.saturating_add(ttl_ms);
         let mut locks = self.groups.get(group).cloned().unwrap_or_default();
-        let stale: Vec<_> = locks
+        let changed: Vec<_> = locks
             .iter()
-            .filter(|(_, lock)| !lock.holds(now_ms) || lock.expires_ms > latest_ms)
-            .map(|(&queue, lock)| (queue, lock.clone()))
+            .map(|(&queue, lock)| (queue, lock.holds(at).then(|| lock.at(at)), lock))
+            .filter(|(_, now, lock)| now.as_ref() != Some(*lock))
+            .map(|(queue, now, _)| (queue, now))
             .collect();
-        for (queue, lock) in stale {
-            let cut = lock.holds(now_ms).then_some(Lock {
-                expires_ms: latest_ms,
-                ..lock
-            });
-            self.set(group, &mut locks, queue, cut);
+        for (queue, now) in changed {
+            self.set(group, &mut locks, queue, now);
         }
         for queue in queues {
             if locks.get(&queue).is_none_or(|lock| lock.client == *client) {
                 let lock = Lock {
                     client: client.clone(),
-                    expires_ms: latest_ms,
+                    term: at.term,
+                    renewed_ms: at.now_ms,
+                    ttl_ms,
                 };
                 self.set(group, &mut locks, queue, Some(lock));
             }
@@ -164,6 +201,8 @@ fn hash(group: &str, (topic_id, queue_id): (u32, u32), lock: &Lock) -> u64 {
     entry
         .word(u64::from(topic_id) << 32 | u64::from(queue_id))
         .bytes(lock.client.as_bytes())
-        .word(lock.expires_ms)
+        .word(lock.term)
+        .word(lock.renewed_ms)
+        .word(lock.ttl_ms)
         .finish()
 }

@@ -17,6 +17,7 @@ use crate::codec::{Reader, Writer};
 use crate::error::OpError;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
+use crate::locks::LeaseTime;
 use crate::offsets::OffsetCommit;
 use crate::system::system_topics;
 use crate::topic::TopicConfig;
@@ -54,16 +55,17 @@ pub enum Op {
         /// Queue offset of the level's next message to come due.
         to: u64,
     },
-    /// Type 6: lock queues for a client, or renew its locks. A queue that another client holds
-    /// stays with it; a topic or group that does not exist is passed over. Body: group string,
-    /// client string, now `u64`, time to live `u64`, a list of queues: topic string, id `u32`.
+    /// Type 6, version 2: lock queues for a client, or renew its locks. A queue that another client
+    /// holds stays with it; a topic or group that does not exist is passed over, and so is the whole op
+    /// if its frame has another term than its time. Body: group string, client string, term `u64`,
+    /// since `u64`, now `u64`, time to live `u64`, a list of queues: topic string, id `u32`.
     LockQueues {
         /// Subscription group.
         group: Arc<str>,
         /// Client id.
         client: Arc<str>,
-        /// Time of the leader, ms since 1970.
-        now_ms: u64,
+        /// Time of the leader.
+        at: LeaseTime,
         /// How long the locks live, ms.
         ttl_ms: u64,
         /// Topics and queue ids.
@@ -109,15 +111,21 @@ const UNLOCK_QUEUES: u16 = 7;
 const DELETE_TOPIC: u16 = 8;
 const DELETE_GROUP: u16 = 9;
 
-/// The one version that each op has so far.
-const VERSION: u16 = 1;
+/// The version of an op that this code writes, and the only one that it reads. In version 1 of type 6
+/// leases were measured by wall clocks.
+const fn version_of(kind: u16) -> u16 {
+    match kind {
+        LOCK_QUEUES => 2,
+        _ => 1,
+    }
+}
 
 impl Op {
     /// Appends the op to a metadata block.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut out = Writer::new(out);
         out.u16(self.kind());
-        out.u16(VERSION);
+        out.u16(version_of(self.kind()));
         out.sized(|out| match self {
             Self::Found(founding) => founding.write(out),
             Self::PutTopic {
@@ -143,13 +151,15 @@ impl Op {
             Self::LockQueues {
                 group,
                 client,
-                now_ms,
+                at,
                 ttl_ms,
                 queues,
             } => {
                 out.string(group);
                 out.string(client);
-                out.u64(*now_ms);
+                out.u64(at.term);
+                out.u64(at.since_ms);
+                out.u64(at.now_ms);
                 out.u64(*ttl_ms);
                 write_queues(out, queues);
             }
@@ -221,7 +231,7 @@ impl Op {
         if !(FOUND..=DELETE_GROUP).contains(&kind) {
             return Err(OpError::UnknownType { kind });
         }
-        if version != VERSION {
+        if version != version_of(kind) {
             return Err(OpError::UnknownVersion { kind, version });
         }
         Ok(match kind {
@@ -245,7 +255,11 @@ impl Op {
             LOCK_QUEUES => Self::LockQueues {
                 group: body.string()?.into(),
                 client: body.string()?.into(),
-                now_ms: body.u64()?,
+                at: LeaseTime {
+                    term: body.u64()?,
+                    since_ms: body.u64()?,
+                    now_ms: body.u64()?,
+                },
                 ttl_ms: body.u64()?,
                 queues: read_queues(body)?,
             },

@@ -187,7 +187,7 @@ impl State {
             let ops = Op::decode_all(metadata).map_err(|source| Violation::Op { index, source })?;
             for op in ops {
                 self.check(&op)?;
-                self.apply(op, &mut changes);
+                self.apply(op, term, &mut changes);
             }
         }
         self.applied = (index, term);
@@ -245,7 +245,7 @@ impl State {
         Ok(())
     }
 
-    fn apply(&mut self, op: Op, changes: &mut Changes) {
+    fn apply(&mut self, op: Op, term: u64, changes: &mut Changes) {
         match op {
             Op::Found(founding) => self.found(founding, changes),
             Op::PutTopic {
@@ -288,13 +288,15 @@ impl State {
             Op::LockQueues {
                 group,
                 client,
-                now_ms,
+                at,
                 ttl_ms,
                 queues,
             } => {
-                if self.groups.contains_key(&group) {
+                // Stamped under one leadership and appended under a later one of the same replica: what
+                // it says of the time before that one began is too early for the locks found then.
+                if at.term == term && self.groups.contains_key(&group) {
                     let queues = known_queues(&self.topics, &queues);
-                    self.locks.lock((&group, &client), (now_ms, ttl_ms), queues);
+                    self.locks.lock((&group, &client), (at, ttl_ms), queues);
                     self.sums.locks = self.locks.sum();
                 }
             }

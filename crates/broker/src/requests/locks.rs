@@ -2,12 +2,15 @@
 //!
 //! Only the leader gives and takes locks, as ops: a fail-over forgets none. An answer is made from the state behind
 //! the op, so a lock that is named in it stands in the log.
+//!
+//! Leases are measured by the monotonic clock of whoever leads: no wall clock that is set gives a queue to a second
+//! client.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tern_state::{MAX_QUEUES, Op};
+use tern_state::{LeaseTime, MAX_QUEUES, Op};
 use tern_wire::codes::response;
 use tern_wire::names::check_group_from;
 
@@ -165,11 +168,11 @@ impl Locks {
     }
 
     fn propose_lock(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
-        let now_ms = clock::wall_ms();
+        let at = self.roles.view().lease_time(clock::monotonic_ms());
         let op = Op::LockQueues {
             group: Arc::clone(&asked.group),
             client: Arc::clone(&asked.client),
-            now_ms,
+            at,
             ttl_ms: TTL_MS,
             queues: keys(&asked.queues),
         };
@@ -177,7 +180,7 @@ impl Locks {
         self.propose(
             &op,
             Box::new(move |outcome, answers| match outcome {
-                Outcome::Stored(_) => this.answer_locked(asked, now_ms, answers),
+                Outcome::Stored(_) => this.answer_locked(asked, at, answers),
                 other => asked
                     .reply
                     .refuse(Refused::of(&other, &this.roles), answers),
@@ -186,11 +189,11 @@ impl Locks {
         );
     }
 
-    fn answer_locked(&self, asked: Asked, now_ms: u64, answers: &mut Answers) {
+    fn answer_locked(&self, asked: Asked, at: LeaseTime, answers: &mut Answers) {
         let state = self.views.state();
         let holds = |queue: &&MessageQueue| {
             let queue_id = u32::try_from(queue.queue_id).unwrap_or(MAX_QUEUES);
-            state.lock_holder(&asked.group, &queue.topic, queue_id, now_ms) == Some(&*asked.client)
+            state.lock_holder(&asked.group, &queue.topic, queue_id, at) == Some(&*asked.client)
         };
         let locked = Locked {
             queues: asked.queues.iter().filter(holds).collect(),
@@ -321,6 +324,27 @@ mod tests {
             fixture.lock("a", &[0, 1, -1, 99_999]).await,
             locked(&[0, 1])
         );
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_measured_by_a_clock_that_nobody_sets() {
+        let fixture = Fixture::new().await;
+        let before_ms = clock::monotonic_ms();
+        let asks = fixture
+            .client
+            .asks(command(request::LOCK_BATCH_MQ, body("a", &[0])));
+        fixture.locks.lock(asks);
+        let proposal = fixture.bench.proposal().expect("an op is proposed");
+        let ops = Op::decode_all(&proposal.ops).expect("ops");
+        let Op::LockQueues { at, .. } = ops[0] else {
+            panic!("not a lock: {ops:?}");
+        };
+        assert_eq!(
+            at,
+            fixture.locks.roles.view().lease_time(at.now_ms),
+            "of this leadership"
+        );
+        assert!((before_ms..=clock::monotonic_ms()).contains(&at.now_ms));
     }
 
     #[tokio::test]

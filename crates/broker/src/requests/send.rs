@@ -85,7 +85,9 @@ impl Sends {
         let header = SendRequest::decode(command.code, &command.fields)?;
         check_target(&header)?;
         let state = self.views.state();
-        let given_up = given_up(&header, command.version, &state)?;
+        let given_up = given_up(&header, command.version, &state, || {
+            role.lease_time(clock::monotonic_ms())
+        })?;
         let name = given_up.as_deref().unwrap_or(header.topic);
         let topic = state
             .topic(name)
@@ -331,7 +333,7 @@ mod tests {
             fixture.bench.commit_ops(&[Op::LockQueues {
                 group: "CG".into(),
                 client: "c".into(),
-                now_ms: clock::wall_ms(),
+                at: leading().view().lease_time(clock::monotonic_ms()),
                 ttl_ms: 60_000,
                 queues: vec![("orders".into(), 0)],
             }]);

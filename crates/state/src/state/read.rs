@@ -8,6 +8,7 @@ use crate::delay::LEVELS;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
 use crate::hash::{Entry, TableSums};
+use crate::locks::LeaseTime;
 use crate::system::is_system_topic;
 use crate::topic::Topic;
 
@@ -107,15 +108,15 @@ impl State {
         group: &str,
         topic: &str,
         queue_id: u32,
-        now_ms: u64,
+        at: LeaseTime,
     ) -> Option<&str> {
         let topic_id = self.topic(topic)?.id;
-        self.locks.holder(group, (topic_id, queue_id), now_ms)
+        self.locks.holder(group, (topic_id, queue_id), at)
     }
 
     /// Whether any client holds a queue for a group at a time.
-    pub fn has_locks(&self, group: &str, now_ms: u64) -> bool {
-        self.locks.any(group, now_ms)
+    pub fn has_locks(&self, group: &str, at: LeaseTime) -> bool {
+        self.locks.any(group, at)
     }
 
     /// The queues of a topic that have records, with the offset of the next one. Those beyond its

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tern_state::{Op, State, Version, Violation};
+use tern_state::{LeaseTime, Op, State, Version, Violation};
 
 use crate::support::{apply, commit, fill, put_group, put_topic, shop};
 
@@ -21,11 +21,19 @@ fn delete_group(name: &str, clean_offsets: bool) -> Op {
     }
 }
 
+fn at(now_ms: u64) -> LeaseTime {
+    LeaseTime {
+        term: 1,
+        since_ms: 0,
+        now_ms,
+    }
+}
+
 fn lock(topic: &str) -> Op {
     Op::LockQueues {
         group: "shop".into(),
         client: "a".into(),
-        now_ms: 1,
+        at: at(1),
         ttl_ms: 60_000,
         queues: vec![(topic.into(), 0)],
     }
@@ -53,12 +61,12 @@ fn a_deleted_topic_leaves_nothing_but_its_id() {
     assert_eq!(state.topics().len(), count - 1);
     assert_eq!(state.next_offset_by_id(id, 0), 0);
     assert_eq!(state.offset("shop", "orders", 0), None);
-    assert_eq!(state.lock_holder("shop", "orders", 0, 2), None);
+    assert_eq!(state.lock_holder("shop", "orders", 0, at(2)), None);
     assert_eq!(
         (
             state.next_offset("bills", 0),
             state.offset("shop", "bills", 0),
-            state.lock_holder("shop", "bills", 0, 2)
+            state.lock_holder("shop", "bills", 0, at(2))
         ),
         (3, Some(2), Some("a"))
     );
@@ -148,7 +156,7 @@ fn a_deleted_group_loses_its_locks_and_keeps_its_offsets_unless_they_are_to_go()
         let changes = apply(&mut state, &[delete_group("shop", clean)]).expect("good");
         assert_eq!(changes.groups_deleted, [Arc::from("shop")]);
         assert_eq!(state.group("shop"), None);
-        assert!(!state.has_locks("shop", 2));
+        assert!(!state.has_locks("shop", at(2)));
         apply(&mut state, &[put_group("shop")]).expect("good");
         let kept = state.offset("shop", "orders", 0);
         assert_eq!(kept, if clean { None } else { Some(2) });

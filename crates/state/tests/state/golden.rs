@@ -2,7 +2,8 @@
 //! disks: if one of these tests fails, the code is wrong, not the test.
 
 use tern_state::{
-    Flush, GroupConfig, GroupFounding, Member, OffsetCommit, Op, RetryPolicy, TopicConfig,
+    Flush, GroupConfig, GroupFounding, LeaseTime, Member, OffsetCommit, Op, RetryPolicy,
+    TopicConfig,
 };
 
 use crate::support::block;
@@ -156,12 +157,17 @@ fn queue_locks() {
         &Op::LockQueues {
             group: "g".into(),
             client: "me@1".into(),
-            now_ms: 0x0102_0304_0506,
+            at: LeaseTime {
+                term: 7,
+                since_ms: 0x0a0b_0c0d,
+                now_ms: 0x0102_0304_0506,
+            },
             ttl_ms: 60_000,
             queues: queues.clone(),
         },
-        "0006 0001 0000003a
-         00000001 'g' 00000004 'me@1' 0000010203040506 000000000000ea60
+        "0006 0002 0000004a
+         00000001 'g' 00000004 'me@1' 0000000000000007 000000000a0b0c0d 0000010203040506
+         000000000000ea60
          00000002
            00000001 't' 00000002
            00000008 '%RETRY%g' 00000000",

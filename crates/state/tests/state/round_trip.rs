@@ -5,7 +5,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tern_state::{
-    Flush, GroupConfig, GroupFounding, Member, OffsetCommit, Op, OpError, RetryPolicy, TopicConfig,
+    Flush, GroupConfig, GroupFounding, LeaseTime, Member, OffsetCommit, Op, OpError, RetryPolicy,
+    TopicConfig,
 };
 
 use crate::support::{block, commit, put_group, put_topic};
@@ -136,14 +137,18 @@ fn queues() -> impl Strategy<Value = Vec<(Arc<str>, u32)>> {
 }
 
 fn locks() -> impl Strategy<Value = Op> {
-    (text(), text(), any::<[u64; 2]>(), queues(), any::<bool>()).prop_map(
-        |(group, client, [now_ms, ttl_ms], queues, lock)| {
+    (text(), text(), any::<[u64; 4]>(), queues(), any::<bool>()).prop_map(
+        |(group, client, [term, since_ms, now_ms, ttl_ms], queues, lock)| {
             let (group, client) = (group.into(), client.into());
             if lock {
                 Op::LockQueues {
                     group,
                     client,
-                    now_ms,
+                    at: LeaseTime {
+                        term,
+                        since_ms,
+                        now_ms,
+                    },
                     ttl_ms,
                     queues,
                 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use tern_state::State;
+use tern_state::{LeaseTime, State};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
 use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
 use tern_wire::sys_flag;
 use tern_wire::version::V3_4_9;
 
-use crate::clock;
 use crate::creations::NewTopic;
 use crate::refused::Refused;
 use crate::requests::drafting::not_delivered;
@@ -52,11 +51,12 @@ pub(super) fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
 
 /// The dead letters' topic, if a message that a consumer sends to its group's retry topic is not tried again. That is
 /// the way of clients whose send-back failed, and of those that consume in order and give a message up: so it is not
-/// tried again either while the group holds queues.
+/// tried again either while the group holds queues. `at` tells the moment, by the clock that leases are measured in.
 pub(super) fn given_up(
     header: &SendRequest<'_>,
     version: i32,
     state: &State,
+    at: impl FnOnce() -> LeaseTime,
 ) -> Result<Option<String>, Halt> {
     let Some(name) = header.topic.strip_prefix(RETRY_PREFIX) else {
         return Ok(None);
@@ -69,7 +69,7 @@ pub(super) fn given_up(
         .filter(|_| version >= V3_4_9)
         .unwrap_or(group.retry_max_times);
     let is_over = header.reconsume_times.unwrap_or(0) > limit;
-    Ok((is_over || state.has_locks(name, clock::wall_ms())).then(|| dead_letter_name(name)))
+    Ok((is_over || state.has_locks(name, at())).then(|| dead_letter_name(name)))
 }
 
 /// Kinds of messages that this version does not have, as the message flag names them.
