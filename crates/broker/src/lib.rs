@@ -22,6 +22,7 @@ mod roles;
 pub mod routes;
 mod services;
 mod standing;
+mod stamps;
 #[cfg(test)]
 mod testing;
 mod threads;

@@ -9,6 +9,7 @@ use tern_log::{
     ConsumeQueues, Disk, FrameDraft, KeyIndex, KeyLimits, Log, LogOptions, QueueEntry, QueueLimits,
 };
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
+use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{Flush, GroupFounding, Member, Op, State};
 use tern_wire::record::{NewRecord, Record};
 use tern_wire::{Command, Limits, decode_frame};
@@ -117,6 +118,8 @@ pub(crate) struct Bench {
     pub views: Arc<Views>,
     pub mailbox: Mailbox,
     pub inputs: MailboxReceiver,
+    /// The leader's clock; without one, store times go up by 10 ms a frame.
+    pub clock_ms: Option<u64>,
     log: Log,
     state: State,
 }
@@ -145,6 +148,7 @@ impl Bench {
             views,
             mailbox,
             inputs,
+            clock_ms: None,
             log,
             state: State::new(),
         };
@@ -186,6 +190,9 @@ impl Bench {
         let queue_offset = self.state.next_offset(record.topic, queue_id);
         let mut draft = FrameDraft::default();
         draft.push_record(&bytes, queue_offset);
+        if record.topic == SCHEDULE_TOPIC {
+            draft.by_clock.push(0);
+        }
         self.commit(&draft);
         queue_offset
     }
@@ -208,11 +215,15 @@ impl Bench {
         self.commit(&frame);
     }
 
-    /// Store times go up by 10 ms a frame.
     fn commit(&mut self, draft: &FrameDraft) {
         let end = self.log.end();
         let frame = draft
-            .seal(&end, 1, end.index * 10, SEGMENT_SIZE)
+            .seal(
+                &end,
+                1,
+                self.clock_ms.unwrap_or(end.index * 10),
+                SEGMENT_SIZE,
+            )
             .expect("a frame fits");
         self.log
             .append(std::slice::from_ref(&frame))

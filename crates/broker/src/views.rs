@@ -7,6 +7,8 @@ use tern_log::{ConsumeQueues, KeyIndex, LogReader};
 use tern_replication::{ReplicaId, Role};
 use tern_state::{LeaseTime, State};
 
+use crate::stamps::StampWatch;
+
 /// The committed past, as far as it is applied. Shared by all threads, changed by the apply thread.
 pub struct Views {
     /// Reads frames and record slices. Ask only for what a view names: the log also holds what is not committed.
@@ -21,6 +23,7 @@ pub struct Views {
     applied_records: AtomicU64,
     /// Committed before this start, as far as that was known then.
     replay_end: AtomicU64,
+    stamps: StampWatch,
 }
 
 impl Views {
@@ -39,6 +42,7 @@ impl Views {
             applied_position: AtomicU64::new(0),
             applied_records: AtomicU64::new(0),
             replay_end: AtomicU64::new(0),
+            stamps: StampWatch::default(),
         }
     }
 
@@ -73,12 +77,20 @@ impl Views {
         self.applied_records.load(Ordering::Relaxed)
     }
 
+    /// How often store timestamps fell because a clock had been far ahead, since the start, the replay included.
+    pub fn timestamp_falls(&self) -> u64 {
+        self.stamps.falls()
+    }
+
     pub(crate) fn publish(&self, state: &State, position: u64, records: u64) {
         self.applied_records.fetch_add(records, Ordering::Relaxed);
         self.state.store(Arc::new(state.clone()));
         self.applied_position.store(position, Ordering::Release);
         self.applied_index
             .store(state.applied().0, Ordering::Release);
+        if let Some(newest) = self.log.descriptor(state.applied().0) {
+            self.stamps.note(newest.store_timestamp_ms);
+        }
     }
 }
 
@@ -109,6 +121,21 @@ impl RoleView {
             term: self.term,
             since_ms: self.since_ms,
             now_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn a_clock_that_was_ahead_is_seen_when_it_is_right_again() {
+        let mut bench = Bench::new();
+        for (clock_ms, falls) in [(100_000, 0), (90_000, 0), (9_000_000, 0), (101_000, 1)] {
+            bench.clock_ms = Some(clock_ms);
+            bench.commit_message("BenchmarkTest", 0, "", b"m");
+            assert_eq!(bench.views.timestamp_falls(), falls);
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Descriptor {
     pub payload_crc: u32,
     /// CRC32C of the header.
     pub header_crc: u32,
-    /// Greatest store timestamp up to and with the frame, in milliseconds.
+    /// Store timestamp of the frame, in milliseconds.
     pub store_timestamp_ms: u64,
 }
 

@@ -12,6 +12,12 @@ use crate::place::{LogEnd, align8, place};
 use crate::segment::SEGMENT_HEADER_SIZE;
 use crate::zero_map::append_map;
 
+/// How far the store timestamp of a frame runs ahead of its leader's clock at most, in milliseconds.
+///
+/// It does not fall while clocks differ as they do, so that messages can be searched by time; beyond that a clock was
+/// wrong once, and what follows would be stamped wrongly for as long as it was ahead: a year, perhaps.
+pub const MAX_AHEAD_MS: u64 = 60_000;
+
 /// A frame before it has a place. The vectors may be cleared and used again after [`seal`](Self::seal).
 #[derive(Clone, Debug, Default)]
 pub struct FrameDraft {
@@ -23,6 +29,9 @@ pub struct FrameDraft {
     pub record_sizes: Vec<u32>,
     /// Queue offset of each record.
     pub queue_offsets: Vec<u64>,
+    /// Places, in order, of those records that carry the leader's clock, whatever the log's timestamp is: what becomes due does
+    /// so by the clock, and no other leader's that was ahead once may hold it back.
+    pub by_clock: Vec<usize>,
     /// The metadata block.
     pub metadata: Vec<u8>,
     /// [`FLAG_DURABLE`] or nothing; the zero map's flag is set by `seal`.
@@ -66,6 +75,7 @@ impl FrameDraft {
         self.records.clear();
         self.record_sizes.clear();
         self.queue_offsets.clear();
+        self.by_clock.clear();
         self.metadata.clear();
         self.flags = 0;
     }
@@ -73,8 +83,9 @@ impl FrameDraft {
     /// Builds the frame that follows `end`: finds its place, fills the holes of the records, adds a zero map if
     /// the content has zero shares there, and computes the checksums.
     ///
-    /// The store timestamp is the greater of `wall_clock_ms` and the greatest in the log, one for the frame. The same
-    /// draft, end, term and time make the same bytes.
+    /// The store timestamp is the greater of `wall_clock_ms` and that of the frame before, one for the frame; but if
+    /// the one before lies more than [`MAX_AHEAD_MS`] ahead of the clock, a clock was wrong, and the timestamp falls to
+    /// `wall_clock_ms`. The same draft, end, term and time make the same bytes.
     ///
     /// # Errors
     /// [`LogError::BadDraft`] if the draft contradicts itself, [`LogError::TooLarge`] if the frame is longer than
@@ -88,10 +99,11 @@ impl FrameDraft {
     ) -> Result<Frame, LogError> {
         self.check(end, term)?;
         check_length(self.length(), segment_size)?;
-        let store_timestamp_ms = wall_clock_ms.max(end.store_timestamp_ms);
+        let store_timestamp_ms = store_timestamp(wall_clock_ms, end.store_timestamp_ms);
+        let stamps = (store_timestamp_ms, wall_clock_ms);
         let mut position = place(end.position, self.length() as u64, segment_size);
         let mut bytes = Vec::with_capacity(self.length());
-        self.write_content(&mut bytes, position, store_timestamp_ms);
+        self.write_content(&mut bytes, position, stamps);
         let mut mapped = append_map(&mut bytes, position, 0);
         let with_map = place(end.position, bytes.len() as u64, segment_size);
         if with_map != position {
@@ -100,7 +112,7 @@ impl FrameDraft {
             let least = bytes.len() - self.length();
             position = with_map;
             bytes.clear();
-            self.write_content(&mut bytes, position, store_timestamp_ms);
+            self.write_content(&mut bytes, position, stamps);
             mapped = append_map(&mut bytes, position, least);
         }
         check_length(bytes.len(), segment_size)?;
@@ -140,6 +152,15 @@ impl FrameDraft {
         if self.queue_offsets.len() != self.record_sizes.len() {
             return bad("not one queue offset for each record");
         }
+        let is_ordered = self.by_clock.is_sorted_by(|one, next| one < next);
+        if !is_ordered
+            || self
+                .by_clock
+                .last()
+                .is_some_and(|last| *last >= self.message_count())
+        {
+            return bad("records by the clock that are not there");
+        }
         if self.flags & !FLAG_DURABLE != 0 {
             return bad("unknown flag");
         }
@@ -156,22 +177,32 @@ impl FrameDraft {
         }
     }
 
-    /// Room for the header, then records and metadata, stamped for a position.
-    fn write_content(&self, bytes: &mut Vec<u8>, position: u64, store_timestamp_ms: u64) {
+    /// Room for the header, then records and metadata, stamped for a position: with the log's timestamp, or with the
+    /// leader's clock.
+    fn write_content(&self, bytes: &mut Vec<u8>, position: u64, (log_ms, clock_ms): (u64, u64)) {
         bytes.resize(FRAME_HEADER_SIZE, 0);
         bytes.extend_from_slice(&self.records);
         bytes.extend_from_slice(&self.metadata);
         let mut at = FRAME_HEADER_SIZE;
-        for (size, queue_offset) in self.record_sizes.iter().zip(&self.queue_offsets) {
+        let mut by_clock = self.by_clock.iter().copied().peekable();
+        let numbers = self.record_sizes.iter().zip(&self.queue_offsets);
+        for (number, (size, queue_offset)) in numbers.enumerate() {
             let record = &mut bytes[at..at + *size as usize];
-            stamp(
-                record,
-                *queue_offset,
-                position + at as u64,
-                store_timestamp_ms,
-            );
+            let stored_ms = match by_clock.next_if_eq(&number) {
+                Some(_) => clock_ms,
+                None => log_ms,
+            };
+            stamp(record, *queue_offset, position + at as u64, stored_ms);
             at += *size as usize;
         }
+    }
+}
+
+const fn store_timestamp(clock_ms: u64, before_ms: u64) -> u64 {
+    if before_ms > clock_ms && before_ms - clock_ms <= MAX_AHEAD_MS {
+        before_ms
+    } else {
+        clock_ms
     }
 }
 

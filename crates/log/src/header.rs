@@ -12,7 +12,7 @@
 //! 41  1  flags: bit 0 durable, bit 1 zero map present
 //! 42  2  header version, 1
 //! 44  4  header CRC of the frame before (the chain)
-//! 48  8  greatest store timestamp so far, ms
+//! 48  8  store timestamp, ms; it falls only if a clock was wrong
 //! 56  4  CRC32C of the payload
 //! 60  4  CRC32C of bytes 0..60
 //! ```
@@ -81,7 +81,7 @@ pub struct FrameHeader {
     pub flags: u8,
     /// Header CRC of the frame before.
     pub previous_header_crc: u32,
-    /// Greatest store timestamp up to and with this frame, in milliseconds.
+    /// Store timestamp, in milliseconds: that of the frame before or later, unless a clock was wrong.
     pub store_timestamp_ms: u64,
     /// CRC32C of the payload.
     pub payload_crc: u32,

@@ -13,7 +13,7 @@ pub struct LogEnd {
     pub term: u64,
     /// CRC32C of the last frame's header, 0 if there is none.
     pub header_crc: u32,
-    /// Greatest store timestamp so far, in milliseconds.
+    /// Store timestamp of the last frame, in milliseconds.
     pub store_timestamp_ms: u64,
 }
 

@@ -11,7 +11,7 @@
 //!   56     8  term of the frame before, 0 if there is none
 //!   64     4  header CRC of the frame before, 0 if there is none
 //!   68     4  zero
-//!   72     8  greatest store timestamp before, ms
+//!   72     8  store timestamp of the frame before, ms
 //!   80  4012  zero
 //! 4092     4  CRC32C of bytes 0..4092
 //! ```
@@ -52,7 +52,7 @@ pub struct SegmentHeader {
     pub previous_term: u64,
     /// Header CRC of the frame before, 0 if there is none.
     pub previous_header_crc: u32,
-    /// Greatest store timestamp before, in milliseconds.
+    /// Store timestamp of the frame before, in milliseconds.
     pub store_timestamp_ms: u64,
 }
 

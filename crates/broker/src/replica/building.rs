@@ -6,6 +6,7 @@ use super::tickets::Placed;
 use super::turn::Fatal;
 use tern_log::{Frame, FrameDraft, LogEnd};
 use tern_state::Guarded;
+use tern_state::delay::SCHEDULE_TOPIC;
 
 /// When a frame closes, and how much one trip takes (L8).
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +110,10 @@ impl<T> Building<T> {
             let queue_offset = numbers.take(&draft.topic, draft.queue_id, count);
             first_offset.get_or_insert(queue_offset);
             self.draft.records.extend_from_slice(&draft.bytes);
+            if *draft.topic == *SCHEDULE_TOPIC {
+                let begin = self.draft.message_count();
+                self.draft.by_clock.extend(begin..begin + draft.sizes.len());
+            }
             self.draft.record_sizes.extend_from_slice(&draft.sizes);
             self.draft
                 .queue_offsets
@@ -172,5 +177,64 @@ impl<T> Building<T> {
         }
         self.frames.push(BuiltFrame { frame, tickets });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::{AnswerAt, Draft};
+    use crate::testing::{SEGMENT_SIZE, record};
+    use tern_wire::record::{encode, iter};
+
+    fn proposal(topics: &[&str]) -> Proposal<()> {
+        let draft = |topic: &&str| {
+            let mut bytes = Vec::new();
+            let size = encode(&record(topic, 0, "", b"m"), &mut bytes).expect("it fits");
+            Draft {
+                topic: (*topic).into(),
+                queue_id: 0,
+                bytes,
+                sizes: smallvec::smallvec![size as u32],
+            }
+        };
+        Proposal {
+            drafts: topics.iter().map(draft).collect(),
+            ops: bytes::Bytes::new(),
+            answer: AnswerAt::Commit,
+            ticket: (),
+            received_ns: 0,
+        }
+    }
+
+    /// Another leader's clock was ahead by less than the log's timestamp falls for.
+    #[test]
+    fn what_becomes_due_carries_the_leaders_clock_and_the_rest_the_logs_timestamp() {
+        let end = LogEnd {
+            store_timestamp_ms: 50_000,
+            ..LogEnd::default()
+        };
+        let mut numbers = QueueNumbers::default();
+        for topic in ["orders", SCHEDULE_TOPIC] {
+            numbers.put_topic(&topic.into());
+        }
+        let mut building = Building::new(end, 1, 20_000, Limits::of_segment(SEGMENT_SIZE));
+        for topics in [
+            &["orders"][..],
+            &[SCHEDULE_TOPIC],
+            &["orders", SCHEDULE_TOPIC, SCHEDULE_TOPIC, "orders"],
+        ] {
+            let refused = building.add(proposal(topics), &mut numbers).expect("good");
+            assert!(refused.is_none());
+        }
+        let frames = building.finish().expect("good drafts");
+        assert_eq!(frames.len(), 1);
+        assert_eq!(frames[0].frame.header.store_timestamp_ms, 50_000);
+        let stored: Vec<_> = iter(frames[0].frame.records())
+            .map(|record| record.expect("a record"))
+            .map(|record| (record.topic(), record.store_timestamp_ms()))
+            .collect();
+        let (plain, delayed) = (("orders", 50_000), (SCHEDULE_TOPIC, 20_000));
+        assert_eq!(stored, [plain, delayed, plain, delayed, delayed, plain]);
     }
 }

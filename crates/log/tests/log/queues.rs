@@ -88,6 +88,32 @@ proptest! {
         let store_time = |entry: &QueueEntry| Ok(times[entry.physical_offset as usize]);
         prop_assert_eq!(queues.first_stored_at(1, 2, timestamp_ms, store_time).expect("found"), expected as u64);
     }
+
+    /// A leader's clock was ahead for a while, and what it stored then stands between what right clocks stamped.
+    #[test]
+    fn search_by_time_passes_over_nothing_where_times_fell_once(
+        count in 1_usize..200,
+        wrong in any::<[prop::sample::Index; 2]>(),
+        ahead_ms in prop_oneof![60_000_u64..100_000, Just(31_536_000_000)],
+        timestamp_ms in 0_u64..2_200,
+    ) {
+        let (_disk, queues) = queues(SMALL);
+        let right = |number: usize| number as u64 * 10;
+        let mut bounds = wrong.map(|at| at.index(count + 1));
+        bounds.sort_unstable();
+        let wrong = bounds[0]..bounds[1];
+        for number in 0..count as u64 {
+            let new = QueueEntry { physical_offset: number, size: 1, tags_code: 0 };
+            queues.append(1, 2, number, new).expect("in order");
+        }
+        let time = |number: usize| right(number) + if wrong.contains(&number) { ahead_ms } else { 0 };
+        let store_time = |entry: &QueueEntry| Ok(time(entry.physical_offset as usize));
+        let found = queues.first_stored_at(1, 2, timestamp_ms, store_time).expect("found") as usize;
+        let asked = (0..count).find(|number| !wrong.contains(number) && right(*number) >= timestamp_ms);
+        prop_assert!(found <= asked.unwrap_or(count));
+        prop_assert!(found == count || time(found) >= timestamp_ms);
+        prop_assert!(found == 0 || time(found - 1) < timestamp_ms);
+    }
 }
 
 #[test]

@@ -145,6 +145,26 @@ fn what_the_log_does_not_have_is_refused_with_its_bounds() {
 }
 
 #[test]
+fn a_log_whose_timestamps_fell_once_opens_as_it_was() {
+    let bench = Bench::new(SEGMENT);
+    let (mut log, _) = bench.open().expect("an empty directory");
+    let mut frames = Vec::new();
+    for clock_ms in [NOW_MS, NOW_MS + 31_536_000_000, NOW_MS + 1, NOW_MS + 2] {
+        let frame = draft(&[b"m"])
+            .seal(&log.end(), 1, clock_ms, SEGMENT)
+            .expect("a good draft");
+        log.append(std::slice::from_ref(&frame)).expect("room");
+        assert_eq!(frame.header.store_timestamp_ms, clock_ms);
+        frames.push(frame);
+    }
+    drop(log);
+    bench.disk.kill();
+    let (log, recovery) = bench.open().expect("a whole log");
+    assert_eq!(recovery.end, frames[3].end());
+    assert_reads(&log.reader(), &frames);
+}
+
+#[test]
 fn damage_is_named_when_a_frame_is_read_from_its_file() {
     let (bench, log, frames) = long_log(0);
     let frame = &frames[300];

@@ -1,7 +1,7 @@
 //! From drafts to frames: what sealing promises for every content and every end.
 
 use proptest::prelude::*;
-use tern_log::{Fault, Frame, FrameDraft, FrameKind, LogEnd, LogError, place};
+use tern_log::{Fault, Frame, FrameDraft, FrameKind, LogEnd, LogError, MAX_AHEAD_MS, place};
 use tern_wire::record::{Record, iter};
 
 use crate::support::{draft, record};
@@ -121,7 +121,7 @@ fn a_frame_that_rolls_only_because_of_its_map_stands_at_its_place() {
 }
 
 #[test]
-fn the_store_timestamp_never_goes_back() {
+fn the_store_timestamp_does_not_go_back_where_clocks_differ_a_little() {
     let end = end_at(4096 * 20);
     let seal = |wall| {
         draft(&[b"x"])
@@ -135,6 +135,57 @@ fn the_store_timestamp_never_goes_back() {
         .expect("a record")
         .store_timestamp_ms();
     assert_eq!(stored, 5_000);
+}
+
+/// A clock that was a year ahead for a moment does not stamp everything that comes after it.
+#[test]
+fn the_store_timestamp_is_never_more_than_a_minute_ahead_of_the_leaders_clock() {
+    const YEAR_MS: u64 = 31_536_000_000;
+    let now_ms = 1_800_000_000_000;
+    for (ahead_ms, stamped_ms) in [
+        (0, now_ms),
+        (MAX_AHEAD_MS, now_ms + MAX_AHEAD_MS),
+        (MAX_AHEAD_MS + 1, now_ms),
+        (YEAR_MS, now_ms),
+        (u64::MAX - now_ms, now_ms),
+    ] {
+        let end = LogEnd {
+            store_timestamp_ms: now_ms + ahead_ms,
+            ..end_at(4096 * 20)
+        };
+        let frame = draft(&[b"x"])
+            .seal(&end, 3, now_ms, SEGMENT)
+            .expect("a good draft");
+        let record = Record::parse(frame.records()).expect("a record");
+        let stamps = (
+            frame.header.store_timestamp_ms,
+            record.store_timestamp_ms(),
+            frame.end().store_timestamp_ms,
+        );
+        assert_eq!(stamps, (stamped_ms, stamped_ms.cast_signed(), stamped_ms));
+        assert_eq!(frame.header.follows(&end, SEGMENT), Ok(()));
+    }
+}
+
+#[test]
+fn a_record_by_the_clock_does_not_take_the_timestamp_of_the_log() {
+    let mut draft = draft(&[b"a", b"b", b"c"]);
+    draft.by_clock = vec![1];
+    let frame = draft
+        .seal(&end_at(8192), 3, 4_000, SEGMENT)
+        .expect("a good draft");
+    assert_eq!(frame.header.store_timestamp_ms, 5_000);
+    let stored: Vec<_> = iter(frame.records())
+        .map(|record| record.expect("a record").store_timestamp_ms())
+        .collect();
+    assert_eq!(stored, [5_000, 4_000, 5_000]);
+    for beyond in [vec![3], vec![1, 1], vec![2, 0]] {
+        draft.by_clock = beyond;
+        let sealed = draft.seal(&end_at(8192), 3, 4_000, SEGMENT);
+        assert!(matches!(sealed, Err(LogError::BadDraft { .. })));
+    }
+    draft.clear();
+    assert!(draft.by_clock.is_empty());
 }
 
 #[test]
