@@ -23,7 +23,7 @@ use crate::replica::{
 use crate::roles::RoleBoard;
 use crate::views::Views;
 
-/// The wall clock may be set while the thread sleeps: it looks again after so long.
+/// The wall clock may be set while the thread sleeps: it looks again after so long, and sees what a wrong clock stored.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 static DROPPED: Complaint =
@@ -117,6 +117,7 @@ pub(crate) struct Delaying {
 pub(crate) fn run(delaying: &Delaying, notes: &PostBox<Note>) -> Result<(), Infallible> {
     let mut delays = Delays::new();
     loop {
+        delays.at(clock::monotonic_ms());
         let told = match delays.idle_ms(clock::wall_ms()) {
             None => notes.wait(),
             Some(idle) => notes.wait_for(Duration::from_millis(idle).min(LONGEST_SLEEP)),
@@ -141,6 +142,7 @@ impl Delaying {
             delays.end();
         }
         let state = self.views.state();
+        delays.at(clock::monotonic_ms());
         let work = delays.work(&DelayView {
             state: &state,
             queues: &self.views.queues,

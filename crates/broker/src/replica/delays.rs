@@ -5,7 +5,14 @@
 //! exactly once. Each level has one batch under way at most, because the next one begins where that one ends; the
 //! leader refuses a batch that does not begin where its log ends.
 //!
+//! A message carries when it is due by the clock of the leader that stored it. That clock may have been wrong, and no
+//! right one shows a message that is due later than after its level's delay. Such a message, and what stands behind it
+//! then, waits for that delay by the monotonic clock and no longer: a year ahead for a moment holds nothing back for a
+//! year.
+//!
 //! Nothing here has a thread, a clock or a socket: whoever drives it says what time it is and hands in its proposals.
+
+mod reprieve;
 
 use std::net::SocketAddr;
 
@@ -18,6 +25,7 @@ use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, RecordError, encode};
 
 use super::inputs::{Draft, Outcome};
+use reprieve::Reprieve;
 use tern_log::planted::{Bug, is_planted};
 
 /// Messages of one batch.
@@ -97,7 +105,10 @@ enum Step {
 #[derive(Debug, Default)]
 pub struct Delays {
     term: Option<u64>,
+    /// What the monotonic clock said last, ms.
+    monotonic_ms: u64,
     levels: [Step; LEVELS as usize],
+    reprieves: [Option<Reprieve>; LEVELS as usize],
     /// Of a planted bug: progress that was held back from the frame of its messages.
     withheld: [Option<Bytes>; LEVELS as usize],
 }
@@ -112,13 +123,22 @@ impl Delays {
     pub fn begin(&mut self, term: u64) {
         *self = Self {
             term: Some(term),
+            monotonic_ms: self.monotonic_ms,
             ..Self::default()
         };
     }
 
     /// It does not lead any more. What is under way is decided by the log.
     pub fn end(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            monotonic_ms: self.monotonic_ms,
+            ..Self::default()
+        };
+    }
+
+    /// The monotonic clock says this now, ms; to be told before each look and before [`Self::idle_ms`].
+    pub fn at(&mut self, monotonic_ms: u64) {
+        self.monotonic_ms = monotonic_ms;
     }
 
     /// The term that is being served.
@@ -153,9 +173,13 @@ impl Delays {
     /// How long there is nothing to do unless something is told, ms; for ever if nothing waits.
     pub fn idle_ms(&self, now_ms: u64) -> Option<u64> {
         self.term?;
-        let waits = self.levels.iter().filter_map(|step| match step {
+        let levels = self.levels.iter().zip(&self.reprieves);
+        let waits = levels.filter_map(|(step, reprieve)| match step {
             Step::Look | Step::Owed(_) => Some(0),
-            Step::Until(due) => Some(due.saturating_sub(now_ms)),
+            Step::Until(due) => {
+                let left = reprieve.map(|it| it.left_ms(self.monotonic_ms));
+                Some(due.saturating_sub(now_ms).min(left.unwrap_or(u64::MAX)))
+            }
             Step::Pause => Some(PAUSE_MS),
             Step::Empty | Step::Asked => None,
         });
@@ -173,7 +197,11 @@ impl Delays {
             let ticket = DelayTicket { term, level };
             let may = match &self.levels[at] {
                 Step::Look | Step::Pause => true,
-                Step::Until(due) => *due <= view.now_ms,
+                Step::Until(due) => match &self.reprieves[at] {
+                    _ if *due <= view.now_ms => true,
+                    Some(reprieve) => reprieve.is_over(self.monotonic_ms),
+                    None => reprieve::is_beyond(level, *due, view.now_ms),
+                },
                 Step::Owed(_) => {
                     let Step::Owed(ops) = std::mem::replace(&mut self.levels[at], Step::Asked)
                     else {
@@ -196,9 +224,19 @@ impl Delays {
     }
 
     fn look(&mut self, ticket: DelayTicket, view: &DelayView<'_>, work: &mut DelayWork) -> Step {
-        let batch = match find(ticket.level, view) {
+        let at = usize::from(ticket.level) - 1;
+        let from = view.state.delay_progress(ticket.level);
+        self.reprieves[at] = self.reprieves[at].filter(|it| it.covers(from));
+        let over = self.reprieves[at].filter(|it| it.is_over(self.monotonic_ms));
+        let batch = match find(ticket.level, over.map_or(0, |it| it.end()), view) {
             Ok(Found::Nothing) => return Step::Empty,
-            Ok(Found::Later(due)) => return Step::Until(due),
+            Ok(Found::Later { due_ms, end }) => {
+                if reprieve::is_beyond(ticket.level, due_ms, view.now_ms) {
+                    let begun = Reprieve::begin(ticket.level, end, self.monotonic_ms);
+                    self.reprieves[at].get_or_insert(begun);
+                }
+                return Step::Until(due_ms);
+            }
             Ok(Found::Due(batch)) => batch,
             Err(error) => {
                 work.unreadable.push((ticket.level, error.to_string()));
@@ -237,7 +275,11 @@ enum Unreadable {
 
 enum Found {
     Nothing,
-    Later(u64),
+    /// When the first message is due, and where the queue ends.
+    Later {
+        due_ms: u64,
+        end: u64,
+    },
     Due(Batch),
 }
 
@@ -249,8 +291,9 @@ struct Batch {
     dropped: Vec<(String, u64)>,
 }
 
-/// The due messages of a level from its progress on. They are due in the order in which they stand.
-fn find(level: u16, view: &DelayView<'_>) -> Result<Found, Unreadable> {
+/// The due messages of a level from its progress on; all before `over` are, whatever they carry. They are put in the
+/// order in which they stand.
+fn find(level: u16, over: u64, view: &DelayView<'_>) -> Result<Found, Unreadable> {
     let (Some(topic), queue_id) = (view.state.topic(SCHEDULE_TOPIC), level_queue(level)) else {
         return Ok(Found::Nothing);
     };
@@ -262,8 +305,12 @@ fn find(level: u16, view: &DelayView<'_>) -> Result<Found, Unreadable> {
     let Some(first) = entries.first() else {
         return Ok(Found::Nothing);
     };
-    if due_ms(first) > view.now_ms {
-        return Ok(Found::Later(due_ms(first)));
+    let is_due = |entry: &QueueEntry, offset: u64| offset < over || due_ms(entry) <= view.now_ms;
+    if !is_due(first, begin) {
+        return Ok(Found::Later {
+            due_ms: due_ms(first),
+            end: view.queues.range(topic.id, queue_id).1,
+        });
     }
     let mut batch = Batch {
         from,
@@ -273,7 +320,7 @@ fn find(level: u16, view: &DelayView<'_>) -> Result<Found, Unreadable> {
     let mut bytes = 0;
     for entry in entries {
         bytes += u64::from(entry.size);
-        if due_ms(&entry) > view.now_ms || (bytes > BATCH_BYTES && batch.to > begin) {
+        if !is_due(&entry, batch.to) || (bytes > BATCH_BYTES && batch.to > begin) {
             break;
         }
         batch.add(&entry, view)?;
@@ -344,9 +391,9 @@ mod tests {
     use crate::testing::Bench;
     use tern_wire::record::iter;
 
-    const REAL: &str = "BenchmarkTest";
+    pub(super) const REAL: &str = "BenchmarkTest";
 
-    fn put(bench: &mut Bench, level: u16, real: &str, body: &[u8]) -> u64 {
+    pub(super) fn put(bench: &mut Bench, level: u16, real: &str, body: &[u8]) -> u64 {
         let properties = format!(
             "TAGS\u{1}a\u{2}DELAY\u{1}{level}\u{2}REAL_TOPIC\u{1}{real}\u{2}REAL_QID\u{1}3\u{2}"
         );
@@ -366,7 +413,7 @@ mod tests {
         })
     }
 
-    fn work(delays: &mut Delays, bench: &Bench, now_ms: u64) -> DelayWork {
+    pub(super) fn work(delays: &mut Delays, bench: &Bench, now_ms: u64) -> DelayWork {
         let state = bench.views.state();
         delays.work(&DelayView {
             state: &state,
@@ -387,7 +434,7 @@ mod tests {
         proposal.drafts.iter().map(|draft| draft.sizes.len()).sum()
     }
 
-    fn leading() -> Delays {
+    pub(super) fn leading() -> Delays {
         let mut delays = Delays::new();
         delays.begin(1);
         delays
