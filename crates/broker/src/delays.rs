@@ -154,8 +154,11 @@ impl Delaying {
         for (topic, queue_offset) in work.dropped {
             DROPPED.say(topic, format_args!("message {queue_offset} of its level"));
         }
-        for (level, error) in work.unreadable {
-            UNREADABLE.say(format_args!("level {level}"), error);
+        for unread in work.unreadable {
+            if let Some(position) = unread.position {
+                self.views.damage.note(position, &unread.error);
+            }
+            UNREADABLE.say(format_args!("level {}", unread.level), unread.error);
         }
         for proposal in work.proposals {
             self.propose(proposal);

@@ -120,6 +120,7 @@ pub(crate) struct Bench {
     pub inputs: MailboxReceiver,
     /// The leader's clock; without one, store times go up by 10 ms a frame.
     pub clock_ms: Option<u64>,
+    disk: MemoryDisk,
     log: Log,
     state: State,
 }
@@ -127,9 +128,20 @@ pub(crate) struct Bench {
 impl Bench {
     /// With a founded group.
     pub fn new() -> Self {
-        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        Self::with_ring(LogOptions::new(Path::new("/data"), [7; 16]).ring_bytes)
+    }
+
+    /// The same, but frames are read from their files; the newest stays in memory.
+    pub fn cold() -> Self {
+        Self::with_ring(0)
+    }
+
+    fn with_ring(ring_bytes: usize) -> Self {
+        let memory = MemoryDisk::new();
+        let disk: Arc<dyn Disk> = Arc::new(memory.clone());
         let options = LogOptions {
             segment_size: SEGMENT_SIZE,
+            ring_bytes,
             ..LogOptions::new(Path::new("/data"), [7; 16])
         };
         let (log, _) = Log::open(Arc::clone(&disk), options).expect("an empty log opens");
@@ -149,11 +161,36 @@ impl Bench {
             mailbox,
             inputs,
             clock_ms: None,
+            disk: memory,
             log,
             state: State::new(),
         };
         bench.commit_ops(&[founding()]);
         bench
+    }
+
+    /// Where a message of a queue stands.
+    pub fn entry(&self, topic: &str, queue_id: u32, queue_offset: u64) -> QueueEntry {
+        let topic_id = self.views.state().topic(topic).expect("it exists").id;
+        let mut entries = Vec::new();
+        self.views
+            .queues
+            .read(topic_id, queue_id, queue_offset, 1, &mut entries)
+            .expect("readable");
+        entries[0]
+    }
+
+    /// Flips a bit of the last byte of a message's body, in the file. It must be in the first segment, out of memory.
+    pub fn rot(&self, topic: &str, queue_id: u32, queue_offset: u64) -> QueueEntry {
+        let entry = self.entry(topic, queue_id, queue_offset);
+        let bytes = self.views.log.record(&entry).expect("whole until now");
+        let record = Record::parse(&bytes).expect("a record");
+        let behind = 1 + record.topic().len() + 2 + record.properties().len();
+        let at = entry.physical_offset + (record.size() - behind - 1) as u64;
+        self.disk
+            .damage(Path::new("/data/log/00000000000000000000"), at, 1)
+            .expect("the first segment");
+        entry
     }
 
     /// Commit and apply ops.

@@ -1,12 +1,14 @@
 //! What readers see: snapshots that the apply thread publishes, and who leads.
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tern_log::{ConsumeQueues, KeyIndex, LogReader};
+use tern_log::{ConsumeQueues, KeyIndex, LogError, LogReader, QueueEntry};
 use tern_replication::{ReplicaId, Role};
 use tern_state::{LeaseTime, State};
 
+use crate::damage::DamageLog;
 use crate::stamps::StampWatch;
 
 /// The committed past, as far as it is applied. Shared by all threads, changed by the apply thread.
@@ -17,6 +19,8 @@ pub struct Views {
     pub queues: Arc<ConsumeQueues>,
     /// Physical offsets by topic and key.
     pub keys: Arc<KeyIndex>,
+    /// Damage of the log that readers met.
+    pub damage: DamageLog,
     state: ArcSwap<State>,
     applied_index: AtomicU64,
     applied_position: AtomicU64,
@@ -37,6 +41,7 @@ impl Views {
             log,
             queues,
             keys,
+            damage: DamageLog::default(),
             state: ArcSwap::from_pointee(state),
             applied_index: AtomicU64::new(0),
             applied_position: AtomicU64::new(0),
@@ -55,6 +60,16 @@ impl Views {
     /// Whether the views show all that was known to be committed at the start.
     pub fn have_replayed(&self) -> bool {
         self.applied_index() >= self.replay_end.load(Ordering::Acquire)
+    }
+
+    /// The record that a queue's entry names. Damage is reported.
+    ///
+    /// # Errors
+    /// As of [`LogReader::record`].
+    pub fn record(&self, entry: &QueueEntry) -> Result<Bytes, LogError> {
+        self.log
+            .record(entry)
+            .inspect_err(|error| self.damage.note(entry.physical_offset, error))
     }
 
     /// The newest published state.

@@ -37,6 +37,8 @@ pub enum Fault {
     Missing,
     /// A segment header is damaged.
     SegmentHeader,
+    /// The disk does not give the bytes back.
+    Unreadable,
 }
 
 impl fmt::Display for Fault {
@@ -58,6 +60,7 @@ impl fmt::Display for Fault {
             Self::ZeroMap => "zero map",
             Self::Missing => "zeros where a frame has to be",
             Self::SegmentHeader => "segment header",
+            Self::Unreadable => "the disk does not give it back",
         })
     }
 }

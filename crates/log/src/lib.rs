@@ -45,6 +45,7 @@ pub mod planted;
 mod raft_state;
 mod reader;
 mod real_disk;
+mod records;
 mod recovery;
 mod scan;
 mod segment;
@@ -69,8 +70,9 @@ pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
 pub use log::{Log, LogOptions, SegmentRoom};
 pub use place::{LogEnd, align8, place};
 pub use raft_state::{RaftState, RaftStateFile};
-pub use reader::LogReader;
+pub use reader::{LogReader, Source};
 pub use real_disk::RealDisk;
+pub use records::{QueuedRecord, Unread};
 pub use recovery::{Found, Recovery, stored_settings};
 pub use segment::{
     DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment,

@@ -20,6 +20,15 @@ use crate::segment::SEGMENT_HEADER_SIZE;
 const LEAST_READ: usize = 64 << 10;
 const MOST_READ: usize = 1 << 20;
 
+/// Whence bytes of the log come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From the frames in memory, as they were written.
+    Memory,
+    /// From a segment file.
+    File,
+}
+
 /// A reader of a [`crate::Log`]; sees what `append` has finished. Cheap to clone, for use by any thread.
 #[derive(Clone)]
 pub struct LogReader {
@@ -124,22 +133,22 @@ impl LogReader {
         self.unless_cut(from, read)
     }
 
-    /// Bytes of the log, as a part of one frame or more; the range must lie in one segment and before the end.
-    /// They are not checked here: records carry a checksum of their own.
+    /// Bytes of the log, as a part of one frame or more, and whence they come; the range must lie in one segment and
+    /// before the end. They are not checked here: what comes from a file may have been damaged there.
     ///
     /// # Errors
     /// [`LogError::NotStored`], [`LogError::Io`].
-    pub fn bytes(&self, physical_offset: u64, length: usize) -> Result<Bytes, LogError> {
+    pub fn bytes(&self, physical_offset: u64, length: usize) -> Result<(Bytes, Source), LogError> {
         let segment = {
             let held = self.index.read();
             if let Some(bytes) = held_bytes(&held, physical_offset, length) {
-                return Ok(bytes);
+                return Ok((bytes, Source::Memory));
             }
             self.segment_for(&held, physical_offset, length)?
         };
         let mut buffer = vec![0; length];
         self.fill(&segment, physical_offset, &mut buffer)?;
-        Ok(buffer.into())
+        Ok((buffer.into(), Source::File))
     }
 
     /// Appends bytes of the log to a buffer; as [`bytes`](Self::bytes), without keeping a frame's memory in use.
@@ -151,20 +160,29 @@ impl LogReader {
         physical_offset: u64,
         length: usize,
         out: &mut BytesMut,
-    ) -> Result<(), LogError> {
+    ) -> Result<Source, LogError> {
         let segment = {
             let held = self.index.read();
             if let Some(bytes) = held_bytes(&held, physical_offset, length) {
                 drop(held);
                 out.extend_from_slice(&bytes);
-                return Ok(());
+                return Ok(Source::Memory);
             }
             self.segment_for(&held, physical_offset, length)?
         };
         let start = out.len();
         out.resize(start + length, 0);
         self.fill(&segment, physical_offset, &mut out[start..])
-            .inspect_err(|_| out.truncate(start))
+            .inspect_err(|_| out.truncate(start))?;
+        Ok(Source::File)
+    }
+
+    /// Checks the frame that holds a position, as it is stored.
+    ///
+    /// # Errors
+    /// As [`index_at`](Self::index_at) and [`frame`](Self::frame).
+    pub fn check_around(&self, position: u64) -> Result<(), LogError> {
+        self.frame(self.index_at(position)?).map(drop)
     }
 
     /// Position of a frame's header.

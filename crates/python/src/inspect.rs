@@ -188,9 +188,6 @@ fn store_time(
     let Some(entry) = entries.first() else {
         return Ok(0);
     };
-    let bytes = services
-        .views
-        .log
-        .bytes(entry.physical_offset, entry.size as usize)?;
+    let bytes = services.views.record(entry)?;
     Ok(Record::parse(&bytes).map_or(0, |record| record.store_timestamp_ms()))
 }

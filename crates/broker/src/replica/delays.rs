@@ -22,7 +22,7 @@ use tern_log::{ConsumeQueues, LogError, LogReader, QueueEntry};
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
 use tern_state::{Op, State};
 use tern_wire::properties::{get, names};
-use tern_wire::record::{NewRecord, Record, RecordError, encode};
+use tern_wire::record::{NewRecord, Record, encode};
 
 use super::inputs::{Draft, Outcome};
 use reprieve::Reprieve;
@@ -78,8 +78,19 @@ pub struct DelayWork {
     /// Due messages that are left out, because their topics do not exist any more: topic, and offset in the queue of
     /// the level.
     pub dropped: Vec<(String, u64)>,
-    /// Levels that could not be read, and why. They are tried again.
-    pub unreadable: Vec<(u16, String)>,
+    /// Levels that could not be read. They are tried again.
+    pub unreadable: Vec<UnreadLevel>,
+}
+
+/// A level that could not be read.
+#[derive(Debug)]
+pub struct UnreadLevel {
+    /// The level.
+    pub level: u16,
+    /// Where its message stands in the log; none if its queue could not be read.
+    pub position: Option<u64>,
+    /// Why.
+    pub error: LogError,
 }
 
 /// Where a level stands.
@@ -238,8 +249,12 @@ impl Delays {
                 return Step::Until(due_ms);
             }
             Ok(Found::Due(batch)) => batch,
-            Err(error) => {
-                work.unreadable.push((ticket.level, error.to_string()));
+            Err((position, error)) => {
+                work.unreadable.push(UnreadLevel {
+                    level: ticket.level,
+                    position,
+                    error,
+                });
                 return Step::Pause;
             }
         };
@@ -264,14 +279,8 @@ impl Delays {
     }
 }
 
-/// Why a level could not be read.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
+/// Where a level could not be read, and why.
+type Unreadable = (Option<u64>, LogError);
 
 enum Found {
     Nothing,
@@ -301,7 +310,8 @@ fn find(level: u16, over: u64, view: &DelayView<'_>) -> Result<Found, Unreadable
     let mut entries = Vec::with_capacity(BATCH_MESSAGES);
     let begin = from.max(view.queues.range(topic.id, queue_id).0);
     view.queues
-        .read(topic.id, queue_id, begin, BATCH_MESSAGES, &mut entries)?;
+        .read(topic.id, queue_id, begin, BATCH_MESSAGES, &mut entries)
+        .map_err(|error| (None, error))?;
     let Some(first) = entries.first() else {
         return Ok(Found::Nothing);
     };
@@ -323,7 +333,11 @@ fn find(level: u16, over: u64, view: &DelayView<'_>) -> Result<Found, Unreadable
         if !is_due(&entry, batch.to) || (bytes > BATCH_BYTES && batch.to > begin) {
             break;
         }
-        batch.add(&entry, view)?;
+        match batch.add(&entry, view) {
+            // Those before it are put; the next look begins with it.
+            Err(_) if batch.to > begin => break,
+            added => added?,
+        }
         batch.to += 1;
     }
     Ok(Found::Due(batch))
@@ -336,10 +350,15 @@ fn due_ms(entry: &QueueEntry) -> u64 {
 
 impl Batch {
     fn add(&mut self, entry: &QueueEntry, view: &DelayView<'_>) -> Result<(), Unreadable> {
-        let bytes = view.log.bytes(entry.physical_offset, entry.size as usize)?;
+        let position = entry.physical_offset;
         // A damaged copy is not left out: another replica may have a good one.
-        let record = Record::parse(&bytes)?;
-        record.check_crc()?;
+        let bytes = view
+            .log
+            .record(entry)
+            .map_err(|error| (Some(position), error))?;
+        let Ok(record) = Record::parse(&bytes) else {
+            return Err((Some(position), LogError::WrongEntry { position }));
+        };
         if self.put_again(&record, view).is_none() {
             let topic = get(record.properties(), names::REAL_TOPIC).unwrap_or_default();
             self.dropped.push((topic.to_owned(), self.to));
@@ -540,6 +559,25 @@ mod tests {
                 to: 2
             }]
         );
+    }
+
+    #[test]
+    fn a_damaged_message_is_neither_put_nor_left_out_and_those_before_it_are_put() {
+        let (mut bench, mut delays) = (Bench::cold(), leading());
+        for number in 0..4 {
+            put(&mut bench, 1, REAL, format!("m{number}").as_bytes());
+        }
+        let rotted = bench.rot(SCHEDULE_TOPIC, level_queue(1), 2);
+        assert_eq!(carried_out(&mut delays, &mut bench, 9_000), 2);
+        let found = work(&mut delays, &bench, 9_000);
+        assert!(found.proposals.is_empty() && found.dropped.is_empty());
+        let unread = &found.unreadable[0];
+        assert_eq!(
+            (unread.level, unread.position),
+            (1, Some(rotted.physical_offset))
+        );
+        assert!(matches!(unread.error, LogError::Rotted { .. }));
+        assert_eq!(delays.idle_ms(9_000), Some(PAUSE_MS));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) use apply::tags_code;
 pub use apply::{Applied, Applier, Touched};
 pub use applying::{Advanced, Applying};
 pub use birth::{Birth, Born};
-pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays};
+pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays, UnreadLevel};
 pub use flusher::{Durable, FlushUnderWay, Flusher};
 pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
 pub use inputs::{

@@ -83,7 +83,10 @@ impl Lookups {
             Ok(Some(record)) => Ok(record),
             Ok(None) if self.may_come(place) => Err(Halt::Doubt(none)),
             Ok(None) => Err(none.into()),
-            Err(error) => Err(refused(format!("the message cannot be read: {error}")).into()),
+            Err(error) => {
+                self.views.damage.note(place, &error);
+                Err(refused(format!("the message cannot be read: {error}")).into())
+            }
         }
     }
 
@@ -223,6 +226,29 @@ mod tests {
             );
         }
         assert_eq!(view(&lookups, &mut client, "x").await.code, 29);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_message_is_answered_with_an_error_that_names_it() {
+        for roles in [leading(), role_board()] {
+            let mut bench = Bench::cold();
+            for _ in 0..3 {
+                bench.commit_message(TOPIC, 3, "", b"m");
+            }
+            let rotted = bench.rot(TOPIC, 3, 1).physical_offset;
+            let mut client = Client::connect().await;
+            let lookups = Arc::new(Lookups::new(&bench.services(roles)));
+            let answer = view(&lookups, &mut client, &rotted.to_string()).await;
+            assert_eq!((answer.code, answer.body.len()), (1, 0));
+            let remark = answer.remark.expect("a remark");
+            assert!(remark.contains("damage at position"), "{remark}");
+            assert_eq!(bench.views.damage.count(), 1);
+            let whole = bench.entry(TOPIC, 3, 0).physical_offset;
+            assert_eq!(
+                view(&lookups, &mut client, &whole.to_string()).await.code,
+                0
+            );
+        }
     }
 
     #[tokio::test]

@@ -275,10 +275,7 @@ impl Offsets {
     }
 
     fn store_time(&self, entry: &QueueEntry) -> Result<u64, LogError> {
-        let bytes = self
-            .views
-            .log
-            .bytes(entry.physical_offset, entry.size as usize)?;
+        let bytes = self.views.record(entry)?;
         let time = Record::parse(&bytes).map_or(0, |record| record.store_timestamp_ms());
         Ok(time.cast_unsigned())
     }

@@ -155,7 +155,7 @@ impl Pulls {
             return pull.reply.refuse_now(Refused::no_topic(&pull.topic));
         }
         let end = self.views.queues.range(pull.queue.0, pull.queue.1).1;
-        let found = match scan(
+        let mut found = match scan(
             &self.views.queues,
             pull.queue,
             pull.next,
@@ -169,7 +169,7 @@ impl Pulls {
         let moved = found.next != pull.next;
         pull.next = found.next;
         if !found.entries.is_empty() {
-            return self.answer_messages(pull, &found);
+            return self.answer_messages(pull, &mut found);
         }
         self.counters.missed();
         if moved && (is_first || pull.next < end) {
@@ -267,7 +267,10 @@ mod tests {
 
     impl Fixture {
         async fn new(roles: RoleBoard) -> Self {
-            let mut bench = Bench::new();
+            Self::on(Bench::new(), roles).await
+        }
+
+        async fn on(mut bench: Bench, roles: RoleBoard) -> Self {
             for _ in 0..3 {
                 bench.commit_message(TOPIC, 0, "", b"m");
             }
@@ -335,6 +338,47 @@ mod tests {
         assert_eq!(totals.get_messages, 2);
         assert!(totals.get_bytes > 200, "two records with their heads");
         assert_eq!(totals.put_messages, 0, "nobody sent here");
+    }
+
+    fn bodies(answer: &Command) -> Vec<Vec<u8>> {
+        tern_wire::record::iter(&answer.body)
+            .map(|record| record.expect("whole").body().to_vec())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_damaged_body_is_never_answered_and_those_around_it_are() {
+        for roles in [leading(), role_board()] {
+            let mut fixture = Fixture::on(Bench::cold(), roles).await;
+            for _ in 3..6 {
+                fixture.bench.commit_message(TOPIC, 0, "", b"m");
+            }
+            let rotted = fixture.bench.rot(TOPIC, 0, 2);
+            let damage = &fixture.services.views.damage;
+            assert_eq!((damage.first(), damage.count()), (None, 0));
+            fixture.pull(0, 0);
+            let answer = fixture.client.answer().await;
+            let next = answer.fields.get("nextBeginOffset");
+            assert_eq!((answer.code, next), (0, Some("2")), "up to the damage");
+            assert_eq!(bodies(&answer), vec![b"m".to_vec(); 2]);
+            for _ in 0..2 {
+                fixture.pull(2, 20_000);
+                let answer = fixture.client.answer().await;
+                assert_eq!((answer.code, answer.body.len()), (1, 0));
+                assert_eq!(answer.fields.get("nextBeginOffset"), None);
+                let frame = rotted.physical_offset - 64;
+                let named = format!("damage at position {frame} ");
+                let remark = answer.remark.expect("a remark");
+                assert!(remark.contains(&named), "{remark}");
+                let first = damage.first().map(|first| first.position);
+                assert_eq!((first, damage.count()), (Some(frame), 1));
+            }
+            fixture.pull(3, 0);
+            let answer = fixture.client.answer().await;
+            assert_eq!((answer.code, bodies(&answer).len()), (0, 3));
+            let totals = fixture.services.counters.totals();
+            assert_eq!(totals.get_messages, 5, "what was not sent is not counted");
+        }
     }
 
     #[tokio::test]

@@ -296,7 +296,10 @@ mod tests {
 
     impl Fixture {
         async fn new(roles: crate::RoleBoard) -> Self {
-            let bench = Bench::new();
+            Self::on(Bench::new(), roles).await
+        }
+
+        async fn on(bench: Bench, roles: crate::RoleBoard) -> Self {
             let services = bench.services(roles);
             Self {
                 bench,
@@ -543,6 +546,23 @@ mod tests {
             fixture.code(&header("k")).await,
             response::SERVICE_NOT_AVAILABLE
         );
+    }
+
+    #[tokio::test]
+    async fn a_damaged_message_is_not_said_to_be_none() {
+        let mut fixture = Fixture::on(Bench::cold(), role_board()).await;
+        for (key, body) in [("k1", b"1"), ("k2", b"2"), ("k3", b"3")] {
+            fixture.commit(TOPIC, key, "", body);
+        }
+        fixture.bench.rot(TOPIC, 0, 1);
+        fixture.ask(&header("k2"));
+        let answer = fixture.client.answer().await;
+        let remark = answer.remark.expect("a remark");
+        assert_eq!(answer.code, response::SYSTEM_ERROR, "{remark}");
+        assert!(remark.contains("damage at position"), "{remark}");
+        assert_eq!(fixture.bench.views.damage.count(), 1);
+        assert_eq!(fixture.bodies(&header("k1")).await, ["1"]);
+        assert_eq!(fixture.bodies(&header("k3")).await, ["3"]);
     }
 
     #[tokio::test]

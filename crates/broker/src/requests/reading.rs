@@ -1,8 +1,8 @@
-//! From a queue and an offset to the bytes of a pull answer.
+//! From a queue and an offset to the records of a pull answer, and from a place to the record there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use smallvec::SmallVec;
-use tern_log::{ConsumeQueues, LogError, LogReader, QueueEntry};
+use tern_log::{ConsumeQueues, LogError, LogReader, QueuedRecord, Source};
 use tern_wire::record::{MIN_SIZE, Record};
 use tern_wire::tags::Subscription;
 
@@ -22,7 +22,7 @@ const SCAN_STEP: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     /// Matching messages, in order.
-    pub entries: SmallVec<[QueueEntry; MAX_MESSAGES]>,
+    pub entries: SmallVec<[QueuedRecord; MAX_MESSAGES]>,
     /// Where to go on: behind the last entry that was looked at.
     pub next: u64,
 }
@@ -30,7 +30,18 @@ pub(super) struct Scanned {
 impl Scanned {
     /// Bytes of the messages.
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.size as usize).sum()
+        self.entries
+            .iter()
+            .map(|record| record.entry.size as usize)
+            .sum()
+    }
+
+    /// Only the first so many messages; the next one is where to go on.
+    pub fn cut(&mut self, count: usize) {
+        if let Some(next) = self.entries.get(count) {
+            self.next = next.queue_offset;
+            self.entries.truncate(count);
+        }
     }
 }
 
@@ -63,7 +74,10 @@ pub(super) fn scan(
                 if found.entries.len() == most || (bytes > MAX_BYTES && !found.entries.is_empty()) {
                     return Ok(found);
                 }
-                found.entries.push(*entry);
+                found.entries.push(QueuedRecord {
+                    queue_offset: found.next,
+                    entry: *entry,
+                });
             }
             found.next += 1;
         }
@@ -71,25 +85,14 @@ pub(super) fn scan(
     Ok(found)
 }
 
-/// Append the messages to a frame. Messages that lie next to each other in the log are copied together.
-pub(super) fn copy(
-    log: &LogReader,
-    entries: &[QueueEntry],
-    frame: &mut BytesMut,
-) -> Result<(), LogError> {
-    let adjacent = |one: &QueueEntry, next: &QueueEntry| {
-        one.physical_offset + u64::from(one.size) == next.physical_offset
-    };
-    for run in entries.chunk_by(adjacent) {
-        let length = run.iter().map(|entry| entry.size as usize).sum();
-        log.copy_bytes(run[0].physical_offset, length, frame)?;
-    }
-    Ok(())
+/// The committed record that begins at a physical offset; none if none does. A client names the offset, so the queue
+/// that the record says it stands in must say the same: bytes inside of a body are not taken for a record. Where a
+/// file's bytes are no record, its frame says whether they were one. Damage is reported.
+pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
+    look_at(views, physical_offset).inspect_err(|error| views.damage.note(physical_offset, error))
 }
 
-/// The committed record that begins at a physical offset; none if none does. A client names the offset, so the queue
-/// that the record says it stands in must say the same: bytes inside of a body are not taken for a record.
-pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
+fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
     let end = views.applied_position();
     let stands = |length: usize| {
         physical_offset
@@ -99,24 +102,45 @@ pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<By
     if !stands(MIN_SIZE) {
         return Ok(None);
     }
-    let size = match views.log.bytes(physical_offset, 4) {
-        Ok(size) => u32::from_be_bytes(size[..].try_into().expect("four bytes")) as usize,
-        Err(LogError::NotStored { .. }) => return Ok(None),
-        Err(error) => return Err(error),
+    let found = match stored_at(&views.log, physical_offset, stands) {
+        Err(LogError::NotStored { .. }) => None,
+        other => Some(other?),
     };
-    if size < MIN_SIZE || !stands(size) {
-        return Ok(None);
+    if let Some((bytes, source)) = found {
+        if is_queued(views, physical_offset, &bytes)? {
+            return Ok(Some(bytes));
+        }
+        if source == Source::Memory {
+            return Ok(None);
+        }
     }
-    let bytes = match views.log.bytes(physical_offset, size) {
-        Ok(bytes) => bytes,
-        Err(LogError::NotStored { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Ok(record) = Record::parse(&bytes) else {
-        return Ok(None);
+    match views.log.check_around(physical_offset) {
+        Ok(()) | Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The bytes at a place as far as the size there says; only the size if that cannot be.
+fn stored_at(
+    log: &LogReader,
+    physical_offset: u64,
+    stands: impl Fn(usize) -> bool,
+) -> Result<(Bytes, Source), LogError> {
+    let (size, source) = log.bytes(physical_offset, 4)?;
+    let length = u32::from_be_bytes(size[..].try_into().expect("four bytes")) as usize;
+    if length < MIN_SIZE || !stands(length) {
+        return Ok((size, source));
+    }
+    log.bytes(physical_offset, length)
+}
+
+/// Whether bytes are a record with the body that its checksum covers, and its queue names their place.
+fn is_queued(views: &Views, physical_offset: u64, bytes: &[u8]) -> Result<bool, LogError> {
+    let Ok(record) = Record::parse(bytes) else {
+        return Ok(false);
     };
     let Some(topic_id) = views.state().topic(record.topic()).map(|topic| topic.id) else {
-        return Ok(None);
+        return Ok(false);
     };
     let (queue_id, queue_offset) = (record.queue_id().cast_unsigned(), record.queue_offset());
     let mut entries = Vec::with_capacity(1);
@@ -124,15 +148,17 @@ pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<By
         .queues
         .read(topic_id, queue_id, queue_offset, 1, &mut entries)?;
     let is_there = entries.first().is_some_and(|entry| {
-        entry.physical_offset == physical_offset && entry.size as usize == size
+        entry.physical_offset == physical_offset && entry.size as usize == record.size()
     });
-    Ok((is_there && record.check_crc().is_ok()).then_some(bytes))
+    Ok(is_there && record.check_crc().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Bench;
+    use bytes::BytesMut;
+    use tern_log::QueueEntry;
     use tern_wire::record::iter;
 
     const TOPIC: &str = "BenchmarkTest";
@@ -145,7 +171,11 @@ mod tests {
         let filter = Subscription::parse(filter).unwrap();
         let found = scan(&bench.views.queues, queue(bench), from, &filter, most).unwrap();
         let mut frame = BytesMut::new();
-        copy(&bench.views.log, &found.entries, &mut frame).unwrap();
+        bench
+            .views
+            .log
+            .copy_records(&found.entries, &mut frame)
+            .unwrap();
         assert_eq!(frame.len(), found.bytes());
         let bodies =
             iter(&frame).map(|record| String::from_utf8_lossy(record.unwrap().body()).into_owned());
@@ -198,6 +228,24 @@ mod tests {
         assert_eq!(look(&bench, 0, "*", 32).1, 1);
         assert_eq!(look(&bench, 1, "*", 32).1, 3);
         assert_eq!(look(&bench, 3, "*", 32).1, 4);
+    }
+
+    #[test]
+    fn a_damaged_record_is_no_record_that_is_not_there() {
+        let mut bench = Bench::cold();
+        for number in 0..4 {
+            bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
+        }
+        let inside = bench.entry(TOPIC, 3, 0).physical_offset + 8;
+        assert!(record_at(&bench.views, inside).unwrap().is_none());
+        let rotted = bench.rot(TOPIC, 3, 1).physical_offset;
+        let error = record_at(&bench.views, rotted).expect_err("damage");
+        assert!(matches!(error, LogError::Rotted { .. }), "{error}");
+        assert_eq!(bench.views.damage.count(), 1);
+        for whole in [0, 2, 3] {
+            let place = bench.entry(TOPIC, 3, whole).physical_offset;
+            assert!(record_at(&bench.views, place).unwrap().is_some());
+        }
     }
 
     #[test]

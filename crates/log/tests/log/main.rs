@@ -10,6 +10,7 @@ mod memory;
 mod queues;
 mod raft_state;
 mod reading;
+mod records;
 mod seal;
 mod support;
 mod truncation;

@@ -54,7 +54,7 @@ fn assert_reads(reader: &LogReader, frames: &[Frame]) {
             reader.index_at(header.end_position() - 1).expect("stored"),
             header.index
         );
-        let record = reader
+        let (record, _) = reader
             .bytes(frame.records_position(), frame.records().len())
             .expect("stored");
         assert_eq!(&record[..], frame.records());

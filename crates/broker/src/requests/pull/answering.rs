@@ -8,7 +8,7 @@ use tern_wire::{Fields, encode_frame_head};
 
 use super::{Pull, Pulls};
 use crate::refused::Refused;
-use crate::requests::reading::{Scanned, copy};
+use crate::requests::reading::Scanned;
 
 impl Pulls {
     /// Nothing to give: go on behind what was looked at, or ask again later.
@@ -34,7 +34,9 @@ impl Pulls {
         }
     }
 
-    pub(super) fn answer_messages(&self, pull: Pull, found: &Scanned) {
+    /// A message that cannot be read is not passed over: those before it are answered, and who asks for it gets an
+    /// error, on this replica.
+    pub(super) fn answer_messages(&self, pull: Pull, found: &mut Scanned) {
         let length = found.bytes();
         let mut answer = pull.reply.with_fields(
             response::SUCCESS,
@@ -49,12 +51,19 @@ impl Pulls {
                 .reply
                 .refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
         }
-        match copy(&self.views.log, &found.entries, &mut frame) {
+        match self.views.log.copy_records(&found.entries, &mut frame) {
             Ok(()) => {
                 self.counters.got(found.entries.len(), length);
                 pull.reply.send_frame(frame.freeze());
             }
-            Err(error) => pull.reply.refuse_now(unreadable(&error)),
+            Err(unread) => {
+                self.views.damage.note(unread.position, &unread.error);
+                if unread.intact == 0 {
+                    return pull.reply.refuse_now(unreadable(&unread.error));
+                }
+                found.cut(unread.intact);
+                self.answer_messages(pull, found);
+            }
         }
     }
 

@@ -1,0 +1,136 @@
+//! Records as queues name them.
+//!
+//! A frame's checksums cover the whole frame, and a reader that wants one record of it does not read the rest. So a
+//! record that comes from a file is held against the queue's entry and its own body checksum, and when it does not fit,
+//! the frame says whether the log or the queue is damaged. What comes from memory is as it was written: a pull of new
+//! messages pays nothing.
+
+use bytes::{Bytes, BytesMut};
+use tern_wire::record::Record;
+
+use crate::consume_queue::QueueEntry;
+use crate::error::LogError;
+use crate::reader::{LogReader, Source};
+
+/// A message of a queue: its offset there, and where its record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuedRecord {
+    /// Offset in the queue.
+    pub queue_offset: u64,
+    /// The entry of the queue.
+    pub entry: QueueEntry,
+}
+
+/// Why not all of some records could be read.
+#[derive(Debug)]
+pub struct Unread {
+    /// So many of them, from the first on, can be.
+    pub intact: usize,
+    /// Where the next one was looked for.
+    pub position: u64,
+    /// Why it was not found there.
+    pub error: LogError,
+}
+
+impl LogReader {
+    /// The record that an entry names.
+    ///
+    /// # Errors
+    /// [`LogError::Rotted`] if its frame is damaged, [`LogError::WrongEntry`] if the entry is; [`LogError::NotStored`],
+    /// [`LogError::Io`].
+    pub fn record(&self, entry: &QueueEntry) -> Result<Bytes, LogError> {
+        let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
+        if source == Source::File && !is_named(&bytes, entry, None) {
+            return Err(self.damage_at(entry.physical_offset));
+        }
+        Ok(bytes)
+    }
+
+    /// Appends records to a buffer. Those that lie next to each other in the log are copied together.
+    ///
+    /// # Errors
+    /// [`Unread`] with an error as of [`record`](Self::record); then the buffer is as before.
+    pub fn copy_records(&self, records: &[QueuedRecord], out: &mut BytesMut) -> Result<(), Unread> {
+        let start = out.len();
+        let mut copied = 0;
+        let adjacent = |one: &QueuedRecord, next: &QueuedRecord| {
+            one.entry.physical_offset + u64::from(one.entry.size) == next.entry.physical_offset
+        };
+        for run in records.chunk_by(adjacent) {
+            if let Err(unread) = self.copy_run(run, out) {
+                out.truncate(start);
+                return Err(Unread {
+                    intact: copied + unread.intact,
+                    ..unread
+                });
+            }
+            copied += run.len();
+        }
+        Ok(())
+    }
+
+    fn copy_run(&self, run: &[QueuedRecord], out: &mut BytesMut) -> Result<(), Unread> {
+        let position = run[0].entry.physical_offset;
+        let length = run.iter().map(|record| record.entry.size as usize).sum();
+        let mut at = out.len();
+        match self.copy_bytes(position, length, out) {
+            Ok(Source::Memory) => return Ok(()),
+            Ok(Source::File) => {}
+            // One sector that cannot be read does not hide what stands before it.
+            Err(_) if run.len() > 1 => return self.copy_each(run, out),
+            Err(error) => {
+                return Err(Unread {
+                    intact: 0,
+                    position,
+                    error,
+                });
+            }
+        }
+        for (
+            intact,
+            QueuedRecord {
+                queue_offset,
+                entry,
+            },
+        ) in run.iter().enumerate()
+        {
+            let bytes = &out[at..at + entry.size as usize];
+            if !is_named(bytes, entry, Some(*queue_offset)) {
+                let position = entry.physical_offset;
+                return Err(Unread {
+                    intact,
+                    position,
+                    error: self.damage_at(position),
+                });
+            }
+            at += entry.size as usize;
+        }
+        Ok(())
+    }
+
+    fn copy_each(&self, run: &[QueuedRecord], out: &mut BytesMut) -> Result<(), Unread> {
+        for (intact, record) in run.iter().enumerate() {
+            self.copy_run(std::slice::from_ref(record), out)
+                .map_err(|unread| Unread { intact, ..unread })?;
+        }
+        Ok(())
+    }
+
+    /// What it is that does not fit at a place that a queue names.
+    fn damage_at(&self, position: u64) -> LogError {
+        match self.check_around(position) {
+            Ok(()) => LogError::WrongEntry { position },
+            Err(error) => error,
+        }
+    }
+}
+
+/// Whether bytes are the record that an entry names, with the body that its checksum covers.
+fn is_named(bytes: &[u8], entry: &QueueEntry, queue_offset: Option<u64>) -> bool {
+    Record::parse(bytes).is_ok_and(|record| {
+        record.size() == entry.size as usize
+            && record.physical_offset() == entry.physical_offset
+            && queue_offset.is_none_or(|offset| record.queue_offset() == offset)
+            && record.check_crc().is_ok()
+    })
+}
