@@ -378,7 +378,9 @@ class Broker:
 
         What clients put here: put_messages, put_bytes, put_failed. What pulls took: get_messages, get_bytes, and the
         looks at queues that found something or nothing, get_found and get_missed. And the ends of the log:
-        messages_applied (those read at the start included), log_end_position, applied_position.
+        messages_applied (those read at the start included), log_end_position, applied_position. Places where readers
+        met damage of the log: rot_detected. How often store timestamps fell because a clock had been ahead:
+        timestamp_falls.
         """
 
     def progress(self) -> list[tuple[str, int, bool]]:

@@ -333,6 +333,8 @@ impl Broker {
             counters.set_item("get_missed", totals.get_missed)?;
             counters.set_item("messages_applied", services.views.applied_records())?;
             counters.set_item("log_end_position", services.views.log.end().position)?;
+            counters.set_item("rot_detected", services.views.damage.count())?;
+            counters.set_item("timestamp_falls", services.views.timestamp_falls())?;
             counters.set_item("applied_position", services.views.applied_position())?;
         }
         Ok(counters)

@@ -263,6 +263,17 @@ def test_runtime_information_shows_the_oldest_message_and_the_delay_levels(repli
     assert table["dispatchBehindBytes"] == "96"
 
 
+def test_runtime_information_shows_damage_of_the_log_and_clocks_that_were_wrong(
+    replica: Replica, tmp_path: Path
+) -> None:
+    runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
+    table = runtime.table(0, -1)
+    assert (table["rotDetected"], table["storeTimestampFalls"]) == ("0", "0")
+    replica.engine.totals = {"rot_detected": 3, "timestamp_falls": 1}
+    table = runtime.table(0, -1)
+    assert (table["rotDetected"], table["storeTimestampFalls"]) == ("3", "1")
+
+
 def test_a_replica_shows_its_state(replica: Replica) -> None:
     assert json.loads(replica.replica.status(request(30_001)).body)["term"] == 3
 

@@ -119,6 +119,9 @@ class RuntimeHandlers:
             "putMessageTimesTotal": str(max(1, puts)),
             "putMessageFailedTimes": str(totals.get("put_failed", 0)),
             "putMessageSizeTotal": str(sizes),
+            # Ours: whoever watches sees that this replica's copy is damaged, or that a clock was wrong.
+            "rotDetected": str(totals.get("rot_detected", 0)),
+            "storeTimestampFalls": str(totals.get("timestamp_falls", 0)),
             "putMessageAverageSize": str(sizes / puts if puts else 0.0),
         }
         for level, put, stored in engine.delay_levels():
