@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tern_net::Complaint;
 
-static FELL: Complaint = Complaint::new("store timestamps fell, as a clock had been ahead");
+static FELL: Complaint = Complaint::new("store timestamps fell");
 
 /// Counts falls; fed by the thread that applies, in the order of the log.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl StampWatch {
             let by_ms = before_ms - stamp_ms;
             FELL.say(
                 format_args!("by {by_ms} ms"),
-                "messages of that time are found late by searches; correct the clock of the replica that led then",
+                "clocks of replicas that led differ by more than a minute; correct them",
             );
         }
     }
