@@ -91,3 +91,23 @@ def test_a_clock_that_jumps_gives_no_queue_to_a_second_client(make_cluster: Make
     for jump_ms in (90_000, YEAR_MS, -YEAR_MS, 0):
         clocks.move(cluster.identity(leader).pid, jump_ms)
         assert (lock("b"), lock("a")) == ([], [0, 1]), f"{jump_ms} ms"
+
+
+@pytest.mark.long
+def test_clocks_of_all_members_that_jump_bring_no_election(make_cluster: MakeCluster, clocks: WrongClocks) -> None:
+    cluster = make_cluster()
+    make_topic(cluster, TOPIC)
+    leader = cluster.leader()
+    follower = next(name for name in cluster.members() if name != leader)
+
+    def term() -> str:
+        refused = ask(cluster.address(follower), SEND, send_fields(TOPIC, 0, {}), b"m")
+        return refused.fields["leaderTerm"]
+
+    before = term()
+    for jump_ms in (YEAR_MS, -YEAR_MS, 0):
+        for name in cluster.members():
+            clocks.move(cluster.identity(name).pid, jump_ms)
+        # Takes longer than an election's time-out.
+        check_delays(cluster, f"{jump_ms} ms".encode())
+        assert (cluster.leader(), term()) == (leader, before)
