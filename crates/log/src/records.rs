@@ -6,7 +6,7 @@
 //! messages pays nothing.
 
 use bytes::{Bytes, BytesMut};
-use tern_wire::record::Record;
+use tern_wire::record::{Outline, Record, outline};
 
 use crate::consume_queue::QueueEntry;
 use crate::error::LogError;
@@ -40,7 +40,7 @@ impl LogReader {
     /// [`LogError::Io`].
     pub fn record(&self, entry: &QueueEntry) -> Result<Bytes, LogError> {
         let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
-        if source == Source::File && !is_named(&bytes, entry, None) {
+        if source == Source::File && !is_named(&bytes, entry) {
             return Err(self.damage_at(entry.physical_offset));
         }
         Ok(bytes)
@@ -95,7 +95,11 @@ impl LogReader {
         ) in run.iter().enumerate()
         {
             let bytes = &out[at..at + entry.size as usize];
-            if !is_named(bytes, entry, Some(*queue_offset)) {
+            let named = Outline {
+                queue_offset: *queue_offset,
+                physical_offset: entry.physical_offset,
+            };
+            if outline(bytes) != Some(named) {
                 let position = entry.physical_offset;
                 return Err(Unread {
                     intact,
@@ -126,11 +130,10 @@ impl LogReader {
 }
 
 /// Whether bytes are the record that an entry names, with the body that its checksum covers.
-fn is_named(bytes: &[u8], entry: &QueueEntry, queue_offset: Option<u64>) -> bool {
+fn is_named(bytes: &[u8], entry: &QueueEntry) -> bool {
     Record::parse(bytes).is_ok_and(|record| {
         record.size() == entry.size as usize
             && record.physical_offset() == entry.physical_offset
-            && queue_offset.is_none_or(|offset| record.queue_offset() == offset)
             && record.check_crc().is_ok()
     })
 }

@@ -24,10 +24,12 @@
 //! and older Java ones cannot read it.
 
 pub(crate) mod host;
+mod outline;
 mod view;
 
 use std::net::SocketAddr;
 
+pub use outline::{Outline, outline};
 pub use view::{Record, iter};
 
 use crate::crc::crc32_java;
