@@ -56,6 +56,23 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// Whatever the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Room on the file system that holds a directory; none if the disk does not tell.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn space(&self, _directory: &Path) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
+}
+
+/// Room on a file system, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What this process can still write.
+    pub free: u64,
+    /// All there is, taken or not.
+    pub total: u64,
 }
 
 /// One open file. Calls may come from several threads at once.
@@ -82,8 +99,16 @@ pub trait DiskFile: Send + Sync {
     /// Reserves space up to `length` and makes the file at least that long; new bytes read as zeros.
     ///
     /// # Errors
-    /// For a full disk an error that [`is_no_space`] recognises.
+    /// For a full disk an error that [`is_no_space`] recognises; the file is as it was.
     fn allocate(&self, length: u64) -> io::Result<()>;
+
+    /// Bytes that the file takes on the disk.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn allocated(&self) -> io::Result<u64> {
+        self.len()
+    }
 
     /// Sets bytes to zero, and keeps their space.
     ///

@@ -47,6 +47,7 @@ mod reader;
 mod real_disk;
 mod records;
 mod recovery;
+mod reserve;
 mod scan;
 mod segment;
 mod syncer;
@@ -56,7 +57,7 @@ mod zero_map;
 pub use clean_stop::{BootMark, StopKind, StopRecord};
 pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};
 pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
-pub use disk::{Disk, DiskFile, is_no_space};
+pub use disk::{Disk, DiskFile, Space, is_no_space};
 pub use draft::{FrameDraft, MAX_AHEAD_MS};
 pub use durability::Syncing;
 pub use error::LogError;
@@ -74,6 +75,7 @@ pub use reader::{LogReader, Source};
 pub use real_disk::RealDisk;
 pub use records::{QueuedRecord, Unread};
 pub use recovery::{Found, Recovery, stored_settings};
+pub use reserve::Reserve;
 pub use segment::{
     DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment,
 };

@@ -1,6 +1,7 @@
 //! The writer of the log: one thread appends.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,9 @@ use crate::header::FrameHeader;
 use crate::index::{Held, ReadIndex, Segment};
 use crate::place::{LogEnd, place};
 use crate::reader::LogReader;
-use crate::segment::{MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment};
+use crate::segment::{
+    MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_from_reserve, prepare_segment,
+};
 use crate::syncer::LogSyncer;
 
 /// Bytes of recent frames held in memory where many processes share a machine.
@@ -177,6 +180,32 @@ impl Log {
         }
     }
 
+    /// Makes sure that frames placed up to a position have their segments, in the thread that appends: before a frame is
+    /// taken that cannot be given back. False if the disk has no room for it beside its reserve; nothing was changed.
+    ///
+    /// # Errors
+    /// [`LogError::Write`] if the disk fails otherwise: the replica must stop.
+    pub fn make_room_upto(&mut self, position: u64) -> Result<bool, LogError> {
+        let size = self.options.segment_size;
+        let last = self.base_of(position);
+        let mut base = self
+            .current
+            .as_ref()
+            .map_or_else(|| self.base_of(self.end.position), |now| now.base + size);
+        while base <= last {
+            if !self.prepared.contains_key(&base) {
+                let file = prepare_segment(&*self.disk, &self.options.directory, base, size);
+                match self.made(base, file) {
+                    Ok(file) => self.prepared.insert(base, file),
+                    Err(LogError::NoSpace { .. }) => return Ok(false),
+                    Err(error) => return Err(error),
+                };
+            }
+            base += size;
+        }
+        Ok(true)
+    }
+
     /// Base of the segment to prepare next, if it is not there yet: one ahead of the one being written.
     pub fn segment_to_prepare(&self) -> Option<u64> {
         let base = match &self.current {
@@ -270,19 +299,29 @@ impl Log {
     }
 
     fn prepare_now(&self, base: u64) -> Result<Arc<dyn DiskFile>, LogError> {
-        let path = segment_path(&self.options.directory, base);
-        prepare_segment(
-            &*self.disk,
-            &self.options.directory,
+        let LogOptions {
+            directory,
+            segment_size,
+            ..
+        } = &self.options;
+        self.made(
             base,
-            self.options.segment_size,
+            prepare_from_reserve(&*self.disk, directory, base, *segment_size),
         )
-        .map_err(|error| LogError::allocation(&path, error))
-        .inspect_err(|error| {
-            if error.is_fatal() {
-                self.durability.fail();
-            }
-        })
+    }
+
+    fn made(
+        &self,
+        base: u64,
+        file: io::Result<Arc<dyn DiskFile>>,
+    ) -> Result<Arc<dyn DiskFile>, LogError> {
+        let path = segment_path(&self.options.directory, base);
+        file.map_err(|error| LogError::allocation(&path, error))
+            .inspect_err(|error| {
+                if error.is_fatal() {
+                    self.durability.fail();
+                }
+            })
     }
 
     /// How many frames stand one behind the other in one segment.

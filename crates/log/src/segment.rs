@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::disk::{Disk, DiskFile};
 use crate::files::{be32, be64, log_directory, segment_path};
 use crate::place::LogEnd;
+use crate::reserve::Reserve;
 
 /// Bytes of a segment header.
 pub const SEGMENT_HEADER_SIZE: u64 = 4096;
@@ -130,7 +131,7 @@ impl SegmentHeader {
 /// thread takes the file with [`crate::Log::segment_prepared`].
 ///
 /// An existing file is completed, never emptied, so that a second call does no harm: the log thread may have
-/// made the file itself in the meantime.
+/// made the file itself in the meantime. What a disk keeps free for views ([`Reserve`]) is not taken.
 ///
 /// # Errors
 /// For a full disk an error that [`crate::is_no_space`] recognises; the name stays and is used by the next try.
@@ -141,6 +142,34 @@ pub fn prepare_segment(
     size: u64,
 ) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(&segment_path(directory, base))?;
+    let missing = size.saturating_sub(file.allocated()?);
+    // Not tried where it cannot end well: a tmpfs has no room for anybody else during the try.
+    if missing > 0
+        && let Some(space) = disk.space(directory)?
+        && !Reserve::of_segment(size).allows(space, missing)
+    {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    complete(disk, directory, file, size)
+}
+
+/// As [`prepare_segment`], from the reserve: for a frame that is past refusing.
+pub fn prepare_from_reserve(
+    disk: &dyn Disk,
+    directory: &Path,
+    base: u64,
+    size: u64,
+) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.create(&segment_path(directory, base))?;
+    complete(disk, directory, file, size)
+}
+
+fn complete(
+    disk: &dyn Disk,
+    directory: &Path,
+    file: Arc<dyn DiskFile>,
+    size: u64,
+) -> io::Result<Arc<dyn DiskFile>> {
     file.allocate(size)?;
     file.sync_data()?;
     disk.sync_dir(&log_directory(directory))?;
