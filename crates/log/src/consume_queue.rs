@@ -11,12 +11,16 @@
 //!
 //! Memory is bounded: a queue holds its latest entries in a buffer that goes to the file when it is full, the
 //! buffers of all queues together have a limit, and so has the number of open files.
+//!
+//! A file that cannot be written stops nobody: the disk is full, or fails. Entries stay in the buffers then, up to a
+//! second limit ([`QueueLimits::held_bytes`]), and whoever appends asks [`ConsumeQueues::make_room`] before each frame,
+//! which tries the files again, and says so when the caller has to wait.
 
 mod files;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -67,6 +71,8 @@ pub struct QueueLimits {
     pub tail_entries: usize,
     /// Bytes of all such buffers together.
     pub buffered_bytes: usize,
+    /// Bytes of them from which on appending has to wait while files cannot be written.
+    pub held_bytes: usize,
     /// Files held open.
     pub open_files: usize,
     /// Entries in one file.
@@ -74,11 +80,12 @@ pub struct QueueLimits {
 }
 
 impl Default for QueueLimits {
-    /// 4 KiB a queue, 8 MiB together, 128 files of 5 MiB.
+    /// 4 KiB a queue, 8 MiB together, 64 MiB on a disk that takes nothing, 128 files of 5 MiB.
     fn default() -> Self {
         Self {
             tail_entries: 204,
             buffered_bytes: 8 << 20,
+            held_bytes: 64 << 20,
             open_files: 128,
             entries_per_file: 1 << 18,
         }
@@ -94,6 +101,8 @@ pub struct ConsumeQueues {
     limits: QueueLimits,
     /// Capacity of all tails.
     buffered: AtomicUsize,
+    /// A file could not be written; tails grow until [`ConsumeQueues::make_room`] has written them.
+    holds: AtomicBool,
 }
 
 struct Queue {
@@ -120,26 +129,42 @@ impl ConsumeQueues {
     /// Starts with no queue: whatever is in the directory is deleted.
     ///
     /// # Errors
-    /// [`LogError::Io`], [`LogError::Write`] if the directory cannot be emptied or made.
+    /// [`LogError::View`] if the directory cannot be emptied.
     pub fn open(
         disk: Arc<dyn Disk>,
         directory: impl Into<PathBuf>,
         limits: QueueLimits,
     ) -> Result<Self, LogError> {
-        let files = QueueFiles::open(disk, directory.into(), limits)?;
-        Ok(Self {
+        let queues = Self::new(disk, directory, limits);
+        queues.files.clear()?;
+        Ok(queues)
+    }
+
+    /// As [`open`](Self::open), for a replica that lives on whatever views do. Nothing of what is in the directory is
+    /// read, so what cannot be deleted only takes room.
+    pub fn new(disk: Arc<dyn Disk>, directory: impl Into<PathBuf>, limits: QueueLimits) -> Self {
+        Self {
             shards: Default::default(),
-            files,
+            files: QueueFiles::new(disk, directory.into(), limits),
             limits,
             buffered: AtomicUsize::new(0),
-        })
+            holds: AtomicBool::new(false),
+        }
+    }
+
+    /// Deletes what an earlier life has left. To be called before the first entry.
+    ///
+    /// # Errors
+    /// [`LogError::View`]: some of it is still there, and takes room.
+    pub fn clear(&self) -> Result<(), LogError> {
+        self.files.clear()
     }
 
     /// Adds the entry at the end of a queue; readers see it at once. A queue starts with the first offset it is given.
+    /// Files that cannot be written are no error: see [`make_room`](Self::make_room).
     ///
     /// # Errors
-    /// [`LogError::QueueOrder`] if the offset is not the queue's end; [`LogError::NoSpace`], [`LogError::Write`]
-    /// if older entries cannot go to their file. Then nothing was added.
+    /// [`LogError::QueueOrder`] if the offset is not the queue's end. Then nothing was added.
     pub fn append(
         &self,
         topic_id: u32,
@@ -157,26 +182,49 @@ impl ConsumeQueues {
                 given: queue_offset,
             });
         }
-        if state.tail.len() >= self.limits.tail_entries * ENTRY_SIZE {
-            self.flush(queue.key, &mut state)?;
+        if state.tail.len() >= self.limits.tail_entries * ENTRY_SIZE && !self.holds() {
+            self.flush_or_hold(queue.key, &mut state);
         }
         let before = state.tail.capacity();
         entry.encode(&mut state.tail);
         let grown = state.tail.capacity() - before;
         drop(state);
         let buffered = self.buffered.fetch_add(grown, Ordering::Relaxed) + grown;
-        if buffered > self.limits.buffered_bytes {
-            // The entry is in; a full disk shows at the next append of a queue whose buffer is full.
+        if buffered > self.limits.buffered_bytes && !self.holds() {
             self.release_tails(queue.key);
         }
         Ok(())
+    }
+
+    /// Whether entries are held in memory because a file could not be written.
+    pub fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
+    }
+
+    /// Tries to write what is held; to be called before the entries of a frame. An error means that the caller has to
+    /// wait: as much is held as may be. None while there is room in memory, even if no file could be written.
+    ///
+    /// # Errors
+    /// [`LogError::View`]: what was tried, and what the system said.
+    pub fn make_room(&self) -> Result<(), LogError> {
+        if !self.holds() {
+            return Ok(());
+        }
+        match self.write_held() {
+            Ok(()) => {
+                self.holds.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(_) if self.buffered_bytes() < self.limits.held_bytes => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Appends to `out` the entries from an offset on, at most `most`; answers how many. None come from outside of
     /// the queue's range.
     ///
     /// # Errors
-    /// [`LogError::Io`] if a file cannot be read.
+    /// [`LogError::View`] if a file cannot be read.
     pub fn read(
         &self,
         topic_id: u32,
@@ -237,7 +285,7 @@ impl ConsumeQueues {
     /// behind the first message of right clocks that was asked for: who goes on from there misses none.
     ///
     /// # Errors
-    /// [`LogError::Io`], and what `store_time` answers.
+    /// [`LogError::View`], and what `store_time` answers.
     pub fn first_stored_at(
         &self,
         topic_id: u32,
@@ -268,7 +316,7 @@ impl ConsumeQueues {
     /// must not come again.
     ///
     /// # Errors
-    /// [`LogError::Write`] if files cannot be deleted: they stay until the next start, and are not read.
+    /// [`LogError::View`] if files cannot be deleted: they stay until the next start, and are not read.
     pub fn drop_topic(&self, topic_id: u32) -> Result<(), LogError> {
         for shard in &self.shards {
             let gone: Vec<Arc<Queue>> = shard
@@ -327,16 +375,43 @@ impl ConsumeQueues {
         Ok(())
     }
 
+    fn flush_or_hold(&self, key: Key, state: &mut QueueState) {
+        if self.flush(key, state).is_err() {
+            self.holds.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes buffers and gives them back.
+    fn release(&self, queue: &Queue) -> Result<(), LogError> {
+        let mut state = queue.state.lock();
+        self.flush(queue.key, &mut state)?;
+        self.buffered
+            .fetch_sub(state.tail.capacity(), Ordering::Relaxed);
+        state.tail = Vec::new();
+        Ok(())
+    }
+
     /// Gives the buffers of a shard's queues back. One that cannot be written stays.
     fn release_tails(&self, key: Key) {
         for queue in self.shard(key).read().values() {
-            let mut state = queue.state.lock();
-            if self.flush(queue.key, &mut state).is_ok() {
-                self.buffered
-                    .fetch_sub(state.tail.capacity(), Ordering::Relaxed);
-                state.tail = Vec::new();
+            if self.release(queue).is_err() {
+                self.holds.store(true, Ordering::Relaxed);
+                return;
             }
         }
+    }
+
+    /// Writes every buffer that is full; ends at the first that cannot be written.
+    fn write_held(&self) -> Result<(), LogError> {
+        let full = self.limits.tail_entries * ENTRY_SIZE;
+        for shard in &self.shards {
+            for queue in shard.read().values() {
+                if queue.state.lock().tail.len() >= full {
+                    self.release(queue)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -179,6 +179,17 @@ pub enum LogError {
         /// The one that came.
         given: u64,
     },
+    /// A file of a view cannot be made, written, read or deleted. Views are derived, so this stops nothing: whoever
+    /// fills the view waits and tries again.
+    #[error("cannot {doing} {}, which is derived from the log: {source}", path.display())]
+    View {
+        /// What was tried, a verb.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file of a view is damaged. Views are derived: what it held can be read from the log again.
     #[error("{} is damaged; it is derived from the log and has to be rebuilt", path.display())]
     DamagedView {
@@ -202,6 +213,15 @@ impl LogError {
 
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io {
+            doing,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// For all that is done to files of views.
+    pub(crate) fn view(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::View {
             doing,
             path: path.to_path_buf(),
             source,

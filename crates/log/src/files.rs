@@ -119,20 +119,19 @@ pub fn sync_names_above(disk: &dyn Disk, path: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Empties a directory of derived files, or makes it.
-pub fn fresh_directory(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+/// Empties a directory of derived files; that there is none is as good.
+pub fn clear_view(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
     match empty_directory(disk, directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        other => other.map_err(|error| LogError::write(directory, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|error| LogError::view("empty", directory, error)),
     }
-    make_directory(disk, directory)
 }
 
 /// Deletes a directory of derived files; that there is none is as good.
-pub fn remove_directory(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+pub fn remove_view(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
     match empty_directory(disk, directory).and_then(|()| disk.remove_dir(directory)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(|error| LogError::write(directory, error)),
+        other => other.map_err(|error| LogError::view("delete", directory, error)),
     }
 }
 

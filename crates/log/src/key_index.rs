@@ -27,7 +27,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::disk::Disk;
 use crate::error::LogError;
-use crate::files::fresh_directory;
+use crate::files::clear_view;
 use entry::{Entry, MAX_TIME_MS, Wanted};
 pub use hash::KeyHasher;
 use merge::Merge;
@@ -108,17 +108,22 @@ impl KeyIndex {
     /// Starts empty: whatever is in the directory is deleted.
     ///
     /// # Errors
-    /// [`LogError::NoSpace`], [`LogError::Write`] if the directory cannot be emptied or made.
+    /// [`LogError::View`] if the directory cannot be emptied.
     pub fn open(
         disk: Arc<dyn Disk>,
         directory: impl Into<PathBuf>,
         limits: KeyLimits,
     ) -> Result<Self, LogError> {
-        let directory = directory.into();
-        fresh_directory(&*disk, &directory)?;
-        Ok(Self {
+        let index = Self::new(disk, directory, limits);
+        clear_view(&*index.disk, &index.directory)?;
+        Ok(index)
+    }
+
+    /// As [`open`](Self::open), in a directory that is empty or of which nothing matters: it is not read.
+    pub fn new(disk: Arc<dyn Disk>, directory: impl Into<PathBuf>, limits: KeyLimits) -> Self {
+        Self {
             disk,
-            directory,
+            directory: directory.into(),
             limits,
             merging: Mutex::default(),
             flushing: Mutex::default(),
@@ -128,7 +133,7 @@ impl KeyIndex {
             lost: AtomicBool::new(false),
             rebuilding: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Adds an entry; searches find it at once. Entries may come in any order and more than once.
@@ -155,7 +160,7 @@ impl KeyIndex {
     /// `max`, newest first. Keys with the same hash are not told apart.
     ///
     /// # Errors
-    /// [`LogError::Io`] if a run cannot be read; [`LogError::DamagedView`], and then the index needs a rebuild.
+    /// [`LogError::View`] if a run cannot be read; [`LogError::DamagedView`], and then the index needs a rebuild.
     pub fn find(
         &self,
         key_hash: u64,
@@ -200,7 +205,7 @@ impl KeyIndex {
     /// Writes one run or merges as many entries as one has, if that is due; answers whether it was.
     ///
     /// # Errors
-    /// [`LogError::NoSpace`], [`LogError::Write`], [`LogError::Io`]: nothing was lost, try again later;
+    /// [`LogError::View`]: nothing was lost, try again later;
     /// [`LogError::DamagedView`]: a run is damaged, and the index needs a rebuild.
     pub fn merge_step(&self) -> Result<bool, LogError> {
         if self.flush()? {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::{ENTRY_SIZE, Key, QueueLimits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
-use crate::files::{fresh_directory, remove_directory};
+use crate::files::{clear_view, remove_view};
 
 /// Files of all queues below one directory.
 pub struct QueueFiles {
@@ -53,19 +53,19 @@ impl OpenFiles {
 }
 
 impl QueueFiles {
-    /// Empties the directory, or makes it.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        directory: PathBuf,
-        limits: QueueLimits,
-    ) -> Result<Self, LogError> {
-        fresh_directory(&*disk, &directory)?;
-        Ok(Self {
+    /// Directories are made with the first file below them: a full disk has no room for an empty one either.
+    pub fn new(disk: Arc<dyn Disk>, directory: PathBuf, limits: QueueLimits) -> Self {
+        Self {
             disk,
             directory,
             limits,
             open: Mutex::default(),
-        })
+        }
+    }
+
+    /// Deletes what is there.
+    pub fn clear(&self) -> Result<(), LogError> {
+        clear_view(&*self.disk, &self.directory)
     }
 
     /// Writes encoded entries, of which the first has this offset.
@@ -77,7 +77,7 @@ impl QueueFiles {
             let (part, behind) = rest.split_at(rest.len().min(room as usize * ENTRY_SIZE));
             let file = self.file((key, number), true)?;
             file.write_at(part, at)
-                .map_err(|error| LogError::allocation(&self.path((key, number)), error))?;
+                .map_err(|error| LogError::view("write", &self.path((key, number)), error))?;
             from += (part.len() / ENTRY_SIZE) as u64;
             rest = behind;
         }
@@ -106,15 +106,15 @@ impl QueueFiles {
             .files
             .retain(|(queue, _), _| queue.0 != topic_id);
         let directory = self.directory.join(topic_id.to_string());
-        remove_directory(&*self.disk, &directory)
+        remove_view(&*self.disk, &directory)
     }
 
     fn read_part(&self, key: FileKey, part: &mut [u8], at: u64) -> Result<(), LogError> {
         let read = self.file(key, false)?.read_at(part, at);
-        let read = read.map_err(|error| LogError::io("read", &self.path(key), error))?;
+        let read = read.map_err(|error| LogError::view("read", &self.path(key), error))?;
         if read < part.len() {
             let error = io::ErrorKind::UnexpectedEof.into();
-            return Err(LogError::io("read", &self.path(key), error));
+            return Err(LogError::view("read", &self.path(key), error));
         }
         Ok(())
     }
@@ -145,7 +145,7 @@ impl QueueFiles {
         let path = self.path(key);
         let file = match self.disk.open(&path) {
             Err(error) if make && error.kind() == io::ErrorKind::NotFound => self.create(&path)?,
-            other => other.map_err(|error| LogError::io("open", &path, error))?,
+            other => other.map_err(|error| LogError::view("open", &path, error))?,
         };
         self.open
             .lock()
@@ -154,7 +154,7 @@ impl QueueFiles {
     }
 
     fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>, LogError> {
-        let refused = |error| LogError::allocation(path, error);
+        let refused = |error| LogError::view("make", path, error);
         if let Some(directory) = path.parent() {
             self.disk.create_dir(directory).map_err(refused)?;
         }

@@ -63,7 +63,7 @@ impl Run {
     /// Adds the newest entries that match, newest first, at most as many as are wanted.
     ///
     /// # Errors
-    /// [`LogError::Io`], [`LogError::DamagedView`].
+    /// [`LogError::View`], [`LogError::DamagedView`].
     pub fn find(&self, wanted: &Wanted, found: &mut Vec<Entry>) -> Result<(), LogError> {
         let last = Entry::new(wanted.key_hash, u64::MAX, wanted.to_ms);
         let Range {
@@ -120,7 +120,7 @@ impl Run {
     /// Whole blocks, checked.
     fn read_bytes(&self, first: u64, bytes: &mut [u8]) -> Result<(), LogError> {
         let read = self.file.read_at(bytes, first * BLOCK_SIZE as u64);
-        let read = read.map_err(|error| LogError::io("read", &self.path, error))?;
+        let read = read.map_err(|error| LogError::view("read", &self.path, error))?;
         let is_whole = |(at, block): (usize, &[u8])| {
             checksum(first + at as u64, &block[..CHECKED]) == be32(block, CHECKED)
         };
@@ -230,9 +230,11 @@ pub struct RunWriter {
 
 impl RunWriter {
     pub fn create(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self, LogError> {
-        let file = disk
-            .create(path)
-            .map_err(|error| LogError::allocation(path, error))?;
+        let file = path
+            .parent()
+            .map_or(Ok(()), |directory| disk.create_dir(directory))
+            .and_then(|()| disk.create(path))
+            .map_err(|error| LogError::view("make", path, error))?;
         Ok(Self {
             disk: Arc::clone(disk),
             path: path.to_path_buf(),
@@ -303,7 +305,7 @@ impl RunWriter {
     fn write(&mut self) -> Result<(), LogError> {
         self.file
             .write_at(&self.bytes, self.written)
-            .map_err(|error| LogError::allocation(&self.path, error))?;
+            .map_err(|error| LogError::view("write", &self.path, error))?;
         self.written += self.bytes.len() as u64;
         self.bytes.clear();
         Ok(())

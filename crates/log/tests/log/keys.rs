@@ -152,7 +152,8 @@ fn an_index_works_on_every_disk_and_starts_empty() {
         let path = directory.join("views/keys");
         for _ in 0..2 {
             let index = KeyIndex::open(disk.clone(), &path, SMALL).expect("a directory");
-            assert!(disk.list(&path).expect("a directory").is_empty());
+            // Made with the first run, as an empty one would take room.
+            assert!(disk.list(&path).unwrap_or_default().is_empty());
             assert_eq!((index.newest(), index.stored()), (None, (0, 0)));
             for number in 0..100 {
                 index.append(number % 2, number, number);
@@ -330,7 +331,7 @@ fn a_disk_that_is_full_for_a_while_costs_nothing_and_one_that_stays_full_a_rebui
     for number in 0..10 {
         index.append(1, number, number);
     }
-    assert!(matches!(index.merge_step(), Err(LogError::NoSpace { .. })));
+    assert!(matches!(index.merge_step(), Err(LogError::View { .. })));
     assert!(index.is_whole() && files(&disk).is_empty());
     assert_eq!(index.find(1, 0, u64::MAX, 100).expect("readable").len(), 10);
     disk.set_free_bytes(None);
@@ -365,7 +366,7 @@ fn a_run_that_cannot_be_read_is_an_error_and_no_loss() {
     disk.fail_next(Operation::Read, "/keys/");
     assert!(matches!(
         index.find(1, 0, u64::MAX, 100),
-        Err(LogError::Io { .. })
+        Err(LogError::View { .. })
     ));
     assert!(index.is_whole());
     assert_eq!(index.find(1, 0, u64::MAX, 100).expect("readable").len(), 10);

@@ -15,6 +15,7 @@ use crate::support::disks;
 const SMALL: QueueLimits = QueueLimits {
     tail_entries: 5,
     buffered_bytes: 600,
+    held_bytes: 4000,
     open_files: 3,
     entries_per_file: 8,
 };
@@ -168,6 +169,7 @@ fn memory_stays_bounded_with_many_queues() {
     let limits = QueueLimits {
         tail_entries: 100,
         buffered_bytes: 64 << 10,
+        held_bytes: 4000,
         open_files: 10,
         entries_per_file: 1000,
     };
@@ -195,35 +197,78 @@ fn memory_stays_bounded_with_many_queues() {
     }
 }
 
-#[test]
-fn a_full_disk_refuses_the_entry_and_nothing_is_lost() {
-    let (disk, queues) = queues(SMALL);
-    for number in 0..5 {
-        queues
-            .append(1, 1, number, entry(number))
-            .expect("in memory");
-    }
-    disk.set_free_bytes(Some(0));
-    let refused = queues.append(1, 1, 5, entry(5));
-    assert!(
-        matches!(refused, Err(LogError::NoSpace { .. })),
-        "{refused:?}"
-    );
-    assert_eq!(queues.range(1, 1), (0, 5));
-    disk.set_free_bytes(None);
-    for number in 5..40 {
-        queues
-            .append(1, 1, number, entry(number))
-            .expect("room again");
-    }
+/// Every entry of queue 1 of topic 1.
+fn all(queues: &ConsumeQueues) -> Vec<QueueEntry> {
     let mut found = Vec::new();
-    queues.read(1, 1, 0, 100, &mut found).expect("readable");
-    assert_eq!(found, (0..40).map(entry).collect::<Vec<_>>());
+    queues.read(1, 1, 0, 10_000, &mut found).expect("readable");
+    found
+}
+
+#[test]
+fn entries_that_a_full_disk_does_not_take_are_held_and_read_and_written_when_there_is_room() {
+    let (disk, queues) = queues(SMALL);
+    disk.set_free_bytes(Some(0));
+    for number in 0..40 {
+        queues.make_room().expect("there is room in memory");
+        queues
+            .append(1, 1, number, entry(number))
+            .expect("in order");
+    }
+    assert!(queues.holds());
+    assert_eq!(all(&queues), (0..40).map(entry).collect::<Vec<_>>());
+    disk.set_free_bytes(None);
+    queues.make_room().expect("room again");
+    assert!(!queues.holds());
+    assert!(queues.buffered_bytes() <= SMALL.buffered_bytes);
+    for number in 40..80 {
+        queues
+            .append(1, 1, number, entry(number))
+            .expect("in order");
+    }
+    assert_eq!(all(&queues), (0..80).map(entry).collect::<Vec<_>>());
     disk.fail_next(Operation::Read, "/1/1/");
-    assert!(matches!(
-        queues.read(1, 1, 0, 100, &mut found),
-        Err(LogError::Io { .. })
-    ));
+    let refused = queues.read(1, 1, 0, 100, &mut Vec::new());
+    assert!(matches!(refused, Err(LogError::View { .. })));
+}
+
+#[test]
+fn whoever_appends_has_to_wait_when_as_much_is_held_as_may_be() {
+    let (disk, queues) = queues(SMALL);
+    disk.set_free_bytes(Some(0));
+    let mut number = 0;
+    let refused = loop {
+        match queues.make_room() {
+            Ok(()) => {
+                queues
+                    .append(1, 1, number, entry(number))
+                    .expect("in order");
+                number += 1;
+            }
+            Err(error) => break error,
+        }
+        assert!(queues.buffered_bytes() <= 2 * SMALL.held_bytes);
+    };
+    assert!(matches!(&refused, LogError::View { .. }) && !refused.is_fatal());
+    assert!(number * 20 >= SMALL.held_bytes as u64 / 2);
+    assert!(queues.make_room().is_err(), "as long as it takes");
+    disk.set_free_bytes(None);
+    queues.make_room().expect("room again");
+    assert_eq!(all(&queues), (0..number).map(entry).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_write_that_failed_for_another_reason_is_held_and_tried_again_too() {
+    let (disk, queues) = queues(SMALL);
+    disk.fail_next(Operation::Write, "/1/1/");
+    for number in 0..20 {
+        queues
+            .append(1, 1, number, entry(number))
+            .expect("in order");
+    }
+    assert!(queues.holds());
+    queues.make_room().expect("it failed once");
+    assert!(!queues.holds());
+    assert_eq!(all(&queues), (0..20).map(entry).collect::<Vec<_>>());
 }
 
 #[test]
