@@ -122,17 +122,16 @@ impl StopRecord {
     /// Notes that the replica runs in this life of the kernel. To be called when recovery is done and before anything
     /// new is written.
     ///
+    /// A mark that cannot be written is no error, the disk may be full: the old one names an earlier life, so the next
+    /// start takes a dead process for a power cut, which is the careful side.
+    ///
     /// # Errors
-    /// [`LogError::Write`], [`LogError::Sync`], [`LogError::NoSpace`].
+    /// [`LogError::Write`], [`LogError::Sync`] if the note of a clean stop cannot be taken away: it must not outlive this.
     pub fn started(&self) -> Result<(), LogError> {
         match self.now {
             Some(now) if self.read(STARTED)? != Some(now) => {
-                replace_small(
-                    &*self.disk,
-                    &self.directory,
-                    STARTED.0,
-                    &now.encode(STARTED.1),
-                )?;
+                let mark = now.encode(STARTED.1);
+                let _ = replace_small(&*self.disk, &self.directory, STARTED.0, &mark);
             }
             Some(_) => {}
             None => {

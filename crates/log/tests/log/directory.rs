@@ -159,6 +159,32 @@ fn a_damaged_clean_stop_is_no_clean_stop() {
 }
 
 #[test]
+fn a_start_without_room_for_its_mark_goes_on_and_a_dead_process_counts_as_a_power_cut() {
+    let disk = MemoryDisk::new();
+    disk.create_dir(Path::new(DIRECTORY)).expect("a directory");
+    record(&disk, Some(mark(1)))
+        .stopped_cleanly()
+        .expect("a healthy disk");
+    disk.set_free_bytes(Some(0));
+    let second = record(&disk, Some(mark(2)));
+    second.started().expect("the mark is all that is missing");
+    assert_eq!(
+        second.last_stop().expect("readable"),
+        StopKind::PowerCutPossible
+    );
+    // What the note of the clean stop took was free again.
+    disk.set_free_bytes(Some(0));
+    assert!(
+        second.stopped_cleanly().is_err(),
+        "for the log of the process"
+    );
+    assert_eq!(
+        second.last_stop().expect("readable"),
+        StopKind::PowerCutPossible
+    );
+}
+
+#[test]
 fn a_removed_clean_stop_does_not_come_back_after_a_power_cut() {
     let base = MemoryDisk::new();
     claim_directory(&base, Path::new(DIRECTORY), "n", [7; 16]).expect("nobody's");
