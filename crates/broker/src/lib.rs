@@ -22,8 +22,8 @@ mod requests;
 mod roles;
 pub mod routes;
 mod services;
-mod standing;
 mod stamps;
+mod standing;
 #[cfg(test)]
 mod testing;
 mod threads;

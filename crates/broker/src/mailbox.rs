@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
+use tern_log::Space;
 use tern_net::peers::Room;
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
@@ -29,6 +30,8 @@ pub(crate) enum Input {
     Durable(Durable),
     Folded(Folded),
     Segment(PreparedSegment),
+    /// What a look at the disk showed; none if the disk does not tell.
+    Space(Option<Space>),
     Unreachable(ReplicaId),
     /// A peer's process is gone. It comes behind everything that the peer had sent.
     Gone(ReplicaId),

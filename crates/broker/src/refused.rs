@@ -140,7 +140,8 @@ impl Refused {
             Outcome::Refused(Refusal::Busy(bound)) => Self::busy(bound.name()),
             Outcome::Refused(Refusal::NoRoom) => Self::new(
                 response::SERVICE_NOT_AVAILABLE,
-                "service not available now: the disk has no room for the next segment of the log",
+                "service not available now: the disk of this broker has no room for messages, and nothing was stored; make room \
+                 there, and it goes on by itself. Reads and offsets go on meanwhile",
             ),
             Outcome::Refused(Refusal::Stopping) => Self::new(
                 response::SERVICE_NOT_AVAILABLE,

@@ -6,7 +6,7 @@ use super::numbers::QueueNumbers;
 use super::turn::Fatal;
 use std::sync::Arc;
 use tern_log::planted::{Bug, is_planted};
-use tern_log::{ConsumeQueues, Frame, KeyIndex, LogReader, QueueEntry};
+use tern_log::{ConsumeQueues, Frame, KeyIndex, LogError, LogReader, QueueEntry};
 use tern_state::State;
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, delay_ms, queue_level};
 use tern_wire::properties::{self, names::TAGS};
@@ -28,6 +28,9 @@ pub struct Applied {
     pub topics_deleted: Vec<u32>,
     /// Number of records.
     pub records: u64,
+    /// A view takes nothing more for now: nothing beyond [`Applier::applied`] is shown until a later call gets on. What
+    /// was tried, and what the system said.
+    pub blocked: Option<LogError>,
 }
 
 /// The apply thread's part: state, consume queues, and how far they stand.
@@ -78,6 +81,9 @@ impl Applier {
 
     /// Apply frames up to `commit`, at most about `max_bytes` of them; call again until [`Self::applied`] is there.
     ///
+    /// Views whose files cannot be written stop nobody: they hold in memory what they can, and then this call ends before
+    /// the next frame ([`Applied::blocked`]); it is to be made again after a pause.
+    ///
     /// # Errors
     /// [`Fatal`] if a frame cannot be read or contradicts the state: the replica stops.
     pub fn apply(&mut self, commit: u64, max_bytes: usize) -> Result<Applied, Fatal> {
@@ -87,6 +93,11 @@ impl Applier {
         }
         for frame in self.reader.frames(self.applied + 1, max_bytes)? {
             if frame.header.index > commit && !is_planted(Bug::ViewsBeforeCommit) {
+                break;
+            }
+            // Between frames, as a frame is applied as a whole or not at all.
+            if let Err(error) = self.queues.make_room() {
+                applied.blocked = Some(error);
                 break;
             }
             self.apply_frame(&frame, &mut applied)?;
@@ -139,8 +150,10 @@ impl Applier {
             size: record.size() as u32,
             tags_code: tags_code(record, tag),
         };
+        // Files are no matter here (`make_room`): what can be wrong is the offset, and that contradicts the state.
         self.queues
-            .append(topic_id, queue_id, queue_offset, entry)?;
+            .append(topic_id, queue_id, queue_offset, entry)
+            .map_err(|error| Fatal::State(error.to_string()))?;
         if applied.touched.last() != Some(&(topic_id, queue_id)) {
             applied.touched.push((topic_id, queue_id));
         }

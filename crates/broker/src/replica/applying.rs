@@ -13,6 +13,7 @@ pub struct Applying<T> {
     applier: Applier,
     target: u64,
     waiting: VecDeque<(u64, T, Outcome)>,
+    is_blocked: bool,
 }
 
 /// What a stretch of applied frames led to: to be published in this order, views first, answers after.
@@ -30,6 +31,7 @@ impl<T> Applying<T> {
             applier,
             target: 0,
             waiting: VecDeque::new(),
+            is_blocked: false,
         }
     }
 
@@ -41,6 +43,11 @@ impl<T> Applying<T> {
     /// Whether committed frames are not applied yet.
     pub fn is_behind(&self) -> bool {
         self.applier.applied() < self.target
+    }
+
+    /// Whether the views took nothing more when they were last asked: try again after a pause.
+    pub const fn is_blocked(&self) -> bool {
+        self.is_blocked
     }
 
     /// More is committed. The tickets that come back are decided and are answered at once, before anything is applied.
@@ -77,6 +84,10 @@ impl<T> Applying<T> {
         } else {
             None
         };
+        let blocked = applied
+            .as_ref()
+            .and_then(|applied| applied.blocked.as_ref());
+        self.is_blocked = blocked.is_some();
         Ok(Advanced {
             applied,
             answers: self.applied_tickets(),

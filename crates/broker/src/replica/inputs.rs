@@ -7,6 +7,7 @@ use tern_replication::{PeerMessage, Persisted, ReplicaId, Role};
 
 use super::flusher::Durable;
 use super::numbers::QueueNumbers;
+use super::room::RoomChange;
 
 /// Records of one send, all for one queue, encoded with holes for the three numbers that the leader stamps.
 #[derive(Debug, Clone)]
@@ -45,6 +46,11 @@ impl<T> Proposal<T> {
 
     fn count(&self) -> usize {
         self.drafts.iter().map(|draft| draft.sizes.len()).sum()
+    }
+
+    /// Whether it holds no message: it may take from what is kept of a full disk.
+    pub(super) fn is_op(&self) -> bool {
+        self.drafts.is_empty()
     }
 
     /// Weight against the limits of a frame: bytes and messages.
@@ -100,7 +106,7 @@ pub enum Refusal {
     },
     /// A bound is reached. Code 2.
     Busy(Bound),
-    /// There is no room for the next segment. Code 14.
+    /// The disk has no room beside what is kept for everything but messages. Code 14.
     NoRoom,
     /// The process is stopping. Code 14.
     Stopping,
@@ -153,6 +159,8 @@ pub struct Inbox<T> {
     pub folded: Option<Folded>,
     /// A prepared segment, or the error that met its preparation.
     pub segments: Vec<PreparedSegment>,
+    /// The answer to a look at the disk; inside, none if the disk does not tell.
+    pub space: Option<Option<tern_log::Space>>,
     /// Position up to which the views stand.
     pub applied_position: u64,
     /// Hand leadership to this replica.
@@ -177,6 +185,7 @@ impl<T> Default for Inbox<T> {
             durable: None,
             folded: None,
             segments: Vec::new(),
+            space: None,
             applied_position: 0,
             transfer: None,
             unreachable: Vec::new(),
@@ -223,6 +232,10 @@ pub struct Outbox<T> {
     pub flush: Option<Flush>,
     /// Make this segment ready.
     pub prepare_segment: Option<u64>,
+    /// Look how much room the disk has.
+    pub look_at_disk: bool,
+    /// Sends are refused for want of room from here on, or taken again.
+    pub room: Option<RoomChange>,
     /// The commit index moved, or tickets were decided.
     pub commit: Option<Committed<T>>,
     /// Answers that wait for nothing: refusals and expired tickets.
@@ -239,6 +252,8 @@ impl<T> Default for Outbox<T> {
             messages: Vec::new(),
             flush: None,
             prepare_segment: None,
+            look_at_disk: false,
+            room: None,
             commit: None,
             answers: Vec::new(),
             fold: None,

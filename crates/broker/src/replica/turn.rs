@@ -13,6 +13,7 @@ use super::inputs::{
 };
 use super::numbers::QueueNumbers;
 use super::options::TurnOptions;
+use super::room::Room;
 use super::tickets::Tickets;
 use super::waiting::Waiting;
 use hashbrown::HashMap;
@@ -21,7 +22,7 @@ use std::collections::VecDeque;
 use suspecting::Suspicion;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{
-    Frame, FrameDraft, FrameKind, Log, LogError, RaftState, RaftStateFile, SegmentRoom,
+    FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, LogError, RaftState, RaftStateFile, place,
 };
 use tern_replication::{
     MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
@@ -44,6 +45,14 @@ pub enum Fatal {
     /// The consensus engine is in a state it must not be in.
     #[error("consensus: {0}")]
     Consensus(String),
+}
+
+/// Whether a message may lead to this replica's being elected.
+const fn makes_leaders(kind: MessageKind) -> bool {
+    matches!(
+        kind,
+        MessageKind::TimeoutNow | MessageKind::VoteAnswer | MessageKind::PreVoteAnswer
+    )
 }
 
 /// A round that is written and not yet durable, with the messages that wait for it.
@@ -75,7 +84,7 @@ pub struct Replica<T> {
     read_context: u64,
     flights: VecDeque<Flight>,
     segment_asked: Option<u64>,
-    no_room: bool,
+    room: Room,
     told: Option<RoleChange>,
     /// Everything up to here is committed and is never cut (L22), also what was known so at the start.
     floor: u64,
@@ -112,7 +121,7 @@ impl<T> Replica<T> {
             read_context: 0,
             flights: VecDeque::new(),
             segment_asked: None,
-            no_room: false,
+            room: Room::new(options.segment_size),
             told: None,
             floor,
             committed: 0,
@@ -149,6 +158,9 @@ impl<T> Replica<T> {
     pub fn step(&mut self, inbox: &mut Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
         self.now_ns = inbox.now_ns;
         self.take_segments(std::mem::take(&mut inbox.segments))?;
+        if let Some(space) = inbox.space.take() {
+            self.room.saw(space);
+        }
         if let Some(durable) = inbox.durable.take() {
             self.durable(durable.number(), out);
         }
@@ -173,6 +185,7 @@ impl<T> Replica<T> {
         self.notice_role(out);
         self.refuse(inbox.now_ns, out);
         self.want_segment(out);
+        self.look_after_room(inbox.ticks, out);
         Ok(())
     }
 
@@ -197,12 +210,9 @@ impl<T> Replica<T> {
     fn take_segments(&mut self, segments: Vec<PreparedSegment>) -> Result<(), Fatal> {
         for segment in segments {
             self.segment_asked = None;
-            match segment.file {
-                Ok(file) => {
-                    self.no_room = false;
-                    self.log.segment_prepared(segment.base, file)?;
-                }
-                Err(_) => self.no_room = true,
+            self.room.segment(segment.file.is_ok());
+            if let Ok(file) = segment.file {
+                self.log.segment_prepared(segment.base, file)?;
             }
         }
         Ok(())
@@ -240,7 +250,7 @@ impl<T> Replica<T> {
     }
 
     fn step_peer(&mut self, mut message: PeerMessage, out: &mut Outbox<T>) -> Result<(), Fatal> {
-        if message.kind != PeerKind::Raft || !self.has_room(&message) {
+        if message.kind != PeerKind::Raft || !self.has_room(&message)? {
             return Ok(());
         }
         self.check(&message)?;
@@ -264,19 +274,38 @@ impl<T> Replica<T> {
         Ok(())
     }
 
-    fn has_room(&self, message: &PeerMessage) -> bool {
-        if !self.no_room || message.frames.is_empty() {
-            return true;
+    /// Whether what a message may lead to finds a segment. Asked before the engine sees it, which takes nothing back: a
+    /// write without room would stop the replica.
+    fn has_room(&mut self, message: &PeerMessage) -> Result<bool, Fatal> {
+        if makes_leaders(message.message) {
+            return self.may_lead();
         }
-        let need = message
-            .frames
-            .iter()
-            .map(|frame| frame.bytes.len() as u64 + 8)
-            .sum();
-        !matches!(
-            self.log.segment_ready_for(need),
-            SegmentRoom::NextMissing { .. }
-        )
+        let (Some(first), Some(last)) = (message.frames.first(), message.frames.last()) else {
+            return Ok(true);
+        };
+        // The engine refuses what does not continue the log, and the log what stands elsewhere.
+        let end = self.log.end();
+        let far = end.position + 2 * self.options.segment_size;
+        if first.header.index > end.index + 1 || last.header.position > far {
+            return Ok(true);
+        }
+        self.make_room_upto(last.header.position)
+    }
+
+    /// Whether the first frame of a leader finds a segment: who has no room for it hears no vote for itself. It goes on
+    /// counting time and votes for others.
+    fn may_lead(&mut self) -> Result<bool, Fatal> {
+        let end = self.log.end().position;
+        let length = FRAME_HEADER_SIZE as u64;
+        self.make_room_upto(place(end, length, self.options.segment_size))
+    }
+
+    fn make_room_upto(&mut self, position: u64) -> Result<bool, Fatal> {
+        let has_room = self.log.make_room_upto(position)?;
+        if !has_room {
+            self.room.segment(false);
+        }
+        Ok(has_room)
     }
 
     fn tick(&mut self, ticks: u32) {
@@ -493,6 +522,12 @@ impl<T> Replica<T> {
             self.segment_asked = Some(base);
             out.prepare_segment = Some(base);
         }
+    }
+
+    fn look_after_room(&mut self, ticks: u32, out: &mut Outbox<T>) {
+        let end = self.log.end().position;
+        out.look_at_disk |= self.room.wants_look(end, ticks);
+        out.room = self.room.change().or(out.room);
     }
 }
 

@@ -2,6 +2,9 @@
 //! wakes the pulls that wait for them (L26, L27).
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tern_net::Complaint;
 
 use crate::answers::{Answers, Ticket};
 use crate::delays::DelayBell;
@@ -18,8 +21,13 @@ pub(super) enum Step {
     Stop,
 }
 
+/// How long to wait before views that take nothing more are tried again: the disk may be full.
+const BLOCKED_PAUSE: Duration = Duration::from_millis(500);
+
 /// Bytes of frames applied between two looks at the inbox, so that answers never wait for a backlog.
 const CHUNK_BYTES: usize = 1 << 20;
+
+static BLOCKED: Complaint = Complaint::new("what is committed is not shown yet, a view waits");
 
 pub(super) struct Apply {
     pub applying: Applying<Ticket>,
@@ -33,10 +41,10 @@ pub(super) struct Apply {
 /// Runs until told to stop.
 pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> {
     loop {
-        let asked = if apply.applying.is_behind() {
-            steps.take()
-        } else {
-            steps.wait()
+        let asked = match (apply.applying.is_behind(), apply.applying.is_blocked()) {
+            (true, false) => steps.take(),
+            (true, true) => steps.wait_for(BLOCKED_PAUSE),
+            (false, _) => steps.wait(),
         };
         for step in asked {
             match step {
@@ -59,6 +67,9 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
 impl Apply {
     /// One chunk of committed frames, published as a whole before anybody is woken.
     fn publish(&mut self, applied: Applied) {
+        if let Some(error) = &applied.blocked {
+            BLOCKED.say("consume queues", error);
+        }
         let done = self.applying.applier();
         let had_replayed = self.views.have_replayed();
         self.views

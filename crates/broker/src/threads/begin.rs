@@ -12,7 +12,7 @@ use tern_state::State;
 use tokio::runtime::Handle;
 
 use super::log::Outlets;
-use super::{Stopper, apply, flush, founding, io, keys, log, spawn};
+use super::{Stopper, apply, flush, founding, io, keys, log, say, spawn};
 use crate::answers::Ticket;
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
@@ -79,10 +79,12 @@ fn serve(
         committed,
     } = opening(beginning).open::<Ticket>(state, state_file)?;
     if let Found::Torn { position, fault } = recovery.found {
-        eprintln!("a write that was never finished was cut off the log at {position}: {fault}");
+        say(format_args!(
+            "a write that was never finished was cut off the log at {position}: {fault}"
+        ));
     }
     beginning.stop_record.started()?;
-    let views = Arc::new(open_views(beginning, &replica.log().reader())?);
+    let views = Arc::new(open_views(beginning, replica.log().reader()));
     views.replay_to(committed);
     let holds = Arc::new(HoldTable::new(beginning.runtime.clone()));
     let creations = Creations::new(
@@ -127,7 +129,11 @@ fn serve(
     let mut replica = log::run(replica, mailbox, &outlets)?;
     helpers.stop();
     replica.stop()?;
-    beginning.stop_record.stopped_cleanly()?;
+    if let Err(error) = beginning.stop_record.stopped_cleanly() {
+        say(format_args!(
+            "the next start takes this stop for an unclean one: {error}"
+        ));
+    }
     Ok(())
 }
 
@@ -153,22 +159,17 @@ fn opening(beginning: &Beginning) -> Opening {
     }
 }
 
-/// Views are derived: they are rebuilt from the log at each start.
-fn open_views(beginning: &Beginning, log: &LogReader) -> Result<Views, Fatal> {
-    let directory = beginning.options.data.join("views");
-    let queues = ConsumeQueues::open(beginning.disk.clone(), &directory, QueueLimits::default())?;
-    // After the queues: they empty the whole directory.
-    let keys = KeyIndex::open(
-        beginning.disk.clone(),
-        directory.join("keys"),
-        KeyLimits::default(),
-    )?;
-    Ok(Views::new(
-        log.clone(),
-        Arc::new(queues),
-        Arc::new(keys),
-        State::new(),
-    ))
+/// Views are derived: they are rebuilt from the log at each start. Nothing that is wrong with them stops the start: old
+/// files go first, which makes room for new ones, and what cannot be deleted is not read.
+fn open_views(beginning: &Beginning, log: LogReader) -> Views {
+    let (disk, directory) = (&beginning.disk, beginning.options.data.join("views"));
+    let queues = ConsumeQueues::new(disk.clone(), &directory, QueueLimits::default());
+    // The key index lies below.
+    if let Err(error) = queues.clear() {
+        say(error);
+    }
+    let keys = KeyIndex::new(disk.clone(), directory.join("keys"), KeyLimits::default());
+    Views::new(log, Arc::new(queues), Arc::new(keys), State::new())
 }
 
 /// The other threads, each with the channel that feeds it.

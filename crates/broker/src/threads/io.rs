@@ -1,4 +1,4 @@
-//! The io thread: prepares segments, so that a roll never waits for the disk.
+//! The io thread: prepares segments, so that a roll never waits for the disk, and looks how much room the disk has.
 
 use std::path::Path;
 use tern_log::{Disk, prepare_segment};
@@ -9,6 +9,7 @@ use crate::replica::PreparedSegment;
 
 pub(super) enum Request {
     Prepare(u64),
+    Look,
     Stop,
 }
 
@@ -24,14 +25,21 @@ pub(super) fn run(
     mailbox: &Mailbox,
 ) {
     let mut asked = requests.wait();
-    while let Some(Request::Prepare(base)) = asked.pop_front() {
-        let file = prepare_segment(disk, directory, base, segment_size);
-        if file.is_err() {
-            asked.extend(requests.wait_for(FULL_PAUSE));
-        }
-        mailbox.tell(Input::Segment(PreparedSegment { base, file }));
-        if asked.is_empty() {
-            asked = requests.wait();
+    loop {
+        match asked.pop_front() {
+            Some(Request::Prepare(base)) => {
+                let file = prepare_segment(disk, directory, base, segment_size);
+                if file.is_err() {
+                    asked.extend(requests.wait_for(FULL_PAUSE));
+                }
+                mailbox.tell(Input::Segment(PreparedSegment { base, file }));
+            }
+            // A disk that cannot be asked tells nothing.
+            Some(Request::Look) => {
+                mailbox.tell(Input::Space(disk.space(directory).unwrap_or(None)));
+            }
+            Some(Request::Stop) => return,
+            None => asked = requests.wait(),
         }
     }
 }

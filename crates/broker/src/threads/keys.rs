@@ -20,7 +20,9 @@ pub(super) fn run(views: &Views) {
             Ok(()) => reported = false,
             Err(error) => {
                 if !std::mem::replace(&mut reported, true) {
-                    eprintln!("the key index is behind, and queries by key miss messages: {error}");
+                    super::say(format_args!(
+                        "the key index is behind, and queries by key miss messages: {error}"
+                    ));
                 }
                 views.keys.pause(PAUSE);
             }

@@ -9,7 +9,7 @@ use tern_net::peers::{Peers, Room};
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;
-use super::{flush, io, tell};
+use super::{flush, io, say, tell};
 use crate::answers::{Answers, Ticket};
 use crate::clock;
 use crate::delays::DelayBell;
@@ -118,6 +118,7 @@ fn sort(
             Input::Durable(durable) => inbox.durable = Some(durable),
             Input::Folded(folded) => inbox.folded = Some(folded),
             Input::Segment(segment) => inbox.segments.push(segment),
+            Input::Space(space) => inbox.space = Some(space),
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
             Input::Gone(peer) => inbox.gone.push((inbox.peers.len(), peer)),
             Input::Transfer(to) => inbox.transfer = Some(to),
@@ -158,6 +159,12 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
     }
     if let Some(base) = out.prepare_segment.take() {
         tell(&outlets.io, io::Request::Prepare(base));
+    }
+    if std::mem::take(&mut out.look_at_disk) {
+        tell(&outlets.io, io::Request::Look);
+    }
+    if let Some(change) = out.room.take() {
+        say(change.sentence());
     }
     answer(std::mem::take(&mut out.answers), outlets);
 }

@@ -12,6 +12,8 @@ mod stopper;
 pub(crate) use begin::{Beginning, begin};
 pub(crate) use stopper::Stopper;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::thread::JoinHandle;
 
 use crate::post::Post;
@@ -25,6 +27,12 @@ pub(crate) fn spawn<T: Send + 'static>(
         .name(name.to_owned())
         .spawn(body)
         .expect("the system gives a process its few threads")
+}
+
+/// A sentence for the log of the process. `eprintln!` panics where the log cannot be written, and it often lies on the
+/// disk that is full.
+fn say(sentence: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
 }
 
 /// Send to another thread of the replica. One that is gone has reported why.

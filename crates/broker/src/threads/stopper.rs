@@ -52,7 +52,7 @@ impl Stopper {
         if self.failed.swap(true, Ordering::AcqRel) {
             return;
         }
-        eprintln!("this replica stops: {sentence}");
+        super::say(format_args!("this replica stops: {sentence}"));
         self.events.stopped(sentence);
         super::spawn("last-word", || {
             std::thread::sleep(LAST_WORD);

@@ -98,13 +98,18 @@ impl<T> Replica<T> {
             if !building.has_space(proposal) {
                 break;
             }
-            if !self.can_place(&building, proposal) {
+            let finds_no_room = self.finds_no_room(building.bytes(), proposal);
+            if !finds_no_room && !self.can_place(&building, proposal) {
                 self.blocked = true;
                 break;
             }
             let waited = inbox.now_ns.saturating_sub(proposal.received_ns);
             let proposal = self.waiting.pop().expect("looked at above");
-            let refused = if waited > self.options.wait_limit_ns {
+            let refused = if finds_no_room {
+                // Here, so that the ops behind it go on.
+                self.room.refused();
+                Some((proposal.ticket, Refusal::NoRoom))
+            } else if waited > self.options.wait_limit_ns {
                 Some((proposal.ticket, Refusal::Busy(Bound::Waiting)))
             } else {
                 building.add(proposal, numbers)?
@@ -156,15 +161,25 @@ impl<T> Replica<T> {
     }
 
     fn can_place(&self, building: &Building<T>, proposal: &Proposal<T>) -> bool {
-        self.fits(building.bytes() + proposal.weight().0)
+        let bytes = building.bytes() + proposal.weight().0;
+        self.fits(bytes, self.room.kept(proposal.is_op()))
     }
 
-    /// Whether frames with this many bytes of content find a segment; headers and padding are allowed for.
-    pub(super) fn fits(&self, bytes: usize) -> bool {
+    /// Whether frames with this many bytes of content find a segment, and leave so many; headers and padding are
+    /// allowed for.
+    fn fits(&self, bytes: usize, kept: u64) -> bool {
         !matches!(
-            self.log.segment_ready_for(bytes as u64 + 4096),
+            self.log.segment_ready_for(bytes as u64 + 4096 + kept),
             SegmentRoom::NextMissing { .. }
         )
+    }
+
+    /// Whether waiting for room is in vain, behind so many bytes of other content.
+    pub(super) fn finds_no_room(&self, behind: usize, proposal: &Proposal<T>) -> bool {
+        let bytes = behind + proposal.weight().0;
+        let kept = self.room.kept(proposal.is_op());
+        let is_low = self.room.is_low() && !proposal.is_op();
+        is_low || (self.room.is_short() && !self.fits(bytes, kept))
     }
 
     pub(super) fn bound(&self, applied_position: u64) -> Option<Bound> {

@@ -2,7 +2,7 @@
 
 use tern_replication::Role;
 
-use super::super::inputs::{Bound, Outbox, Outcome, Proposal, Refusal};
+use super::super::inputs::{Bound, Outbox, Outcome, Refusal};
 use super::Replica;
 use tern_log::planted::{Bug, is_planted};
 
@@ -50,27 +50,22 @@ impl<T> Replica<T> {
 
     /// Proposals in their order, as long as the oldest waited too long or finds no room.
     fn refuse_waiting(&mut self, now_ns: u64, out: &mut Outbox<T>) {
-        let refusal = if self.engine.transferring() {
-            self.not_leader()
-        } else if self.no_room {
-            Refusal::NoRoom
-        } else {
-            Refusal::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
-        };
-        while self
-            .waiting
-            .front()
-            .is_some_and(|oldest| self.is_hopeless(oldest, now_ns))
-        {
+        while let Some(oldest) = self.waiting.front() {
+            let waited = now_ns.saturating_sub(oldest.received_ns);
+            let refusal = if self.finds_no_room(0, oldest) {
+                self.room.refused();
+                Refusal::NoRoom
+            } else if waited <= self.options.wait_limit_ns {
+                return;
+            } else if self.engine.transferring() {
+                self.not_leader()
+            } else {
+                Refusal::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
+            };
             let proposal = self.waiting.pop().expect("looked at above");
             out.answers
                 .push((proposal.ticket, Outcome::Refused(refusal)));
         }
-    }
-
-    fn is_hopeless(&self, proposal: &Proposal<T>, now_ns: u64) -> bool {
-        let waited = now_ns.saturating_sub(proposal.received_ns);
-        waited > self.options.wait_limit_ns || (self.no_room && !self.fits(proposal.weight().0))
     }
 
     fn refuse_reads(&mut self, now_ns: u64, out: &mut Outbox<T>) {
