@@ -16,6 +16,7 @@
 //! second limit ([`QueueLimits::held_bytes`]), and whoever appends asks [`ConsumeQueues::make_room`] before each frame,
 //! which tries the files again, and says so when the caller has to wait.
 
+mod damage;
 mod files;
 
 use std::path::PathBuf;
@@ -23,11 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::files::{be32, be64};
+use damage::Damaged;
 use files::QueueFiles;
 
 /// Bytes of an entry.
@@ -103,6 +105,7 @@ pub struct ConsumeQueues {
     buffered: AtomicUsize,
     /// A file could not be written; tails grow until [`ConsumeQueues::make_room`] has written them.
     holds: AtomicBool,
+    damaged: Damaged,
 }
 
 struct Queue {
@@ -149,6 +152,7 @@ impl ConsumeQueues {
             limits,
             buffered: AtomicUsize::new(0),
             holds: AtomicBool::new(false),
+            damaged: Damaged::default(),
         }
     }
 
@@ -224,7 +228,8 @@ impl ConsumeQueues {
     /// the queue's range.
     ///
     /// # Errors
-    /// [`LogError::View`] if a file cannot be read.
+    /// [`LogError::View`], [`LogError::DamagedView`] if a file cannot be read; whoever keeps the queues is told
+    /// ([`on_damage`](Self::on_damage)).
     pub fn read(
         &self,
         topic_id: u32,
@@ -257,17 +262,93 @@ impl ConsumeQueues {
             if next == stored_end {
                 return Ok(out.len() - start);
             }
-            let bytes = match self.files.read(key, next, stored_end - next) {
+            match self.read_files(key, next, stored_end, out) {
                 Err(_) if queue.state.lock().min > from => {
                     // The queue was dropped meanwhile, and its files with it.
                     out.truncate(start);
                     return Ok(0);
                 }
-                other => other?,
-            };
-            out.extend(bytes.chunks_exact(ENTRY_SIZE).map(QueueEntry::decode));
-            next = stored_end;
+                Err(error) => {
+                    out.truncate(start);
+                    self.damaged.note(key);
+                    return Err(error);
+                }
+                Ok(()) => next = stored_end,
+            }
         }
+    }
+
+    /// Entries that are in files. They have no checksum; what cannot be an entry of this log is damage.
+    fn read_files(
+        &self,
+        key: Key,
+        from: u64,
+        end: u64,
+        out: &mut Vec<QueueEntry>,
+    ) -> Result<(), LogError> {
+        let bytes = self.files.read(key, from, end - from)?;
+        let start = out.len();
+        out.extend(bytes.chunks_exact(ENTRY_SIZE).map(QueueEntry::decode));
+        let ends_before = |pair: &[QueueEntry]| {
+            pair[0].physical_offset.saturating_add(pair[0].size.into()) <= pair[1].physical_offset
+        };
+        let read = &out[start..];
+        if read.iter().any(|entry| entry.size == 0) || !read.windows(2).all(ends_before) {
+            return Err(self.files.damaged(key, from));
+        }
+        Ok(())
+    }
+
+    /// Whether files were found damaged that nobody has taken on yet.
+    pub fn has_damage(&self) -> bool {
+        self.damaged.any()
+    }
+
+    /// Calls back when a file is found damaged, from the thread that found it. To be set once.
+    pub fn on_damage(&self, bell: impl Fn() + Send + Sync + 'static) {
+        self.damaged.on_note(Box::new(bell));
+    }
+
+    /// Queues whose files were found damaged, topic id and queue id. Whoever takes them on writes all of their entries
+    /// again ([`write_again`](Self::write_again)), or puts them back.
+    pub fn take_damaged(&self) -> BTreeSet<(u32, u32)> {
+        self.damaged.take()
+    }
+
+    /// These could not be written again yet.
+    pub fn put_back_damaged(&self, queues: BTreeSet<(u32, u32)>) {
+        self.damaged.put_back(queues);
+    }
+
+    /// Writes entries to where they stood: those behind what is in files, or before a queue's first, are left out.
+    ///
+    /// # Errors
+    /// [`LogError::View`] if a file cannot be written.
+    pub fn write_again(
+        &self,
+        topic_id: u32,
+        queue_id: u32,
+        from: u64,
+        entries: &[QueueEntry],
+    ) -> Result<(), LogError> {
+        let key = (topic_id, queue_id);
+        let Some(queue) = self.queue(key) else {
+            return Ok(());
+        };
+        let (min, stored) = {
+            let state = queue.state.lock();
+            (state.min, state.stored)
+        };
+        let end = stored.min(from + entries.len() as u64);
+        let begin = min.max(from);
+        if begin >= end {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity((end - begin) as usize * ENTRY_SIZE);
+        for entry in &entries[(begin - from) as usize..(end - from) as usize] {
+            entry.encode(&mut bytes);
+        }
+        self.files.write(key, begin, &bytes)
     }
 
     /// First offset of a queue and the one behind its last; both 0 for a queue without entries.

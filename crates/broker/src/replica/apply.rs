@@ -2,6 +2,7 @@
 
 use super::inputs::Fold;
 use super::keys::KeyWriter;
+use super::mending::Mending;
 use super::numbers::QueueNumbers;
 use super::turn::Fatal;
 use std::sync::Arc;
@@ -28,8 +29,7 @@ pub struct Applied {
     pub topics_deleted: Vec<u32>,
     /// Number of records.
     pub records: u64,
-    /// A view takes nothing more for now: nothing beyond [`Applier::applied`] is shown until a later call gets on. What
-    /// was tried, and what the system said.
+    /// A view cannot be written for now; a later call may get on. What was tried, and what the system said.
     pub blocked: Option<LogError>,
 }
 
@@ -41,6 +41,7 @@ pub struct Applier {
     reader: LogReader,
     applied: u64,
     position: u64,
+    mending: Option<Mending>,
 }
 
 impl Applier {
@@ -54,6 +55,7 @@ impl Applier {
             reader,
             applied,
             position: 0,
+            mending: None,
         }
     }
 
@@ -62,6 +64,11 @@ impl Applier {
     pub fn with_keys(mut self, keys: Arc<KeyIndex>) -> Self {
         self.keys = Some(keys);
         self
+    }
+
+    /// Whether [`Self::apply`] has something to do though everything is applied: a queue's file was found damaged.
+    pub fn mends(&self) -> bool {
+        self.mending.is_some() || self.queues.has_damage()
     }
 
     /// Index of the newest applied frame.
@@ -82,12 +89,16 @@ impl Applier {
     /// Apply frames up to `commit`, at most about `max_bytes` of them; call again until [`Self::applied`] is there.
     ///
     /// Views whose files cannot be written stop nobody: they hold in memory what they can, and then this call ends before
-    /// the next frame ([`Applied::blocked`]); it is to be made again after a pause.
+    /// the next frame ([`Applied::blocked`]); it is to be made again after a pause. Files of queues that were found damaged
+    /// are written again on the way ([`Self::mends`]).
     ///
     /// # Errors
     /// [`Fatal`] if a frame cannot be read or contradicts the state: the replica stops.
     pub fn apply(&mut self, commit: u64, max_bytes: usize) -> Result<Applied, Fatal> {
         let mut applied = Applied::default();
+        if self.mends() {
+            applied.blocked = self.mend(max_bytes)?;
+        }
         if self.applied >= commit {
             return Ok(applied);
         }
@@ -103,6 +114,22 @@ impl Applier {
             self.apply_frame(&frame, &mut applied)?;
         }
         Ok(applied)
+    }
+
+    /// A part of the way through the log for queues whose files are damaged; answers what has to be waited for.
+    fn mend(&mut self, max_bytes: usize) -> Result<Option<LogError>, Fatal> {
+        let mending = self.mending.get_or_insert_with(|| {
+            Mending::new(self.queues.take_damaged(), &self.reader, self.applied)
+        });
+        let written = mending.go_on(&self.reader, &self.queues, max_bytes)?;
+        if mending.is_done() {
+            // Readers that came too early have noted the same queues again.
+            let mut others = self.queues.take_damaged();
+            others.retain(|queue| !mending.is_about(*queue));
+            self.queues.put_back_damaged(others);
+            self.mending = None;
+        }
+        Ok(written.err())
     }
 
     fn apply_frame(&mut self, frame: &Frame, applied: &mut Applied) -> Result<(), Fatal> {
@@ -132,24 +159,15 @@ impl Applier {
             .state
             .apply_record(topic, queue_id, queue_offset)
             .map_err(|violation| Fatal::State(violation.to_string()))?;
-        // One walk over the properties for all that is looked for in them.
-        let mut tag = None;
         let mut keys = self
             .keys
             .as_ref()
             .and_then(|keys| KeyWriter::of(keys, record));
-        for (name, value) in properties::iter(record.properties()) {
-            if name == TAGS {
-                tag = Some(value);
-            } else if let Some(keys) = &mut keys {
+        let entry = entry_of(record, |name, value| {
+            if let Some(keys) = &mut keys {
                 keys.property(name, value);
             }
-        }
-        let entry = QueueEntry {
-            physical_offset: record.physical_offset(),
-            size: record.size() as u32,
-            tags_code: tags_code(record, tag),
-        };
+        });
         // Files are no matter here (`make_room`): what can be wrong is the offset, and that contradicts the state.
         self.queues
             .append(topic_id, queue_id, queue_offset, entry)
@@ -199,6 +217,24 @@ impl Applier {
             }
         }
         Ok(numbers)
+    }
+}
+
+/// What stands in a record's queue. One walk over the properties for all that is looked for in them: the others go to
+/// `other`.
+pub(super) fn entry_of(record: &Record<'_>, mut other: impl FnMut(&str, &str)) -> QueueEntry {
+    let mut tag = None;
+    for (name, value) in properties::iter(record.properties()) {
+        if name == TAGS {
+            tag = Some(value);
+        } else {
+            other(name, value);
+        }
+    }
+    QueueEntry {
+        physical_offset: record.physical_offset(),
+        size: record.size() as u32,
+        tags_code: tags_code(record, tag),
     }
 }
 

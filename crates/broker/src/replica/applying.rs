@@ -45,6 +45,11 @@ impl<T> Applying<T> {
         self.applier.applied() < self.target
     }
 
+    /// Whether there is something to apply, or a damaged view to write again.
+    pub fn has_work(&self) -> bool {
+        self.is_behind() || self.applier.mends()
+    }
+
     /// Whether the views took nothing more when they were last asked: try again after a pause.
     pub const fn is_blocked(&self) -> bool {
         self.is_blocked
@@ -79,7 +84,8 @@ impl<T> Applying<T> {
     /// # Errors
     /// [`Fatal`] if a frame contradicts the state: the replica stops.
     pub fn advance(&mut self, max_bytes: usize) -> Result<Advanced<T>, Fatal> {
-        let applied = if self.is_behind() {
+        let before = self.applier.applied();
+        let applied = if self.has_work() {
             Some(self.applier.apply(self.target, max_bytes)?)
         } else {
             None
@@ -87,7 +93,7 @@ impl<T> Applying<T> {
         let blocked = applied
             .as_ref()
             .and_then(|applied| applied.blocked.as_ref());
-        self.is_blocked = blocked.is_some();
+        self.is_blocked = blocked.is_some() && self.applier.applied() == before;
         Ok(Advanced {
             applied,
             answers: self.applied_tickets(),

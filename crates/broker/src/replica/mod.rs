@@ -9,6 +9,7 @@ mod flusher;
 mod founding;
 mod inputs;
 mod keys;
+mod mending;
 mod numbers;
 mod opening;
 mod options;

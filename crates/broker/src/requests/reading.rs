@@ -254,7 +254,7 @@ mod tests {
         let queue = queue(&bench);
         for offset in 0..SCAN_LIMIT + 500 {
             let entry = QueueEntry {
-                physical_offset: 8,
+                physical_offset: offset * 100,
                 size: 100,
                 tags_code: 1,
             };

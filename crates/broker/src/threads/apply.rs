@@ -18,6 +18,8 @@ use crate::views::Views;
 pub(super) enum Step {
     Commit(Committed<Ticket>),
     Fold(Fold),
+    /// A view was found damaged.
+    Mend,
     Stop,
 }
 
@@ -27,7 +29,7 @@ const BLOCKED_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of frames applied between two looks at the inbox, so that answers never wait for a backlog.
 const CHUNK_BYTES: usize = 1 << 20;
 
-static BLOCKED: Complaint = Complaint::new("what is committed is not shown yet, a view waits");
+static BLOCKED: Complaint = Complaint::new("a view cannot be written and waits");
 
 pub(super) struct Apply {
     pub applying: Applying<Ticket>,
@@ -41,7 +43,7 @@ pub(super) struct Apply {
 /// Runs until told to stop.
 pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> {
     loop {
-        let asked = match (apply.applying.is_behind(), apply.applying.is_blocked()) {
+        let asked = match (apply.applying.has_work(), apply.applying.is_blocked()) {
             (true, false) => steps.take(),
             (true, true) => steps.wait_for(BLOCKED_PAUSE),
             (false, _) => steps.wait(),
@@ -53,6 +55,7 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
                     let folded = apply.applying.fold(fold)?;
                     apply.mailbox.tell(Input::Folded(folded));
                 }
+                Step::Mend => {}
                 Step::Stop => return Ok(()),
             }
         }

@@ -12,7 +12,7 @@ use tern_state::State;
 use tokio::runtime::Handle;
 
 use super::log::Outlets;
-use super::{Stopper, apply, flush, founding, io, keys, log, say, spawn};
+use super::{Stopper, apply, flush, founding, io, keys, log, say, spawn, tell};
 use crate::answers::Ticket;
 use crate::clients::ClientRegistry;
 use crate::commits::Commits;
@@ -192,6 +192,10 @@ fn start_helpers(
     let (io_in, io_out) = post_box();
     let (delays_in, delays_out) = post_box();
     let bell = DelayBell::new(delays_in);
+    let mender = apply_in.clone();
+    views
+        .queues
+        .on_damage(move || tell(&mender, apply::Step::Mend));
     let (stopper, mailbox) = (Arc::clone(&beginning.stopper), beginning.mailbox.clone());
     let flush = spawn("flush", move || {
         stopper.guard("flush", || flush::run(flusher, &flush_out, &mailbox));

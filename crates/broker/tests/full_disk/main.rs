@@ -4,7 +4,8 @@ mod support;
 
 use support::{One, SEGMENT, TOPIC, filler};
 use tern_broker::replica::{Outcome, Refusal, RoomChange};
-use tern_log::{FrameDraft, FrameKind, LogEnd, QueueLimits, Reserve};
+use tern_log::memory_disk::Operation;
+use tern_log::{FrameDraft, FrameKind, LogEnd, LogError, QueueEntry, QueueLimits, Reserve};
 use tern_replication::{MessageKind, PeerMessage, ThinEntry, replica_id};
 
 const NO_ROOM: Outcome = Outcome::Refused(Refusal::NoRoom);
@@ -152,6 +153,78 @@ fn what_views_cannot_hold_is_not_shown_until_there_is_room_and_nothing_dies() {
     one.queues.read(topic, 0, 0, 1000, &mut found).unwrap();
     assert_eq!(found.len(), 100);
     assert!(found.is_sorted_by_key(|entry| entry.physical_offset));
+}
+
+/// A queue with 100 messages, most of them in files of small buffers; its topic's id.
+fn queue_of_100() -> (One, u32) {
+    let mut one = One::alone(QueueLimits {
+        tail_entries: 4,
+        ..QueueLimits::default()
+    });
+    one.settle();
+    for number in 0..100 {
+        one.send(number, 100);
+        one.settle();
+    }
+    one.applier.apply(one.committed, 1 << 20).expect("applied");
+    let topic = one.applier.state().topic(TOPIC).expect("a topic").id;
+    (one, topic)
+}
+
+fn entries(one: &One, topic: u32) -> Result<Vec<QueueEntry>, LogError> {
+    let mut found = Vec::new();
+    one.queues.read(topic, 0, 0, 1000, &mut found)?;
+    Ok(found)
+}
+
+#[test]
+fn a_queue_whose_file_was_cut_is_written_again_from_the_log() {
+    let (mut one, topic) = queue_of_100();
+    let whole = entries(&one, topic).expect("readable");
+    assert_eq!((whole.len(), one.applier.mends()), (100, false));
+    let path = format!("/replica/views/{topic}/0/{:020}", 0);
+    one.disk.inner.cut_file(path.as_ref(), 700).expect("a file");
+    assert!(matches!(entries(&one, topic), Err(LogError::View { .. })));
+    assert!(one.applier.mends());
+    // Small steps, and one of them finds that nothing can be written for now.
+    one.disk.inner.fail_next(Operation::Write, "/views/");
+    let mut waited = 0;
+    while one.applier.mends() {
+        let applied = one
+            .applier
+            .apply(one.committed, 1000)
+            .expect("no reason to stop");
+        waited += u32::from(applied.blocked.is_some());
+    }
+    assert_eq!(waited, 1);
+    assert_eq!(entries(&one, topic).expect("mended"), whole);
+    assert!(!one.applier.mends());
+}
+
+#[test]
+fn zeros_and_numbers_that_cannot_be_in_a_queue_are_damage_and_mended() {
+    let (mut one, topic) = queue_of_100();
+    let whole = entries(&one, topic).expect("readable");
+    let path = format!("/replica/views/{topic}/0/{:020}", 0);
+    // The highest bits of a position, and a size that becomes zero.
+    for (offset, mask) in [(20 * 40 + 1, 0x80), (20 * 50 + 11, whole[50].size as u8)] {
+        assert!(whole[50].size < 256, "its size is in one byte");
+        one.disk
+            .inner
+            .damage(path.as_ref(), offset, mask)
+            .expect("a file");
+        let refused = entries(&one, topic);
+        assert!(
+            matches!(&refused, Err(LogError::DamagedView { .. })),
+            "{refused:?}"
+        );
+        while one.applier.mends() {
+            one.applier
+                .apply(one.committed, 1 << 20)
+                .expect("no reason to stop");
+        }
+        assert_eq!(entries(&one, topic).expect("mended"), whole);
+    }
 }
 
 /// An append of the second replica, which leads term 2.

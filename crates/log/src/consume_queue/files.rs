@@ -99,6 +99,13 @@ impl QueueFiles {
         Ok(bytes)
     }
 
+    /// The error that says that the file with an entry is damaged.
+    pub fn damaged(&self, key: Key, from: u64) -> LogError {
+        let (number, ..) = self.place(from);
+        let path = self.path((key, number));
+        LogError::DamagedView { path }
+    }
+
     /// Deletes the files of a topic's queues.
     pub fn drop_topic(&self, topic_id: u32) -> Result<(), LogError> {
         self.open

@@ -22,7 +22,7 @@ const SMALL: QueueLimits = QueueLimits {
 
 fn entry(number: u64) -> QueueEntry {
     QueueEntry {
-        physical_offset: 4160 + number * 300,
+        physical_offset: 4160 + number * 310,
         size: 300 + number as u32 % 7,
         tags_code: (number as i64 - 3) * 1_000_003,
     }
