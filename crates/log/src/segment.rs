@@ -145,7 +145,7 @@ pub fn prepare_segment(
     let missing = size.saturating_sub(file.allocated()?);
     // Not tried where it cannot end well: a tmpfs has no room for anybody else during the try.
     if missing > 0
-        && let Some(space) = disk.space(directory)?
+        && let Ok(Some(space)) = disk.space(directory)
         && !Reserve::of_segment(size).allows(space, missing)
     {
         return Err(io::ErrorKind::StorageFull.into());

@@ -7,24 +7,28 @@ use tern_log::{LogError, NewestKey};
 use crate::replica::index_keys;
 use crate::views::Views;
 
-/// How long to wait after an error: the disk may be full.
+/// How long to wait after an error: the disk may be full. It doubles, as each try to fill a lost index again reads some
+/// 16 MB of the log before it finds no room.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// Bytes of frames read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Runs until the index is closed. The replica lives without an index, so an error stops nothing.
 pub(super) fn run(views: &Views) {
-    let mut reported = false;
+    let mut pause = PAUSE;
     while views.keys.wait_for_work() {
         match keep(views) {
-            Ok(()) => reported = false,
+            Ok(()) => pause = PAUSE,
             Err(error) => {
-                if !std::mem::replace(&mut reported, true) {
+                // Once, until it works again.
+                if pause == PAUSE {
                     super::say(format_args!(
                         "the key index is behind, and queries by key miss messages: {error}"
                     ));
                 }
-                views.keys.pause(PAUSE);
+                views.keys.pause(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
