@@ -1,9 +1,11 @@
 //! Damage of the log that was met while reading, by whoever met it first.
 //!
-//! Readers only say so and answer an error; what follows for the replica is decided elsewhere, from
-//! [`DamageLog::first`].
+//! Readers only say so and answer an error; what follows for the replica is decided by its turn, which looks at
+//! [`DamageLog::is_met`].
 
 use std::collections::BTreeSet;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tern_log::{Fault, LogError};
@@ -32,6 +34,8 @@ pub struct Damage {
 #[derive(Debug, Default)]
 pub struct DamageLog {
     met: Mutex<Met>,
+    /// Asked at each turn.
+    is_met: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +47,7 @@ struct Met {
 impl DamageLog {
     /// Damage was met.
     pub fn report(&self, damage: Damage) {
+        self.is_met.store(true, Ordering::Release);
         let is_new = {
             let mut met = self.met.lock();
             met.first.get_or_insert(damage);
@@ -86,6 +91,11 @@ impl DamageLog {
             }
             _ => {}
         }
+    }
+
+    /// Whether damage was met: this replica must not lead.
+    pub fn is_met(&self) -> bool {
+        self.is_met.load(Ordering::Acquire)
     }
 
     /// The first that was met.

@@ -99,8 +99,9 @@ impl PeerEvents for PeerFront {
 
     /// A replica whose log cannot be read gives followers nothing and must not lead them.
     fn damaged(&self, error: LogError) {
-        let sentence = format!("the log cannot be read for a follower: {error}");
-        self.mailbox.tell(Input::Failed(sentence));
+        if let Some(services) = self.serving.get() {
+            services.views.damage.note(0, &error);
+        }
     }
 }
 

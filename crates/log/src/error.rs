@@ -211,6 +211,11 @@ impl LogError {
         )
     }
 
+    /// Whether reading has met damage of the log: bytes that were right once, or that the disk does not give back.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Rotted { .. } | Self::Io { doing: "read", .. })
+    }
+
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io {
             doing,

@@ -20,13 +20,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, Space};
 use inode::Inode;
 pub use power_cut::PowerCut;
 use power_cut::Survival;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// Room on a disk without a limit.
+const UNLIMITED: u64 = 1 << 50;
 
 /// A kind of call, for errors that are put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +86,6 @@ struct Inner {
     /// The call with this number is the last.
     stop_at: Option<u64>,
     free_bytes: Option<u64>,
-    /// A reservation that fails keeps what it could take, as ext4's does.
-    keeps_failed_reservations: bool,
     /// Syncs reach what was written up to this moment: they began then.
     sync_horizon: Option<u64>,
     /// The running sync is the one that began at the horizon.
@@ -167,11 +167,6 @@ impl MemoryDisk {
         self.inner.lock().free_bytes = free;
     }
 
-    /// Lets a reservation that fails keep the space that it could take, until the file is cut or unlinked.
-    pub fn keep_failed_reservations(&self) {
-        self.inner.lock().keeps_failed_reservations = true;
-    }
-
     /// A sync begins now. Until [`end_sync`](Self::end_sync) is called, what is written stays apart from what was.
     pub fn begin_sync(&self) {
         let mut inner = self.inner.lock();
@@ -193,11 +188,9 @@ impl MemoryDisk {
     pub fn wipe(&self) {
         let mut inner = self.inner.lock();
         let (life, sequence) = (inner.life, inner.sequence);
-        let keeps_failed_reservations = inner.keeps_failed_reservations;
         *inner = Inner {
             life,
             sequence,
-            keeps_failed_reservations,
             next_inode: inner.next_inode,
             ..Inner::default()
         };
@@ -393,9 +386,6 @@ impl Inner {
         let grown = length.saturating_sub(inode.allocated);
         if let Some(free) = &mut self.free_bytes {
             if *free < grown {
-                if self.keeps_failed_reservations {
-                    inode.allocated += std::mem::take(free);
-                }
                 return Err(io::Error::from_raw_os_error(ENOSPC));
             }
             *free -= grown;
@@ -565,6 +555,14 @@ impl Disk for MemoryDisk {
         last.end(())
     }
 
+    fn space(&self, _: &Path) -> io::Result<Option<Space>> {
+        let free = self.inner.lock().free_bytes;
+        Ok(Some(Space {
+            free: free.unwrap_or(UNLIMITED),
+            total: UNLIMITED,
+        }))
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.inner.lock();
         let last = inner.begin()?;
@@ -672,6 +670,10 @@ impl DiskFile for MemoryFile {
 
     fn len(&self) -> io::Result<u64> {
         self.with(|inner| Ok(inner.inode(self.inode).length()))
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        self.with(|inner| Ok(inner.inode(self.inode).allocated))
     }
 
     fn next_data(&self, from: u64) -> io::Result<Option<u64>> {

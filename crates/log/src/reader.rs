@@ -359,15 +359,21 @@ fn cut_frames(
         if at + length > buffer.len() || (taken > max_bytes && !frames.is_empty()) {
             break;
         }
-        let frame = Frame::parse_first(&buffer.slice(at..)).map_err(|error| LogError::Rotted {
-            position: header.position,
-            index: header.index,
-            fault: match error {
-                LogError::BadFrame { fault } => fault,
-                _ => Fault::PayloadCrc,
-            },
-        })?;
-        frames.push(frame);
+        match Frame::parse_first(&buffer.slice(at..)) {
+            Ok(frame) => frames.push(frame),
+            // What stands before the damage is whole; whoever wants more asks again from there.
+            Err(_) if !frames.is_empty() => break,
+            Err(error) => {
+                return Err(LogError::Rotted {
+                    position: header.position,
+                    index: header.index,
+                    fault: match error {
+                        LogError::BadFrame { fault } => fault,
+                        _ => Fault::PayloadCrc,
+                    },
+                });
+            }
+        }
         expected = header;
         at += align8(length as u64) as usize;
     }

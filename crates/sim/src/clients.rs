@@ -225,7 +225,7 @@ impl World {
             return Ok(());
         };
         let reader = running.reader.clone();
-        let Ok(bytes) = reader.bytes(entry.physical_offset, entry.size as usize) else {
+        let Ok((bytes, _)) = reader.bytes(entry.physical_offset, entry.size as usize) else {
             return Ok(());
         };
         let record = match Record::parse(&bytes) {

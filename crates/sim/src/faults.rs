@@ -81,6 +81,7 @@ impl World {
     }
 
     fn counted(&mut self, fault: &'static str) {
+        self.say(format_args!("{fault}"));
         *self.figures.faults.entry(fault).or_default() += 1;
     }
 
@@ -151,6 +152,10 @@ impl World {
         if self.machines[at].process.is_none() {
             return;
         }
+        self.say(format_args!(
+            "node {at} ends: {}",
+            self.machines[at].describe()
+        ));
         self.counted(if power { "power" } else { "kill" });
         let seed = self.random.number();
         if power {
@@ -255,10 +260,11 @@ impl World {
     fn disk_error(&mut self) {
         let at = self.anyone();
         let operation = [Operation::Write, Operation::Sync][self.random.below(2) as usize];
-        let part = ["log/", "flushed.pos", "raft.state"][self.random.below(3) as usize];
+        let part = ["log/", "flushed.pos", "raft.state", "/views/"][self.random.below(4) as usize];
         self.counted("disk error");
         let machine = &mut self.machines[at];
-        machine.injected = true;
+        // An error of a derived file ends nobody.
+        machine.injected |= part != "/views/";
         machine.disk.fail_next(operation, part);
     }
 
@@ -350,6 +356,7 @@ impl World {
             && self.machines[at].disk.damage(&path, offset, mask).is_ok()
         {
             self.counted("rot");
+            self.say(format_args!("on node {at}"));
             self.machines[at].damage = Some("rot");
         }
     }
@@ -368,6 +375,7 @@ impl World {
         }
         if disk.overwrite(&path, offset, &bytes).is_ok() {
             self.counted("lost sector");
+            self.say(format_args!("on node {at}"));
             self.machines[at].damage = Some("lost sector");
         }
     }
@@ -472,6 +480,7 @@ impl World {
     /// If nothing that was put in explains it.
     pub(crate) fn stopped(&mut self, at: usize, fatal: &Fatal) -> Result<(), Violation> {
         let was_running = self.machines[at].any_running().is_some();
+        self.say(format_args!("node {at} stops: {fatal}"));
         let machine = &mut self.machines[at];
         if machine.disk.has_stopped() {
             self.crash_at_write(at);
@@ -509,6 +518,10 @@ impl World {
     /// The process has come to the write at which it ends.
     pub(crate) fn crash_at_write(&mut self, at: usize) {
         self.counted("ended at a write");
+        self.say(format_args!(
+            "node {at} ends at a write: {}",
+            self.machines[at].describe()
+        ));
         let (power, seed) = (self.faults.with_power[at], self.random.number());
         if power {
             self.machines[at].power_cut(seed, false);

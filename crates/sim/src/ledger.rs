@@ -171,6 +171,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a log has the newest frame that is committed, and so all before it.
+    pub fn is_committed(&self, log: &LogReader) -> bool {
+        let known = self.committed.get(self.last_committed as usize);
+        let header = log.header(self.last_committed).ok();
+        header.is_some_and(|header| known == Some(&Some((header.term, header.header_crc))))
+    }
+
     /// Greatest index that anybody knew to be committed.
     pub fn last_committed(&self) -> u64 {
         self.last_committed

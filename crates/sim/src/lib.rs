@@ -23,4 +23,4 @@ mod world;
 pub use ledger::Violation;
 pub use random::Random;
 pub use swarm::{Kind, Swarm};
-pub use world::{Figures, Plan, World, run, run_in};
+pub use world::{Figures, Plan, World, run, run_in, tell};

@@ -82,7 +82,6 @@ pub struct Machine {
 impl Machine {
     pub fn new(at: usize, swarm: &Swarm, clock: Clock) -> Self {
         let disk = MemoryDisk::new();
-        disk.keep_failed_reservations();
         Self {
             at,
             disk,

@@ -67,8 +67,9 @@ impl Running {
     ) -> Result<Self, Fatal> {
         stop_record.started()?;
         let views = directory().join("views");
-        let queues = ConsumeQueues::open(disk, &views, QueueLimits::default())?;
-        let queues = Arc::new(queues);
+        let queues = Arc::new(ConsumeQueues::new(disk, &views, QueueLimits::default()));
+        // What cannot be deleted is not read.
+        let _ = queues.clear();
         let reader = opened.replica.log().reader();
         let applier = Applier::new(State::new(), Arc::clone(&queues), reader.clone());
         Ok(Self {
@@ -182,6 +183,7 @@ impl Running {
 
     /// What the delay thread does whenever it wakes.
     pub fn put_due(&mut self, now_ns: u64, wall_ms: u64) {
+        self.delays.at(now_ns / 1_000_000);
         let work = self.delays.work(&DelayView {
             state: self.applying.applier().state(),
             queues: &self.queues,
@@ -262,7 +264,10 @@ impl Running {
     /// The apply thread's answer to a new leader.
     pub fn fold(&mut self) -> Result<(), Fatal> {
         if let Some(fold) = self.fold.take() {
-            self.inbox.folded = Some(self.applying.fold(fold)?);
+            match self.applying.fold(fold)? {
+                Ok(folded) => self.inbox.folded = Some(folded),
+                Err(_) => self.inbox.rotted = true,
+            }
         }
         Ok(())
     }
@@ -271,6 +276,7 @@ impl Running {
     pub fn advance(&mut self, max_bytes: usize) -> Result<Vec<(u64, Outcome)>, Fatal> {
         let advanced = self.applying.advance(max_bytes)?;
         if let Some(applied) = advanced.applied {
+            self.inbox.rotted |= applied.blocked.is_some_and(|error| error.is_damage());
             self.delays.wake();
             for topic_id in applied.topics_deleted {
                 let _ = self.queues.drop_topic(topic_id);
@@ -283,6 +289,11 @@ impl Running {
     pub fn prepare(&mut self, disk: &MemoryDisk, base: u64) {
         let file = prepare_segment(disk, &directory(), base, self.segment_size);
         self.inbox.segments.push(PreparedSegment { base, file });
+    }
+
+    /// The io thread's look at the disk.
+    pub fn look_at_disk(&mut self, disk: &MemoryDisk) {
+        self.inbox.space = Some(disk.space(&directory()).unwrap_or(None));
     }
 
     /// The end of a clean stop, in the order of a process: everything is flushed, then it is said.

@@ -112,10 +112,8 @@ impl Swarm {
     pub fn draw(random: &mut Random) -> Self {
         let common = random.chance(70);
         let kinds = Kind::ALL.into_iter().filter(|kind| match kind {
-            // Known defects: docs/simulation.md names them. Their faults come into histories with what mends them.
-            Kind::Full | Kind::Clock | Kind::Rot | Kind::Sector => false,
             Kind::Power | Kind::Kill => random.chance(if common { 80 } else { 40 }),
-            Kind::Torn | Kind::Wipe | Kind::OldCopy => random.chance(15),
+            Kind::Rot | Kind::Sector | Kind::Torn | Kind::Wipe | Kind::OldCopy => random.chance(15),
             _ => random.chance(40),
         });
         let mut kinds: Vec<Kind> = kinds.collect();

@@ -21,6 +21,8 @@ pub(crate) const SECOND: Micros = 1_000_000;
 pub(crate) const TICK: Micros = 10 * MILLISECOND;
 /// Virtual time that a healed group has to elect, commit, agree, and put what is due.
 const HEALING: Micros = 30 * SECOND;
+/// How long the apply thread waits for room.
+const BLOCKED_PAUSE: Micros = 500 * MILLISECOND;
 /// How long a peer is silent before its connection is given up.
 const SILENCE: Micros = 300 * MILLISECOND;
 
@@ -70,6 +72,8 @@ pub(crate) enum Event {
     FlushEnds(usize, u64),
     Apply(usize, u64),
     Segment(usize, u64, u64),
+    /// The io thread looks how much room the disk has.
+    Space(usize, u64),
     Send,
     Fault,
     Restart(usize),
@@ -109,6 +113,8 @@ pub struct World {
     pub(crate) next_ticket: u64,
     pub(crate) faults: Faults,
     pub(crate) figures: Figures,
+    /// What happens is printed.
+    is_told: bool,
 }
 
 /// Run one history and check it.
@@ -124,8 +130,22 @@ pub fn run(plan: Plan) -> Result<Figures, Violation> {
 /// # Errors
 /// The first broken promise.
 pub fn run_in(plan: Plan, swarm: Option<Swarm>) -> Result<Figures, Violation> {
+    run_world(plan, swarm, false)
+}
+
+/// As [`run`], and print what happens to whom.
+///
+/// # Errors
+/// The first broken promise.
+pub fn tell(plan: Plan) -> Result<Figures, Violation> {
+    run_world(plan, None, true)
+}
+
+fn run_world(plan: Plan, swarm: Option<Swarm>, is_told: bool) -> Result<Figures, Violation> {
     let history = || {
         let mut world = World::new(plan.seed, swarm);
+        world.is_told = is_told;
+        world.say(format_args!("{:?}", world.swarm));
         world.faults.begin();
         world.run_until(plan.seconds * SECOND)?;
         world.heal()?;
@@ -173,6 +193,7 @@ impl World {
             next_ticket: 0,
             faults: Faults::new(&swarm),
             figures: Figures::default(),
+            is_told: false,
             random,
             swarm,
         };
@@ -220,6 +241,13 @@ impl World {
         Ok(())
     }
 
+    /// Print something, where somebody wants to follow a history.
+    pub(crate) fn say(&self, what: std::fmt::Arguments<'_>) {
+        if self.is_told {
+            println!("{:>9} us  {what}", self.now);
+        }
+    }
+
     pub(crate) fn trace(&mut self, what: u64) {
         self.figures.trace =
             (self.figures.trace ^ what ^ self.now).wrapping_mul(0x0000_0100_0000_01b3);
@@ -229,7 +257,8 @@ impl World {
         if let Event::FlushBegins(at, life)
         | Event::FlushEnds(at, life)
         | Event::Apply(at, life)
-        | Event::Segment(at, life, _) = event
+        | Event::Segment(at, life, _)
+        | Event::Space(at, life) = event
             && self.machines[at].life == life
             && self.machines[at].paused
         {
@@ -260,6 +289,13 @@ impl World {
                 let disk = self.machines[at].disk.clone();
                 self.with(at, life, |running| {
                     running.prepare(&disk, base);
+                    Ok(())
+                })
+            }
+            Event::Space(at, life) => {
+                let disk = self.machines[at].disk.clone();
+                self.with(at, life, |running| {
+                    running.look_at_disk(&disk);
                     Ok(())
                 })
             }
@@ -415,7 +451,11 @@ impl World {
             self.after(delay, Event::FlushBegins(at, life));
         }
         self.look_at_log(at)?;
-        if out.role.is_some() {
+        if let Some(role) = &out.role {
+            self.say(format_args!(
+                "node {at} is {:?} in term {} under {:x}",
+                role.role, role.term, role.leader
+            ));
             if let Some(term) = leads {
                 self.figures.elections += 1;
                 self.figures.terms = self.figures.terms.max(term);
@@ -426,6 +466,10 @@ impl World {
         if let Some(base) = out.prepare_segment.take() {
             let delay = self.random.between(MILLISECOND, 50 * MILLISECOND);
             self.after(delay, Event::Segment(at, life, base));
+        }
+        if out.look_at_disk {
+            let delay = self.random.between(MILLISECOND, 20 * MILLISECOND);
+            self.after(delay, Event::Space(at, life));
         }
         for message in &out.messages {
             self.ledger.sent(at, message)?;
@@ -596,7 +640,8 @@ impl World {
                 Err(fatal) => return self.stopped(at, &fatal),
             };
             let (index, hash) = (running.applied(), running.state().hash());
-            let (committed, behind) = (running.committed, running.applying.is_behind());
+            let committed = running.committed;
+            let (behind, blocked) = (running.applying.has_work(), running.applying.is_blocked());
             if index > committed {
                 return Err(Violation(format!(
                     "views of node {at} show {index}, {committed} is committed"
@@ -606,7 +651,10 @@ impl World {
             for (ticket, outcome) in answers {
                 self.answer(at, ticket, outcome)?;
             }
-            if !behind {
+            if behind && blocked {
+                self.after(BLOCKED_PAUSE, Event::Apply(at, life));
+            }
+            if !behind || blocked {
                 break;
             }
         }
@@ -805,6 +853,10 @@ impl World {
             self.machines[at].process = None;
             return self.stopped(at, &fatal);
         }
+        self.say(format_args!(
+            "node {at} starts: {}",
+            self.machines[at].describe()
+        ));
         self.look_at_log(at)?;
         self.turn(at)
     }
@@ -893,8 +945,15 @@ impl World {
     }
 
     fn settle(&mut self, leader: usize) -> Result<(), Violation> {
-        let running = self.machines[leader].any_running().expect("it has agreed");
-        let (reader, commit) = (running.reader.clone(), running.committed);
+        let commit = self.ledger.last_committed();
+        let sound = self.machines.iter().filter(|m| m.damage.is_none());
+        let readers = sound
+            .filter_map(Machine::any_running)
+            .map(|r| r.reader.clone());
+        let mut readers = readers.filter(|reader| self.ledger.is_committed(reader));
+        let reader = readers
+            .next()
+            .ok_or_else(|| Violation("no sound replica has all that was committed".to_owned()))?;
         self.figures.time = self.now;
         self.ledger.settle(&reader, commit)?;
         for other in &self.machines {

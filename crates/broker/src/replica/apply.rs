@@ -92,8 +92,11 @@ impl Applier {
     /// the next frame ([`Applied::blocked`]); it is to be made again after a pause. Files of queues that were found damaged
     /// are written again on the way ([`Self::mends`]).
     ///
+    /// A frame that is damaged, or that the disk does not give back, blocks in the same way: what stands before it is
+    /// shown on, and the replica must not lead.
+    ///
     /// # Errors
-    /// [`Fatal`] if a frame cannot be read or contradicts the state: the replica stops.
+    /// [`Fatal`] if a frame contradicts the state: the replica stops.
     pub fn apply(&mut self, commit: u64, max_bytes: usize) -> Result<Applied, Fatal> {
         let mut applied = Applied::default();
         if self.mends() {
@@ -102,7 +105,14 @@ impl Applier {
         if self.applied >= commit {
             return Ok(applied);
         }
-        for frame in self.reader.frames(self.applied + 1, max_bytes)? {
+        let frames = match self.reader.frames(self.applied + 1, max_bytes) {
+            Err(error) if error.is_damage() => {
+                applied.blocked = Some(error);
+                return Ok(applied);
+            }
+            read => read?,
+        };
+        for frame in frames {
             if frame.header.index > commit && !is_planted(Bug::ViewsBeforeCommit) {
                 break;
             }

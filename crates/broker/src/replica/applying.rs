@@ -7,6 +7,7 @@ use tern_log::planted::{Bug, is_planted};
 use super::apply::{Applied, Applier};
 use super::inputs::{Committed, Fold, Folded, Outcome};
 use super::turn::Fatal;
+use tern_log::LogError;
 
 /// Committed frames on their way into the views, and the tickets that wait for them.
 pub struct Applying<T> {
@@ -63,20 +64,26 @@ impl<T> Applying<T> {
         committed.decided
     }
 
-    /// What a new leader counts on from.
+    /// What a new leader counts on from; the error of the log where that cannot be read, as it is damaged: then this
+    /// replica must not lead.
     ///
     /// # Errors
-    /// [`Fatal`] if a frame cannot be read.
-    pub fn fold(&self, fold: Fold) -> Result<Folded, Fatal> {
-        Ok(Folded {
-            term: fold.term,
-            upto: fold.upto,
-            numbers: if is_planted(Bug::FoldFromCommit) {
-                self.applier.fold_behind(self.target, fold)?
-            } else {
-                self.applier.fold(fold)?
-            },
-        })
+    /// [`Fatal`] if a frame contradicts itself.
+    pub fn fold(&self, fold: Fold) -> Result<Result<Folded, LogError>, Fatal> {
+        let folded = if is_planted(Bug::FoldFromCommit) {
+            self.applier.fold_behind(self.target, fold)
+        } else {
+            self.applier.fold(fold)
+        };
+        match folded {
+            Ok(numbers) => Ok(Ok(Folded {
+                term: fold.term,
+                upto: fold.upto,
+                numbers,
+            })),
+            Err(Fatal::Log(error)) if error.is_damage() => Ok(Err(error)),
+            Err(fatal) => Err(fatal),
+        }
     }
 
     /// Apply a stretch of about `max_bytes`, so that decided tickets never wait for a backlog of views.

@@ -420,21 +420,14 @@ impl<T> Replica<T> {
             return Ok(());
         }
         self.committed = commit;
-        self.log.committed(commit)?;
+        if self.log.committed(commit).is_err() {
+            // The end of a frame that cannot be read is not known, and its mark waits for a later one.
+            self.health.met_rot();
+        }
         let log = &self.log;
-        let mut failed = None;
         let decided = self
             .tickets
-            .commit(commit, |index| match log.header(index) {
-                Ok(header) => header.term,
-                Err(error) => {
-                    failed = Some(error);
-                    0
-                }
-            });
-        if let Some(error) = failed {
-            return Err(Fatal::Log(error));
-        }
+            .commit(commit, |index| log.term(index).ok().flatten().unwrap_or(0));
         let committed = out.commit.get_or_insert_with(|| Committed {
             index: commit,
             decided: Vec::new(),

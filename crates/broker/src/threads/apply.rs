@@ -51,10 +51,10 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
         for step in asked {
             match step {
                 Step::Commit(committed) => answer(apply.applying.commit(committed)),
-                Step::Fold(fold) => {
-                    let folded = apply.applying.fold(fold)?;
-                    apply.mailbox.tell(Input::Folded(folded));
-                }
+                Step::Fold(fold) => match apply.applying.fold(fold)? {
+                    Ok(folded) => apply.mailbox.tell(Input::Folded(folded)),
+                    Err(error) => apply.views.damage.note(0, &error),
+                },
                 Step::Mend => {}
                 Step::Stop => return Ok(()),
             }
@@ -71,7 +71,11 @@ impl Apply {
     /// One chunk of committed frames, published as a whole before anybody is woken.
     fn publish(&mut self, applied: Applied) {
         if let Some(error) = &applied.blocked {
-            BLOCKED.say("consume queues", error);
+            let position = self.applying.applier().position();
+            self.views.damage.note(position, error);
+            if !error.is_damage() {
+                BLOCKED.say("consume queues", error);
+            }
         }
         let done = self.applying.applier();
         let had_replayed = self.views.have_replayed();

@@ -72,6 +72,7 @@ pub(super) fn run(
         inbox.ticks = u32::try_from((inbox.now_ns - ticked_ns) / TICK_NS).unwrap_or(u32::MAX);
         ticked_ns += u64::from(inbox.ticks) * TICK_NS;
         inbox.applied_position = outlets.views.applied_position();
+        inbox.rotted = outlets.views.damage.is_met();
         replica.step(&mut inbox, &mut out)?;
         // What came in these messages is written now; the streams may bring more.
         rooms.clear();

@@ -1,4 +1,5 @@
 //! Runs histories: `tern-sim [first] [end] [seconds]`, seeds from `first` up to and without `end`.
+//! `tern-sim tell SEED` prints what happens in one.
 //! `tern-sim bugs [seeds]` plants each bug in turn and says which seed shows it.
 
 use std::collections::BTreeMap;
@@ -6,12 +7,23 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use tern_log::planted::{Bug, plant};
-use tern_sim::{Figures, Plan, run};
+use tern_sim::{Figures, Plan, run, tell};
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("bugs") {
         let seeds = std::env::args().nth(2).and_then(|text| text.parse().ok());
         return hunt(seeds.unwrap_or(500));
+    }
+    if std::env::args().nth(1).as_deref() == Some("tell") {
+        let seed = std::env::args().nth(2).and_then(|text| text.parse().ok());
+        let seed = seed.unwrap_or(0);
+        return match tell(Plan { seed, seconds: 20 }) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(violation) => {
+                println!("{}", violation.0);
+                ExitCode::FAILURE
+            }
+        };
     }
     let numbers: Vec<u64> = std::env::args()
         .skip(1)

@@ -16,6 +16,13 @@ pub(super) struct Health {
     handing_over_ns: Option<u64>,
 }
 
+impl Health {
+    /// Damage was met in the log.
+    pub(super) const fn met_rot(&mut self) {
+        self.rotted = true;
+    }
+}
+
 impl<T> Replica<T> {
     /// Whether damage was met in the log since the start.
     pub fn has_rotted(&self) -> bool {
