@@ -7,6 +7,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FIRST ?= 0
+SEEDS ?= 200
+BUGS ?=
 BIN := .venv/bin
 STAMPS := .venv/stamps
 # What maturin tells pyo3's build script. Cargo alone must say the same, or each change between the two rebuilds pyo3 (10 s).
@@ -17,7 +20,7 @@ export CARGO_TERM_COLOR ?= auto
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -name build.rs)
 
-.PHONY: help setup verify fix generate test test-rust test-python conformance fault bench demo clean
+.PHONY: help setup verify fix generate test test-rust test-python sim conformance fault bench demo clean
 
 help: ## Print this list.
 	@echo "ternmq: targets"
@@ -67,6 +70,10 @@ test-python: setup
 
 test-rust: setup
 	cargo test --release --locked
+
+sim: setup ## Histories of whole groups on disks that lie: seeds FIRST (0) to SEEDS (200), or BUGS=300 to plant each bug in turn.
+	cargo build --release --locked -p tern-sim
+	target/release/tern-sim $(if $(BUGS),bugs $(BUGS),$(FIRST) $(SEEDS))
 
 conformance: setup ## Foreign clients against our cluster, the long form; needs Java and Maven.
 	$(BIN)/pytest tests/conformance $(PYTEST_ARGS)

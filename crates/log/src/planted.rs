@@ -49,7 +49,7 @@ bugs! {
     SyncRetried "P17",
     /// Only one copy of `raft.state` is written.
     OneCopy "B1",
-    /// The newer copy of `raft.state` is overwritten first.
+    /// The copies of `raft.state` are not made equal at a start, and the newer one is overwritten first.
     NewerCopyFirst "B2",
     /// Votes leave before the flush of their round.
     VotesEarly "B6",

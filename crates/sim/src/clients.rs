@@ -25,9 +25,12 @@ impl World {
         let pause = self.random.between(MILLISECOND, self.swarm.send_pause);
         self.after(pause, Event::Send);
         let at = match self.leader() {
-            Some(leader) if self.random.chance(80) => leader,
+            Some(leader) if !self.random.chance(self.swarm.elsewhere) => leader,
             _ => self.random.below(self.swarm.members as u64) as usize,
         };
+        if self.random.chance(self.swarm.more_reads) {
+            return self.read(at);
+        }
         match self.random.below(100) {
             0..64 => self.send(at),
             64..76 => self.commit_offset(at),
@@ -230,7 +233,12 @@ impl World {
         };
         let record = match Record::parse(&bytes) {
             Ok(record) if record.check_crc().is_ok() => record,
-            _ if self.machines[at].damage.is_some() => return Ok(()),
+            _ if self.machines[at].damage.is_some() => {
+                if let Some(running) = self.machines[at].running() {
+                    running.inbox.rotted = true;
+                }
+                return Ok(());
+            }
             _ => {
                 return Err(Violation(format!(
                     "node {at} showed a reader damaged bytes"

@@ -4,6 +4,8 @@
 //! then stop for good, with a sentence; they may not lie. Everybody else may stop only for an error that was put in, and
 //! comes back.
 
+use std::path::{Path, PathBuf};
+
 use tern_broker::replica::Fatal;
 use tern_log::LogError;
 use tern_log::memory_disk::{MemoryDisk, Operation};
@@ -127,7 +129,7 @@ impl World {
             Kind::Rot => self.rot(),
             Kind::Sector => self.lose_sector(),
             Kind::Torn => self.tear(),
-            Kind::Wipe => self.wipe(),
+            Kind::Wipe => self.wipe_one(),
             Kind::OldCopy => self.copy_disk(),
         }
         Ok(())
@@ -202,6 +204,16 @@ impl World {
         self.faults.with_power[at] = self.random.chance(60);
         let writes = self.random.between(1, 60);
         self.machines[at].disk.stop_after(writes);
+    }
+
+    /// A start is a time like any other: the power may go at any of its writes.
+    pub(crate) fn may_end_while_starting(&mut self, at: usize) {
+        let may = self.faults.is_active && self.swarm.kinds.contains(&Kind::AtWrite);
+        if may && self.random.chance(15) {
+            self.faults.with_power[at] = self.random.chance(60);
+            let writes = self.random.between(1, 30);
+            self.machines[at].disk.stop_after(writes);
+        }
     }
 
     fn pause_one(&mut self) {
@@ -331,7 +343,7 @@ impl World {
     }
 
     /// A place in a segment below the certain position.
-    fn place_in_log(&mut self, at: usize) -> Option<(std::path::PathBuf, u64)> {
+    fn place_in_log(&mut self, at: usize) -> Option<(PathBuf, u64)> {
         let certain = self.certain(at);
         if certain < 4096 + SECTOR {
             return None;
@@ -351,14 +363,23 @@ impl World {
             1 => Some((directory().join("raft.state"), self.random.below(4096))),
             _ => self.place_in_log(at),
         };
-        let mask = 1 << self.random.below(8);
+        let bit = 1 << self.random.below(8);
         if let Some((path, offset)) = place
-            && self.machines[at].disk.damage(&path, offset, mask).is_ok()
+            && self.set_bit(at, &path, offset, bit)
         {
             self.counted("rot");
             self.say(format_args!("on node {at}"));
             self.machines[at].damage = Some("rot");
         }
+    }
+
+    /// Rot of one bit, if that makes no zeros: what is zero over a whole sector looks like a write that was never finished,
+    /// and above what `flushed.pos` says that is what it is taken for.
+    fn set_bit(&mut self, at: usize, path: &Path, offset: u64, bit: u8) -> bool {
+        let mut byte = [0];
+        let disk = &self.machines[at].disk;
+        let there = disk.read_platter(path, &mut byte, offset) == 1;
+        there && byte[0] & bit == 0 && disk.damage(path, offset, bit).is_ok()
     }
 
     fn lose_sector(&mut self) {
@@ -389,7 +410,7 @@ impl World {
         }
     }
 
-    fn wipe(&mut self) {
+    fn wipe_one(&mut self) {
         let at = self.doomed();
         self.counted("wiped disk");
         self.machines[at].damage = Some("wiped disk");

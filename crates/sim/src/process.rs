@@ -191,6 +191,8 @@ impl Running {
             now_ms: wall_ms,
             store_host: ([127, 0, 0, 1], 10911).into(),
         });
+        let mut unread = work.unreadable.iter();
+        self.inbox.rotted |= unread.any(|unread| unread.error.is_damage());
         for proposal in work.proposals {
             let DelayTicket { term, level } = proposal.ticket;
             self.inbox.proposals.push(Proposal {

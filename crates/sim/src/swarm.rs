@@ -93,6 +93,10 @@ pub struct Swarm {
     pub ring_descriptors: usize,
     /// Greatest pause between two sends, microseconds.
     pub send_pause: u64,
+    /// Requests that go to any replica instead of the leader, percent.
+    pub elsewhere: u64,
+    /// Requests that are fresh reads, beside those of the usual mix, percent.
+    pub more_reads: u64,
     /// Greatest length of a body, bytes.
     pub body: u64,
     /// Least and greatest pause between two faults, microseconds.
@@ -127,6 +131,8 @@ impl Swarm {
             ring_bytes: [16 << 10, 128 << 10, 16 << 20][random.below(3) as usize],
             ring_descriptors: [128, 1024, 65_536][random.below(3) as usize],
             send_pause: if is_slow { 40_000 } else { 15_000 },
+            elsewhere: 20,
+            more_reads: 0,
             body: [100, 1_500, 1_500, 6_000][random.below(4) as usize],
             fault_pause: if random.chance(20) {
                 (5_000, 300_000)
@@ -148,6 +154,8 @@ impl Swarm {
             ring_bytes: 16 << 20,
             ring_descriptors: 65_536,
             send_pause: 15_000,
+            elsewhere: 20,
+            more_reads: 0,
             body: 1_500,
             fault_pause: (1_000_000, 1_000_000),
             slow_syncs: 0,

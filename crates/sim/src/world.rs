@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tern_broker::replica::{Fatal, Outcome, Refusal};
+use tern_net::peers::Phase;
 use tern_replication::{Lane, PeerKind, PeerMessage};
 
 use crate::auditor;
@@ -849,6 +850,7 @@ impl World {
         let mut fresh = [0; 16];
         fresh[..8].copy_from_slice(&self.random.number().to_be_bytes());
         fresh[8] = 1;
+        self.may_end_while_starting(at);
         if let Err(fatal) = self.machines[at].start(seed, fresh) {
             self.machines[at].process = None;
             return self.stopped(at, &fatal);
@@ -1011,6 +1013,33 @@ impl World {
     /// If it stops at once.
     pub fn start(&mut self, at: usize) -> Result<(), Violation> {
         self.restart(at)
+    }
+
+    /// Nothing gets from one machine to another any more.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.weather.cuts.push((from, to));
+    }
+
+    /// The network is whole again.
+    pub fn mend(&mut self) {
+        self.weather = Weather::fair();
+    }
+
+    /// Put an empty disk into a machine whose process is dead.
+    pub fn wipe(&mut self, at: usize) {
+        self.machines[at].damage = Some("wiped disk");
+        self.machines[at].disk.wipe();
+    }
+
+    /// Whether a process holds frame 1 and has not started.
+    pub fn is_founding(&self, at: usize) -> bool {
+        let standing = self.machines[at].standing.as_ref();
+        standing.is_some_and(|standing| standing.phase().0 == Phase::Founding)
+    }
+
+    /// Whether a process takes part in its group.
+    pub fn takes_part(&self, at: usize) -> bool {
+        self.machines[at].any_running().is_some()
     }
 
     /// Tell a replica that a peer is gone, which lives.

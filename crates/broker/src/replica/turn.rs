@@ -174,6 +174,8 @@ impl<T> Replica<T> {
         if let Some(to) = inbox.transfer.take() {
             self.engine.transfer(to);
         }
+        // What was committed before the start is shown at once: reads do not wait for a leader.
+        self.publish(self.floor, out);
         self.rounds(out)?;
         self.notice_role(out);
         self.take_fold(inbox.folded.take());
@@ -361,7 +363,7 @@ impl<T> Replica<T> {
             out.messages.append(&mut work.after_durable);
             self.engine.durable(work.number);
         }
-        self.publish(work.commit, out)?;
+        self.publish(work.commit, out);
         self.confirm_reads(work.reads, out);
         Ok(())
     }
@@ -411,13 +413,13 @@ impl<T> Replica<T> {
         Ok(())
     }
 
-    fn publish(&mut self, commit: u64, out: &mut Outbox<T>) -> Result<(), Fatal> {
+    fn publish(&mut self, commit: u64, out: &mut Outbox<T>) {
         let mut commit = commit.min(self.log.end().index);
         if is_planted(Bug::AckFromLeaderAlone) && self.engine.status().role == Role::Leader {
             commit = self.log.end().index;
         }
         if commit <= self.committed {
-            return Ok(());
+            return;
         }
         self.committed = commit;
         if self.log.committed(commit).is_err() {
@@ -436,7 +438,6 @@ impl<T> Replica<T> {
         committed.index = commit;
         committed.decided.extend(decided.at_once);
         committed.at_apply.extend(decided.at_apply);
-        Ok(())
     }
 
     fn confirm_reads(&mut self, confirmed: Vec<(u64, u64)>, out: &mut Outbox<T>) {
