@@ -140,9 +140,11 @@ SINGLE = {
     row.name: row
     for row in (
         Single("java-gap", "longest gap between acks, master killed, Java client polling each second", "s", worst=2),
-        Single("kill-shared", "gap, master killed, our generator, `shared` timing", "s", most=0.5),
-        Single("kill-lan", "gap, master killed, our generator, `lan` timing", "s", most=0.3),
-        Single("python-gap", "gap, master killed, our Python client", "s", most=1, worst=2),
+        Single("kill-shared", "gap, master killed, our generator, `shared` timing", "s", most=0.06, worst=0.15),
+        Single("kill-lan", "gap, master killed, our generator, `lan` timing", "s", most=0.06, worst=0.15),
+        Single("stop-shared", "gap, master stopped (SIGSTOP), our generator, `shared` timing", "s", most=0.7),
+        Single("term-shared", "gap, master ended by SIGTERM, our generator, `shared` timing", "s", most=0.02),
+        Single("python-gap", "gap, master killed, our Python client", "s", most=0.08, worst=0.2),
         Single("up", "`up` until every group has a master in every NameServer", "s", most=5),
         Single("memory", "resident memory of all processes after load", "MB", most=700),
         Single("idle", "idle CPU of a broker", "% of a core", most=0.5),

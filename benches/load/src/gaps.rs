@@ -21,7 +21,7 @@ use crate::{readback, steps};
 /// Between two tries: short beside the gap, long beside a try.
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// A broker that takes a send and then never answers is left.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 
 /// What all senders know together.
 struct Seen {

@@ -104,35 +104,28 @@ pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<Stored, LogE
 pub fn store_position(
     disk: &dyn Disk,
     directory: &Path,
-    Mark {
-        position,
-        commit,
-        is_cutting,
-    }: Mark,
+    mark: Mark,
 ) -> Result<Arc<dyn DiskFile>, LogError> {
     let path = directory.join(NAME);
     let known = stored_position(disk, directory)?;
     let file = disk
         .create(&path)
         .map_err(|error| LogError::allocation(&path, error))?;
-    if known
-        != (Stored::At {
-            position,
-            commit,
-            is_cutting,
-        })
-    {
-        let mark = Mark {
-            position,
-            commit,
-            is_cutting,
-        };
+    let wanted = Stored::At {
+        position: mark.position,
+        commit: mark.commit,
+        is_cutting: mark.is_cutting,
+    };
+    // A file in which no position was recorded yet may be one that a process made just before it died: then neither its
+    // name nor what is in it is durable, and without it all damage would be taken for rot.
+    let is_new = !matches!(known, Stored::At { position: 1.., .. });
+    if is_new || known != wanted {
         file.write_at(&mark.encode(), 0)
             .map_err(|error| LogError::allocation(&path, error))?;
         file.sync_data()
             .map_err(|error| LogError::sync(&path, error))?;
     }
-    if known == Stored::Missing {
+    if is_new {
         sync_directory(disk, directory)?;
     }
     Ok(file)

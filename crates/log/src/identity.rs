@@ -8,7 +8,9 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::disk::Disk;
 use crate::error::LogError;
-use crate::files::{make_directory, read_small, replace_small, sync_names_above};
+use crate::files::{
+    make_directory, read_small, replace_small, sync_directory, sync_names_above,
+};
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
@@ -77,6 +79,10 @@ pub fn claim_directory(
     let unreadable = || LogError::IdentityUnreadable { path: path.clone() };
     let text = std::str::from_utf8(&content).map_err(|_| unreadable())?;
     let (found, id) = read(text).ok_or_else(unreadable)?;
+    // The process that made it may have died before the names that lead here were durable. The id goes into frame 1: a
+    // directory that could still vanish must not give it away.
+    sync_directory(disk, directory)?;
+    sync_names_above(disk, directory)?;
     if found != node {
         return Err(LogError::OtherNode {
             directory: directory.to_path_buf(),

@@ -92,6 +92,8 @@ pub struct Replica<T> {
     now_ns: u64,
     health: Health,
     suspicion: Option<Suspicion>,
+    /// When this replica last was a leader that was handing over.
+    handed_over_ns: Option<u64>,
 }
 
 impl<T> Replica<T> {
@@ -128,6 +130,7 @@ impl<T> Replica<T> {
             now_ns: 0,
             health: Health::default(),
             suspicion: None,
+            handed_over_ns: None,
         }
     }
 

@@ -404,3 +404,26 @@ fn half_written_sectors_give_a_prefix_or_ask_for_repair() {
     }
     assert!(opened > 0);
 }
+
+#[test]
+fn a_power_cut_after_a_start_that_took_over_from_a_dead_one_loses_nothing_that_was_synced() {
+    for last in 1..14 {
+        for seed in 0..16 {
+            let bench = Bench::new(SEGMENT);
+            bench.disk.stop_after(last);
+            let _ = bench.open();
+            bench.disk.kill();
+            let (mut log, _) = bench.open().expect("nothing is there yet");
+            for _ in 0..3 {
+                append_one(&mut log, 1, &body(1, 300)).expect("room");
+            }
+            log.syncer().sync(log.end().position).expect("a healthy disk");
+            append_one(&mut log, 1, &body(1, 3000)).expect("room");
+            bench.disk.crash(seed);
+            let (log, _) = bench.open().unwrap_or_else(|error| {
+                panic!("call {last}, seed {seed}: {error}");
+            });
+            assert!(log.end().index >= 3, "call {last}, seed {seed}");
+        }
+    }
+}

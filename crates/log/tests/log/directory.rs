@@ -62,6 +62,23 @@ fn a_damaged_identity_is_not_taken_for_a_new_directory() {
 }
 
 #[test]
+fn a_claim_that_a_process_did_not_end_is_made_durable_by_the_next_one() {
+    for last in 1..12 {
+        for seed in 0..16 {
+            let disk = MemoryDisk::new();
+            disk.stop_after(last);
+            let _ = claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n0", [1; 16]);
+            disk.kill();
+            let said = claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n0", [2; 16]);
+            let said = said.expect("its own, or nobody's");
+            disk.crash(seed);
+            let again = claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n0", [3; 16]);
+            assert_eq!(again.expect("its own"), said, "call {last}, seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn a_claim_is_durable() {
     let disk = MemoryDisk::new();
     claim_directory(&disk, Path::new(DIRECTORY), "main/group-a/n0", [7; 16]).expect("nobody's");

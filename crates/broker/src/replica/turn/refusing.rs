@@ -11,11 +11,22 @@ impl<T> Replica<T> {
     pub(super) fn refuse(&mut self, now_ns: u64, out: &mut Outbox<T>) {
         out.answers.extend(self.tickets.expire(now_ns));
         if self.engine.status().role == Role::Leader {
+            self.handed_over_ns = self.engine.transferring().then_some(now_ns);
             self.refuse_waiting(now_ns, out);
             self.refuse_reads(now_ns, out);
-        } else {
+        } else if !self.knows_successor_soon(now_ns) {
+            self.handed_over_ns = None;
             self.refuse_all(out);
         }
+    }
+
+    /// Leadership was handed over a moment ago, and who has it now is about to say so: a refusal that names the new leader
+    /// lets a client go there at once, one that names nobody makes it hunt.
+    fn knows_successor_soon(&self, now_ns: u64) -> bool {
+        let waited = |since| now_ns.saturating_sub(since);
+        let since = self.handed_over_ns;
+        self.engine.status().leader == 0
+            && since.is_some_and(|since| waited(since) < self.options.wait_limit_ns)
     }
 
     pub(super) fn not_leader(&self) -> Refusal {
