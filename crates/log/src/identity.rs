@@ -8,9 +8,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::disk::Disk;
 use crate::error::LogError;
-use crate::files::{
-    make_directory, read_small, replace_small, sync_directory, sync_names_above,
-};
+use crate::files::{make_directory, read_small, replace_small, sync_directory, sync_names_above};
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";

@@ -63,8 +63,12 @@ bugs! {
     CutNotZeroed "B10",
     /// Recovery takes zeros that were meant for sectors that were never written.
     ZeroMapIgnored "B11",
+    /// A consumer is sent back to the end of a queue by a view that may be behind.
+    CorrectedStale "B12",
     /// A frame is taken wherever it says that it stands.
     PlacementUnchecked "B14",
+    /// A frame's kind is the one that was proposed or sent, whatever the entry says that the engine made of it.
+    KindOfProposal "B15",
     /// Queue offsets are counted from the commit index instead of from what is applied.
     FoldFromCommit "B16",
     /// A due message is put into its topic in one frame, and the progress of its delay level in a later one.

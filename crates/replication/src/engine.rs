@@ -320,7 +320,8 @@ impl<S: EntrySource> Replication for Raft<S> {
 
     fn forget_leader(&mut self, peer: ReplicaId) -> bool {
         let raft = &mut self.raw.raft;
-        if raft.state != StateRole::Follower || raft.leader_id != peer || !self.may_stand {
+        // Also where this replica may not stand itself: the others need its vote.
+        if raft.state != StateRole::Follower || raft.leader_id != peer {
             return false;
         }
         // The first lifts the lease, the second keeps the ordinary time-out out of the pause before the campaign.

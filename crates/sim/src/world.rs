@@ -957,7 +957,7 @@ impl World {
             .next()
             .ok_or_else(|| Violation("no sound replica has all that was committed".to_owned()))?;
         self.figures.time = self.now;
-        self.ledger.settle(&reader, commit)?;
+        self.ledger.settle(&reader)?;
         for other in &self.machines {
             let Some(running) = other.any_running() else {
                 continue;

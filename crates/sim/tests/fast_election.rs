@@ -84,8 +84,10 @@ fn turns_that_are_shorter_than_a_round_trip_cost_terms() {
         }
         terms
     };
-    assert_eq!(terms(25_000_000), 100);
-    assert!(terms(1) > 100, "else the turns are for nothing");
+    let (in_turns, at_once) = (terms(25_000_000), terms(1));
+    println!("100 kills: {in_turns} terms in turns, {at_once} without");
+    assert!(in_turns <= 103, "a split is rare");
+    assert!(at_once > in_turns + 5, "else the turns are for nothing");
 }
 
 #[test]

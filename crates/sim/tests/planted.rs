@@ -386,6 +386,27 @@ fn a_difference_that_is_passed_over_is_seen_by_another_frame_of_the_same_index_a
 }
 
 #[test]
+fn a_kind_taken_from_the_proposal_is_seen_by_an_entry_that_is_something_else() {
+    let other_kind = || {
+        let disk = MemoryDisk::new();
+        drop(log_of(&disk, 1));
+        disk.kill();
+        let (mut replica, _) = follower(&disk);
+        let before = replica.log().end();
+        let mut message = append(&before, vec![frame(&before, 1, 100)], 1, 0);
+        // The engine is told of a no-op; the frame that came for it is a batch.
+        message.entries[0].kind = tern_log::FrameKind::NoOp;
+        message.entries[0].descriptor = None;
+        step(&mut replica, message).map(|_| ())
+    };
+    plant(Some(Bug::KindOfProposal));
+    let planted = other_kind().is_ok();
+    plant(None);
+    assert!(planted, "the bug takes it");
+    assert!(matches!(other_kind(), Err(Fatal::Consensus(_))));
+}
+
+#[test]
 fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committed() {
     let replaced = || {
         let disk = MemoryDisk::new();
@@ -429,7 +450,11 @@ fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committ
 #[test]
 fn every_planted_bug_has_a_check() {
     // Seen by the simulator, or by a test above: this list and the labels of `Bug::ALL` are one.
-    let source = include_str!("planted.rs");
+    let source = [
+        include_str!("planted.rs"),
+        include_str!("../../broker/src/requests/pull.rs"),
+    ]
+    .concat();
     let unseen: Vec<&str> = Bug::ALL
         .iter()
         .filter(|bug| {

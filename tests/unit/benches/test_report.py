@@ -26,9 +26,9 @@ def test_a_missing_message_outweighs_every_figure() -> None:
 
 
 def test_several_tries_show_their_median_and_their_worst() -> None:
-    gap = Figures("python-gap", OURS, value=0.4, worst=2.5, count=30)
-    assert "median 0.4, worst 2.5 s of 30" in markdown([gap], None)
-    assert "missed (worst 2.5, not ≤ 2)" in markdown([gap], None)
+    gap = Figures("python-gap", OURS, value=0.04, worst=0.25, count=30)
+    assert "median 0.04, worst 0.25 s of 30" in markdown([gap], None)
+    assert "missed (worst 0.25, not ≤ 0.2)" in markdown([gap], None)
 
 
 def test_the_document_keeps_all_that_stands_outside_its_marks() -> None:

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = ("README.md", "docs/architecture.md", "docs/storage.md", "docs/decisions.md", "docs/benchmarks.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/architecture.md",
+    "docs/storage.md",
+    "docs/decisions.md",
+    "docs/benchmarks.md",
+    "docs/simulation.md",
+    "docs/fast-election.md",
+)
 PLACE = re.compile(r"`((?:crates|python|tests|benches)/[\w/.]+\.(?:rs|py))`")
 NAMED = re.compile(r"`([a-z_][a-z0-9_]*)`")
 
@@ -48,3 +56,15 @@ def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
     folder = (ROOT / document).parent
     assert [link for link in links if not (folder / link).exists()] == []
+
+
+def test_the_table_of_planted_bugs_names_every_one_and_a_check_that_exists() -> None:
+    code = (ROOT / "crates/log/src/planted.rs").read_text()
+    bugs = re.findall(r'^    \w+ "(\w+)",$', code, re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Z]\d+) \|[^|]*\|([^|]*)\|$", (ROOT / "docs/simulation.md").read_text(), re.MULTILINE)
+    assert bugs == [label for label, _ in rows]
+    tests = (ROOT / "crates/sim/tests/planted.rs").read_text() + (
+        ROOT / "crates/broker/src/requests/pull.rs"
+    ).read_text()
+    named = [name for _, cell in rows for name in NAMED.findall(cell)]
+    assert named and [name for name in named if f"fn {name}(" not in tests] == []

@@ -395,7 +395,17 @@ impl<T> Replica<T> {
         let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
             let frame = match self.held.remove(&(entry.index, entry.term)) {
-                Some(frame) => frame,
+                Some(frame)
+                    if frame.header.kind == entry.kind || is_planted(Bug::KindOfProposal) =>
+                {
+                    frame
+                }
+                Some(frame) => {
+                    return Err(Fatal::Consensus(format!(
+                        "entry {} of term {} is a {:?}, its frame a {:?}",
+                        entry.index, entry.term, entry.kind, frame.header.kind
+                    )));
+                }
                 None if entry.kind == FrameKind::NoOp => FrameDraft::no_op().seal(
                     &end,
                     entry.term,

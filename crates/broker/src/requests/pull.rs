@@ -9,6 +9,7 @@ mod answering;
 
 use std::sync::{Arc, Weak};
 
+use tern_log::planted::{Bug, is_planted};
 use tern_wire::codes::response;
 use tern_wire::tags::Subscription;
 use tokio::runtime::Handle;
@@ -133,7 +134,7 @@ impl Pulls {
             self.serve(pull);
         } else if !self.roles.view().leads() {
             self.wait(pull, max);
-        } else if sight == Sight::Published {
+        } else if sight == Sight::Published && !is_planted(Bug::CorrectedStale) {
             self.check_outside(pull, max);
         } else if self.is_gone(pull.queue) {
             pull.reply.refuse_now(Refused::no_topic(&pull.topic));
@@ -397,6 +398,21 @@ mod tests {
         fixture.pull(9, 0);
         fixture.confirm();
         assert_eq!(fixture.code().await, response::PULL_OFFSET_MOVED);
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    #[tokio::test]
+    async fn a_correction_without_a_fresh_read_is_seen() {
+        use tern_log::planted::{Bug, plant};
+
+        let mut fixture = Fixture::new(leading()).await;
+        plant(Some(Bug::CorrectedStale));
+        fixture.pull(5, 0);
+        let code = fixture.code().await;
+        plant(None);
+        // The test above holds that this consumer gets message 5: it is committed, and the view does not show it yet.
+        assert_eq!(code, response::PULL_OFFSET_MOVED);
+        assert!(fixture.bench.read().is_none(), "nobody was asked");
     }
 
     #[tokio::test]

@@ -417,7 +417,9 @@ fn a_power_cut_after_a_start_that_took_over_from_a_dead_one_loses_nothing_that_w
             for _ in 0..3 {
                 append_one(&mut log, 1, &body(1, 300)).expect("room");
             }
-            log.syncer().sync(log.end().position).expect("a healthy disk");
+            log.syncer()
+                .sync(log.end().position)
+                .expect("a healthy disk");
             append_one(&mut log, 1, &body(1, 3000)).expect("room");
             bench.disk.crash(seed);
             let (log, _) = bench.open().unwrap_or_else(|error| {
