@@ -7,6 +7,7 @@ use tern_state::{GroupConfig, OffsetCommit, Op, TopicConfig};
 use tern_wire::record::Record;
 
 use crate::ledger::{Asked, Violation};
+use crate::network::Micros;
 use crate::process::{Send, TOPIC};
 use crate::world::{Event, MILLISECOND, World};
 
@@ -16,6 +17,10 @@ pub(crate) const ASKED: u64 = 1 << 61;
 const GROUPS: u64 = 2;
 /// Queues of the topic that are used.
 const QUEUES: u64 = 4;
+/// Clients that want queues for themselves.
+const CLIENTS: u64 = 2;
+/// How long a queue stays with a client that does not renew its lock, microseconds.
+const LEASE: Micros = 2_000_000;
 /// Topics that come and go.
 const TOPICS: [&str; 2] = ["orders", "bills"];
 
@@ -35,7 +40,8 @@ impl World {
             0..64 => self.send(at),
             64..76 => self.commit_offset(at),
             76..86 => self.read(at),
-            86..97 => self.pull(at),
+            86..94 => self.pull(at),
+            94..98 => self.lock(at),
             _ => self.change_topic(at),
         }
     }
@@ -128,6 +134,33 @@ impl World {
         self.turn(at)
     }
 
+    /// Lock a queue for one of the clients of a group.
+    fn lock(&mut self, at: usize) -> Result<(), Violation> {
+        let (client, queue_id) = (
+            self.random.below(CLIENTS) as u32,
+            self.random.below(QUEUES) as u32,
+        );
+        let now_ns = self.clock_ns(at);
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        let time = running.lease_time(now_ns);
+        let op = Op::LockQueues {
+            group: group_name(0),
+            client: client_name(client),
+            at: time,
+            ttl_ms: LEASE / 1000,
+            queues: vec![(TOPIC.into(), queue_id)],
+        };
+        let asked = Asked::Lock {
+            client,
+            queue_id,
+            asked: self.now,
+            at: time,
+        };
+        self.propose(at, &op, asked)
+    }
+
     /// Ask for offsets under confirmed leadership.
     fn read(&mut self, at: usize) -> Result<(), Violation> {
         let (group, queue_id) = (
@@ -170,6 +203,25 @@ impl World {
             (Asked::Group { group }, Outcome::Stored(stored)) => {
                 self.check_durable(at, stored.index, "acknowledged")?;
                 self.ledger.made(group);
+            }
+            (
+                Asked::Lock {
+                    client,
+                    queue_id,
+                    asked,
+                    at: time,
+                },
+                Outcome::Stored(_),
+            ) => {
+                let Some(running) = self.machines[at].any_running() else {
+                    return Ok(());
+                };
+                let state = running.state();
+                let holder = state.lock_holder(&group_name(0), TOPIC, queue_id, time);
+                if holder == Some(&*client_name(client)) {
+                    let given = (client, asked);
+                    self.ledger.locked(queue_id, given, self.now, LEASE)?;
+                }
             }
             (Asked::Topic, Outcome::Stored(stored)) => {
                 self.check_durable(at, stored.index, "acknowledged")?;
@@ -258,6 +310,10 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn client_name(client: u32) -> Arc<str> {
+    format!("client-{client}").into()
 }
 
 fn group_name(group: u32) -> Arc<str> {

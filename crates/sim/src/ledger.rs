@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tern_broker::replica::Stored;
 use tern_log::{Frame, FrameHeader, LogReader};
 use tern_replication::{MessageKind, PeerKind, PeerMessage};
-use tern_state::Op;
 use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
+use tern_state::{LeaseTime, Op};
 use tern_wire::record::Record;
 
 use crate::network::Micros;
@@ -61,6 +61,13 @@ pub enum Asked {
     },
     /// Make a consumer group.
     Group { group: u32 },
+    /// Lock a queue, at a moment of a leadership.
+    Lock {
+        client: u32,
+        queue_id: u32,
+        asked: Micros,
+        at: LeaseTime,
+    },
     /// Change topics.
     Topic,
 }
@@ -84,6 +91,8 @@ pub struct Ledger {
     groups: BTreeSet<u32>,
     /// Greatest acknowledged consumer offset, by group and queue.
     offsets: HashMap<(u32, u32), u64>,
+    /// Who was given a queue last, and when it had asked for it.
+    locks: HashMap<u32, (u32, Micros)>,
     /// What readers saw: by topic id, queue and queue offset.
     seen: HashMap<(u32, u32, u64), (u64, u32)>,
 }
@@ -282,6 +291,27 @@ impl Ledger {
     pub fn committed_offset(&mut self, group: u32, queue_id: u32, offset: u64) {
         let known = self.offsets.entry((group, queue_id)).or_default();
         *known = (*known).max(offset);
+    }
+
+    /// A client was given a queue, for so long from when it asked: nobody else's lease lasts on (I10). A twentieth is
+    /// allowed for clocks that run at different speeds.
+    pub fn locked(
+        &mut self,
+        queue_id: u32,
+        (client, asked): (u32, Micros),
+        now: Micros,
+        ttl: Micros,
+    ) -> Result<(), Violation> {
+        let before = self.locks.insert(queue_id, (client, asked));
+        match before {
+            Some((other, since)) if other != client && now < since + ttl - ttl / 20 => {
+                Err(Violation(format!(
+                    "queue {queue_id} was given to client {client}, client {other} has it for {} ms more",
+                    (since + ttl - now) / 1000
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A reader got a record: whoever reads the place again gets the same (I5), and it was sent (I2).

@@ -12,7 +12,7 @@ use tern_log::memory_disk::MemoryDisk;
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
-use tern_state::{Op, State};
+use tern_state::{LeaseTime, Op, State};
 use tern_wire::properties::to_text;
 
 use crate::machine::directory;
@@ -53,6 +53,8 @@ pub struct Running {
     /// As the apply thread was told.
     pub committed: u64,
     delays: Delays,
+    /// When it got the role that it has, by its monotonic clock, ms.
+    since_ms: u64,
     stop_record: StopRecord,
     segment_size: u64,
 }
@@ -86,6 +88,7 @@ impl Running {
             fold: None,
             committed: 0,
             delays: Delays::new(),
+            since_ms: 0,
             stop_record,
             segment_size,
         })
@@ -176,6 +179,7 @@ impl Running {
     /// The role changed: a leader begins with a read that shows everything that was committed before.
     pub fn role_changed(&mut self, now_ns: u64) {
         self.delays.end();
+        self.since_ms = now_ns / 1_000_000;
         if let Some(term) = self.leads() {
             self.inbox.reads.push((READ | term, now_ns));
         }
@@ -310,6 +314,15 @@ impl Running {
         self.replica.stop()?;
         self.stop_record.stopped_cleanly()?;
         Ok(())
+    }
+
+    /// A moment of this leadership, for the leases of queue locks.
+    pub fn lease_time(&self, now_ns: u64) -> LeaseTime {
+        LeaseTime {
+            term: self.replica.status().term,
+            since_ms: self.since_ms,
+            now_ms: now_ns / 1_000_000,
+        }
     }
 
     /// The term in which this replica leads.
