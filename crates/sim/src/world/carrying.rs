@@ -1,0 +1,349 @@
+//! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
+
+use tern_broker::replica::{Committed, Fatal, Outcome, Refusal};
+
+use super::{BLOCKED_PAUSE, Event, MILLISECOND, World};
+use crate::auditor;
+use crate::ledger::{Answer, Violation};
+use crate::machine::Process;
+use crate::network::Micros;
+use crate::process::Running;
+
+impl World {
+    /// Something happens inside a process that is still the same one; then it takes a turn.
+    pub(super) fn with(
+        &mut self,
+        at: usize,
+        life: u64,
+        what: impl FnOnce(&mut Running) -> Result<(), Fatal>,
+    ) -> Result<(), Violation> {
+        if self.machines[at].life != life {
+            return Ok(());
+        }
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        match what(running) {
+            Ok(()) => self.turn(at),
+            Err(fatal) => self.stopped(at, &fatal),
+        }
+    }
+
+    pub(super) fn tick(&mut self, at: usize) -> Result<(), Violation> {
+        let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
+        let machine = &mut self.machines[at];
+        if machine.process.is_some() && machine.disk.has_stopped() {
+            self.crash_at_write(at);
+            return Ok(());
+        }
+        let paused = machine.paused;
+        match &mut machine.process {
+            None => Ok(()),
+            Some(Process::Born(birth)) => {
+                let mut hails = Vec::new();
+                if let Some(birth) = birth.as_mut()
+                    && !paused
+                {
+                    birth.founding().tick(1, &mut hails);
+                }
+                self.post(at, hails);
+                Ok(())
+            }
+            Some(Process::Running(running)) => {
+                running.inbox.ticks += 1;
+                if paused {
+                    return Ok(());
+                }
+                running.put_due(now_ns, wall_ms);
+                match running.keep_position(now_ns) {
+                    Ok(()) => self.turn(at),
+                    Err(fatal) => self.stopped(at, &fatal),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn turn(&mut self, at: usize) -> Result<(), Violation> {
+        let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        if let Err(fatal) = running.turn(now_ns, wall_ms) {
+            return self.stopped(at, &fatal);
+        }
+        self.carry_out(at)
+    }
+
+    /// What the threads around a turn do with its outbox.
+    pub(super) fn carry_out(&mut self, at: usize) -> Result<(), Violation> {
+        let life = self.machines[at].life;
+        let now_ns = self.clock_ns(at);
+        let machine = &mut self.machines[at];
+        let Some(Process::Running(running)) = &mut machine.process else {
+            return Ok(());
+        };
+        if let Some(standing) = &machine.standing {
+            let replica = &running.replica;
+            standing.progressed(&replica.status(), |peer| replica.matched(peer));
+        }
+        let mut out = std::mem::take(&mut running.out);
+        let leads = running.leads();
+        if out.role.is_some() {
+            running.role_changed(now_ns);
+        }
+        let begins = match out.flush.take() {
+            Some(flush) => running.ask_flush(flush),
+            None => false,
+        };
+        if begins {
+            // The flush thread wakes a moment later, or the sync would begin with the write.
+            let delay = self.random.below(200);
+            self.after(delay, Event::FlushBegins(at, life));
+        }
+        self.look_at_log(at)?;
+        if let Some(role) = &out.role {
+            self.say(format_args!(
+                "node {at} is {:?} in term {} under {:x}",
+                role.role, role.term, role.leader
+            ));
+            if let Some(term) = leads {
+                self.figures.elections += 1;
+                self.figures.terms = self.figures.terms.max(term);
+                self.ledger.leads(at, term)?;
+            }
+            self.trace(leads.unwrap_or(0) << 8 | at as u64);
+        }
+        if let Some(base) = out.prepare_segment.take() {
+            let delay = self.random.between(MILLISECOND, 50 * MILLISECOND);
+            self.after(delay, Event::Segment(at, life, base));
+        }
+        if out.look_at_disk {
+            let delay = self.random.between(MILLISECOND, 20 * MILLISECOND);
+            self.after(delay, Event::Space(at, life));
+        }
+        for message in &out.messages {
+            self.ledger.sent(at, message)?;
+        }
+        self.post(at, std::mem::take(&mut out.messages));
+        for (ticket, outcome) in out.answers.drain(..) {
+            self.decide(at, ticket, outcome)?;
+        }
+        if let Some(fold) = out.fold.take()
+            && let Some(running) = self.machines[at].running()
+        {
+            running.ask_fold(fold);
+            let delay = self.random.below(3 * MILLISECOND);
+            self.after(delay, Event::Apply(at, life));
+        }
+        if let Some(committed) = out.commit.take() {
+            self.commit(at, committed.index)?;
+            let Some(running) = self.machines[at].running() else {
+                return Ok(());
+            };
+            for (ticket, outcome) in running.applying.commit(committed) {
+                self.decide(at, ticket, outcome)?;
+            }
+            let delay = self.random.below(3 * MILLISECOND);
+            self.after(delay, Event::Apply(at, life));
+        }
+        Ok(())
+    }
+
+    /// Every frame that is new in a replica's log is held against all that were ever in one.
+    pub(super) fn look_at_log(&mut self, at: usize) -> Result<(), Violation> {
+        let Some(running) = self.machines[at].any_running() else {
+            return Ok(());
+        };
+        let reader = running.reader.clone();
+        let end = reader.end().index as usize;
+        let tail = &mut self.tails[at];
+        tail.resize(end + 1, 0);
+        for index in (1..=end).rev() {
+            let Ok(header) = reader.header(index as u64) else {
+                break;
+            };
+            if tail[index] == header.header_crc {
+                break;
+            }
+            tail[index] = header.header_crc;
+            self.ledger.holds(at, &header)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self, at: usize, index: u64) -> Result<(), Violation> {
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        let from = running.committed;
+        running.committed = index.max(from);
+        let reader = running.reader.clone();
+        self.ledger.commits(at, from, index, &reader)?;
+        self.trace(index << 2 | at as u64);
+        Ok(())
+    }
+
+    /// A confirmed read waits until its index is applied; everything else is decided.
+    pub(super) fn decide(
+        &mut self,
+        at: usize,
+        ticket: u64,
+        outcome: Outcome,
+    ) -> Result<(), Violation> {
+        if let Outcome::Confirmed(index) = outcome
+            && let Some(running) = self.machines[at].running()
+        {
+            let read = Committed {
+                index: 0,
+                decided: Vec::new(),
+                at_apply: vec![(index, ticket, outcome)],
+            };
+            let _ = running.applying.commit(read);
+            let life = self.machines[at].life;
+            self.after(0, Event::Apply(at, life));
+            return Ok(());
+        }
+        self.answer(at, ticket, outcome)
+    }
+
+    /// Somebody gets an answer. Code 0 is a promise: at this moment a majority has it on disk.
+    pub(super) fn answer(
+        &mut self,
+        at: usize,
+        ticket: u64,
+        outcome: Outcome,
+    ) -> Result<(), Violation> {
+        let now_ns = self.clock_ns(at);
+        if let Some(running) = self.machines[at].running()
+            && running.own_outcome(ticket, &outcome, now_ns)
+        {
+            return Ok(());
+        }
+        if ticket & crate::clients::ASKED != 0 {
+            return self.asked(at, ticket, &outcome);
+        }
+        let answer = match outcome {
+            Outcome::Stored(stored) => {
+                self.figures.acknowledged += 1;
+                self.check_durable(at, stored.index, "acknowledged")?;
+                Answer::Stored(stored)
+            }
+            refused if is_refusal(&refused) => {
+                self.figures.refused += 1;
+                Answer::Refused
+            }
+            _ => {
+                self.figures.unknown += 1;
+                Answer::Unknown
+            }
+        };
+        self.ledger.answered(ticket, answer)
+    }
+
+    /// A majority's disks have a frame, by what is on their platters.
+    pub(crate) fn check_durable(&self, at: usize, index: u64, what: &str) -> Result<(), Violation> {
+        let Some(running) = self.machines[at].any_running() else {
+            return Ok(());
+        };
+        let Ok(frame) = running.reader.frame(index) else {
+            // Damage on this disk hides what the others have; the end of the history tells.
+            return Ok(());
+        };
+        let holders = auditor::holders(&self.machines, &frame, self.swarm.segment_size);
+        let damaged = self.machines.iter().filter(|m| m.damage.is_some()).count();
+        if (holders + damaged) * 2 > self.swarm.members {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "frame {index} was {what} by node {at} while {holders} of {} disks had it",
+            self.swarm.members
+        )))
+    }
+
+    pub(super) fn flush_begins(&mut self, at: usize, life: u64) -> Result<(), Violation> {
+        if self.machines[at].life != life {
+            return Ok(());
+        }
+        let disk = self.machines[at].disk.clone();
+        let begun = match self.machines[at].running() {
+            Some(running) => running.begin_flush(&disk),
+            None => return Ok(()),
+        };
+        match begun {
+            Ok(true) => {
+                let delay = self.sync_time(at);
+                self.after(delay, Event::FlushEnds(at, life));
+                Ok(())
+            }
+            Ok(false) => Ok(()),
+            Err(fatal) => self.stopped(at, &fatal),
+        }
+    }
+
+    pub(super) fn apply(&mut self, at: usize, life: u64) -> Result<(), Violation> {
+        if self.machines[at].life != life {
+            return Ok(());
+        }
+        let max_bytes = [1, 4096, 64 << 10, 1 << 20][self.random.below(4) as usize];
+        let Some(running) = self.machines[at].running() else {
+            return Ok(());
+        };
+        if let Err(fatal) = running.fold() {
+            return self.stopped(at, &fatal);
+        }
+        loop {
+            let Some(running) = self.machines[at].running() else {
+                return Ok(());
+            };
+            let answers = match running.advance(max_bytes) {
+                Ok(answers) => answers,
+                Err(fatal) => return self.stopped(at, &fatal),
+            };
+            let (index, hash) = (running.applied(), running.state().hash());
+            let committed = running.committed;
+            let (behind, blocked) = (running.applying.has_work(), running.applying.is_blocked());
+            if index > committed {
+                return Err(Violation(format!(
+                    "views of node {at} show {index}, {committed} is committed"
+                )));
+            }
+            self.ledger.hashed(at, index, hash)?;
+            for (ticket, outcome) in answers {
+                self.answer(at, ticket, outcome)?;
+            }
+            if behind && blocked {
+                self.after(BLOCKED_PAUSE, Event::Apply(at, life));
+            }
+            if !behind || blocked {
+                break;
+            }
+        }
+        self.turn(at)
+    }
+
+    pub(super) fn sync_time(&mut self, at: usize) -> Micros {
+        if let Some(hang) = self.faults.hang(at, self.now) {
+            return hang;
+        }
+        if self.random.chance(self.swarm.slow_syncs) {
+            self.random.between(20 * MILLISECOND, 300 * MILLISECOND)
+        } else {
+            self.random.between(100, 5 * MILLISECOND)
+        }
+    }
+}
+
+/// What a client is told was never appended.
+fn is_refusal(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Refused(
+            Refusal::NotLeader { .. }
+                | Refusal::Busy(_)
+                | Refusal::NoRoom
+                | Refusal::Stopping
+                | Refusal::NoTopic
+                | Refusal::Outdated
+        )
+    )
+}
