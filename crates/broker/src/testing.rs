@@ -186,11 +186,30 @@ impl Bench {
         let bytes = self.views.log.record(&entry).expect("whole until now");
         let record = Record::parse(&bytes).expect("a record");
         let behind = 1 + record.topic().len() + 2 + record.properties().len();
-        let at = entry.physical_offset + (record.size() - behind - 1) as u64;
+        self.flip(entry.physical_offset + (record.size() - behind - 1) as u64);
+        entry
+    }
+
+    /// Flips a bit of what a message's properties say, in the file: the first byte of this text in them.
+    pub fn rot_properties(
+        &self,
+        topic: &str,
+        queue_id: u32,
+        offset: u64,
+        text: &str,
+    ) -> QueueEntry {
+        let entry = self.entry(topic, queue_id, offset);
+        let bytes = self.views.log.record(&entry).expect("whole until now");
+        let properties = Record::parse(&bytes).expect("a record").properties();
+        let before_end = properties.len() - properties.find(text).expect("it says so");
+        self.flip(entry.physical_offset + (bytes.len() - before_end) as u64);
+        entry
+    }
+
+    fn flip(&self, at: u64) {
         self.disk
             .damage(Path::new("/data/log/00000000000000000000"), at, 1)
             .expect("the first segment");
-        entry
     }
 
     /// Commit and apply ops.

@@ -1,5 +1,6 @@
 //! Reading the log from any thread: memory first, else the segment files.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -177,12 +178,15 @@ impl LogReader {
         Ok(Source::File)
     }
 
-    /// Checks the frame that holds a position, as it is stored.
+    /// Checks the frame that holds a position, as it is stored; returns the positions of that frame.
     ///
     /// # Errors
     /// As [`index_at`](Self::index_at) and [`frame`](Self::frame).
-    pub fn check_around(&self, position: u64) -> Result<(), LogError> {
-        self.frame(self.index_at(position)?).map(drop)
+    pub fn check_around(&self, position: u64) -> Result<Range<u64>, LogError> {
+        let index = self.index_at(position)?;
+        self.frame(index)?;
+        let header = self.header(index)?;
+        Ok(header.position..header.end_position())
     }
 
     /// Position of a frame's header.

@@ -5,6 +5,8 @@
 //! the frame says whether the log or the queue is damaged. What comes from memory is as it was written: a pull of new
 //! messages pays nothing.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use tern_wire::record::{Outline, Record, outline};
 
@@ -39,11 +41,34 @@ impl LogReader {
     /// [`LogError::Rotted`] if its frame is damaged, [`LogError::WrongEntry`] if the entry is; [`LogError::NotStored`],
     /// [`LogError::Io`].
     pub fn record(&self, entry: &QueueEntry) -> Result<Bytes, LogError> {
+        self.named(entry).map(|(bytes, _)| bytes)
+    }
+
+    /// The record that an entry names, down to its properties: for who writes the message again, or decides by what is
+    /// not its body. Its own checksum covers the body only, so what comes from a file is checked with its whole frame.
+    ///
+    /// `sound` holds the positions of the frame that was checked last, so the records of one frame cost one check.
+    ///
+    /// # Errors
+    /// As of [`record`](Self::record).
+    pub fn sound_record(
+        &self,
+        entry: &QueueEntry,
+        sound: &mut Range<u64>,
+    ) -> Result<Bytes, LogError> {
+        let (bytes, source) = self.named(entry)?;
+        if source == Source::File && !sound.contains(&entry.physical_offset) {
+            *sound = self.check_around(entry.physical_offset)?;
+        }
+        Ok(bytes)
+    }
+
+    fn named(&self, entry: &QueueEntry) -> Result<(Bytes, Source), LogError> {
         let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
         if source == Source::File && !is_named(&bytes, entry) {
             return Err(self.damage_at(entry.physical_offset));
         }
-        Ok(bytes)
+        Ok((bytes, source))
     }
 
     /// Appends records to a buffer. Those that lie next to each other in the log are copied together.
@@ -123,7 +148,7 @@ impl LogReader {
     /// What it is that does not fit at a place that a queue names.
     fn damage_at(&self, position: u64) -> LogError {
         match self.check_around(position) {
-            Ok(()) => LogError::WrongEntry { position },
+            Ok(_) => LogError::WrongEntry { position },
             Err(error) => error,
         }
     }

@@ -15,6 +15,7 @@
 mod reprieve;
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -298,6 +299,8 @@ struct Batch {
     from: u64,
     to: u64,
     dropped: Vec<(String, u64)>,
+    /// Positions of the frame that was checked last.
+    sound: Range<u64>,
 }
 
 /// The due messages of a level from its progress on; all before `over` are, whatever they carry. They are put in the
@@ -351,10 +354,11 @@ fn due_ms(entry: &QueueEntry) -> u64 {
 impl Batch {
     fn add(&mut self, entry: &QueueEntry, view: &DelayView<'_>) -> Result<(), Unreadable> {
         let position = entry.physical_offset;
-        // A damaged copy is not left out: another replica may have a good one.
+        // A damaged copy is not left out: another replica may have a good one. Properties that rotted would name another
+        // topic, or one that is not there, over a body whose checksum is right.
         let bytes = view
             .log
-            .record(entry)
+            .sound_record(entry, &mut self.sound)
             .map_err(|error| (Some(position), error))?;
         let Ok(record) = Record::parse(&bytes) else {
             return Err((Some(position), LogError::WrongEntry { position }));
@@ -578,6 +582,22 @@ mod tests {
         );
         assert!(matches!(unread.error, LogError::Rotted { .. }));
         assert_eq!(delays.idle_ms(9_000), Some(PAUSE_MS));
+    }
+
+    /// The body's own checksum is right, so nothing but the frame's says that the real topic is not what it reads.
+    #[test]
+    fn a_message_whose_properties_rotted_is_not_left_out_as_one_of_a_deleted_topic() {
+        let (mut bench, mut delays) = (Bench::cold(), leading());
+        for number in 0..4 {
+            put(&mut bench, 1, REAL, format!("m{number}").as_bytes());
+        }
+        let rotted = bench.rot_properties(SCHEDULE_TOPIC, level_queue(1), 2, REAL);
+        assert_eq!(carried_out(&mut delays, &mut bench, 9_000), 2);
+        let found = work(&mut delays, &bench, 9_000);
+        assert!(found.proposals.is_empty() && found.dropped.is_empty());
+        let unread = &found.unreadable[0];
+        assert_eq!(unread.position, Some(rotted.physical_offset));
+        assert!(matches!(unread.error, LogError::Rotted { .. }));
     }
 
     #[test]

@@ -92,6 +92,21 @@ pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<By
     look_at(views, physical_offset).inspect_err(|error| views.damage.note(physical_offset, error))
 }
 
+/// [`record_at`] for who stores the message again: checked with its whole frame, so with its properties.
+pub(super) fn sound_record_at(
+    views: &Views,
+    physical_offset: u64,
+) -> Result<Option<Bytes>, LogError> {
+    let found = record_at(views, physical_offset)?;
+    if found.is_some() {
+        views
+            .log
+            .check_around(physical_offset)
+            .inspect_err(|error| views.damage.note(physical_offset, error))?;
+    }
+    Ok(found)
+}
+
 fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
     let end = views.applied_position();
     let stands = |length: usize| {
@@ -115,7 +130,7 @@ fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogErro
         }
     }
     match views.log.check_around(physical_offset) {
-        Ok(()) | Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => Ok(None),
+        Ok(_) | Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

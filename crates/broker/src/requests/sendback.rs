@@ -21,7 +21,7 @@ use tern_wire::version::V3_4_9;
 use tokio::runtime::Handle;
 
 use super::drafting::{Place, delay_level, delayed};
-use super::reading::record_at;
+use super::reading::sound_record_at;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
@@ -145,7 +145,7 @@ impl SendBacks {
     /// The bytes of the message that the consumer names.
     fn original(&self, offset: i64) -> Result<Bytes, Halt> {
         let position = u64::try_from(offset).map_err(|_| lost(offset))?;
-        record_at(&self.views, position)
+        sound_record_at(&self.views, position)
             .map_err(|error| unreadable(&error))?
             .ok_or_else(|| Halt::Doubt(lost(offset)))
     }
@@ -406,5 +406,22 @@ mod tests {
         (proposal.ticket)(Outcome::Unknown, &mut answers);
         answers.flush();
         assert_eq!(client.answer().await.code, 1);
+    }
+
+    /// It would be stored again under what the properties have become, with a body whose checksum is right.
+    #[tokio::test]
+    async fn a_message_whose_properties_rotted_does_not_come_back() {
+        let (mut bench, mut client) = (Bench::cold(), Client::connect().await);
+        put_group(&mut bench);
+        let offset = message(&mut bench);
+        bench.commit_message(TOPIC, 3, "", b"a frame behind it");
+        bench.rot_properties(TOPIC, 3, 0, "TAGS");
+        let backs = Arc::new(SendBacks::new(&bench.services(leading())));
+        backs.send_back(client.asks(command(offset)));
+        assert!(bench.proposal().is_none());
+        let answer = client.answer().await;
+        let remark = answer.remark.unwrap_or_default();
+        assert!(remark.contains("damage at position"), "{remark}");
+        assert_eq!((answer.code, bench.views.damage.count()), (1, 1));
     }
 }
