@@ -60,7 +60,6 @@ simulator_sees! {
     an_ack_before_the_sync_is_seen: AckBeforeSync,
     an_ack_from_the_leader_alone_is_seen: AckFromLeaderAlone,
     a_vote_that_was_not_synced_is_seen: VoteNotSynced,
-    an_ignored_error_of_a_vote_is_seen: VoteErrorIgnored,
     a_cut_at_rot_is_seen: CutAtRot,
     queue_offsets_that_are_used_again_are_seen: OffsetsReused,
     views_built_before_the_commit_are_seen: ViewsBeforeCommit,
@@ -98,6 +97,15 @@ fn a_vote_forgotten_at_a_restart_is_seen() {
         fault_pause: (20_000, 300_000),
         first_fault: 300_000,
         ..with(&[Kind::Kill, Kind::Power, Kind::Cut], seed)
+    });
+}
+
+#[test]
+fn an_ignored_error_of_a_vote_is_seen() {
+    is_seen_with(Bug::VoteErrorIgnored, 600, |seed| Swarm {
+        fault_pause: (20_000, 300_000),
+        first_fault: 300_000,
+        ..with(&[Kind::Kill, Kind::DiskError, Kind::Cut], seed)
     });
 }
 
