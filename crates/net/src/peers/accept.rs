@@ -30,7 +30,8 @@ const BACKLOG: u32 = 1024;
 /// Tasks of the connections to this port.
 pub(super) struct Accepted {
     strangers: Mutex<Strangers<AbortHandle>>,
-    readers: Mutex<HashMap<(u32, Lane), AbortHandle>>,
+    /// None once it is closed: a handshake that ends then begins nothing.
+    readers: Mutex<Option<HashMap<(u32, Lane), AbortHandle>>>,
 }
 
 impl Accepted {
@@ -38,7 +39,7 @@ impl Accepted {
         let strangers = Strangers::new(options.strangers, options.strangers_of_address);
         Self {
             strangers: Mutex::new(strangers),
-            readers: Mutex::default(),
+            readers: Mutex::new(Some(HashMap::new())),
         }
     }
 
@@ -47,7 +48,7 @@ impl Accepted {
         for task in strangers {
             task.abort();
         }
-        for (_, reader) in self.readers.lock().drain() {
+        for (_, reader) in self.readers.lock().take().into_iter().flatten() {
             reader.abort();
         }
     }
@@ -126,7 +127,10 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr, 
 /// The order in which streams replace each other is the order of their numbers.
 fn begin(shared: &Arc<Shared>, accepted: &Accepted, stream: TcpStream, opened: Opened) {
     let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
-    let mut readers = accepted.readers.lock();
+    let mut held = accepted.readers.lock();
+    let Some(readers) = held.as_mut() else {
+        return;
+    };
     let number = shared.evidence[&peer].lock().accepted(lane);
     let reading = Arc::clone(shared);
     let reader = tokio::spawn(async move {

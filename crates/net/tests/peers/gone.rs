@@ -109,8 +109,13 @@ fn a_peer_whose_process_ends_is_told_to_be_gone_once_and_again_when_it_came_back
         drop(two);
         wait_for(&told, |told| *told == Seen::Gone(2));
         // Several dials are refused in this time, each after 500 ms at the latest.
-        let more = told.recv_timeout(Duration::from_millis(1500));
-        assert!(more.is_err(), "{more:?}");
+        let end = Instant::now() + Duration::from_millis(1500);
+        // A handshake that was under way may still be answered by what is being closed here; then it is told again.
+        let mut answered = false;
+        while let Ok(more) = told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            assert!(answered || more != Seen::Gone(2), "told twice");
+            answered = more == Seen::Connected(2);
+        }
     }
 }
 
