@@ -122,6 +122,8 @@ impl Broker {
             Arc::new(Events),
         );
         self.node = Some(node.expect("the node starts again"));
+        // The old connections are closed, and a call may begin on one before its client knows.
+        self.client = Caller::new(self.runtime.handle(), &self.options.listen.to_string());
     }
 
     pub fn node(&self) -> &Node {
