@@ -196,7 +196,9 @@ impl Outbound {
     fn start(&self, by: By) -> Option<VecDeque<Bytes>> {
         let mut queue = self.queue.lock();
         if queue.writing || !queue.has_work() {
-            if by == By::WriterTask && !queue.writing {
+            // Also while another writes: the socket may refuse the rest of that at once, and it is then this task that
+            // has to be woken.
+            if by == By::WriterTask {
                 queue.task_awake = false;
             }
             return None;
@@ -383,6 +385,146 @@ mod tests {
         queue.put_back(&mut batch);
         let all = content(&mut queue);
         assert!(all.starts_with(b"rst-") && all.ends_with(b"-last"));
+    }
+
+    /// Who acts next in a schedule: two threads that send, the writer task, and the peer that reads.
+    const ACTORS: usize = 4;
+    /// Acts that are tried in every order; what is left is done in turns.
+    const ACTS: u32 = 9;
+
+    /// A connection whose socket takes a byte at a time, stepped from one lock to the next.
+    struct Stepped {
+        outbound: Outbound,
+        /// Bytes that the socket takes before it says that it would block.
+        room: usize,
+        sent: usize,
+        senders: [Sender; 2],
+        /// What the writer task holds while it writes.
+        task: Option<VecDeque<Bytes>>,
+        task_waits_for: TaskWaits,
+    }
+
+    #[derive(Clone)]
+    enum Sender {
+        Pushes,
+        Wakes,
+        Flushes,
+        Writes(VecDeque<Bytes>),
+        Rests,
+    }
+
+    #[derive(PartialEq)]
+    enum TaskWaits {
+        Work,
+        Turn,
+        Socket,
+    }
+
+    impl Stepped {
+        fn new() -> Self {
+            Self {
+                outbound: Outbound::new(1_000),
+                room: 1,
+                sent: 0,
+                senders: [Sender::Pushes, Sender::Pushes],
+                task: None,
+                task_waits_for: TaskWaits::Work,
+            }
+        }
+
+        /// What `write_batch` does, with the fake socket.
+        fn write(&mut self, batch: &mut VecDeque<Bytes>, by: By) -> Option<Flushed> {
+            let all: usize = batch.iter().map(Bytes::len).sum();
+            let taken = all.min(self.room);
+            self.room -= taken;
+            self.sent += taken;
+            advance(batch, taken);
+            batch.retain(|frame| !frame.is_empty());
+            let result = if batch.is_empty() {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+            self.outbound.account(batch, taken, result, by)
+        }
+
+        /// Both senders push two bytes; the first leaves the writing to the task, the second writes itself.
+        fn step_sender(&mut self, which: usize) -> bool {
+            self.senders[which] = match std::mem::replace(&mut self.senders[which], Sender::Rests) {
+                Sender::Pushes => {
+                    let pushed = self
+                        .outbound
+                        .push_all([[Bytes::from_static(b"xx"), Bytes::new()]]);
+                    assert_eq!(pushed, Pushed::Queued);
+                    [Sender::Wakes, Sender::Flushes][which].clone()
+                }
+                Sender::Wakes => {
+                    self.outbound.wake_writer();
+                    Sender::Rests
+                }
+                Sender::Flushes => self
+                    .outbound
+                    .start(By::Other)
+                    .map_or(Sender::Rests, Sender::Writes),
+                Sender::Writes(mut batch) => match self.write(&mut batch, By::Other) {
+                    None => Sender::Writes(batch),
+                    Some(_) => Sender::Rests,
+                },
+                Sender::Rests => return false,
+            };
+            true
+        }
+
+        fn step_task(&mut self) -> bool {
+            if let Some(mut batch) = self.task.take() {
+                match self.write(&mut batch, By::WriterTask) {
+                    None => self.task = Some(batch),
+                    Some(Flushed::Blocked) => self.task_waits_for = TaskWaits::Socket,
+                    Some(_) => self.task_waits_for = TaskWaits::Work,
+                }
+                return true;
+            }
+            match self.task_waits_for {
+                TaskWaits::Work => {
+                    let work = std::pin::pin!(self.outbound.work());
+                    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                    let woken = std::future::Future::poll(work, &mut context).is_ready();
+                    if woken {
+                        self.task_waits_for = TaskWaits::Turn;
+                    }
+                    woken
+                }
+                TaskWaits::Socket if self.room == 0 => false,
+                TaskWaits::Socket | TaskWaits::Turn => {
+                    self.task = self.outbound.start(By::WriterTask);
+                    self.task_waits_for = TaskWaits::Work;
+                    true
+                }
+            }
+        }
+
+        fn step(&mut self, actor: usize) -> bool {
+            match actor {
+                0 | 1 => self.step_sender(actor),
+                2 => self.step_task(),
+                _ => std::mem::replace(&mut self.room, 1) == 0,
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_order_of_senders_task_and_peer_nothing_stays_unwritten() {
+        for schedule in 0..ACTORS.pow(ACTS) {
+            let mut stepped = Stepped::new();
+            let mut rest = schedule;
+            for _ in 0..ACTS {
+                stepped.step(rest % ACTORS);
+                rest /= ACTORS;
+            }
+            while (0..ACTORS).fold(false, |any, actor| stepped.step(actor) || any) {}
+            let (waiting, written) = stepped.outbound.progress();
+            assert_eq!((waiting, written, stepped.sent), (0, 4, 4), "{schedule:#x}");
+        }
     }
 
     #[test]
