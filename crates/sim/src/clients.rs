@@ -213,10 +213,12 @@ impl World {
                 },
                 Outcome::Stored(_),
             ) => {
+                let now_ns = self.clock_ns(at);
                 let Some(running) = self.machines[at].any_running() else {
                     return Ok(());
                 };
                 let state = running.state();
+                let time = time.later(now_ns / 1_000_000);
                 let holder = state.lock_holder(&group_name(0), TOPIC, queue_id, time);
                 if holder == Some(&*client_name(client)) {
                     let given = (client, asked);

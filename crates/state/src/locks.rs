@@ -22,6 +22,17 @@ pub struct LeaseTime {
     pub now_ms: u64,
 }
 
+impl LeaseTime {
+    /// The moment `now_ms` by the clock of the same leader, whether it still leads or not. By this clock a lease runs
+    /// out no later than by that of a leader that came after: that one counts every lease as renewed when it began.
+    pub fn later(self, now_ms: u64) -> Self {
+        Self {
+            now_ms: now_ms.max(self.now_ms),
+            ..self
+        }
+    }
+}
+
 /// Who holds a queue, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lock {

@@ -1,7 +1,8 @@
 //! Queue locks for orderly consumption: 41, 42.
 //!
 //! Only the leader gives and takes locks, as ops: a fail-over forgets none. An answer is made from the state behind
-//! the op, so a lock that is named in it stands in the log.
+//! the op, so a lock that is named in it stands in the log, and at the moment of the answer, so that it has not run out:
+//! a leader that was stopped in between may answer when its follower has given the queue to somebody else.
 //!
 //! Leases are measured by the monotonic clock of whoever leads: no wall clock that is set gives a queue to a second
 //! client.
@@ -191,6 +192,7 @@ impl Locks {
 
     fn answer_locked(&self, asked: Asked, at: LeaseTime, answers: &mut Answers) {
         let state = self.views.state();
+        let at = at.later(clock::monotonic_ms());
         let holds = |queue: &&MessageQueue| {
             let queue_id = u32::try_from(queue.queue_id).unwrap_or(MAX_QUEUES);
             state.lock_holder(&asked.group, &queue.topic, queue_id, at) == Some(&*asked.client)
@@ -345,6 +347,30 @@ mod tests {
             "of this leadership"
         );
         assert!((before_ms..=clock::monotonic_ms()).contains(&at.now_ms));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_late_names_no_lock_that_has_run_out() {
+        let mut fixture = Fixture::new().await;
+        let asks = fixture
+            .client
+            .asks(command(request::LOCK_BATCH_MQ, body("a", &[0])));
+        fixture.locks.lock(asks);
+        let proposal = fixture.bench.proposal().expect("an op is proposed");
+        let mut ops = Op::decode_all(&proposal.ops).expect("ops");
+        let Op::LockQueues { at, ttl_ms, .. } = &mut ops[0] else {
+            panic!("not a lock: {ops:?}");
+        };
+        *ttl_ms = 1;
+        let asked_ms = at.now_ms;
+        fixture.bench.commit_ops(&ops);
+        while clock::monotonic_ms() == asked_ms {
+            std::hint::spin_loop();
+        }
+        let mut answers = Answers::default();
+        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+        answers.flush();
+        assert_eq!(fixture.client.answer().await.body, locked(&[]).as_bytes());
     }
 
     #[tokio::test]
