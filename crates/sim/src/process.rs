@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tern_broker::replica::{
     AnswerAt, Applier, Applying, DelayTicket, DelayView, Delays, Draft, Fatal, Flush,
-    FlushUnderWay, Flusher, Fold, Inbox, Opened, Outbox, Outcome, PreparedSegment, Proposal,
-    Replica,
+    FlushUnderWay, Flusher, Fold, FoldEnd, Inbox, Opened, Outbox, Outcome, PreparedSegment,
+    Proposal, Replica,
 };
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
@@ -271,8 +271,9 @@ impl Running {
     pub fn fold(&mut self) -> Result<(), Fatal> {
         if let Some(fold) = self.fold.take() {
             match self.applying.fold(fold)? {
-                Ok(folded) => self.inbox.folded = Some(folded),
-                Err(_) => self.inbox.rotted = true,
+                FoldEnd::Folded(folded) => self.inbox.folded = Some(folded),
+                FoldEnd::Damaged(_) => self.inbox.rotted = true,
+                FoldEnd::Overtaken => {}
             }
         }
         Ok(())

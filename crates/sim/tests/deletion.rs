@@ -48,6 +48,7 @@ fn assert_folds_agree(solitary: &Solitary) {
     let fold = Fold {
         term: 1,
         upto: solitary.committed,
+        upto_term: 1,
     };
     let mut newcomer = solitary.newcomer();
     assert_eq!(

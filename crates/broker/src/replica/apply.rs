@@ -228,6 +228,11 @@ impl Applier {
         }
         Ok(numbers)
     }
+
+    /// Whether the log has lost the frames behind which a leader began: it leads no more, and another one has cut them.
+    pub(super) fn is_cut(&self, fold: Fold) -> bool {
+        self.reader.term(fold.upto) != Some(fold.upto_term)
+    }
 }
 
 /// What stands in a record's queue. One walk over the properties for all that is looked for in them: the others go to

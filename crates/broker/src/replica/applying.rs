@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use tern_log::planted::{Bug, is_planted};
 
 use super::apply::{Applied, Applier};
-use super::inputs::{Committed, Fold, Folded, Outcome};
+use super::inputs::{Committed, Fold, FoldEnd, Folded, Outcome};
 use super::turn::Fatal;
-use tern_log::LogError;
 
 /// Committed frames on their way into the views, and the tickets that wait for them.
 pub struct Applying<T> {
@@ -64,24 +63,24 @@ impl<T> Applying<T> {
         committed.decided
     }
 
-    /// What a new leader counts on from; the error of the log where that cannot be read, as it is damaged: then this
-    /// replica must not lead.
+    /// What a new leader counts on from.
     ///
     /// # Errors
     /// [`Fatal`] if a frame contradicts itself.
-    pub fn fold(&self, fold: Fold) -> Result<Result<Folded, LogError>, Fatal> {
+    pub fn fold(&self, fold: Fold) -> Result<FoldEnd, Fatal> {
         let folded = if is_planted(Bug::FoldFromCommit) {
             self.applier.fold_behind(self.target, fold)
         } else {
             self.applier.fold(fold)
         };
         match folded {
-            Ok(numbers) => Ok(Ok(Folded {
+            Ok(numbers) => Ok(FoldEnd::Folded(Folded {
                 term: fold.term,
-                upto: fold.upto,
                 numbers,
             })),
-            Err(Fatal::Log(error)) if error.is_damage() => Ok(Err(error)),
+            // Asked before anything is called damage: a file that is cut while it is read shows anything.
+            Err(Fatal::Log(_)) if self.applier.is_cut(fold) => Ok(FoldEnd::Overtaken),
+            Err(Fatal::Log(error)) if error.is_damage() => Ok(FoldEnd::Damaged(error)),
             Err(fatal) => Err(fatal),
         }
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use tern_log::LogError;
 use tern_replication::{PeerMessage, Persisted, ReplicaId, Role};
 
 use super::flusher::Durable;
@@ -200,10 +201,19 @@ impl<T> Default for Inbox<T> {
 pub struct Folded {
     /// Term for which they were asked.
     pub term: u64,
-    /// Index up to which frames were counted.
-    pub upto: u64,
     /// The numbers.
     pub numbers: QueueNumbers,
+}
+
+/// What became of a [`Fold`].
+#[derive(Debug)]
+pub enum FoldEnd {
+    /// It was counted.
+    Folded(Folded),
+    /// The log cannot be read, as it is damaged: then this replica must not lead.
+    Damaged(LogError),
+    /// Another leader has cut what was to be counted: nobody waits for it any more.
+    Overtaken,
 }
 
 /// A segment file that another thread made, or could not make.
@@ -278,6 +288,8 @@ pub struct Fold {
     pub term: u64,
     /// Its last index.
     pub upto: u64,
+    /// Term of the frame there.
+    pub upto_term: u64,
 }
 
 /// For the apply thread: first answer the tickets, then walk the frames.

@@ -27,7 +27,7 @@ pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays, Unrea
 pub use flusher::{Durable, FlushUnderWay, Flusher};
 pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
 pub use inputs::{
-    AnswerAt, Bound, Committed, Draft, Flush, Fold, Folded, Inbox, Outbox, Outcome,
+    AnswerAt, Bound, Committed, Draft, Flush, Fold, FoldEnd, Folded, Inbox, Outbox, Outcome,
     PreparedSegment, Proposal, Refusal, RoleChange, Stored,
 };
 pub(crate) use keys::{index_keys, words};

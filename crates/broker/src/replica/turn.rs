@@ -490,6 +490,7 @@ impl<T> Replica<T> {
             out.fold = Some(Fold {
                 term: now.term,
                 upto: self.log.end().index,
+                upto_term: self.log.end().term,
             });
         }
     }

@@ -12,7 +12,7 @@ use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox};
 use crate::node::NodeEvents;
 use crate::post::PostBox;
-use crate::replica::{Applied, Applying, Committed, Fatal, Fold, Outcome};
+use crate::replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
 use crate::views::Views;
 
 pub(super) enum Step {
@@ -52,8 +52,9 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
             match step {
                 Step::Commit(committed) => answer(apply.applying.commit(committed)),
                 Step::Fold(fold) => match apply.applying.fold(fold)? {
-                    Ok(folded) => apply.mailbox.tell(Input::Folded(folded)),
-                    Err(error) => apply.views.damage.note(0, &error),
+                    FoldEnd::Folded(folded) => apply.mailbox.tell(Input::Folded(folded)),
+                    FoldEnd::Damaged(error) => apply.views.damage.note(0, &error),
+                    FoldEnd::Overtaken => {}
                 },
                 Step::Mend => {}
                 Step::Stop => return Ok(()),

@@ -200,7 +200,6 @@ impl One {
         if let Some(fold) = out.fold {
             self.inbox.folded = Some(Folded {
                 term: fold.term,
-                upto: fold.upto,
                 numbers: self.applier.fold(fold).unwrap(),
             });
         }

@@ -117,7 +117,6 @@ impl Solitary {
         if let Some(fold) = out.fold {
             self.inbox.folded = Some(Folded {
                 term: fold.term,
-                upto: fold.upto,
                 numbers: self.applier.fold(fold).unwrap(),
             });
         }
