@@ -281,7 +281,11 @@ impl LogReader {
                 held.end.position,
             )
         };
-        let there = end.min(segment.base + self.segment_size) - first.position;
+        // The frame may have been cut since its header was read, and then the log ends before it.
+        let there = end
+            .min(segment.base + self.segment_size)
+            .checked_sub(first.position)
+            .ok_or_else(|| not_stored(&self.index.read(), first.position, 1))?;
         let wanted = max_bytes
             .clamp(LEAST_READ, MOST_READ)
             .max(first.total_length as usize);

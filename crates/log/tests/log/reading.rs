@@ -1,10 +1,17 @@
 //! Reading: memory, files and the sparse index answer the same.
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::BytesMut;
-use tern_log::{Frame, FrameDraft, Log, LogError, LogOptions, LogReader, StopKind};
+use tern_log::memory_disk::MemoryDisk;
+use tern_log::{
+    Disk, DiskFile, FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions, LogReader,
+    StopKind,
+};
 
 use crate::support::{Bench, GROUP, NOW_MS, append_one, body, draft, seal_run, segment};
 
@@ -316,4 +323,112 @@ fn a_reader_sees_a_frame_as_soon_as_it_is_appended() {
     log.append(std::slice::from_ref(&frame)).expect("room");
     assert_eq!(reader.end(), frame.end());
     assert_eq!(reader.frame(1).expect("stored"), frame);
+}
+
+/// What happens once.
+type Interrupt = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// A disk that does something in the middle of the first read of a frame's header.
+struct Interrupting {
+    disk: MemoryDisk,
+    at_header: Interrupt,
+}
+
+struct InterruptingFile {
+    file: Arc<dyn DiskFile>,
+    at_header: Interrupt,
+}
+
+impl Interrupting {
+    fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(InterruptingFile {
+            file,
+            at_header: Arc::clone(&self.at_header),
+        })
+    }
+}
+
+impl Disk for Interrupting {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(self.disk.open(path)?))
+    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(self.disk.create(path)?))
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.disk.list(directory)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.disk.unlink(path)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.create_dir(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path)
+    }
+}
+
+impl DiskFile for InterruptingFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, offset)?;
+        if buffer.len() == FRAME_HEADER_SIZE
+            && let Some(interrupt) = self.at_header.lock().expect("no panic").take()
+        {
+            interrupt();
+        }
+        Ok(read)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.file.allocate(length)
+    }
+    fn zero_range(&self, from: u64, length: u64) -> io::Result<()> {
+        self.file.zero_range(from, length)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+    fn next_data(&self, from: u64) -> io::Result<Option<u64>> {
+        self.file.next_data(from)
+    }
+    fn is_linked(&self) -> io::Result<bool> {
+        self.file.is_linked()
+    }
+}
+
+#[test]
+fn a_frame_that_is_cut_between_its_header_and_its_content_is_not_found() {
+    let at_header = Interrupt::default();
+    let disk = Interrupting {
+        disk: MemoryDisk::new(),
+        at_header: Arc::clone(&at_header),
+    };
+    let options = LogOptions {
+        segment_size: SEGMENT,
+        ring_bytes: 0,
+        ..LogOptions::new(crate::support::DIRECTORY, GROUP)
+    };
+    let (mut log, _) = Log::open(Arc::new(disk), options).expect("an empty directory");
+    // The newest frame is held in memory whatever is asked.
+    let run = seal_run(&log, 1, &[1, 2, 3, 4].map(|number| body(number, 100)));
+    log.append(&run).expect("room");
+    let reader = log.reader();
+    *at_header.lock().expect("no panic") = Some(Box::new(move || {
+        log.truncate_after(1).expect("a healthy disk");
+    }));
+    let read = reader.frames(3, 0);
+    assert!(matches!(read, Err(LogError::NotFound { .. })), "{read:?}");
+    assert!(at_header.lock().expect("no panic").is_none(), "it was cut");
 }
