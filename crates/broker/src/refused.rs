@@ -143,6 +143,10 @@ impl Refused {
                 "service not available now: the disk of this broker has no room for messages, and nothing was stored; make room \
                  there, and it goes on by itself. Reads and offsets go on meanwhile",
             ),
+            Outcome::Refused(Refusal::TooLarge) => Self::new(
+                response::MESSAGE_ILLEGAL,
+                "what is to be stored at once is larger than a frame of the log may be, and nothing was stored",
+            ),
             Outcome::Refused(Refusal::Stopping) => Self::new(
                 response::SERVICE_NOT_AVAILABLE,
                 "service not available now: this broker is shutting down",
@@ -225,6 +229,7 @@ mod tests {
         let not_leader = Refusal::NotLeader { leader: 0, term: 3 };
         assert_eq!(code(Outcome::Refused(not_leader)), 14);
         assert_eq!(code(Outcome::Refused(Refusal::NoRoom)), 14);
+        assert_eq!(code(Outcome::Refused(Refusal::TooLarge)), 13);
         assert_eq!(code(Outcome::Refused(Refusal::Stopping)), 14);
         assert_eq!(code(Outcome::Refused(Refusal::Outdated)), 14);
         assert_eq!(code(Outcome::Refused(Refusal::NoTopic)), 17);

@@ -10,7 +10,7 @@ use crate::header::{
 };
 use crate::place::{LogEnd, align8, place};
 use crate::segment::SEGMENT_HEADER_SIZE;
-use crate::zero_map::append_map;
+use crate::zero_map::{append_map, longest_map};
 
 /// How far the store timestamp of a frame runs ahead of its leader's clock at most, in milliseconds.
 ///
@@ -206,14 +206,31 @@ const fn store_timestamp(clock_ms: u64, before_ms: u64) -> u64 {
     }
 }
 
-fn check_length(length: usize, segment_size: u64) -> Result<(), LogError> {
+/// Whether content of so many bytes, records and metadata, fits into a frame, whatever zeros it holds.
+pub const fn fits_frame(content: usize, segment_size: u64) -> bool {
+    let longest = FRAME_HEADER_SIZE + content + longest_map(content);
+    fits(longest, segment_size)
+}
+
+const fn fits(length: usize, segment_size: u64) -> bool {
+    align8(length as u64) <= limit(segment_size)
+}
+
+const fn limit(segment_size: u64) -> u64 {
     let room = segment_size.saturating_sub(SEGMENT_HEADER_SIZE);
-    let limit = room.min(u64::from(MAX_FRAME_LENGTH));
-    if align8(length as u64) > limit {
-        return Err(LogError::TooLarge {
-            length: length as u64,
-            limit,
-        });
+    if room < MAX_FRAME_LENGTH as u64 {
+        room
+    } else {
+        MAX_FRAME_LENGTH as u64
     }
-    Ok(())
+}
+
+fn check_length(length: usize, segment_size: u64) -> Result<(), LogError> {
+    if fits(length, segment_size) {
+        return Ok(());
+    }
+    Err(LogError::TooLarge {
+        length: length as u64,
+        limit: limit(segment_size),
+    })
 }

@@ -58,7 +58,7 @@ pub use clean_stop::{BootMark, StopKind, StopRecord};
 pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};
 pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
 pub use disk::{Disk, DiskFile, Space, is_no_space};
-pub use draft::{FrameDraft, MAX_AHEAD_MS};
+pub use draft::{FrameDraft, MAX_AHEAD_MS, fits_frame};
 pub use durability::Syncing;
 pub use error::LogError;
 pub use fault::Fault;

@@ -24,6 +24,12 @@ const FILLER: u16 = u16::MAX;
 /// Bytes of a map behind the numbers.
 pub const MAP_TAIL: usize = 6;
 
+/// More bytes than the map of a frame with so much content can have: a number for each share of content and map, some
+/// fillers, and the tail.
+pub const fn longest_map(content: usize) -> usize {
+    2 * (content / SECTOR as usize + 64) + MAP_TAIL + content / 16_384
+}
+
 /// The shares of a frame: sector number and range of bytes within the frame.
 pub fn shares(position: u64, length: usize) -> impl Iterator<Item = (u16, Range<usize>)> {
     let first = position / SECTOR;

@@ -111,9 +111,7 @@ impl Machine {
         let stops = self.stop_record();
         let last_stop = stops.last_stop()?;
         let (file, state) = RaftStateFile::load(self.shared_disk(), &directory())?;
-        let started = state.as_ref().filter(|state| !state.founding);
-        let group_id = started.map(|state| state.group_id);
-        self.standing = Some(Standing::new(self.identity(), group_id));
+        self.standing = Some(Standing::new(self.identity(), state.as_ref()));
         let log = self.log_options(last_stop);
         self.process = Some(match state {
             Some(state) if !state.founding => {

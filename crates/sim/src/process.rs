@@ -280,8 +280,8 @@ impl Running {
     }
 
     /// The apply thread works: what was decided by it. Delay levels may have got something.
-    pub fn advance(&mut self, max_bytes: usize) -> Result<Vec<(u64, Outcome)>, Fatal> {
-        let advanced = self.applying.advance(max_bytes)?;
+    pub fn advance(&mut self, max_bytes: usize, now_ns: u64) -> Result<Vec<(u64, Outcome)>, Fatal> {
+        let advanced = self.applying.advance(max_bytes, now_ns)?;
         if let Some(applied) = advanced.applied {
             self.inbox.rotted |= applied.blocked.is_some_and(|error| error.is_damage());
             self.delays.wake();

@@ -3,7 +3,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_broker::replica::{Outcome, TurnOptions};
+use tern_broker::replica::{Outcome, Refusal, TurnOptions};
 use tern_state::{Op, TopicConfig};
 
 /// With a topic, and a first message that is written and not synced.
@@ -85,4 +85,24 @@ fn a_replica_takes_ticks_together_only_while_nobody_waits() {
     solitary.sync();
     solitary.settle();
     assert_eq!(solitary.rest_ticks(), 5, "half a heartbeat");
+}
+
+#[test]
+fn what_no_frame_can_hold_is_refused_and_what_stands_behind_it_is_stored() {
+    let (mut solitary, op) = (Solitary::new(), |bytes: usize| Op::UnlockQueues {
+        group: "g".into(),
+        client: "c".into(),
+        queues: vec![("x".repeat(bytes).into(), 0)],
+    });
+    solitary.settle();
+    for (number, bytes) in [9 << 20, 8 << 20, 100].into_iter().enumerate() {
+        solitary.hand_in_ops(number as u64, &[op(bytes)]);
+    }
+    solitary.hand_in(3, "TBW102", b"m");
+    solitary.settle();
+    let too_large = Outcome::Refused(Refusal::TooLarge);
+    assert_eq!(solitary.outcome(0), too_large);
+    assert_eq!(solitary.outcome(1), too_large);
+    index(solitary.outcome(2));
+    index(solitary.outcome(3));
 }

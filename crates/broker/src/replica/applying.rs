@@ -5,15 +5,38 @@ use std::collections::VecDeque;
 use tern_log::planted::{Bug, is_planted};
 
 use super::apply::{Applied, Applier};
-use super::inputs::{Committed, Fold, FoldEnd, Folded, Outcome};
+use super::inputs::{Bound, Committed, Fold, FoldEnd, Folded, Outcome, Refusal};
 use super::turn::Fatal;
+
+/// So long a committed request, or a confirmed read, waits for the views, nanoseconds: then its client has given it up, and
+/// what it holds is given back. Views wait for a disk without room, or one that does not give the log back.
+const PATIENCE_NS: u64 = 3_000_000_000;
 
 /// Committed frames on their way into the views, and the tickets that wait for them.
 pub struct Applying<T> {
     applier: Applier,
     target: u64,
-    waiting: VecDeque<(u64, T, Outcome)>,
+    waiting: VecDeque<Waiting<T>>,
     is_blocked: bool,
+}
+
+/// A ticket that is answered when its frame is applied.
+struct Waiting<T> {
+    index: u64,
+    ticket: T,
+    outcome: Outcome,
+    since_ns: u64,
+}
+
+impl<T> Waiting<T> {
+    /// The answer when the wait was too long: a read was not made, and what is committed will have its effect.
+    fn given_up(self) -> (T, Outcome) {
+        let outcome = match self.outcome {
+            Outcome::Confirmed(_) => Outcome::Refused(Refusal::Busy(Bound::Behind)),
+            _ => Outcome::Unknown,
+        };
+        (self.ticket, outcome)
+    }
 }
 
 /// What a stretch of applied frames led to: to be published in this order, views first, answers after.
@@ -56,10 +79,18 @@ impl<T> Applying<T> {
     }
 
     /// More is committed. The tickets that come back are decided and are answered at once, before anything is applied.
+    /// `now_ns` is the caller's monotonic clock.
     #[must_use = "producers wait for these answers"]
-    pub fn commit(&mut self, committed: Committed<T>) -> Vec<(T, Outcome)> {
+    pub fn commit(&mut self, committed: Committed<T>, now_ns: u64) -> Vec<(T, Outcome)> {
         self.target = self.target.max(committed.index);
-        self.waiting.extend(committed.at_apply);
+        let at_apply = committed.at_apply.into_iter();
+        self.waiting
+            .extend(at_apply.map(|(index, ticket, outcome)| Waiting {
+                index,
+                ticket,
+                outcome,
+                since_ns: now_ns,
+            }));
         committed.decided
     }
 
@@ -85,11 +116,12 @@ impl<T> Applying<T> {
         }
     }
 
-    /// Apply a stretch of about `max_bytes`, so that decided tickets never wait for a backlog of views.
+    /// Apply a stretch of about `max_bytes`, so that decided tickets never wait for a backlog of views. `now_ns` is the
+    /// caller's monotonic clock.
     ///
     /// # Errors
     /// [`Fatal`] if a frame contradicts the state: the replica stops.
-    pub fn advance(&mut self, max_bytes: usize) -> Result<Advanced<T>, Fatal> {
+    pub fn advance(&mut self, max_bytes: usize, now_ns: u64) -> Result<Advanced<T>, Fatal> {
         let before = self.applier.applied();
         let applied = if self.has_work() {
             Some(self.applier.apply(self.target, max_bytes)?)
@@ -102,23 +134,26 @@ impl<T> Applying<T> {
         self.is_blocked = blocked.is_some() && self.applier.applied() == before;
         Ok(Advanced {
             applied,
-            answers: self.applied_tickets(),
+            answers: self.answers(now_ns),
         })
     }
 
-    /// Tickets do not come in the order of their indexes: a read may ask for less than the op before it.
-    fn applied_tickets(&mut self) -> Vec<(T, Outcome)> {
+    /// Tickets do not come in the order of their indexes: a read may ask for less than the op before it. They come in the
+    /// order of time.
+    fn answers(&mut self, now_ns: u64) -> Vec<(T, Outcome)> {
         let applied = self.applier.applied();
-        if self.waiting.iter().all(|(index, ..)| *index > applied) {
-            return Vec::new();
+        let is_over = |waiting: &Waiting<T>| now_ns.saturating_sub(waiting.since_ns) > PATIENCE_NS;
+        let mut answers = Vec::new();
+        if self.waiting.iter().any(|waiting| waiting.index <= applied) {
+            let (ready, waiting) = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition::<VecDeque<_>, _>(|waiting| waiting.index <= applied);
+            self.waiting = waiting;
+            answers.extend(ready.into_iter().map(|one| (one.ticket, one.outcome)));
         }
-        let (ready, waiting) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition::<VecDeque<_>, _>(|(index, ..)| *index <= applied);
-        self.waiting = waiting;
-        let ready = ready.into_iter();
-        ready
-            .map(|(_, ticket, outcome)| (ticket, outcome))
-            .collect()
+        while self.waiting.front().is_some_and(is_over) {
+            answers.extend(self.waiting.pop_front().map(Waiting::given_up));
+        }
+        answers
     }
 }

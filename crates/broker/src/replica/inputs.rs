@@ -109,6 +109,8 @@ pub enum Refusal {
     Busy(Bound),
     /// The disk has no room beside what is kept for everything but messages. Code 14.
     NoRoom,
+    /// Larger than a frame of the log may be. Code 13.
+    TooLarge,
     /// The process is stopping. Code 14.
     Stopping,
     /// The topic of a record was deleted after the request was looked at. Code 17.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tern_state::{LeaseTime, MAX_QUEUES, Op};
 use tern_wire::codes::response;
-use tern_wire::names::check_group_from;
+use tern_wire::names::{check_group_from, check_topic};
 
 use super::reply::{Incoming, Reply};
 use super::second_look::{Judge, Missing, SecondLook};
@@ -231,10 +231,11 @@ impl Judge for Locks {
     }
 }
 
-/// Topics and queue ids; what cannot be a queue is left out.
+/// Topics and queue ids; what cannot be a queue is left out, as a name that no topic has.
 fn keys(queues: &[MessageQueue]) -> Vec<(Arc<str>, u32)> {
     let keys = queues.iter().filter_map(|queue| {
         let queue_id = u32::try_from(queue.queue_id).ok()?;
+        check_topic(&queue.topic).ok()?;
         Some((Arc::from(&*queue.topic), queue_id))
     });
     keys.collect()
@@ -326,6 +327,30 @@ mod tests {
             fixture.lock("a", &[0, 1, -1, 99_999]).await,
             locked(&[0, 1])
         );
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_topic_has_is_left_out_whatever_its_length() {
+        let fixture = Fixture::new().await;
+        for code in [request::LOCK_BATCH_MQ, request::UNLOCK_BATCH_MQ] {
+            let queue = |topic: &str| serde_json::json!({"brokerName": "group-a", "queueId": 0, "topic": topic});
+            let body = serde_json::json!({"clientId": "a", "consumerGroup": "CG",
+                "mqSet": [queue(&"x".repeat(9 << 20)), queue("no topic"), queue(""), queue("BenchmarkTest")]});
+            let asks = fixture
+                .client
+                .asks(command(code, body.to_string().into_bytes()));
+            if code == request::LOCK_BATCH_MQ {
+                fixture.locks.lock(asks);
+            } else {
+                fixture.locks.unlock(asks);
+            }
+            let proposal = fixture.bench.proposal().expect("an op is proposed");
+            let ops = Op::decode_all(&proposal.ops).expect("ops");
+            let (Op::LockQueues { queues, .. } | Op::UnlockQueues { queues, .. }) = &ops[0] else {
+                panic!("not a lock: {ops:?}");
+            };
+            assert_eq!(*queues, [("BenchmarkTest".into(), 0)]);
+        }
     }
 
     #[tokio::test]

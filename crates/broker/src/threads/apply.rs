@@ -7,6 +7,7 @@ use std::time::Duration;
 use tern_net::Complaint;
 
 use crate::answers::{Answers, Ticket};
+use crate::clock;
 use crate::delays::DelayBell;
 use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox};
@@ -50,7 +51,9 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
         };
         for step in asked {
             match step {
-                Step::Commit(committed) => answer(apply.applying.commit(committed)),
+                Step::Commit(committed) => {
+                    answer(apply.applying.commit(committed, clock::monotonic_ns()));
+                }
                 Step::Fold(fold) => match apply.applying.fold(fold)? {
                     FoldEnd::Folded(folded) => apply.mailbox.tell(Input::Folded(folded)),
                     FoldEnd::Damaged(error) => apply.views.damage.note(0, &error),
@@ -60,7 +63,7 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
                 Step::Stop => return Ok(()),
             }
         }
-        let advanced = apply.applying.advance(CHUNK_BYTES)?;
+        let advanced = apply.applying.advance(CHUNK_BYTES, clock::monotonic_ns())?;
         if let Some(applied) = advanced.applied {
             apply.publish(applied);
         }

@@ -137,10 +137,11 @@ impl World {
         }
         if let Some(committed) = out.commit.take() {
             self.commit(at, committed.index)?;
+            let now_ns = self.clock_ns(at);
             let Some(running) = self.machines[at].running() else {
                 return Ok(());
             };
-            for (ticket, outcome) in running.applying.commit(committed) {
+            for (ticket, outcome) in running.applying.commit(committed, now_ns) {
                 self.decide(at, ticket, outcome)?;
             }
             let delay = self.random.below(3 * MILLISECOND);
@@ -190,6 +191,7 @@ impl World {
         ticket: u64,
         outcome: Outcome,
     ) -> Result<(), Violation> {
+        let now_ns = self.clock_ns(at);
         if let Outcome::Confirmed(index) = outcome
             && let Some(running) = self.machines[at].running()
         {
@@ -198,7 +200,7 @@ impl World {
                 decided: Vec::new(),
                 at_apply: vec![(index, ticket, outcome)],
             };
-            let _ = running.applying.commit(read);
+            let _ = running.applying.commit(read, now_ns);
             let life = self.machines[at].life;
             self.after(0, Event::Apply(at, life));
             return Ok(());
@@ -291,11 +293,12 @@ impl World {
         if let Err(fatal) = running.fold() {
             return self.stopped(at, &fatal);
         }
+        let now_ns = self.clock_ns(at);
         loop {
             let Some(running) = self.machines[at].running() else {
                 return Ok(());
             };
-            let answers = match running.advance(max_bytes) {
+            let answers = match running.advance(max_bytes, now_ns) {
                 Ok(answers) => answers,
                 Err(fatal) => return self.stopped(at, &fatal),
             };
@@ -341,6 +344,7 @@ fn is_refusal(outcome: &Outcome) -> bool {
             Refusal::NotLeader { .. }
                 | Refusal::Busy(_)
                 | Refusal::NoRoom
+                | Refusal::TooLarge
                 | Refusal::Stopping
                 | Refusal::NoTopic
                 | Refusal::Outdated

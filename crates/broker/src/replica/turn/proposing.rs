@@ -1,6 +1,6 @@
 //! From what waits to proposed frames: when a frame is built, of what, and what keeps it from being built.
 
-use tern_log::{Descriptor, SegmentRoom};
+use tern_log::{Descriptor, SegmentRoom, fits_frame};
 use tern_replication::Role;
 
 use super::super::building::{Building, BuiltFrame, Limits};
@@ -95,6 +95,13 @@ impl<T> Replica<T> {
         let term = self.engine.status().term;
         let mut building = Building::new(self.log.end(), term, inbox.wall_ms, self.limits());
         while let Some(proposal) = self.waiting.front() {
+            if !fits_frame(proposal.weight().0, self.options.segment_size) {
+                // Here, as whoever proposes may forget: what no frame can hold must not stop the replica.
+                let proposal = self.waiting.pop().expect("looked at above");
+                let outcome = Outcome::Refused(Refusal::TooLarge);
+                out.answers.push((proposal.ticket, outcome));
+                continue;
+            }
             if !building.has_space(proposal) {
                 break;
             }
