@@ -270,7 +270,9 @@ impl ConsumeQueues {
                 }
                 Err(error) => {
                     out.truncate(start);
-                    self.damaged.note(key);
+                    if error.shows_damaged_view() {
+                        self.damaged.note(key);
+                    }
                     return Err(error);
                 }
                 Ok(()) => next = stored_end,

@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 /// Directories and names. Paths are absolute or relative to the process, as the caller likes.
 ///
 /// A change of names ([`create`](Self::create), [`rename`](Self::rename), [`unlink`](Self::unlink), …) is certain to survive
@@ -142,6 +144,13 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// Whatever the system says.
     fn is_linked(&self) -> io::Result<bool>;
+}
+
+/// Whether an error means that the system lacks something for now, such as descriptors or memory: it says nothing of the
+/// disk.
+pub fn is_scarce(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 /// Whether an error means that the disk or the quota is full.

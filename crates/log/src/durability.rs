@@ -375,10 +375,12 @@ impl Durability {
         Ok(reached)
     }
 
-    /// Whether something is durable and not known to be committed.
+    /// Whether something is durable and not known to be committed, or the newest commit is not in `flushed.pos` yet: then
+    /// no flush need come that takes it along.
     pub fn awaits_commit(&self) -> bool {
         let state = self.state.lock();
         state.commit.end < state.durable
+            || state.markable_commit(state.durable) > state.stored_commit
     }
 
     /// Writes the newest commit to `flushed.pos` if it is not there.

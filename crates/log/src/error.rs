@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::is_no_space;
+use crate::disk::{is_no_space, is_scarce};
 use crate::fault::Fault;
 
 /// Every error of this crate. [`is_fatal`](Self::is_fatal) tells those after which the replica must stop.
@@ -25,6 +25,15 @@ pub enum LogError {
     NoSpace {
         /// The file that could not be allocated.
         path: PathBuf,
+    },
+    /// The system lacks something that a new file takes, such as a descriptor. Nothing was appended, and the log stays
+    /// usable.
+    #[error("cannot make {} now: {source}", path.display())]
+    Scarce {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// A write failed. What is on disk is unknown: stop, the next start sorts it out.
     #[error("writing {} failed: {source}", path.display())]
@@ -247,11 +256,25 @@ impl LogError {
         }
     }
 
-    /// For calls that reserve space: a full disk is no reason to stop.
+    /// Whether a file of a view is damaged, as opposed to one that cannot be looked at now.
+    pub(crate) fn shows_damaged_view(&self) -> bool {
+        match self {
+            Self::DamagedView { .. } => true,
+            Self::View { source, .. } => !is_scarce(source),
+            _ => false,
+        }
+    }
+
+    /// For calls that reserve space: a full disk, or a system without descriptors, is no reason to stop.
     pub(crate) fn allocation(path: &Path, source: io::Error) -> Self {
         if is_no_space(&source) {
             Self::NoSpace {
                 path: path.to_path_buf(),
+            }
+        } else if is_scarce(&source) {
+            Self::Scarce {
+                path: path.to_path_buf(),
+                source,
             }
         } else {
             Self::write(path, source)

@@ -181,7 +181,8 @@ impl Log {
     }
 
     /// Makes sure that frames placed up to a position have their segments, in the thread that appends: before a frame is
-    /// taken that cannot be given back. False if the disk has no room for it beside its reserve; nothing was changed.
+    /// taken that cannot be given back. False if the disk has no room for it beside its reserve, or the system has no descriptor
+    /// left; nothing was changed.
     ///
     /// # Errors
     /// [`LogError::Write`] if the disk fails otherwise: the replica must stop.
@@ -197,7 +198,7 @@ impl Log {
                 let file = prepare_segment(&*self.disk, &self.options.directory, base, size);
                 match self.made(base, file) {
                     Ok(file) => self.prepared.insert(base, file),
-                    Err(LogError::NoSpace { .. }) => return Ok(false),
+                    Err(LogError::NoSpace { .. } | LogError::Scarce { .. }) => return Ok(false),
                     Err(error) => return Err(error),
                 };
             }
@@ -258,6 +259,18 @@ impl Log {
     /// A reader that sees what `append` has finished.
     pub fn reader(&self) -> LogReader {
         self.reader.clone()
+    }
+
+    /// Whether everything that was appended is durable and committed positions are kept, as a clean stop has to say.
+    ///
+    /// # Errors
+    /// [`LogError::Failed`] if a write or sync has failed, or if frames are not durable.
+    pub fn check_flushed(&self) -> Result<(), LogError> {
+        self.durability.check()?;
+        if self.durability.durable() < self.end.position {
+            return Err(LogError::Failed);
+        }
+        Ok(())
     }
 
     /// The flush thread's part.

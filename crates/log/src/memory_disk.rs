@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, Space};
 use inode::Inode;
@@ -43,6 +44,8 @@ pub enum Operation {
     Allocate,
     /// [`Disk::sync_dir`].
     SyncDirectory,
+    /// [`Disk::open`] and [`Disk::create`]: the process has no descriptor left.
+    Open,
 }
 
 /// A disk in memory. Clones are the same disk.
@@ -148,8 +151,8 @@ impl MemoryDisk {
         inner.new_life();
     }
 
-    /// The next call of a kind on a path that contains `path_part` fails; [`Operation::Allocate`] with *no space*, the
-    /// others with an input/output error.
+    /// The next call of a kind on a path that contains `path_part` fails; [`Operation::Allocate`] with *no space*,
+    /// [`Operation::Open`] for want of a descriptor, the others with an input/output error.
     pub fn fail_next(&self, operation: Operation, path_part: &str) {
         self.inner
             .lock()
@@ -328,6 +331,13 @@ impl Inner {
         hit.map(|at| self.failures.remove(at)).is_some()
     }
 
+    fn take_descriptor(&mut self, path: &Path) -> io::Result<()> {
+        if self.take_failure(Operation::Open, path) {
+            return Err(Errno::MFILE.into());
+        }
+        Ok(())
+    }
+
     fn file(&self, path: &Path) -> io::Result<u64> {
         match self.names.get(path) {
             Some(Node::File(inode)) => Ok(*inode),
@@ -474,8 +484,9 @@ fn apply(names: &mut BTreeMap<PathBuf, Node>, kind: &ChangeKind) {
 
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
         inner.check_alive()?;
+        inner.take_descriptor(path)?;
         let inode = inner.file(path)?;
         Ok(self.handle(&inner, inode, path))
     }
@@ -483,6 +494,7 @@ impl Disk for MemoryDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut inner = self.inner.lock();
         inner.check_alive()?;
+        inner.take_descriptor(path)?;
         match inner.file(path) {
             Ok(inode) => return Ok(self.handle(&inner, inode, path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

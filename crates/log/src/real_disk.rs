@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -148,6 +149,10 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
+        // One at a time: two threads may prepare the same segment, and what one takes back must not be what the other got
+        // and has written into since.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock();
         let have = self.len()?;
         self.reserve(have, length).inspect_err(|_| {
             // ext4 keeps what it could take of a reservation that failed: 5.3 MB that were free became none, and what

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
+from ternmq.cluster.descriptors import allow_all_descriptors
 from ternmq.cluster.parent import die_with_parent
 from ternmq.errors import MQError
 
@@ -29,7 +30,8 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def prepare(parent_pid: int | None) -> None:
-    """Bind this process to its parent, and let it log to stderr with times in UTC."""
+    """Bind this process to its parent, give it all descriptors, and let it log to stderr with times in UTC."""
+    allow_all_descriptors()
     if parent_pid is not None:
         die_with_parent(parent_pid)
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")

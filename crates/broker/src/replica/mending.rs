@@ -50,10 +50,11 @@ impl Mending {
         self.next > self.upto && self.runs.is_empty()
     }
 
-    /// Some frames further. The inner error means that a file could not be written: the next call tries it again.
+    /// Some frames further. The inner error means that a file could not be written, or a frame of the log not be read: the
+    /// next call tries it again.
     ///
     /// # Errors
-    /// [`Fatal`] if the log cannot be read or contradicts itself.
+    /// [`Fatal`] if the log contradicts itself.
     pub fn go_on(
         &mut self,
         reader: &LogReader,
@@ -61,7 +62,12 @@ impl Mending {
         max_bytes: usize,
     ) -> Result<Result<(), LogError>, Fatal> {
         if self.runs.is_empty() && self.next <= self.upto {
-            for frame in reader.frames(self.next, max_bytes)? {
+            let frames = match reader.frames(self.next, max_bytes) {
+                // Views are no reason to stop for what reading the log meets: it is told, and waited for.
+                Err(error) if error.is_damage() => return Ok(Err(error)),
+                read => read?,
+            };
+            for frame in frames {
                 if frame.header.index > self.upto {
                     break;
                 }

@@ -202,6 +202,33 @@ fn a_queue_whose_file_was_cut_is_written_again_from_the_log() {
 }
 
 #[test]
+fn rot_in_the_log_that_is_met_while_a_queue_is_written_again_is_told_and_stops_nobody() {
+    let (mut one, topic) = queue_of_100();
+    let whole = entries(&one, topic).expect("readable");
+    let path = format!("/replica/views/{topic}/0/{:020}", 0);
+    one.disk.inner.cut_file(path.as_ref(), 700).expect("a file");
+    entries(&one, topic).expect_err("cut");
+    let position = one.reader.header(10).expect("a frame").position;
+    let segment = format!("/replica/log/{:020}", 0);
+    let disk = one.disk.inner.clone();
+    let flip = || disk.damage(segment.as_ref(), position + 100, 1);
+    flip().expect("a file");
+    let mut told = 0;
+    for _ in 0..20 {
+        let applied = one.applier.apply(one.committed, 1000);
+        let blocked = applied.expect("no reason to stop").blocked;
+        told += u32::from(blocked.is_some_and(|error| error.is_damage()));
+    }
+    assert!(told > 0 && one.applier.mends());
+    flip().expect("a file");
+    while one.applier.mends() {
+        let applied = one.applier.apply(one.committed, 1000);
+        applied.expect("no reason to stop");
+    }
+    assert_eq!(entries(&one, topic).expect("mended"), whole);
+}
+
+#[test]
 fn zeros_and_numbers_that_cannot_be_in_a_queue_are_damage_and_mended() {
     let (mut one, topic) = queue_of_100();
     let whole = entries(&one, topic).expect("readable");

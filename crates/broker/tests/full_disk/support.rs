@@ -126,6 +126,8 @@ impl One {
         states.store(&state).unwrap();
         let options = LogOptions {
             segment_size: SEGMENT,
+            // Everything is read from files.
+            ring_bytes: 0,
             ..LogOptions::new(DIRECTORY, [1; 16])
         };
         let (mut log, _) = Log::open(Arc::clone(&shared), options).unwrap();

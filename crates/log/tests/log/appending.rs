@@ -319,3 +319,29 @@ fn a_clean_stop_with_everything_flushed_starts_without_a_write() {
     assert_eq!((log.end().index, recovery.found), (1, Found::End));
     assert_eq!(bench.disk.operations(), before);
 }
+
+#[test]
+fn a_segment_for_which_there_is_no_descriptor_is_asked_for_again_and_stops_nobody() {
+    let bench = Bench::new(SEGMENT);
+    let (mut log, _) = bench.open().expect("an empty directory");
+    append_one(&mut log, 1, &body(1, 9000)).expect("room");
+    bench.disk.fail_next(Operation::Open, "/log/");
+    let has_room = log.make_room_upto(SEGMENT + 1);
+    assert!(!has_room.expect("no reason to stop"));
+    assert!(log.make_room_upto(SEGMENT + 1).expect("room"));
+    append_one(&mut log, 1, &body(2, 9000)).expect("the log is well");
+}
+
+#[test]
+fn a_commit_that_no_sync_took_along_is_waited_for_until_it_is_written() {
+    let bench = Bench::new(SEGMENT);
+    let (mut log, _) = bench.open().expect("an empty directory");
+    let syncer = log.syncer();
+    append_one(&mut log, 1, &body(1, 100)).expect("room");
+    syncer.sync(log.end().position).expect("a healthy disk");
+    assert!(syncer.awaits_commit(), "of what is durable");
+    log.committed(1).expect("it is there");
+    assert!(syncer.awaits_commit(), "in the file");
+    syncer.keep_marks().expect("a healthy disk");
+    assert!(!syncer.awaits_commit());
+}

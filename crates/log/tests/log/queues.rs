@@ -358,3 +358,25 @@ fn the_queues_of_a_dropped_topic_are_gone_with_their_files_and_buffers() {
     queues.drop_topic(1).expect("nothing is left to delete");
     queues.drop_topic(9).expect("there never was one");
 }
+
+#[test]
+fn a_file_for_which_there_is_no_descriptor_is_not_taken_for_a_damaged_one() {
+    let (disk, queues) = queues(SMALL);
+    for number in 0..100 {
+        queues
+            .append(1, 0, number, entry(number))
+            .expect("in order");
+    }
+    // Others take the few handles that are kept open.
+    for number in 0..100 {
+        queues
+            .append(2, 0, number, entry(number))
+            .expect("in order");
+    }
+    disk.fail_next(Operation::Open, "/1/0/");
+    let mut found = Vec::new();
+    let refused = queues.read(1, 0, 0, 32, &mut found);
+    assert!(matches!(refused, Err(LogError::View { .. })), "{refused:?}");
+    assert!(!queues.has_damage());
+    assert_eq!(queues.read(1, 0, 0, 8, &mut found).expect("kept"), 8);
+}
