@@ -194,11 +194,13 @@ impl<T> Replica<T> {
         Ok(())
     }
 
-    /// Write what a clean stop leaves: the commit index in `raft.state`. The log must be flushed before.
+    /// Write what a clean stop leaves: the commit index in `raft.state`. The log must be flushed before: what is not
+    /// durable may be lost with the machine, and a start that had been told of a clean stop would take that for damage.
     ///
     /// # Errors
-    /// [`Fatal`] if the file cannot be written.
+    /// [`Fatal`] if the log is not flushed, or the file cannot be written: then nothing is said.
     pub fn stop(&mut self) -> Result<(), Fatal> {
+        self.log.check_flushed()?;
         self.state.commit = self
             .state
             .commit

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tern_broker::replica::{
-    AnswerAt, Applier, Birth, Draft, Flush, Flusher, Folded, Inbox, Opening, Outbox, Outcome, Plan,
-    PreparedSegment, Proposal, Replica, Strategy, TurnOptions,
+    AnswerAt, Applier, Birth, Draft, Fatal, Flush, Flusher, Folded, Inbox, Opening, Outbox,
+    Outcome, Plan, PreparedSegment, Proposal, Replica, Strategy, TurnOptions,
 };
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
-    ConsumeQueues, Disk, LogOptions, LogReader, MIN_SEGMENT_SIZE, QueueLimits, RaftStateFile,
-    claim_directory, prepare_segment,
+    ConsumeQueues, Disk, LogError, LogOptions, LogReader, MIN_SEGMENT_SIZE, QueueLimits,
+    RaftStateFile, claim_directory, prepare_segment,
 };
 use tern_replication::replica_id;
 use tern_state::{Flush as FlushPolicy, GroupFounding, Member, Op, State};
@@ -124,10 +124,21 @@ impl Solitary {
 
     /// Sync what was written; the next turn hears of it.
     pub fn sync(&mut self) {
+        self.try_sync().unwrap();
+    }
+
+    /// As [`Self::sync`], on a disk that may fail.
+    pub fn try_sync(&mut self) -> Result<(), LogError> {
         if let Some(flush) = self.flush.take() {
-            let under_way = self.flusher.begin(flush).unwrap();
-            self.inbox.durable = Some(self.flusher.end(under_way, self.now_ns).unwrap());
+            let under_way = self.flusher.begin(flush)?;
+            self.inbox.durable = Some(self.flusher.end(under_way, self.now_ns)?);
         }
+        Ok(())
+    }
+
+    /// The end of a clean stop.
+    pub fn stop(&mut self) -> Result<(), Fatal> {
+        self.replica.stop()
     }
 
     /// How long the replica needs no turn, nanoseconds.
