@@ -155,8 +155,9 @@ impl Node {
             options.settings.cluster, options.settings.group, options.member
         );
         let fresh = random_id().map_err(StartError::Options)?;
+        // Held before the directory is claimed: of two first starts at once, only one may draw its id.
+        let lock = DirectoryLock::acquire(&*disk, &options.data).map_err(data_error)?;
         let directory = claim_directory(&*disk, &options.data, &name, fresh).map_err(data_error)?;
-        let lock = DirectoryLock::acquire(&options.data).map_err(data_error)?;
         let stop_record = StopRecord::new(
             Arc::clone(&disk),
             &options.data,
@@ -330,8 +331,7 @@ fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Stand
         client_address: options.advertise.clone(),
         timing: options.timing,
     };
-    let started = state.filter(|state| !state.founding);
-    Standing::new(identity, started.map(|state| state.group_id))
+    Standing::new(identity, state)
 }
 
 /// 16 bytes that nobody else draws: the id of a group or of a directory.

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tern_log::LogReader;
+use tern_log::{LogReader, RaftState};
 use tern_net::peers::{Hello, PeerRefusal, Phase};
 use tern_replication::{PeerMessage, ReplicaId, Role, Status, Timing, replica_id, replica_number};
 
@@ -37,19 +37,22 @@ pub struct Identity {
 pub struct Standing {
     identity: Identity,
     phase: Mutex<(Phase, [u8; 16])>,
+    /// What the log holds is known, unless the group has been founded only in part: that is read after peers are dialled.
+    is_read: AtomicBool,
     leads: AtomicBool,
     /// For each member what it has confirmed to this leader and the group has committed: it cannot show less.
     confirmed: Vec<(u32, AtomicU64)>,
 }
 
 impl Standing {
-    /// A replica whose engine may not have started. Until its log has been read, one that is marked as being founded
-    /// counts as empty.
-    pub fn new(identity: Identity, started: Option<[u8; 16]>) -> Self {
-        let phase = match started {
-            Some(group_id) => (Phase::Started, group_id),
-            None => (Phase::Empty, [0; 16]),
+    /// A replica whose engine may not have started, with what its `raft.state` says. One that is marked as being founded
+    /// calls itself empty until its log has been [read](Self::read).
+    pub fn new(identity: Identity, state: Option<&RaftState>) -> Self {
+        let phase = match state {
+            Some(state) if !state.founding => (Phase::Started, state.group_id),
+            _ => (Phase::Empty, [0; 16]),
         };
+        let is_read = state.is_none_or(|state| !state.founding);
         let confirmed = identity.members.iter();
         Self {
             confirmed: confirmed
@@ -57,6 +60,7 @@ impl Standing {
                 .collect(),
             identity,
             phase: Mutex::new(phase),
+            is_read: AtomicBool::new(is_read),
             leads: AtomicBool::new(false),
         }
     }
@@ -74,6 +78,15 @@ impl Standing {
     /// It is so far now.
     pub fn enter(&self, phase: Phase, group_id: [u8; 16]) {
         *self.phase.lock() = (phase, group_id);
+        self.is_read.store(true, Ordering::Release);
+    }
+
+    /// What its disk holds of a founding that has not ended is known now.
+    pub fn read(&self, founding: &Founding) {
+        match founding.stage() {
+            Stage::Stored => self.enter(Phase::Founding, founding.group_id()),
+            _ => self.enter(Phase::Empty, [0; 16]),
+        }
     }
 
     /// How far it is, and the group's id, zeros while empty.
@@ -205,7 +218,10 @@ impl Standing {
     pub fn refused(&self, peer: u32, why: PeerRefusal) -> Option<String> {
         let Identity { group, member, .. } = &self.identity;
         match why {
-            PeerRefusal::EmptyReplicaOfFoundedGroup if self.phase().0 == Phase::Empty => {
+            // Peers are dialled while a log that was being founded is still read: it called itself empty meanwhile.
+            PeerRefusal::EmptyReplicaOfFoundedGroup
+                if self.is_read.load(Ordering::Acquire) && self.phase().0 == Phase::Empty =>
+            {
                 Some(wiped_sentence(group, member))
             }
             PeerRefusal::ShowsLessThanConfirmed => Some(format!(
@@ -240,4 +256,53 @@ pub(crate) fn wiped_sentence(group: &str, member: &str) -> String {
         "the data directory of {group}/{member} is empty, but its group was founded with it: a replica that lost its \
          memory may not vote again under its old id. Rejoining is not there yet; put its directory back"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(state: Option<&RaftState>) -> Standing {
+        let identity = Identity {
+            cluster: "c".to_owned(),
+            group: "g".to_owned(),
+            member: "n0".to_owned(),
+            own: 1,
+            members: vec![1, 2, 3],
+            digest: 0,
+            mode: 3,
+            client_address: "127.0.0.1:10911".to_owned(),
+            timing: Timing {
+                heartbeat_ticks: 10,
+                election_min_ticks: 30,
+                election_max_ticks: 60,
+            },
+        };
+        Standing::new(identity, state)
+    }
+
+    fn is_told_that_it_was_emptied(standing: &Standing) -> bool {
+        standing
+            .refused(2, PeerRefusal::EmptyReplicaOfFoundedGroup)
+            .is_some()
+    }
+
+    #[test]
+    fn a_member_stopped_while_its_group_was_founded_is_not_called_emptied_before_its_log_is_read() {
+        let state = RaftState {
+            founding: true,
+            ..RaftState::default()
+        };
+        let standing = standing(Some(&state));
+        assert!(!is_told_that_it_was_emptied(&standing));
+        standing.enter(Phase::Founding, [7; 16]);
+        assert!(!is_told_that_it_was_emptied(&standing));
+        standing.enter(Phase::Empty, [0; 16]);
+        assert!(is_told_that_it_was_emptied(&standing), "it held nothing");
+    }
+
+    #[test]
+    fn a_member_without_any_state_is_told_that_it_was_emptied() {
+        assert!(is_told_that_it_was_emptied(&standing(None)));
+    }
 }

@@ -26,11 +26,12 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Takes the lock of a directory that exists.
+    /// Takes the lock of a directory, which is made if there is none.
     ///
     /// # Errors
-    /// [`LogError::Locked`] if another holder is there; [`LogError::Io`].
-    pub fn acquire(directory: &Path) -> Result<Self, LogError> {
+    /// [`LogError::Locked`] if another holder is there; [`LogError::Io`], and what making the directory may meet.
+    pub fn acquire(disk: &dyn Disk, directory: &Path) -> Result<Self, LogError> {
+        make_directory(disk, directory)?;
         let path = directory.join(LOCK);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let file = retry_on_intr(|| rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR))

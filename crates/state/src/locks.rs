@@ -25,6 +25,7 @@ pub struct LeaseTime {
 impl LeaseTime {
     /// The moment `now_ms` by the clock of the same leader, whether it still leads or not. By this clock a lease runs
     /// out no later than by that of a leader that came after: that one counts every lease as renewed when it began.
+    #[must_use]
     pub fn later(self, now_ms: u64) -> Self {
         Self {
             now_ms: now_ms.max(self.now_ms),
@@ -32,6 +33,9 @@ impl LeaseTime {
         }
     }
 }
+
+/// How far the times of ops that follow each other in the log may fall: requests are stamped before they are lined up.
+const OUT_OF_ORDER_MS: u64 = 1_000;
 
 /// Who holds a queue, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,19 +48,24 @@ struct Lock {
 }
 
 impl Lock {
-    /// When it was renewed, by the clock of another leadership perhaps. Never later than now: one term
-    /// may outlive a boot where one replica is the whole group, and its clock begins again.
+    /// When it was renewed, by the clock of another leadership perhaps. A little later than now if a request that was
+    /// stamped before stands behind it; not more: one term may outlive a boot where one replica is the whole group, and
+    /// its clock begins again.
     fn renewed_ms(&self, at: LeaseTime) -> u64 {
         let renewed_ms = if self.term == at.term {
             self.renewed_ms.max(at.since_ms)
         } else {
             at.since_ms
         };
-        renewed_ms.min(at.now_ms)
+        if renewed_ms > at.now_ms.saturating_add(OUT_OF_ORDER_MS) {
+            at.now_ms
+        } else {
+            renewed_ms
+        }
     }
 
     fn holds(&self, at: LeaseTime) -> bool {
-        at.now_ms - self.renewed_ms(at) < self.ttl_ms
+        at.now_ms.saturating_sub(self.renewed_ms(at)) < self.ttl_ms
     }
 
     /// The same lock by the clock of this leadership.
@@ -113,11 +122,12 @@ impl QueueLocks {
             self.set(group, &mut locks, queue, now);
         }
         for queue in queues {
-            if locks.get(&queue).is_none_or(|lock| lock.client == *client) {
+            let held = locks.get(&queue);
+            if held.is_none_or(|lock| lock.client == *client) {
                 let lock = Lock {
                     client: client.clone(),
                     term: at.term,
-                    renewed_ms: at.now_ms,
+                    renewed_ms: held.map_or(at.now_ms, |lock| lock.renewed_ms.max(at.now_ms)),
                     ttl_ms,
                 };
                 self.set(group, &mut locks, queue, Some(lock));

@@ -11,7 +11,7 @@ use super::begin::Beginning;
 use crate::clock;
 use crate::mailbox::{Input, MailboxReceiver};
 use crate::node::random_id;
-use crate::replica::{Birth, Born, Fatal, Stage};
+use crate::replica::{Birth, Born, Fatal};
 use crate::standing::wiped_sentence;
 
 const TICK_NS: u64 = 10_000_000;
@@ -36,11 +36,7 @@ pub(super) fn run(
         state_file,
         state.as_ref(),
     )?;
-    if birth.founding().stage() == Stage::Stored {
-        beginning
-            .standing
-            .enter(Phase::Founding, birth.founding().group_id());
-    }
+    beginning.standing.read(birth.founding());
     let group_id = random_id().map_err(Fatal::Refused)?;
     if beginning.plan.members.len() == 1 {
         return birth.alone(group(beginning), group_id).map(Some);

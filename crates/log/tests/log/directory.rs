@@ -13,11 +13,11 @@ use crate::support::{DIRECTORY, disks};
 #[test]
 fn a_directory_can_be_held_once() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let held = DirectoryLock::acquire(directory.path()).expect("free");
-    let second = DirectoryLock::acquire(directory.path());
+    let held = DirectoryLock::acquire(&RealDisk, directory.path()).expect("free");
+    let second = DirectoryLock::acquire(&RealDisk, directory.path());
     assert!(matches!(second, Err(LogError::Locked { .. })));
     drop(held);
-    DirectoryLock::acquire(directory.path()).expect("free again");
+    DirectoryLock::acquire(&RealDisk, directory.path()).expect("free again");
 }
 
 #[test]

@@ -74,6 +74,16 @@ fn a_queue_belongs_to_the_first_client_until_its_time_is_over() {
 }
 
 #[test]
+fn a_request_that_was_stamped_earlier_and_stands_later_shortens_nobodys_lease() {
+    let mut state = shop();
+    lock(&mut state, "a", 1_000, &[0]);
+    lock(&mut state, "b", 900, &[1]);
+    lock(&mut state, "a", 950, &[0]);
+    assert_eq!(holder(&state, 0, 60_999), Some("a"));
+    assert_eq!(holder(&state, 0, 61_000), None);
+}
+
+#[test]
 fn the_holder_renews_its_lock() {
     let mut state = shop();
     lock(&mut state, "a", 1_000, &[0]);

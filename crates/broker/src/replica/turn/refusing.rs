@@ -32,7 +32,11 @@ impl<T> Replica<T> {
     pub(super) fn not_leader(&self) -> Refusal {
         let status = self.engine.status();
         Refusal::NotLeader {
-            leader: status.leader,
+            // A leader refuses so while it hands over: who comes back here would be refused again.
+            leader: match status.role {
+                Role::Leader => 0,
+                _ => status.leader,
+            },
             term: status.term,
         }
     }
