@@ -521,7 +521,7 @@ mod tests {
                 stepped.step(rest % ACTORS);
                 rest /= ACTORS;
             }
-            while (0..ACTORS).fold(false, |any, actor| stepped.step(actor) || any) {}
+            while (0..ACTORS).any(|actor| stepped.step(actor)) {}
             let (waiting, written) = stepped.outbound.progress();
             assert_eq!((waiting, written, stepped.sent), (0, 4, 4), "{schedule:#x}");
         }

@@ -13,6 +13,6 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
 """
 
 
-def test_a_node_may_open_as_many_files_as_the_system_allows_it():
+def test_a_node_may_open_as_many_files_as_the_system_allows_it() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "True\n"
