@@ -62,6 +62,17 @@ class ConfigError(MQError, ValueError):
     """An argument or a configuration that is wrong or contradicts itself; nothing was sent or started."""
 
 
+class NotANameServerError(ConfigError):
+    """An address that was given as a NameServer's is a broker's."""
+
+    def __init__(self, address: str, *, code: int | None = None) -> None:
+        super().__init__(
+            f"{address} is a broker, not a NameServer; give the address of a NameServer, whose port is mostly 9876",
+            code=code,
+            broker=address,
+        )
+
+
 class CodecError(MQError, ValueError):
     """A payload that cannot be encoded or decoded."""
 

@@ -310,6 +310,24 @@ async def test_a_single_master_starts_from_an_apache_file(cluster: Cluster, tmp_
     assert (await cluster.client.call(ids[0], 28)).code == 0
 
 
+async def test_a_broker_says_that_an_address_is_a_brokers_and_registers_with_the_others(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    configs = three(cluster)
+    # Each is told that the first replica, too, is a NameServer.
+    stranger = configs[0].advertised
+    await cluster.start_replicas(
+        *(dataclasses.replace(config, nameservers=(*config.nameservers, stranger)) for config in configs)
+    )
+    await cluster.agreed(whole)
+
+    async def said() -> bool:
+        await asyncio.sleep(0)
+        return sum(f"{stranger} is a broker, not a NameServer" in line for line in caplog.messages) >= 3
+
+    await until(said)
+
+
 async def test_runtime_information_counts_what_clients_put_and_take(cluster: Cluster) -> None:
     await cluster.start_replicas(*three(cluster))
     ids = await cluster.agreed(whole)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ternmq.broker.nameserver_line import Line
-from ternmq.errors import MQError, RegistrationRefusedError
+from ternmq.errors import MQError, NotANameServerError, RegistrationRefusedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
 from ternmq.protocol.routes import MASTER_ID, QueueData, TopicRoute
@@ -177,10 +177,11 @@ class Registrar:
                     _log.info("NameServer %s is back", address)
                 self._note(line, in_order=True)
             except MQError as error:
+                is_stranger = isinstance(error, NotANameServerError)
                 if line.in_order:
-                    _log.warning("NameServer %s: %s", address, error)
+                    _log.warning("%s%s", "" if is_stranger else f"NameServer {address}: ", error)
                 self._note(line, in_order=False)
-                if not isinstance(error, RegistrationRefusedError):
+                if not is_stranger and not isinstance(error, RegistrationRefusedError):
                     # Tried four times a second, whatever changes meanwhile: its own closing connections wake it, too.
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
@@ -310,6 +311,8 @@ class Registrar:
             "ternTerm": str(standing.term),
         }
         answer = await self._call(address, RequestCode.REGISTER_BROKER, fields, body)
+        if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+            raise NotANameServerError(address, code=answer.code)
         if answer.code != ResponseCode.SUCCESS:
             raise RegistrationRefusedError(
                 f"refused id {standing.broker_id} in term {standing.term}: {answer.remark}",

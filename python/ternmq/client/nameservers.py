@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Mapping, Sequence
 
-from ternmq.errors import CallTimeoutError, ConnectionLostError, MQError, UnreachableError
+from ternmq.errors import CallTimeoutError, ConnectionLostError, MQError, NotANameServerError, UnreachableError
+from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Answer, Endpoint
+
+_log = logging.getLogger(__name__)
 
 _TRY_SECONDS = 1.0
 """A NameServer that is alive answers in milliseconds; one that hangs must not use up the caller's time."""
@@ -29,6 +33,7 @@ class NameServers:
         self._loop = asyncio.get_running_loop()
         self._current = random.randrange(len(self.addresses)) if seed is None else seed % len(self.addresses)
         self._next = self._current
+        self._strangers: set[str] = set()
 
     @property
     def current(self) -> str:
@@ -38,12 +43,15 @@ class NameServers:
     async def ask(self, code: int, fields: dict[str, str], deadline: float) -> Answer:
         """Ask one NameServer after the other until one answers, whatever its code.
 
+        Every NameServer serves the codes that clients ask for; who does not serve them is a broker, and passed over.
+
         Args:
             code: request code.
             fields: header fields.
             deadline: time of the loop after which to give up.
 
         Raises:
+            NotANameServerError: all addresses are brokers'.
             UnreachableError: none answered; names all addresses.
         """
         failures: dict[str, MQError] = {}
@@ -54,10 +62,15 @@ class NameServers:
                 if left <= 0:
                     raise self._nobody(failures)
                 try:
-                    return await self._endpoint.call(address, code, fields, timeout=min(left, _TRY_SECONDS))
+                    answer = await self._endpoint.call(address, code, fields, timeout=min(left, _TRY_SECONDS))
+                    if answer.code != ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+                        return answer
+                    failures[address] = self._stranger(address)
                 except (UnreachableError, CallTimeoutError, ConnectionLostError) as error:
                     failures[address] = error
-                    self._current = (self._current + 1) % len(self.addresses)
+                self._current = (self._current + 1) % len(self.addresses)
+            if all(isinstance(failures.get(address), NotANameServerError) for address in self.addresses):
+                raise failures[self.addresses[0]]
             await asyncio.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - self._loop.time())))
 
     async def ask_next(self, code: int, fields: dict[str, str], timeout: float) -> Answer:
@@ -79,8 +92,16 @@ class NameServers:
         return [
             (address, outcome)
             for address, outcome in zip(self.addresses, outcomes, strict=True)
-            if isinstance(outcome, Answer)
+            if isinstance(outcome, Answer) and outcome.code != ResponseCode.REQUEST_CODE_NOT_SUPPORTED
         ]
+
+    def _stranger(self, address: str) -> NotANameServerError:
+        """Note that an address is a broker's, and say so once: with others beside it no call fails for it."""
+        error = NotANameServerError(address, code=ResponseCode.REQUEST_CODE_NOT_SUPPORTED)
+        if address not in self._strangers:
+            self._strangers.add(address)
+            _log.warning("%s", error)
+        return error
 
     def _nobody(self, failures: Mapping[str, MQError]) -> UnreachableError:
         detail = "; ".join(str(error) for error in failures.values()) or "no time left"
