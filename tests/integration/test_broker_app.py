@@ -310,6 +310,24 @@ async def test_a_single_master_starts_from_an_apache_file(cluster: Cluster, tmp_
     assert (await cluster.client.call(ids[0], 28)).code == 0
 
 
+async def test_names_of_todays_clusters_with_an_at_sign_and_a_dot_serve_messages(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "broker.conf"
+    path.write_text(
+        f"brokerClusterName=beijing.mq\nbrokerName=beijing@broker.v1\nlistenPort={free_block(10) + 2}\n"
+        f"storePathRootDir={tmp_path / 'store'}\nmapedFileSizeCommitLog=67108864\n"
+    )
+    await cluster.start_replicas(read_broker_conf(path, nameservers=";".join(cluster.addresses)).config)
+    ids = await cluster.agreed(lambda ids: 0 in ids)
+    assert (await cluster.client.call(ids[0], CREATE_TOPIC, CREATE)).code == 0
+    await until(lambda: cluster.has_route(cluster.addresses[0], "orders"))
+    assert (await cluster.client.call(ids[0], SEND, send_fields("orders", 0, {}), b"m")).code == 0
+    pulled = await cluster.client.call(ids[0], PULL, pull_fields("orders", 0, 0))
+    assert pulled.code == 0
+    assert b"m" in pulled.body
+
+
 async def test_a_broker_says_that_an_address_is_a_brokers_and_registers_with_the_others(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:

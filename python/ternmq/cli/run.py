@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,7 @@ def _broker_config(
     insecure: bool,
 ) -> BrokerConfig:
     from ternmq.config import broker_config, load_topology, read_broker_conf
+    from ternmq.config.rules import ASYNC_FLUSH
 
     if _is_conf(conf, topology, node):
         assert conf is not None
@@ -113,7 +115,10 @@ def _broker_config(
         return read.config
     assert topology is not None
     assert node is not None
-    return broker_config(load_topology(topology), node, insecure=insecure, secret=secret)
+    config = broker_config(load_topology(topology), node, insecure=insecure, secret=secret)
+    if config.flush == "async":
+        print(f'note: flush = "async": {ASYNC_FLUSH}', file=sys.stderr, flush=True)
+    return config
 
 
 def _is_conf(conf: Path | None, topology: Path | None, node: str | None) -> bool:
@@ -136,7 +141,5 @@ def _secret(reference: str | None) -> bytes | None:
 
 
 def _print_summary(summary: Any) -> None:
-    import sys
-
     for line in summary.lines():
         print(line, file=sys.stderr, flush=True)

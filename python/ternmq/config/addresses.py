@@ -1,9 +1,17 @@
 """Host and port as text, and which hosts count as loopback."""
 
 import ipaddress
+import re
 import socket
 
 from ternmq.errors import ConfigError
+
+_MAX_HOST = 253
+_PORT = re.compile(r"[0-9]{1,5}")
+_WITH_PORT = re.compile(r"[^:]+:[0-9]{1,5}")
+_OCTET = re.compile(r"[0-9]+|[xX*]+")
+# Names with an underscore are none for the DNS, but containers have them.
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 WILDCARDS = frozenset({"0.0.0.0", "::", "", "*"})
 
@@ -16,12 +24,54 @@ def split_address(text: str, key: str) -> tuple[str, int]:
         key: name of the field, for the error.
 
     Raises:
-        ConfigError: no port, or a port outside 1 to 65535.
+        ConfigError: no port, a port outside 1 to 65535, or a host that is none.
     """
+    if "://" in text:
+        raise ConfigError(f'{key} = "{text}" is a URL; write host:port alone, for example "10.0.0.1:9876"')
     host, colon, port = text.strip().rpartition(":")
-    if not colon or not host or not port.isdigit() or not 1 <= int(port) <= 65535:
+    if not colon or not host or not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         raise ConfigError(f'{key} = "{text}" is not host:port, for example "10.0.0.1:9876"')
-    return host.strip("[]"), int(port)
+    host = host.strip("[]")
+    if not is_wildcard(host):
+        check_host(host, key)
+    return host, int(port)
+
+
+def check_host(host: str, key: str) -> None:
+    """Refuse what cannot be one host's name or IP; whether a name resolves is not looked at.
+
+    Args:
+        host: without brackets and port.
+        key: name of the field, for the error.
+
+    Raises:
+        ConfigError: a URL, a list, a port, an unfilled example, or characters that no host name has.
+    """
+    problem = _host_problem(host)
+    if problem is not None:
+        raise ConfigError(f'{key} = "{host}" {problem}')
+
+
+def _host_problem(host: str) -> str | None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return None
+    if "://" in host:
+        return "is a URL; write the host alone"
+    if any(separator in host for separator in ",;|"):
+        return "is a list; write one host name or IP"
+    if _WITH_PORT.fullmatch(host):
+        return "has a port; write the host alone"
+    labels = host.rstrip(".").split(".")
+    # As in pages for copying: 192.168.x.x, 10.0.0.256.
+    if len(labels) == 4 and all(_OCTET.fullmatch(label) for label in labels):
+        return "is not an IP address; write the real one"
+    if len(host) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
+        return "is neither a host name nor an IP"
+    return None
 
 
 def join_address(host: str, port: int) -> str:
@@ -61,7 +111,7 @@ def resolve_ip(host: str, key: str) -> str:
 
     Args:
         host: name or IP.
-        key: name of the field, for the error.
+        key: name of the field, for the error; with file and line where they are known.
 
     Raises:
         ConfigError: the name does not resolve here.
@@ -72,9 +122,11 @@ def resolve_ip(host: str, key: str) -> str:
         pass
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f'{key} = "{host}" does not resolve here ({error}); message ids hold an IP, so set {key} to one'
+            f'{key} = "{host}" does not resolve here ({reason}); message ids hold an IP: write the IP that clients'
+            " reach, or a name that resolves"
         ) from error
     # IPv4 first: older clients cannot read message ids with 16-byte addresses.
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)

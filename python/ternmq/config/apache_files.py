@@ -1,12 +1,23 @@
 """What Apache's configuration files have in common: sorted keys, typed values, a summary of both."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ternmq.config.apache_keys import ApacheKey
 from ternmq.config.names import nearest
+from ternmq.config.placeholders import placeholder_problem, value_problem
+from ternmq.config.properties import Entry
 from ternmq.errors import ConfigError
+
+# What mqadmin writes above what it got: without a key for Java's reader, as it begins with the separator.
+_HEADING = re.compile(r"=+[^=]*=*\s*")
+_SECRETS = re.compile(r"secret|credential|password|authenticationuser|exporterheader", re.IGNORECASE)
+# More of one reason are named without their values, which stand in the file.
+_SHOWN_WITH_VALUES = 8
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 @dataclass
@@ -26,44 +37,77 @@ class Summary:
     notices: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Give the summary as lines of text."""
+        """Give the summary as lines of text; keys without meaning come in one line for each reason."""
         lines = [f"taken: {key} = {value} ({ours})" for key, value, ours in self.mapped]
-        lines += [f"without meaning here: {key} = {value} ({why})" for key, value, why in self.ignored]
+        reasons: dict[str, list[tuple[str, str]]] = {}
+        for key, value, why in self.ignored:
+            reasons.setdefault(why, []).append((key, value))
+        lines += [f"without meaning here: {_enumerate(pairs)} ({why})" for why, pairs in reasons.items()]
         lines += [f"unknown, ignored: {key}" for key in self.unknown]
         return lines + [f"note: {notice}" for notice in self.notices]
 
 
-def sort_keys(path: Path, entries: Mapping[str, str], table: Mapping[str, ApacheKey], lenient: bool) -> Summary:
+def _enumerate(pairs: Sequence[tuple[str, str]]) -> str:
+    if len(pairs) > _SHOWN_WITH_VALUES:
+        return ", ".join(key for key, _ in pairs)
+    return ", ".join(f"{key} = {'***' if _SECRETS.search(key) else value}" for key, value in pairs)
+
+
+def sort_keys(path: Path, entries: Sequence[Entry], table: Mapping[str, ApacheKey], lenient: bool) -> Summary:
     """Sort every key of a file into its kind.
 
     Args:
         path: the file, for errors.
-        entries: its keys and values.
+        entries: its keys and values in order; of a key given twice the last counts, as in Java.
         table: what the keys mean.
         lenient: warn of unknown keys instead of refusing them.
 
     Raises:
         ConfigError: refused or unknown keys; one sentence for each.
     """
-    summary = Summary()
+    summary = Summary(notices=_contradictions(entries))
     faults = []
-    for key, value in entries.items():
+    for entry in {entry.key: entry for entry in entries}.values():
+        key, value = entry.key, entry.value.strip()
         known = table.get(key)
-        if known is None:
+        if not key:
+            if not _HEADING.fullmatch(entry.value):
+                faults.append(f"{path}:{entry.line}: there is a value without a key; write key=value")
+        elif known is None:
             summary.unknown.append(key)
-            if not lenient:
-                faults.append(f"unknown key {key}; {nearest(key, table)} (--lenient ignores unknown keys)")
-        elif known.kind == "mapped":
-            summary.mapped.append((key, value, known.text))
+            if placeholder_problem(key):
+                faults.append(f"{path}:{entry.line}: this is a line of a template; fill it in first")
+            elif not lenient:
+                hint = nearest(key, table)
+                faults.append(
+                    f"{path}:{entry.line}: unknown key {key}; {hint or 'neither Apache nor ternmq has it'}"
+                    " (--lenient ignores unknown keys)"
+                )
         elif known.kind == "ignored":
             summary.ignored.append((key, value, known.text))
-        elif value.strip().lower() in known.harmless:
-            summary.ignored.append((key, value, "says what is so anyway"))
+        elif known.kind == "refused":
+            if not value or " ".join(value.lower().split()) in known.harmless:
+                summary.ignored.append((key, value, "says what is so anyway"))
+            else:
+                faults.append(f"{path}:{entry.line}: {key} = {value} cannot be honoured: {known.text}")
+        elif (problem := value_problem(value)) is not None:
+            faults.append(f"{path}:{entry.line}: {key} = {value} {problem}")
         else:
-            faults.append(f"{key} = {value} cannot be honoured: {known.text}")
+            summary.mapped.append((key, value, known.text))
     if faults:
-        raise ConfigError(f"{path}: " + "; ".join(faults))
+        raise ConfigError("; ".join(faults))
     return summary
+
+
+def _contradictions(entries: Sequence[Entry]) -> list[str]:
+    """Say which keys are given twice with different values: nobody notices that the first is without effect."""
+    first: dict[str, Entry] = {}
+    said = []
+    for entry in entries:
+        before = first.setdefault(entry.key, entry)
+        if entry.key and before.value.strip() != entry.value.strip():
+            said.append(f"{entry.key} is given in line {before.line} and again in line {entry.line}; the last counts")
+    return said
 
 
 class Values:
@@ -74,13 +118,14 @@ class Values:
         entries: its keys and values; an empty value counts as absent, as in Java.
     """
 
-    def __init__(self, path: Path, entries: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
         self.path = path
-        self._entries = {key: value.strip() for key, value in entries.items() if value.strip()}
+        self._entries = {entry.key: entry for entry in entries}
 
     def text(self, key: str) -> str | None:
         """Give a text, or None."""
-        return self._entries.get(key)
+        entry = self._entries.get(key)
+        return (entry.value.strip() or None) if entry is not None else None
 
     def required(self, key: str, why: str) -> str:
         """Give a text.
@@ -88,7 +133,7 @@ class Values:
         Raises:
             ConfigError: it is absent; `why` ends the sentence.
         """
-        value = self._entries.get(key)
+        value = self.text(key)
         if value is None:
             raise self.error(f"{key} is missing: {why}")
         return value
@@ -99,15 +144,14 @@ class Values:
         Raises:
             ConfigError: not an integer, or outside its bounds.
         """
-        value = self._entries.get(key)
+        value = self.text(key)
         if value is None:
             return default
-        try:
-            number = int(value)
-        except ValueError:
-            raise self.error(f"{key} = {value} is not an integer") from None
+        if not _INTEGER.fullmatch(value):
+            raise self.error(f"{key} = {value} is not an integer", key)
+        number = int(value)
         if not least <= number <= most:
-            raise self.error(f"{key} = {number} is outside {least} to {most}")
+            raise self.error(f"{key} = {number} is outside {least} to {most}", key)
         return number
 
     def boolean(self, key: str, default: bool) -> bool:
@@ -116,13 +160,27 @@ class Values:
         Raises:
             ConfigError: neither true nor false. Apache takes any other word for false.
         """
-        value = self._entries.get(key)
+        value = self.text(key)
         if value is None:
             return default
         if value.lower() not in {"true", "false"}:
-            raise self.error(f"{key} = {value} is neither true nor false")
+            raise self.error(f"{key} = {value} is neither true nor false", key)
         return value.lower() == "true"
 
-    def error(self, sentence: str) -> ConfigError:
-        """Make an error that names the file."""
-        return ConfigError(f"{self.path}: {sentence}")
+    def error(self, sentence: str, key: str | None = None) -> ConfigError:
+        """Make an error that names the file, and the line of the key that it is about."""
+        entry = self._entries.get(key) if key is not None else None
+        return ConfigError(f"{self.path}{f':{entry.line}' if entry is not None else ''}: {sentence}")
+
+    def where(self, key: str) -> str:
+        """Name a key with file and line, for an error that is seen later."""
+        entry = self._entries.get(key)
+        return f"{self.path}:{entry.line}: {key}" if entry is not None else f"{self.path}: {key}"
+
+    @contextmanager
+    def at(self, key: str) -> Iterator[None]:
+        """Let an error about a key's value name the file and the line."""
+        try:
+            yield
+        except ConfigError as error:
+            raise self.error(str(error), key) from None

@@ -3,11 +3,14 @@
 Apache's processes ignore unknown keys silently, so a mistyped key there runs for years. Here every key is one of four
 kinds: mapped, known without meaning here, known and refused, unknown.
 
-Source: RocketMQ 4.9 and 5.5, BrokerConfig, MessageStoreConfig, NettyServerConfig, NettyClientConfig and AuthConfig.
+Source: RocketMQ 4.9 and 5.5, BrokerConfig, MessageStoreConfig, NettyServerConfig, NettyClientConfig, AuthConfig and the
+configuration of tiered storage. `tests/conformance/test_java_configuration.py` holds the list against those classes.
 """
 
 from dataclasses import dataclass
 from typing import Literal
+
+from ternmq.config.apache_ignored import IGNORED
 
 Kind = Literal["mapped", "ignored", "refused"]
 
@@ -19,7 +22,8 @@ class ApacheKey:
     Attributes:
         kind: "refused" keys are refused unless their value is one of `harmless`.
         text: mapped: our name for it; ignored: why it has no meaning; refused: what to do instead.
-        harmless: values, in lower case, under which a refused key says nothing that we do not do anyway.
+        harmless: values, in lower case with single blanks, under which a refused key says nothing that we do not do
+            anyway; no value at all always does.
     """
 
     kind: Kind
@@ -27,17 +31,12 @@ class ApacheKey:
     harmless: frozenset[str] = frozenset()
 
 
-BROKER_KEYS: dict[str, ApacheKey] = {}
+BROKER_KEYS: dict[str, ApacheKey] = {name: ApacheKey("ignored", why) for name, why in IGNORED.items()}
 
 
 def _mapped(**names: str) -> None:
     for apache, ours in names.items():
         BROKER_KEYS[apache] = ApacheKey("mapped", ours)
-
-
-def _ignored(why: str, names: str) -> None:
-    for name in names.split():
-        BROKER_KEYS[name] = ApacheKey("ignored", why)
 
 
 def _refused(why: str, harmless: str, names: str) -> None:
@@ -62,6 +61,7 @@ _mapped(
     storePathCommitLog="log folder, below data",
     storePathDLedgerCommitLog="log folder, below data",
     mappedFileSizeCommitLog="segment_size",
+    mapedFileSizeCommitLog="segment_size, unless mappedFileSizeCommitLog is there",
     maxMessageSize="max_message",
     flushDiskType="flush",
     autoCreateTopicEnable="auto_create_topic",
@@ -112,190 +112,32 @@ _refused(
 _refused(
     "brokers run one in a process here; remove the key",
     "false",
-    "isInBrokerContainer",
+    "isInBrokerContainer isBrokerContainer inBrokerContainer",
 )
-
-_ignored(
-    "accounts and caches of access control, which is off",
-    """authenticationProvider authenticationMetadataProvider authenticationStrategy authenticationWhitelist
-    initAuthenticationUser innerClientAuthenticationCredentials authorizationProvider
-    authorizationMetadataProvider authorizationStrategy authorizationWhitelist userCacheMaxNum
-    userCacheExpiredSecond userCacheRefreshSecond aclCacheMaxNum aclCacheExpiredSecond aclCacheRefreshSecond
-    statefulAuthenticationCacheMaxNum statefulAuthenticationCacheExpiredSecond statefulAuthorizationCacheMaxNum
-    statefulAuthorizationCacheExpiredSecond authConfigPath""",
+_refused(
+    "TLS is not there yet, and it is never dropped silently; remove the key and keep the node on loopback or a trusted"
+    " network (--insecure)",
+    "false",
+    "useTLS",
 )
-_ignored(
-    "threads and queues are sized by the engine, whose limits have names of their own",
-    """sendMessageThreadPoolNums putMessageFutureThreadPoolNums pullMessageThreadPoolNums
-    litePullMessageThreadPoolNums processReplyMessageThreadPoolNums queryMessageThreadPoolNums
-    adminBrokerThreadPoolNums ackMessageThreadPoolNums clientManageThreadPoolNums consumerManageThreadPoolNums
-    heartbeatThreadPoolNums endTransactionThreadPoolNums loadBalanceProcessorThreadPoolNums
-    putThreadPoolQueueCapacity sendThreadPoolQueueCapacity replyThreadPoolQueueCapacity
-    pullThreadPoolQueueCapacity litePullThreadPoolQueueCapacity ackThreadPoolQueueCapacity
-    endTransactionPoolQueueCapacity queryThreadPoolQueueCapacity heartbeatThreadPoolQueueCapacity
-    clientManagerThreadPoolQueueCapacity consumerManagerThreadPoolQueueCapacity adminBrokerThreadPoolQueueCapacity
-    loadBalanceThreadPoolQueueCapacity brokerFastFailureEnable waitTimeMillsInSendQueue waitTimeMillsInPullQueue
-    waitTimeMillsInLitePullQueue waitTimeMillsInHeartbeatQueue waitTimeMillsInTransactionQueue
-    waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue asyncSendEnable maxAsyncPutMessageRequests
-    litePullMessageEnable disableCallbackExecutor""",
+_refused(
+    "the 18 delay levels are fixed, and a message would come at another time than asked for; remove the key and use the"
+    " levels of 1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
+    "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h",
+    "messageDelayLevel",
 )
-_ignored(
-    "sockets are set up by the engine",
-    """serverWorkerThreads serverSelectorThreads serverCallbackExecutorThreads serverOnewaySemaphoreValue
-    serverAsyncSemaphoreValue serverChannelMaxIdleTimeSeconds serverSocketSndBufSize serverSocketRcvBufSize
-    serverSocketBacklog serverNettyWorkerGroupEnable serverPooledByteBufAllocatorEnable useEpollNativeSelector
-    writeBufferHighWaterMark writeBufferLowWaterMark clientWorkerThreads clientCallbackExecutorThreads
-    clientOnewaySemaphoreValue clientAsyncSemaphoreValue connectTimeoutMillis channelNotActiveInterval
-    clientChannelMaxIdleTimeSeconds clientSocketSndBufSize clientSocketRcvBufSize
-    clientPooledByteBufAllocatorEnable clientCloseSocketIfTimeout useTLS disableNettyWorkerGroup
-    enableReconnectForGoAway enableFastChannelEventProcess enableShutdownGracefully shutdownWaitTimeSeconds""",
+_refused(
+    "store plug-ins are Java classes, and without tiered storage everything stays on this disk; remove the key",
+    "",
+    "messageStorePlugIn",
 )
-_ignored(
-    "the broker registers at once on every change and asks each NameServer every 2 s",
-    """registerNameServerPeriod registerBrokerTimeoutMills forceRegister compressedRegister
-    enableSingleTopicRegister enableSplitRegistration splitRegistrationSize brokerHeartbeatInterval
-    brokerNotActiveTimeoutMillis fetchNamesrvAddrByAddressServer fetchNameSrvAddrByDnsLookup
-    fetchNamesrvAddrInterval compatibleWithOldNameSrv updateNameServerAddrPeriod""",
+_refused(
+    "light queues are not there, and messages would miss in them; remove the key",
+    "false",
+    "enableLmq enableMultiDispatch",
 )
-_ignored(
-    "the Raft log has its own files, sizes and checksums; page cache and memory maps are not tuned by hand",
-    """mappedFileSizeConsumeQueue mappedFileSizeConsumeQueueExt mapperFileSizeBatchConsumeQueue
-    enableConsumeQueueExt bitMapLengthConsumeQueueExt storePathEpochFile storePathBrokerIdentity storeType
-    configStorageType maxTopicLength autoMessageVersionOnTopicLen syncFlushTimeout flushCommitLogTimed
-    flushIntervalCommitLog flushCommitLogLeastPages flushCommitLogThoroughInterval commitIntervalCommitLog
-    commitCommitLogLeastPages commitCommitLogThoroughInterval flushIntervalConsumeQueue
-    flushConsumeQueueLeastPages flushConsumeQueueThoroughInterval transientStorePoolEnable transientStorePoolSize
-    fastFailIfNoBufferInStorePool useReentrantLockWhenPutMessage useABSLock topicQueueLockNum
-    osPageCacheBusyTimeOutMills putMessageTimeout warmMapedFileEnable flushLeastPagesWhenWarmMapedFile
-    duplicationEnable enabledAppendPropCRC forceVerifyPropCRC wakeCommitWhenPutMessage wakeFlushWhenPutMessage
-    checkCRCOnRecover checkCommitLogOffsetOnRecover commitLogRecoverMaxNum maxRecoveryCommitlogFiles
-    enableAcceleratedRecovery enableRunningFlagsInFlush enableLogConsumeQueueRepeatedlyBuildWhenRecover
-    mappedFileSwapEnable commitLogForceSwapMapInterval commitLogSwapMapInterval commitLogSwapMapReserveFileNum
-    logicQueueSwapMapInterval logicQueueSwapMapReserveFileNum cleanSwapedMapInterval dataReadAheadEnable
-    debugLockEnable spinLockCollisionRetreatOptimalDegree dispatchCqThreads dispatchCqCacheNum
-    dispatchFromSenderThread enableAsyncReput enableBuildConsumeQueueConcurrently
-    batchDispatchRequestThreadPoolNums recheckReputOffsetFromCq correctLogicMinOffsetSleepInterval
-    correctLogicMinOffsetForceInterval maxConsumeQueueScan configManagerVersion""",
-)
-_ignored(
-    "consume queues are files of the engine; RocksDB is not used",
-    """rocksdbCQDoubleWriteEnable enableRocksDBLog rocksdbFlushWalFrequency memTableFlushIntervalMs
-    cleanRocksDBDirtyCQIntervalMin statRocksDBCQIntervalSec bottomMostCompressionTypeForConsumeQueueStore
-    rocksdbCompressionType transRocksDBEnable transactionCheckRocksdbMaxThreads timerRocksDBEnable
-    timerRocksDBPrecisionMs timerRocksDBTimeExpiredMaxTps combineCQPreferCQType combineAssignOffsetCQType
-    combineCQEnableCheckSelf combineCQLoadingCQTypes combineCQMaxExtraSearchCommitLogFiles
-    combineCQUseRocksdbForLmq""",
-)
-_ignored(
-    "reading is bounded by the engine",
-    """maxTransferBytesOnMessageInMemory maxTransferCountOnMessageInMemory maxTransferBytesOnMessageInDisk
-    maxTransferCountOnMessageInDisk accessMessageInMemoryMaxRatio travelCqFileNumWhenGetMessage
-    pullBatchMaxMessageCount diskFallRecorded offsetCheckInSlave transferMsgByHeap longPollingEnable
-    shortPollingTimeMills notifyConsumerIdsChangedEnable flushConsumerOffsetInterval
-    flushConsumerOffsetHistoryInterval disableConsumeIfConsumerReadSlowly consumerFallbehindThreshold
-    channelExpiredTimeout subscriptionExpiredTimeout enableBroadcastOffsetStore transferOffsetByBroadcast
-    broadcastOffsetExpireSecond broadcastOffsetExpireMaxSecond useServerSideResetOffset coldDataFlowControlEnable
-    coldDataScanEnable accessMessageInMemoryHotRatio cgColdReadThreshold globalColdReadThreshold
-    coldCtrStrategyEnable timerColdDataCheckIntervalMs enableNetWorkFlowControl consumerOffsetUpdateVersionStep
-    delayOffsetUpdateVersionStep enableCleanExpiredOffset""",
-)
-_ignored(
-    "system topics and groups always exist; permission bits are those of the topic",
-    """clusterTopicEnable brokerTopicEnable traceTopicEnable msgTraceTopicName enableCreateSysGroup
-    validateSystemTopicWhenUpdateTopic""",
-)
-_ignored(
-    "queries by key are not there yet",
-    "messageIndexEnable messageIndexSafe maxHashSlotNum maxIndexNum maxMsgsNumBatch defaultQueryMaxNum",
-)
-_ignored(
-    "filters by SQL92 are not there yet; such subscriptions are refused",
-    """enablePropertyFilter enableCalcFilterBitMap filterSupportRetry expectConsumerNumUseFilter
-    maxErrorRateOfBloomFilter maxFilterMessageSize filterDataCleanTimeSpan""",
-)
-_ignored(
-    "transactions are not there yet; such sends are refused",
-    """rejectTransactionMessage transactionTimeOut transactionCheckMax transactionCheckInterval
-    transactionMetricFlushInterval transactionOpMsgMaxSize transactionOpBatchInterval""",
-)
-_ignored(
-    "delayed messages are not there yet",
-    """messageDelayLevel flushDelayOffsetInterval enableScheduleAsyncDeliver scheduleAsyncDeliverMaxPendingLimit
-    scheduleAsyncDeliverMaxResendNum2Blocked enableScheduleMessageStats timerWheelEnable timerPrecisionMs
-    timerMaxDelaySec timerRollWindowSlot timerFlushIntervalMs timerGetMessageThreadNum timerPutMessageThreadNum
-    timerCongestNumEachSlot timerCheckMetricsWhen mappedFileSizeTimerLog timerEnableCheckMetrics
-    timerInterceptDelayLevel timerEnableDisruptor timerSkipUnknownError timerWarmEnable timerStopDequeue
-    timerStopEnqueue timerEnableRetryUntilSuccess timerRecallToTimelineEnable timerWheelSnapshotFlush
-    appendTopicForTimerDeleteKey recallMessageEnable allowRecallWhenBrokerNotWriteable""",
-)
-_ignored(
-    "retention is not there yet: nothing is deleted",
-    """fileReservedTime deleteWhen diskMaxUsedSpaceRatio diskSpaceCleanForciblyRatio diskSpaceWarningLevelRatio
-    cleanResourceInterval deleteCommitLogFilesInterval deleteConsumeQueueFilesInterval deleteFileBatchMax
-    maxBatchDeleteFilesNum destroyMapedFileIntervalForcibly redeleteHangedFileInterval replicasPerDiskPartition
-    logicalDiskSpaceCleanForciblyThreshold cleanOfflineBrokerInterval""",
-)
-_ignored(
-    "not taken over: unexpired messages are never deleted on a full disk, writes are refused first",
-    "cleanFileForciblyEnable",
-)
-_ignored(
-    "Raft members replicate over the ports in dLegerPeers; there is no HA stream",
-    """haListenPort brokerIP2 haMasterAddress haSendHeartbeatInterval haHousekeepingInterval haTransferBatchSize
-    haSlaveFallbehindMax haMaxGapNotInSync slaveTimeout totalReplicas inSyncReplicas minInSyncReplicas
-    enableAutoInSyncReplicas allAckInSyncStateSet haFlowControlEnable maxHaTransferByteInSecond
-    haMaxTimeSlaveNotCatchup syncMasterFlushOffsetWhenStartup syncFromLastFile asyncLearner skipPreOnline
-    syncBrokerMemberGroupPeriod lockInStrictMode maxSlaveResendLength enableBatchPush enableSplitMetadata
-    splitMetadataSize""",
-)
-_ignored(
-    "leadership is not pulled to one member; move it with `ternmq cluster transfer-leader`",
-    "preferredLeaderId",
-)
-_ignored(
-    "there is no controller",
-    """controllerAddr fetchControllerAddrByDnsLookup syncBrokerMetadataPeriod checkSyncStateSetPeriod
-    syncControllerMetadataPeriod controllerHeartBeatTimeoutMills brokerElectionPriority""",
-)
-_ignored(
-    "metrics are not there yet",
-    """metricsExporterType metricsPromExporterPort metricsPromExporterHost metricsGrpcExporterTarget
-    metricsGrpcExporterHeader metricGrpcExporterTimeOutInMills metricGrpcExporterIntervalInMills
-    metricLoggingExporterIntervalInMills metricsLabel metricsInDelta metricsOtelCardinalityLimit
-    enableConnectionMetrics enableRemotingMetrics enableMessageStoreMetrics enableTransactionMetrics
-    enablePopMetrics enableRequestMetrics enableStatsMetrics enableLagAndDlqMetrics enableDetailStat
-    autoDeleteUnusedStats maxStatsIdleTimeInMinutes accountStatsEnable accountStatsPrintZeroValues
-    commercialEnable commercialTimerCount commercialTransCount commercialBigCount commercialBaseCount
-    commercialSizePerMsg estimateAccumulation isolateLogEnable""",
-)
-_ignored(
-    "pop consumption is not there yet",
-    """defaultMessageRequestMode defaultPopShareQueueNum popPollingSize popPollingMapSize maxPopPollingSize
-    popCkStayBufferTime popCkStayBufferTimeOut popCkMaxBufferSize popCkOffsetMaxQueueSize enablePopBatchAck
-    enablePopBufferMerge enablePopLog enableLitePopLog enablePopMessageThreshold popInflightMessageThreshold
-    popFromRetryProbability popResponseReturnActualRetryTopic popReviveConcurrency popReviveMaxReturnSizePerRead
-    popReviveMaxAttemptTimes popConsumerFSServiceInit popConsumerKVServiceEnable popConsumerKVServiceInit
-    popConsumerKVServiceLog popReviveRetryIntervals popConsumerMaxInflight retrieveMessageFromPopRetryTopicV1
-    enableRetryTopicV2 reviveAckWaitMs reviveInterval reviveMaxSlow reviveQueueNum reviveScanTime
-    initPopOffsetByCheckMsgInMem enableNotifyAfterPopOrderLockRelease enableNotifyBeforePopCalculateLag
-    appendAckAsync appendCkAsync enableSkipLongAwaitingAck loadBalancePollNameServerInterval
-    serverLoadBalancerEnable""",
-)
-_ignored(
-    "light queues, batch queues, compaction and static topics are not there",
-    """enableLmq enableMultiDispatch maxLmqConsumeQueueNum enableLmqQuota enableLmqStats enableLiteEventMode
-    liteEventFullDispatchDelayTime liteSubscriptionCheckTimeoutMills liteLagLatencyCollectEnable
-    liteLagLatencyMetricsEnable enableCompaction compactionScheduleInternal compactionThreadNum
-    compactionMappedFileSize compactionCqMappedFileSize maxOffsetMapSize enableMixedMessageType""",
-)
-_ignored(
-    "a setting of the Java process",
-    """rocketmqHome configBlackList messageStorePlugIn regionId traceOn forwardTimeout storeReplyMessageEnable
-    enableRegisterProducer disappearTimeAfterStart clearRetryTopicWhenDeleteTopic highSpeedMode
-    rejectPullConsumerEnable""",
-)
-_ignored(
-    "a key of the NameServer, not of a broker",
-    """kvConfigPath configStorePath orderMessageEnable scanNotActiveBrokerInterval supportActingMaster
-    enableControllerInNamesrv returnOrderTopicConfigToBroker deleteTopicWithBrokerRegistration""",
+_refused(
+    "a name is not looked up for a list of NameServers; remove the key and list them in namesrvAddr",
+    "false",
+    "fetchNameSrvAddrByDnsLookup",
 )

@@ -4,24 +4,25 @@ Files are taken, data is not: store folders and peer connections are not shared 
 """
 
 import os
+import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ternmq.config.addresses import is_loopback, is_wildcard, split_address, split_nameservers
+from ternmq.config.addresses import is_loopback, split_nameservers
 from ternmq.config.apache_files import Summary, Values, sort_keys
 from ternmq.config.apache_keys import BROKER_KEYS
-from ternmq.config.names import check_broker_name, raft_member_number
-from ternmq.config.node import BrokerConfig, Member, check_listening, check_secret
+from ternmq.config.conf_members import own_addresses, raft_members, single_master
+from ternmq.config.names import check_broker_name
+from ternmq.config.node import BrokerConfig, check_listening, check_secret
 from ternmq.config.properties import read_properties
-from ternmq.config.rules import MAX_MESSAGE_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, RAFT_SIZES
+from ternmq.config.rules import ASYNC_FLUSH, MAX_MESSAGE_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES
 from ternmq.config.timing import PROFILES, Profile, profile_for, usable_cores, worker_threads
 from ternmq.config.topology import MAX_TABLE
-from ternmq.errors import ConfigError
 
 DEFAULT_PORT = 10_911
-# A single master has no peers; its peers' port is never opened.
-NO_PEERS_PORT = 0
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,20 @@ def read_broker_conf(
     entries = read_properties(path)
     summary = sort_keys(path, entries, BROKER_KEYS, lenient)
     values = Values(path, entries)
-    group = values.required("brokerName", "it names the group")
-    cluster = values.text("brokerClusterName") or "DefaultCluster"
-    check_broker_name(group, "brokerName")
-    check_broker_name(cluster, "brokerClusterName")
-    port = values.integer("listenPort", DEFAULT_PORT, 3, 65_535)
     is_raft = values.boolean("enableDLegerCommitLog", False)
-    if is_raft:
-        member, members = _raft_members(values, summary, group)
-    else:
-        member, members = _single_master(values, group)
+    group, cluster = _names(values, summary, is_raft)
+    port = values.integer("listenPort", DEFAULT_PORT, 3, 65_535)
+    member, members = raft_members(values, summary, group, port) if is_raft else single_master(values)
     own = next(peer for peer in members if peer.id == member)
-    _refuse_port_clash(values, port, own.peer_port)
-    advertise, listen = _addresses(values, members, own, insecure)
-    check_listening(f"{group}/{member}", [listen], insecure)
-    check_secret(f"{group}/{member}", members, secret)
+    addresses = own_addresses(values, members, own, insecure)
+    nodes = _nameservers(values, nameservers)
+    if values.text("brokerIP1") is None and not is_raft and not all(map(_is_here, nodes)):
+        summary.notices.append(
+            f"brokerIP1 is missing: clients are told {addresses.advertise} and must be on this machine, where Apache"
+            " takes the machine's address; write brokerIP1 to be reached from elsewhere"
+        )
+    check_listening(f"{path}: {group}/{member}", [addresses.listen], insecure)
+    check_secret(f"{path}: {group}/{member}", members, secret)
     neighbours = sum(peer.host == own.host for peer in members)
     times = PROFILES[timing or profile_for(neighbours, usable_cores())]
     config = BrokerConfig(
@@ -87,20 +87,21 @@ def read_broker_conf(
         member=member,
         mode="raft" if is_raft else "multi-master",
         members=members,
-        listen_host=listen,
+        listen_host=addresses.listen,
         port=port,
         fast_port=port - 2,
-        peer_host=listen,
+        peer_host=addresses.listen,
         peer_port=own.peer_port,
-        advertise_host=advertise,
+        advertise_host=addresses.advertise,
+        advertise_key=addresses.advertise_key,
         data=_data_folder(values),
-        nameservers=_nameservers(values, nameservers),
+        nameservers=nodes,
         secret=secret,
         flush=_flush(values, summary, is_raft, keep_flush),
         heartbeat_ms=times.heartbeat_ms,
         election_min_ms=times.election_min_ms,
         election_max_ms=times.election_max_ms,
-        segment_size_bytes=values.integer("mappedFileSizeCommitLog", 1 << 30, MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES),
+        segment_size_bytes=_segment_size(values),
         auto_create_topic=values.boolean("autoCreateTopicEnable", True),
         default_topic_queues=values.integer("defaultTopicQueueNums", 8, 1, 1024),
         auto_create_group=values.boolean("autoCreateSubscriptionGroup", True),
@@ -114,121 +115,89 @@ def read_broker_conf(
     return BrokerConf(config, summary)
 
 
-def parse_peers(text: str, key: str = "dLegerPeers") -> tuple[Member, ...]:
-    """Split "n0-host:40911;n1-host:40912".
-
-    Each is split at the first "-": host names may contain more of them (Apache splits at every one and fails).
-
-    Raises:
-        ConfigError: an entry of another form, an id that is not a letter and a number, or an id given twice.
-    """
-    members: list[Member] = []
-    for entry in filter(None, (part.strip() for part in text.split(";"))):
-        member, dash, address = entry.partition("-")
-        if not dash or not address:
-            raise ConfigError(f'{key} has "{entry}", which is not id-host:port, for example "n0-10.0.0.1:40911"')
-        raft_member_number(member, f"member id in {key}")
-        host, port = split_address(address, f"{member} in {key}")
-        if any(known.id == member for known in members):
-            raise ConfigError(f"{key} names {member} twice; give each member its own id")
-        members.append(Member(member, host, port))
-    return tuple(members)
-
-
-def _raft_members(values: Values, summary: Summary, group: str) -> tuple[str, tuple[Member, ...]]:
-    members = parse_peers(values.required("dLegerPeers", "a Raft group needs its members"))
-    member = values.required("dLegerSelfId", "a Raft member needs its id, for example n0")
-    raft_member_number(member, "dLegerSelfId")
-    names = [peer.id for peer in members]
-    if member not in names:
-        raise values.error(f"dLegerSelfId = {member} is not in dLegerPeers, which has {', '.join(names)}; add it there")
-    if len(names) not in RAFT_SIZES:
-        raise values.error(f"dLegerPeers has {len(names)} members; a Raft group has 3 or 5")
-    if len({raft_member_number(name, "dLegerPeers") for name in names}) != len(names):
-        raise values.error("two members in dLegerPeers have the same number; their broker ids would be equal")
-    raft_group = values.text("dLegerGroup")
-    if raft_group is not None and raft_group != group:
-        summary.notices.append(f"dLegerGroup = {raft_group} differs from brokerName = {group}; the group is {group}")
-    if values.text("brokerRole") == "SLAVE":
-        summary.notices.append("brokerRole = SLAVE means nothing in a Raft group: the members elect their master")
-    return member, members
-
-
-def _single_master(values: Values, group: str) -> tuple[str, tuple[Member, ...]]:
-    role = values.text("brokerRole") or "ASYNC_MASTER"
-    if role != "ASYNC_MASTER":
+def _names(values: Values, summary: Summary, is_raft: bool) -> tuple[str, str]:
+    """Give the names of the group and of the cluster."""
+    cluster = values.text("brokerClusterName") or "DefaultCluster"
+    group = values.text("brokerName")
+    with values.at("brokerClusterName"):
+        check_broker_name(cluster, "brokerClusterName")
+    if group is None and is_raft:
         raise values.error(
-            f"brokerRole = {role}: master/slave groups are not there yet; use a Raft group"
-            " (enableDLegerCommitLog=true, dLegerGroup, dLegerPeers, dLegerSelfId) or a single ASYNC_MASTER"
+            "brokerName is missing: it names the group, and without it each member would be called after its machine;"
+            f" write brokerName={values.text('dLegerGroup') or 'RaftNode00'} into the file of every member"
         )
-    number = values.integer("brokerId", 0, -1, 1 << 31)
-    if number != 0:
-        raise values.error(f"brokerId = {number} in a group without a master; a single master has brokerId = 0")
-    for key in ("dLegerPeers", "dLegerSelfId"):
-        if values.text(key) is not None:
-            raise values.error(f"{key} is set, but enableDLegerCommitLog is not true; set it, or remove {key}")
-    return "0", (Member("0", values.text("brokerIP1") or "127.0.0.1", NO_PEERS_PORT),)
+    if group is None:
+        group = socket.gethostname()
+        summary.notices.append(f"brokerName is missing: the broker is called {group}, after this machine, as by Apache")
+    with values.at("brokerName"):
+        check_broker_name(group, "brokerName")
+    return group, cluster
 
 
-def _refuse_port_clash(values: Values, port: int, peer_port: int) -> None:
-    if peer_port in (port, port - 2):
-        raise values.error(
-            f"the peers' port {peer_port} in dLegerPeers is also a client port (listenPort {port} and {port - 2});"
-            " change one of them"
-        )
-
-
-def _addresses(values: Values, members: tuple[Member, ...], own: Member, insecure: bool) -> tuple[str, str]:
-    """Give the host that clients are told, and the host to listen on."""
-    advertise = values.text("brokerIP1") or own.host
-    if is_wildcard(advertise):
-        raise values.error(f"brokerIP1 = {advertise} is a wildcard, to which nobody can connect; name an address")
-    if is_loopback(advertise) and any(not is_loopback(peer.host) for peer in members):
-        raise values.error(
-            f"brokerIP1 = {advertise} is loopback, but the group has members on other machines; name an address that"
-            " clients reach"
-        )
-    bound = values.text("bindAddress")
-    if bound is not None and not (is_wildcard(bound) and is_loopback(advertise) and not insecure):
-        return advertise, bound
-    return advertise, advertise if is_loopback(advertise) and is_loopback(own.host) else "0.0.0.0"
+def _segment_size(values: Values) -> int:
+    key = "mappedFileSizeCommitLog"
+    if values.text(key) is None:
+        key = "mapedFileSizeCommitLog"  # its name in early releases, which most posted files still have
+    return values.integer(key, 1 << 30, MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES)
 
 
 def _data_folder(values: Values) -> Path:
-    home = Path(os.environ.get("HOME", "."))
-    root = Path((values.text("storePathRootDir") or str(home / "store")).replace("${user.home}", str(home)))
+    root = _folder(values, "storePathRootDir") or Path(os.environ.get("HOME", "."), "store")
     for key in ("storePathCommitLog", "storePathDLedgerCommitLog"):
-        folder = values.text(key)
-        if folder is not None and not Path(folder.replace("${user.home}", str(home))).is_relative_to(root):
+        folder = _folder(values, key)
+        if folder is not None and not folder.is_relative_to(root):
             raise values.error(
                 f"{key} = {folder} lies outside storePathRootDir = {root}, but the log lies below it here; set"
-                f" storePathRootDir to the disk that shall hold the log, and remove {key}"
+                f" storePathRootDir to the disk that shall hold the log, and remove {key}",
+                key,
             )
     return root
+
+
+def _folder(values: Values, key: str) -> Path | None:
+    text = values.text(key)
+    if text is None:
+        return None
+    if _DRIVE.match(text):
+        raise values.error(f"{key} = {text} is a path of Windows; write one of this machine", key)
+    if "," in text:
+        raise values.error(f"{key} = {text} is a list, but the log lies in one folder here; write one", key)
+    # Java leaves "~" alone and makes a folder of that name, which is nobody's wish.
+    return Path(text.replace("${user.home}", os.environ.get("HOME", "."))).expanduser()
+
+
+def _is_here(nameserver: str) -> bool:
+    return is_loopback(nameserver.rpartition(":")[0].strip("[]"))
 
 
 def _nameservers(values: Values, option: str | None) -> tuple[str, ...]:
     if option is not None:
         return split_nameservers(option, "-n")
-    text = values.text("namesrvAddr") or os.environ.get("NAMESRV_ADDR")
+    key = "namesrvAddr"
+    text = values.text(key)
+    if text is not None:
+        with values.at(key):
+            return split_nameservers(text, key)
+    text = os.environ.get("NAMESRV_ADDR")
     if text is None:
         raise values.error("no NameServer: give -n, or set namesrvAddr to host:port;host:port")
-    return split_nameservers(text, "namesrvAddr")
+    return split_nameservers(text, "NAMESRV_ADDR")
 
 
 def _flush(values: Values, summary: Summary, is_raft: bool, keep_flush: bool) -> Literal["sync", "async"]:
-    text = values.text("flushDiskType")
+    key = "flushDiskType"
+    text = values.text(key)
     if text not in {None, "SYNC_FLUSH", "ASYNC_FLUSH"}:
-        raise values.error(f"flushDiskType = {text} is neither SYNC_FLUSH nor ASYNC_FLUSH")
-    if text == "SYNC_FLUSH" or (is_raft and not (text == "ASYNC_FLUSH" and keep_flush)):
-        if is_raft and text == "ASYNC_FLUSH":
+        raise values.error(f"{key} = {text} is neither SYNC_FLUSH nor ASYNC_FLUSH", key)
+    if text == "SYNC_FLUSH":
+        return "sync"
+    if is_raft and not (text == "ASYNC_FLUSH" and keep_flush):
+        if text == "ASYNC_FLUSH":
             summary.notices.append(
                 "flushDiskType = ASYNC_FLUSH does not lower the promise of a Raft group (Apache ignores it there);"
                 " --keep-flush insists"
             )
         return "sync"
-    summary.notices.append(
-        "flush is asynchronous: messages acknowledged in the last moments may be lost on a power cut;"
-        " flushDiskType = SYNC_FLUSH prevents it"
-    )
+    what = "flushDiskType is missing, so asynchronous as by Apache" if text is None else f"{key} = {text}"
+    summary.notices.append(f"{what}: {ASYNC_FLUSH}")
     return "async"

@@ -7,31 +7,36 @@ from collections.abc import Iterable
 from ternmq.errors import ConfigError
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_BROKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+# Apache takes every name; "." and "@" are in names of today's clusters.
+_BROKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 _RAFT_MEMBER = re.compile(r"[A-Za-z](\d{1,6})")
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
-    """Suggest the known key that a mistyped one is closest to, as a half sentence."""
+    """Suggest the known key that a mistyped one is closest to, as a half sentence.
+
+    Returns:
+        Of few known keys all, where none is near; of many nothing: a wrong hint costs more than none.
+    """
     candidates = sorted(known)
     lowered = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(key.lower(), list(lowered), n=1, cutoff=0.6)
+    # One letter of a short key is as much as two of a long one.
+    cutoff = 0.75 if len(key) < 6 else 0.85
+    close = difflib.get_close_matches(key.lower(), list(lowered), n=1, cutoff=cutoff)
     if close:
         return f"did you mean `{lowered[close[0]]}`?"
-    if len(candidates) <= 20:
-        return "known here: " + ", ".join(candidates)
-    return "no known key is close to it"
+    return "known here: " + ", ".join(candidates) if len(candidates) <= 20 else ""
 
 
 def check_broker_name(name: str, key: str) -> None:
-    """Check a cluster or group name: it becomes a topic name, so topic characters only.
+    """Check a cluster or group name: it becomes the name of a topic that the broker makes, and of a folder.
 
     Raises:
-        ConfigError: empty, too long, or other characters than letters, digits, "-" and "_".
+        ConfigError: empty, too long, or other characters than letters, digits, "-", "_", "." and "@".
     """
     if not _BROKER_NAME.fullmatch(name):
         raise ConfigError(
-            f'{key} = "{name}": use 1 to 100 letters, digits, "-" and "_", starting with a letter or digit'
+            f'{key} = "{name}": use 1 to 100 letters, digits, "-", "_", "." and "@", starting with a letter or digit'
         )
 
 

@@ -4,18 +4,27 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ternmq.config.addresses import is_wildcard
+from ternmq.config.addresses import check_host, is_wildcard
 from ternmq.config.apache_files import Summary, Values, sort_keys
-from ternmq.config.apache_keys import ApacheKey
+from ternmq.config.apache_ignored import IGNORED, SOCKETS
+from ternmq.config.apache_keys import BROKER_KEYS, ApacheKey
 from ternmq.config.node import NameServerConfig, check_listening
 from ternmq.config.properties import read_properties
 
 DEFAULT_PORT = 9_876
 
-_THREADS = ApacheKey("ignored", "threads, queues and sockets are set up by the engine")
 _NEVER = frozenset({"false"})
+_THREADS = ApacheKey("ignored", "threads and queues are set up by the engine")
+_PROCESS = ApacheKey("ignored", "a setting of the Java process")
+
+# A file that brokers share is no mistake: Apache's NameServer passes over their keys, too.
+_BROKERS = {name: ApacheKey("ignored", "a key of a broker, not of the NameServer") for name in BROKER_KEYS}
+_NETTY = {name: BROKER_KEYS[name] for name, why in IGNORED.items() if why == SOCKETS}
 
 NAMESERVER_KEYS: dict[str, ApacheKey] = {
+    **_BROKERS,
+    **_NETTY,
+    "useTLS": BROKER_KEYS["useTLS"],
     "listenPort": ApacheKey("mapped", "port"),
     "bindAddress": ApacheKey("mapped", "listen"),
     "kvConfigPath": ApacheKey("mapped", "key-value file"),
@@ -31,40 +40,19 @@ NAMESERVER_KEYS: dict[str, ApacheKey] = {
     ),
     "configStorePath": ApacheKey("ignored", "configuration is never written by a request"),
     "configBlackList": ApacheKey("ignored", "no configuration can be changed by a request"),
-    "rocketmqHome": ApacheKey("ignored", "a setting of the Java process"),
-    "productEnvName": ApacheKey("ignored", "a setting of the Java process"),
-    "clusterTest": ApacheKey("ignored", "a setting of the Java process"),
+    "rocketmqHome": _PROCESS,
+    "productEnvName": _PROCESS,
+    "clusterTest": _PROCESS,
     "enableAllTopicList": ApacheKey("ignored", "topic lists are always answered"),
     "enableTopicList": ApacheKey("ignored", "topic lists are always answered"),
     "notifyMinBrokerIdChanged": ApacheKey("ignored", "a NameServer opens no connection and pushes nothing"),
     "needWaitForService": ApacheKey("ignored", "brokers fill an empty NameServer within seconds"),
     "waitSecondsForService": ApacheKey("ignored", "brokers fill an empty NameServer within seconds"),
-    **dict.fromkeys(
-        [
-            "clientRequestThreadPoolNums",
-            "clientRequestThreadPoolQueueCapacity",
-            "defaultThreadPoolNums",
-            "defaultThreadPoolQueueCapacity",
-            "unRegisterBrokerQueueCapacity",
-            "serverWorkerThreads",
-            "serverSelectorThreads",
-            "serverCallbackExecutorThreads",
-            "serverOnewaySemaphoreValue",
-            "serverAsyncSemaphoreValue",
-            "serverChannelMaxIdleTimeSeconds",
-            "serverSocketSndBufSize",
-            "serverSocketRcvBufSize",
-            "serverSocketBacklog",
-            "serverNettyWorkerGroupEnable",
-            "serverPooledByteBufAllocatorEnable",
-            "useEpollNativeSelector",
-            "writeBufferHighWaterMark",
-            "writeBufferLowWaterMark",
-            "enableShutdownGracefully",
-            "shutdownWaitTimeSeconds",
-        ],
-        _THREADS,
-    ),
+    "clientRequestThreadPoolNums": _THREADS,
+    "clientRequestThreadPoolQueueCapacity": _THREADS,
+    "defaultThreadPoolNums": _THREADS,
+    "defaultThreadPoolQueueCapacity": _THREADS,
+    "unRegisterBrokerQueueCapacity": _THREADS,
 }
 
 
@@ -97,11 +85,14 @@ def read_namesrv_conf(path: Path, *, insecure: bool = False, lenient: bool = Fal
     values = Values(path, entries)
     port = values.integer("listenPort", DEFAULT_PORT, 1, 65_535)
     bound = values.text("bindAddress")
+    if bound is not None and not is_wildcard(bound):
+        with values.at("bindAddress"):
+            check_host(bound, "bindAddress")
     if bound is None or (is_wildcard(bound) and not insecure):
         bound = "0.0.0.0" if insecure else "127.0.0.1"
         if not insecure:
             summary.notices.append("listens on loopback only, as there is no access control yet; --insecure opens it")
-    check_listening("the NameServer", [bound], insecure)
+    check_listening(f"{path}: the NameServer", [bound], insecure)
     home = Path(os.environ.get("HOME", "."))
     kv_path = Path(
         (values.text("kvConfigPath") or str(home / "namesrv" / "kvConfig.json")).replace("${user.home}", str(home))

@@ -69,6 +69,7 @@ class BrokerConfig:
         peer_host: address to listen on for the other members.
         peer_port: port for the other members.
         advertise_host: host that clients are told.
+        advertise_key: what said so, for errors; with file and line where they are known.
         data: data folder of this node.
         nameservers: addresses of all NameServers.
         secret: what members prove to each other; None only where all are on loopback.
@@ -103,6 +104,7 @@ class BrokerConfig:
     advertise_host: str
     data: Path
     nameservers: tuple[str, ...]
+    advertise_key: str = "advertise"
     secret: bytes | None = field(default=None, repr=False)
     flush: Literal["sync", "async"] = "sync"
     heartbeat_ms: int = PROFILES["shared"].heartbeat_ms

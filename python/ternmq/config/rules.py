@@ -9,6 +9,10 @@ from ternmq.config.topology import GroupSection, MemberSection, Topology, member
 from ternmq.errors import ConfigError
 
 RAFT_SIZES = (3, 5)
+# What is so, in words for every start that asks for it.
+ASYNC_FLUSH = (
+    "asynchronous flush is not there yet, and every acknowledgement waits for the disk, as with synchronous flush"
+)
 MIN_SEGMENT_BYTES = 32 << 20
 MAX_SEGMENT_BYTES = 8 << 30
 MAX_MESSAGE_BYTES = 15 << 20
@@ -199,7 +203,7 @@ def topology_warnings(topology: Topology) -> list[str]:
     if len(topology.nameserver) == 1:
         warnings.append("one NameServer only: while it is down, no client starts and no new leader is found")
     if topology.defaults.flush == "async":
-        warnings.append('flush = "async": messages acknowledged in the last moments may be lost on a power cut')
+        warnings.append(f'flush = "async": {ASYNC_FLUSH}')
     for group, member in _members(topology):
         low, high = EPHEMERAL_RANGE
         for kind, port in member_ports(group, member)._asdict().items():

@@ -46,7 +46,10 @@ class DefaultsSection(Section, frozen=True):
     election_min: Annotated[str | None, Meta(description="Overrides the profile, at least three heartbeats.")] = None
     election_max: Annotated[str | None, Meta(description="Overrides the profile, at least twice the minimum.")] = None
     flush: Annotated[
-        Flush, Meta(description='"sync": acknowledged means fdatasync on a majority; "async" may lose on a power cut.')
+        Flush,
+        Meta(
+            description='"sync": acknowledged means fdatasync on a majority; "async" is not there yet and syncs, too.'
+        ),
     ] = "sync"
     segment_size: Annotated[
         str, Meta(description="Size of a log segment, at least 32MiB; fixed when a group is founded.")

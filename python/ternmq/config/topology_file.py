@@ -100,7 +100,8 @@ def _explain(message: str) -> str:
     if key in _KNOWN_ELSEWHERE:
         return f"key `{key}` {where}: {_KNOWN_ELSEWHERE[key]}"
     section = _SECTIONS.get(place, TopologyFile)
-    return f"unknown key `{key}` {where}; {nearest(key, section.__struct_fields__)}"
+    hint = nearest(key, section.__struct_fields__)
+    return f"unknown key `{key}` {where}" + (f"; {hint}" if hint else "")
 
 
 def _toml_value(value: Any) -> str:

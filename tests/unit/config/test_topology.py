@@ -216,5 +216,5 @@ def test_what_is_allowed_but_risky_is_warned_of() -> None:
     text = "[defaults]\nflush = 'async'\n" + GOOD.replace("raft = 11025", "raft = 41025")
     warnings = "\n".join(topology_warnings(parse_topology(text.encode(), "t", Path())))
     assert "one NameServer only" in warnings
-    assert "may be lost on a power cut" in warnings
+    assert "every acknowledgement waits for the disk" in warnings
     assert "the raft port 41025 of a/n1 lies in the range of outgoing connections" in warnings
