@@ -9,7 +9,7 @@ import rich_click as click
 from ternmq.cli import failures
 from ternmq.cli.messages import FORMATS
 from ternmq.cli.options import with_endpoints
-from ternmq.cli.output import Output
+from ternmq.cli.output import Output, counted
 
 
 @click.command()
@@ -46,7 +46,11 @@ def consume(
     endpoints: str | None,
     data: Path | None,
 ) -> int:
-    """Print messages of TOPIC as they come, and acknowledge each; exits with 1 if --idle ends it before --count."""
+    """Print messages of TOPIC as they come, and acknowledge each; exits with 1 if --idle ends it before --count.
+
+    SIGTERM or Ctrl-C ends it: it commits what it has printed, says how many messages that were, and exits with 143 or
+    130. A second one does not wait.
+    """
     import asyncio
 
     from ternmq.cli.consuming import Reading
@@ -63,6 +67,10 @@ def consume(
         jsonl=form == "jsonl" or as_json,
         out=out,
     )
-    printed = asyncio.run(reading.run(find_endpoints(endpoints, data)))
-    out.note(f"{printed} messages")
-    return failures.OK if count is None or printed == count else failures.NEGATIVE
+    number = asyncio.run(reading.run(find_endpoints(endpoints, data)))
+    printed = counted(reading.printed, "message")
+    if number is not None:
+        out.note(f"{printed}; ended by {number.name}")
+        return failures.signalled(number)
+    out.note(printed)
+    return failures.OK if count is None or reading.printed == count else failures.NEGATIVE

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ternmq.cli.messages import write_jsonl
 from ternmq.cli.output import Output
-from ternmq.client import Message, Start, connect
+from ternmq.cli.stopping import StopOrder
+from ternmq.client import Consumer, Message, Start, connect
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reading:
     """One run of ``consume``.
 
@@ -34,28 +36,48 @@ class Reading:
     idle_s: float | None
     jsonl: bool
     out: Output
+    printed: int = 0
+    _reads: bool = field(default=True, init=False)
 
-    async def run(self, endpoints: str) -> int:
-        """Read until one of the ends is reached; return how many messages were printed."""
-        printed = 0
+    async def run(self, endpoints: str) -> signal.Signals | None:
+        """Read until one of the ends is reached or a signal comes; what was printed is committed then.
+
+        Returns:
+            The signal that ended it, if one did.
+        """
+        work = asyncio.create_task(self._read(endpoints))
+        # Once it closes, which commits, the first signal has nothing to end.
+        order = StopOrder(lambda: self._reads and work.cancel(), work.cancel)
+        with order.awaited():
+            await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+        return order.number
+
+    async def _read(self, endpoints: str) -> None:
         start: Start = "earliest" if self.from_earliest else "latest"
         async with (
             connect(endpoints) as client,
             client.consumer(self.group, self.topic, filter=self.tags, start=start) as inbox,
         ):
             self.out.note(f"{self.group} reads {self.topic}; Ctrl-C ends it")
-            messages = aiter(inbox)
-            while self.count is None or printed < self.count:
-                try:
-                    async with asyncio.timeout(self.idle_s):
-                        message = await anext(messages)
-                except TimeoutError:
-                    break
-                # Not in a settlement block: if nobody reads our output any more, that is no failure of the message.
-                self._print(message)
-                await message.ack()
-                printed += 1
-        return printed
+            try:
+                await self._print_all(inbox)
+            finally:
+                self._reads = False
+
+    async def _print_all(self, inbox: Consumer[bytes]) -> None:
+        messages = aiter(inbox)
+        while self.count is None or self.printed < self.count:
+            try:
+                async with asyncio.timeout(self.idle_s):
+                    message = await anext(messages)
+            except TimeoutError:
+                return
+            # Not in a settlement block: if nobody reads our output any more, that is no failure of the message.
+            self._print(message)
+            self.printed += 1
+            await message.ack()
 
     def _print(self, message: Message[bytes]) -> None:
         line = write_jsonl(message).encode() if self.jsonl else message.body

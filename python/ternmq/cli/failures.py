@@ -13,6 +13,11 @@ UNREACHABLE = 3
 INTERRUPTED = 130
 
 
+def signalled(number: int) -> int:
+    """Give the exit code of a command that has drained at a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + number
+
+
 class CommandError(Exception):
     """A command cannot go on.
 

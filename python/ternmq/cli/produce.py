@@ -36,7 +36,11 @@ def produce(
     data: Path | None,
     out: Output,
 ) -> int:
-    """Send each line of stdin to TOPIC as a message; exits with 1 if one was refused or its outcome is unknown."""
+    """Send each line of stdin to TOPIC as a message; exits with 1 if one was refused or its outcome is unknown.
+
+    SIGTERM or Ctrl-C ends it: what it has read is sent and answered, the sums are printed, and it exits with 143 or
+    130. A second one does not wait.
+    """
     import asyncio
 
     from ternmq.cli.endpoints import find_endpoints
@@ -44,6 +48,9 @@ def produce(
 
     defaults = Outgoing(b"", tag, shard, [] if key is None else [key])
     work = Sending(topic, form, defaults, out)
-    asyncio.run(work.run(find_endpoints(endpoints, data), group, timeout))
+    number = asyncio.run(work.run(find_endpoints(endpoints, data), group, timeout))
     out.items(SCHEMA, [work.summary()])
+    if number is not None:
+        out.note(f"ended by {number.name}")
+        return failures.signalled(number)
     return failures.OK if not work.unacknowledged else failures.NEGATIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ternmq.cli.lines import read_lines
 from ternmq.cli.messages import Outgoing, read_line
 from ternmq.cli.output import Output
 from ternmq.cli.progress import Progress
+from ternmq.cli.stopping import StopOrder
 from ternmq.client import Producer, connect
 from ternmq.errors import OutcomeUnknownError, RejectedError
 
@@ -44,31 +46,44 @@ class Sending:
         """How many messages were refused or have an unknown outcome."""
         return self.rejected + self.unknown
 
-    async def run(self, endpoints: str, group: str, timeout: float) -> None:
-        """Send until the input ends and everything is answered.
+    async def run(self, endpoints: str, group: str, timeout: float) -> signal.Signals | None:
+        """Send until the input ends or a signal comes, and everything that was read is answered.
 
         Args:
             endpoints: NameServers.
             group: producer group.
             timeout: seconds for each message.
 
+        Returns:
+            The signal that ended it, if one did.
+
         Raises:
             MQError: nothing can be sent at all.
             CommandError: a line is no message.
         """
+        stop = asyncio.Event()
+        work = asyncio.create_task(self._run(endpoints, group, timeout, stop))
+        order = StopOrder(stop.set, work.cancel)
+        with order.awaited():
+            await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+        return order.number
+
+    async def _run(self, endpoints: str, group: str, timeout: float, stop: asyncio.Event) -> None:
         began = time.monotonic()
         with Progress(self.out, f"sending to {self.topic}") as progress:
             reporter = asyncio.create_task(self._report(progress))
             try:
                 async with connect(endpoints) as client, client.producer(group, timeout=timeout) as producer:
-                    await self._send_all(producer)
+                    await self._send_all(producer, stop)
             finally:
                 reporter.cancel()
                 self.elapsed_s = time.monotonic() - began
 
-    async def _send_all(self, producer: Producer[bytes]) -> None:
+    async def _send_all(self, producer: Producer[bytes], stop: asyncio.Event) -> None:
         pending: set[asyncio.Future[Any]] = set()
-        async for lines in read_lines(sys.stdin.fileno()):
+        async for lines in read_lines(sys.stdin.fileno(), stop):
             for line in lines:
                 self.read += 1
                 if self.form == "jsonl" and not line.strip():

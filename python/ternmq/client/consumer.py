@@ -7,12 +7,12 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
-from ternmq.client import arguments
+from ternmq.client import arguments, signals
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
@@ -250,8 +250,14 @@ class Consumer(Generic[T]):
         self._check_process()
         raise StopAsyncIteration
 
-    async def run(self, handler: Callable[[Message[T]], Awaitable[None]], concurrency: int = 1) -> None:
-        """Handle messages until cancelled or closed; each is acknowledged when its handler returns.
+    async def run(
+        self,
+        handler: Callable[[Message[T]], Awaitable[None]],
+        concurrency: int = 1,
+        *,
+        stop_on: Collection[int] = (),
+    ) -> None:
+        """Handle messages until cancelled, closed or told by a signal; each is acknowledged when its handler returns.
 
         A handler that raises is logged and its message comes again; `Reject` makes it a dead letter. In order at most
         one handler has a message of a queue. Cancelling lets running handlers
@@ -260,30 +266,48 @@ class Consumer(Generic[T]):
         Args:
             handler: takes one message.
             concurrency: handlers at the same time.
+            stop_on: signals at which it returns, such as ``(signal.SIGTERM, signal.SIGINT)``: no handler begins any
+                more, and those that run end and settle. Closing the consumer then commits. At a second one it does not
+                wait for handlers: they are cancelled, and their messages come again.
 
         Raises:
-            ConfigError: concurrency is not a number from 1 on, or the consumer has mode ``pull``.
+            ConfigError: concurrency is not a number from 1 on, the consumer has mode ``pull``, or signals cannot be
+                caught here (outside the main thread, for example).
         """
         if self._pulls:
             raise ConfigError("this consumer has mode='pull': iterate its batches()")
         arguments.count(concurrency, "concurrency", at_most=100_000)
         self._check_process()
         stopping = asyncio.Event()
-        workers = [asyncio.create_task(self._work(handler, stopping)) for _ in range(concurrency)]
-        self._runs.update(workers)
-        try:
-            await asyncio.wait(workers)
-        except asyncio.CancelledError:
+        workers: list[asyncio.Task[None]] = []
+        hurried = False
+
+        def told_to_stop() -> None:
+            nonlocal hurried
+            if stopping.is_set():
+                hurried = True
+                for worker in workers:
+                    worker.cancel()
             stopping.set()
             self._wake_all()
-            await asyncio.wait(workers)
-            raise
-        finally:
-            for worker in workers:
-                worker.cancel()
-            self._runs.difference_update(workers)
+
+        with signals.caught(stop_on, told_to_stop):
+            workers += [asyncio.create_task(self._work(handler, stopping)) for _ in range(concurrency)]
+            self._runs.update(workers)
+            try:
+                await asyncio.wait(workers)
+            except asyncio.CancelledError:
+                stopping.set()
+                self._wake_all()
+                await asyncio.wait(workers)
+                raise
+            finally:
+                for worker in workers:
+                    worker.cancel()
+                self._runs.difference_update(workers)
         for worker in workers:
-            worker.result()
+            if not (hurried and worker.cancelled()):
+                worker.result()
 
     async def _work(self, handler: Callable[[Message[T]], Awaitable[None]], stopping: asyncio.Event) -> None:
         inbox = self._inbox
