@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ternmq import local
 from ternmq.cli.failures import USAGE, CommandError
-from ternmq.cli.options import DEFAULT_DATA
 
 VARIABLES = ("TERNMQ_ENDPOINTS", "NAMESRV_ADDR")
 
 
 def find_endpoints(endpoints: str | None, data: Path | None) -> str:
-    """Choose NameServers: the option, the folder given, the environment, the local cluster, in this order.
+    """Choose NameServers: the option, the folder given, the environment, the local cluster here or above.
 
     Args:
         endpoints: value of ``--endpoints``.
@@ -36,7 +36,8 @@ def find_endpoints(endpoints: str | None, data: Path | None) -> str:
     for variable in VARIABLES:
         if os.environ.get(variable):
             return os.environ[variable]
-    found = _of_local_cluster(DEFAULT_DATA)
+    folder = local.find_folder()
+    found = None if folder is None else _of_local_cluster(folder)
     if found is None:
         raise CommandError(
             "no NameServer is known",

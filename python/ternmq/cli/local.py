@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from ternmq.cli import failures
-from ternmq.cli.options import with_data, with_output
+from ternmq.cli.options import with_data, with_new_data, with_output
 from ternmq.cli.output import Output
 from ternmq.cli.progress import Progress
+from ternmq.local import FOLDER
 
 if TYPE_CHECKING:
     from ternmq.cluster.launch import LaunchOptions
@@ -29,7 +31,7 @@ def _with_launch_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--groups", type=click.IntRange(1, 26), help="Broker groups of three; 2 in a new cluster."),
     ):
         command = option(command)
-    return with_data(command)
+    return with_new_data(command)
 
 
 def _options(groups: int | None, base_port: int | None, no_restart: bool) -> LaunchOptions:
@@ -48,20 +50,32 @@ def up(
     """Start a cluster on this machine: three NameServers and broker groups of three, a process each.
 
     A folder that holds a cluster is continued. Without --detach it runs until Ctrl-C, which drains; a second one kills.
+    With --detach a cluster that runs already is shown, and that is no failure.
     """
     from ternmq.cluster.layout import DataDir
 
     folder = DataDir.at(data)
     options = _options(groups, base_port, no_restart)
     if detach:
-        from ternmq.cluster.detach import start_detached
+        from ternmq.cluster.detach import start_or_join
 
         with Progress(out, "starting") as progress:
-            items = start_detached(folder, options, progress.say)
+            items, began = start_or_join(folder, options, progress.say)
+            progress.close(keep_last=True)
         out.items(PS_SCHEMA, items)
-        out.note(f"it runs in the background; `ternmq down --data {data}` stops it")
+        _say_what_next(items, out)
+        named = "" if data == Path(FOLDER) else f" --data {shlex.quote(str(data))}"
+        out.note(f"it {began} in the background; `ternmq down{named}` stops it")
         return None
     return _run_here(folder, options, out)
+
+
+def _say_what_next(items: list[dict[str, Any]], out: Output) -> None:
+    """Give a person what they need next: the endpoints for a shell, and two commands to try."""
+    endpoints = ";".join(item["address"] for item in items if item["kind"] == "namesrv")
+    out.note(f"export TERNMQ_ENDPOINTS='{endpoints}'   # for commands and programs in other folders")
+    out.note("try: echo hello | ternmq produce orders")
+    out.note("     ternmq consume orders --from earliest --count 1")
 
 
 def _run_here(folder: Any, options: LaunchOptions, out: Output) -> int:
@@ -72,8 +86,10 @@ def _run_here(folder: Any, options: LaunchOptions, out: Output) -> int:
     with Progress(out, "starting") as progress:
 
         async def on_ready(supervisor: Supervisor) -> None:
-            progress.close()
-            out.items(PS_SCHEMA, await supervisor.ps())
+            progress.close(keep_last=True)
+            items = await supervisor.ps()
+            out.items(PS_SCHEMA, items)
+            _say_what_next(items, out)
             out.note(f"logs in {folder.logs}; Ctrl-C stops it")
 
         interrupted = asyncio.run(run_until_stopped(folder, options, progress.say, on_ready))
@@ -110,18 +126,9 @@ def down(data: Path, quiet: bool) -> None:
     from ternmq.cluster.layout import DataDir
     from ternmq.cluster.stopping import stop_cluster
 
-    out = Output(quiet=quiet)
-    said = ""
-    with Progress(out, "stopping") as progress:
-
-        def say(text: str) -> None:
-            nonlocal said
-            said = text
-            progress.say(text)
-
-        stop_cluster(DataDir.at(data), say)
-    if out.is_live:
-        out.note(said)  # the live line is gone by now
+    with Progress(Output(quiet=quiet), "stopping") as progress:
+        stop_cluster(DataDir.at(data), progress.say)
+        progress.close(keep_last=True)
 
 
 @click.command("kill-leader")

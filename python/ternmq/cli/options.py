@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from ternmq import local
 from ternmq.cli.output import FORMATS, Output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-DEFAULT_DATA = Path(".ternmq")
 
 
 def with_output(command: Command) -> Command:
@@ -48,11 +47,21 @@ def with_endpoints(command: Command) -> Command:
 
 
 def with_data(command: Command) -> Command:
-    """Give a command ``--data`` with the local cluster's usual folder as default."""
+    """Give a command ``--data``; without it the folder of the nearest local cluster, here or above."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
-        default=DEFAULT_DATA,
+        callback=lambda _ctx, _parameter, given: given or local.find_folder() or Path(local.FOLDER),
+        help=f"Folder of the local cluster; else {local.FOLDER} here or in a folder above.",
+    )(command)
+
+
+def with_new_data(command: Command) -> Command:
+    """Give a command ``--data`` with the usual folder here as default."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(local.FOLDER),
         show_default=True,
         help="Folder of the local cluster.",
     )(command)

@@ -20,6 +20,7 @@ class Progress:
         self._out = out
         self._task = task
         self._status: Any = None
+        self._said = ""
 
     def __enter__(self) -> Progress:
         """Start to show."""
@@ -32,16 +33,23 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Show the newest state of things."""
+        self._said = text
         if self._status is None:
             self._out.note(text)
         else:
             self._status.update(f"{self._task}: {text}")
 
-    def close(self) -> None:
-        """End the live line; what is said from now on comes as plain lines."""
+    def close(self, *, keep_last: bool = False) -> None:
+        """End the live line; what is said from now on comes as plain lines.
+
+        Args:
+            keep_last: leave what was said last as a line.
+        """
         if self._status is not None:
             self._status.stop()
             self._status = None
+            if keep_last and self._said:
+                self._out.note(self._said)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

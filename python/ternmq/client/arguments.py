@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from ternmq import local
 from ternmq.errors import ConfigError
+
+_log = logging.getLogger(__name__)
 
 Start = Literal["latest", "earliest"] | datetime
 """Where a group without a stored offset begins."""
@@ -47,7 +51,7 @@ def endpoints(text: str | None) -> tuple[str, ...]:
     """Read NameServer addresses, ``host:port`` separated by ``;`` or ``,``.
 
     Args:
-        text: None takes ``TERNMQ_ENDPOINTS``, then ``NAMESRV_ADDR`` from the environment.
+        text: None takes ``TERNMQ_ENDPOINTS``, then ``NAMESRV_ADDR`` from the environment, then the local cluster.
 
     Raises:
         ConfigError: none given, or one that is not ``host:port``.
@@ -55,7 +59,7 @@ def endpoints(text: str | None) -> tuple[str, ...]:
     if text is None:
         text = os.environ.get("TERNMQ_ENDPOINTS") or os.environ.get("NAMESRV_ADDR")
         if text is None:
-            raise ConfigError('no NameServer given: pass endpoints="host:9876" or set TERNMQ_ENDPOINTS')
+            return _local_cluster()
     found = tuple(dict.fromkeys(part.strip() for part in re.split("[;,]", text) if part.strip()))
     if not found:
         raise ConfigError("no NameServer given: endpoints is empty")
@@ -63,6 +67,23 @@ def endpoints(text: str | None) -> tuple[str, ...]:
         match = _ADDRESS.fullmatch(address)
         if match is None or not 0 < int(match["port"]) < 65536:
             raise ConfigError(f"NameServer address {address!r} is not host:port")
+    return found
+
+
+def _local_cluster() -> tuple[str, ...]:
+    """Name the NameServers of the cluster that runs in the nearest ``.ternmq`` here or above.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folder = local.find_folder()
+    found = () if folder is None else local.nameservers(folder)
+    if not found:
+        raise ConfigError(
+            'no NameServer given: pass endpoints="host:9876", set TERNMQ_ENDPOINTS, or start a local cluster with'
+            " `ternmq up`"
+        )
+    _log.info("no NameServer given: taking those of the local cluster in %s", folder)
     return found
 
 

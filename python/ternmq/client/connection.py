@@ -349,7 +349,8 @@ def connect(endpoints: str | None = None, *, timeout: float | timedelta = 3.0) -
 
     Args:
         endpoints: NameServers, ``host:port`` separated by ``;``; None takes them from the environment, from
-            ``TERNMQ_ENDPOINTS``, else from ``NAMESRV_ADDR``.
+            ``TERNMQ_ENDPOINTS``, else from ``NAMESRV_ADDR``, else those of the cluster that ``ternmq up`` runs in
+            ``.ternmq`` here or in a folder above.
         timeout: seconds for one request, and for looking up a route.
 
     Raises:

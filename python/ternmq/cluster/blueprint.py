@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import BROKER, NAMESRV, NodeSpec, Port
 from ternmq.config import (
@@ -19,13 +20,15 @@ from ternmq.config import (
     nameserver_config,
 )
 from ternmq.config.addresses import join_address
-from ternmq.config.generate import BLOCK, NAMESERVER_PORT
+from ternmq.config.generate import BLOCK, NAMESERVER_PORT, port_is_free
 from ternmq.errors import LaunchError
 
 DEFAULT_GROUPS = 2
 
 
-def topology_for(data: DataDir, groups: int | None, base_port: int | None, report: Callable[[str], None]) -> Topology:
+def topology_for(
+    data: DataDir, groups: int | None, base_port: int | None, report: Callable[[str], None], claims: PortClaims
+) -> Topology:
     """Read a folder's topology, or lay out a new one.
 
     Args:
@@ -33,6 +36,7 @@ def topology_for(data: DataDir, groups: int | None, base_port: int | None, repor
         groups: number of broker groups; None takes what is there, or two.
         base_port: where ports start; None takes what is there, or the usual ones.
         report: learns that usual ports were taken.
+        claims: takes the ports of a new one while they are drawn.
 
     Raises:
         LaunchError: the folder holds a cluster that was laid out differently.
@@ -40,9 +44,14 @@ def topology_for(data: DataDir, groups: int | None, base_port: int | None, repor
     """
     if data.topology.exists():
         topology = load_topology(data.topology)
-        _check_fits(data, topology, groups, base_port)
+        check_fits(data, topology, groups, base_port)
         return topology
-    topology = generate_topology(data.root, groups=DEFAULT_GROUPS if groups is None else groups, base_port=base_port)
+    topology = generate_topology(
+        data.root,
+        groups=DEFAULT_GROUPS if groups is None else groups,
+        base_port=base_port,
+        is_free=lambda port: port_is_free(port) and claims.take(port),
+    )
     fresh = data.topology.with_suffix(".new")
     fresh.write_text(dump_topology(topology))
     fresh.replace(data.topology)
@@ -53,7 +62,12 @@ def topology_for(data: DataDir, groups: int | None, base_port: int | None, repor
     return topology
 
 
-def _check_fits(data: DataDir, topology: Topology, groups: int | None, base_port: int | None) -> None:
+def check_fits(data: DataDir, topology: Topology, groups: int | None, base_port: int | None) -> None:
+    """Refuse another layout than a folder has.
+
+    Raises:
+        LaunchError: its cluster was laid out with other groups or ports.
+    """
     elsewhere = "leave the option out to continue that cluster, or choose another --data folder"
     if groups is not None and groups != len(topology.group):
         raise LaunchError(

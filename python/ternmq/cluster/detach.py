@@ -14,16 +14,52 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
-from ternmq.cluster.control import Items
+from ternmq.cluster import requests
+from ternmq.cluster.blueprint import check_fits
+from ternmq.cluster.control import Items, ask
 from ternmq.cluster.launch import LaunchOptions, run_until_stopped
 from ternmq.cluster.layout import DataDir
-from ternmq.cluster.supervisor import Report, Supervisor
-from ternmq.errors import ConfigError, LaunchError
+from ternmq.cluster.locking import is_locked
+from ternmq.cluster.supervisor import READY_WITHIN_S, Report, Supervisor
+from ternmq.config import load_topology
+from ternmq.errors import ConfigError, LaunchError, NotRunningError
 
 SUPERVISOR = "supervisor"
+_LOOK_EVERY_S = 0.1
+
+
+def start_or_join(data: DataDir, options: LaunchOptions, report: Report) -> tuple[Items, str]:
+    """Start a supervisor in the background, or take the one that lives in the folder already.
+
+    Args:
+        data: the cluster's folder.
+        options: what a person chose; where they ask for another layout than runs there, that is refused.
+        report: receives progress.
+
+    Returns:
+        The items of ``ps``, and ``runs`` or ``runs already``.
+
+    Raises:
+        LaunchError: it could not be started, or what lives there does not become ready.
+        ConfigError: the folder's topology cannot be used.
+    """
+    deadline = time.monotonic() + READY_WITHIN_S
+    while is_locked(data):
+        # While it starts nobody listens at its socket yet; while it stops nobody does any more.
+        try:
+            items = ask(data.control, {"command": requests.PS}, report=report)
+        except NotRunningError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_EVERY_S)
+            continue
+        check_fits(data, load_topology(data.topology), options.groups, options.base_port)
+        return items, "runs already"
+    return start_detached(data, options, report), "runs"
 
 
 def start_detached(data: DataDir, options: LaunchOptions, report: Report) -> Items:

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from ternmq.cluster import requests
 from ternmq.cluster.asking import asker
 from ternmq.cluster.blueprint import node_specs, topology_for
+from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.control import ControlServer
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.leftovers import clear_leftovers
 from ternmq.cluster.locking import folder_lock
+from ternmq.cluster.ports import are_free
 from ternmq.cluster.restarts import RestartPolicy
 from ternmq.cluster.supervisor import Report, Supervisor
-from ternmq.remoting import open_endpoint
+from ternmq.errors import LaunchError
+from ternmq.remoting import Endpoint, open_endpoint
+
+_DRAWS = 3
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,12 @@ async def running_cluster(
         ConfigError: the folder's topology cannot be read.
     """
     data.create()
-    with folder_lock(data):
+    with folder_lock(data), PortClaims() as claims:
         for finding in clear_leftovers(data):
             report(finding)
-        topology = topology_for(data, options.groups, options.base_port, report)
         endpoint = open_endpoint()
         try:
-            supervisor = Supervisor(
-                data, node_specs(topology, data), asker(endpoint), RestartPolicy(options.restart), report
-            )
-            await supervisor.start()
+            supervisor = await _started(data, options, endpoint, report, claims)
             control = ControlServer(
                 data.control, requests.handler(supervisor, lambda: None if stop is None else stop.set())
             )
@@ -73,6 +74,30 @@ async def running_cluster(
                 await control.close()
         finally:
             await endpoint.close()
+
+
+async def _started(
+    data: DataDir, options: LaunchOptions, endpoint: Endpoint, report: Report, claims: PortClaims
+) -> Supervisor:
+    """Start all nodes; a new cluster that lost a port to another program while it started draws others."""
+    for draws_left in reversed(range(_DRAWS)):
+        is_new = data.is_new
+        nodes = node_specs(topology_for(data, options.groups, options.base_port, report, claims), data)
+        claims.keep([port.port for node in nodes for port in node.ports])
+        supervisor = Supervisor(data, nodes, asker(endpoint), RestartPolicy(options.restart), report, claims)
+        try:
+            await supervisor.start()
+        except LaunchError as error:
+            # Nothing of ours runs any more: a port that is taken now was taken by somebody else.
+            if not is_new or are_free(nodes):
+                raise
+            data.forget_cluster()
+            if not draws_left:
+                raise
+            report(f"{error}; drawing other ports")
+            continue
+        return supervisor
+    raise AssertionError("the last draw returns or raises")
 
 
 async def run_until_stopped(

@@ -11,8 +11,11 @@ DIR/data/NODE/…         a node's own data
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from ternmq.local import STATE
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class DataDir:
     @property
     def state(self) -> Path:
         """Which processes run now."""
-        return self.root / "state.json"
+        return self.root / STATE
 
     @property
     def control(self) -> Path:
@@ -59,6 +62,20 @@ class DataDir:
     def log(self, node: str) -> Path:
         """One node's log file; ``group-a/n0`` becomes ``group-a-n0.log``."""
         return self.logs / f"{node.replace('/', '-')}.log"
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no cluster was ever laid out here."""
+        return not self.topology.exists() and not self._data.exists()
+
+    @property
+    def _data(self) -> Path:
+        return self.root / "data"
+
+    def forget_cluster(self) -> None:
+        """Remove what a first start laid out that never became ready; only for a folder that was new before it."""
+        self.topology.unlink(missing_ok=True)
+        shutil.rmtree(self._data, ignore_errors=True)
 
     def create(self) -> None:
         """Make the folders. The root is closed to others: it holds a secret and a control socket."""

@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import Iterable
 
+from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.node import NodeSpec
 from ternmq.errors import LaunchError
 
@@ -25,19 +26,25 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def check_ports(nodes: Iterable[NodeSpec], topology: str) -> None:
+def are_free(nodes: Iterable[NodeSpec]) -> bool:
+    """Say whether no port of any of these nodes is in use."""
+    return all(is_free(port.host, port.port) for node in nodes for port in node.ports)
+
+
+def check_ports(nodes: Iterable[NodeSpec], topology: str, claims: PortClaims | None = None) -> None:
     """Refuse to start when a port is in use.
 
     Args:
         nodes: who is about to start.
         topology: path of the topology file, for the message.
+        claims: takes each port; one that another launcher has claimed is in use, though nobody may listen there yet.
 
     Raises:
         LaunchError: names the first taken port, its node and its setting.
     """
     for node in nodes:
         for port in node.ports:
-            if not is_free(port.host, port.port):
+            if (claims is not None and not claims.take(port.port)) or not is_free(port.host, port.port):
                 raise LaunchError(
                     f"port {port.port} on {port.host} is in use; {node.name} needs it ({port.setting} in {topology})",
                     f"end the program that listens there, change {port.setting}, or choose another --data folder",

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.identity import ProcessIdentity
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import BROKER, NAMESRV, NodeProcess, NodeSpec, describe_end
@@ -57,10 +58,17 @@ class Supervisor:
         ask: how to ask one NameServer for its groups.
         policy: when dead nodes are started again.
         report: receives one line for each thing that happens.
+        claims: takes the nodes' ports; the caller gives them up.
     """
 
     def __init__(
-        self, data: DataDir, nodes: Sequence[NodeSpec], ask: AskNameServer, policy: RestartPolicy, report: Report
+        self,
+        data: DataDir,
+        nodes: Sequence[NodeSpec],
+        ask: AskNameServer,
+        policy: RestartPolicy,
+        report: Report,
+        claims: PortClaims | None = None,
     ) -> None:
         self._data = data
         self._nodes = {spec.name: _Node(spec) for spec in nodes}
@@ -68,6 +76,7 @@ class Supervisor:
         self._ask = ask
         self._policy = policy
         self._report = report
+        self._claims = claims
         self._own = ProcessIdentity.of(os.getpid())
         self._is_ready = False
         self._stopping = False
@@ -80,7 +89,7 @@ class Supervisor:
         Raises:
             LaunchError: a port is taken, a node ended, or the cluster was not complete in time. Nothing runs then.
         """
-        check_ports((node.spec for node in self._nodes.values()), str(self._data.topology))
+        check_ports((node.spec for node in self._nodes.values()), str(self._data.topology), self._claims)
         began = time.monotonic()
         try:
             for node in self._nodes.values():
@@ -275,13 +284,16 @@ class Supervisor:
             LaunchError: not in time; says what is missing.
         """
         absent: list[str] = []
+        said = ""
         async with _limit(READY_WITHIN_S, lambda: f"not ready after {READY_WITHIN_S:g} s: {'; '.join(absent)}"):
             while True:
                 now_absent = missing(self._expected, await self.tables())
                 if not now_absent:
                     return
-                if now_absent != absent:
-                    self._report(_progress(self._expected, now_absent))
+                progress = _progress(self._expected, now_absent)
+                if progress != said:
+                    self._report(progress)
+                said = progress
                 absent[:] = now_absent
                 await asyncio.sleep(_ASK_EVERY_S)
 

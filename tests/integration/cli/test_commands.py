@@ -168,7 +168,7 @@ def test_what_does_not_exist_is_said_with_what_does(cluster: Cluster) -> None:
 
 
 def test_a_second_cluster_in_the_same_folder_is_refused(cluster: Cluster) -> None:
-    done = _ternmq(cluster, "up", "--detach")
+    done = _ternmq(cluster, "up")
     assert done.returncode == 1
     assert "runs in" in done.stderr
     assert "ternmq down" in done.stderr

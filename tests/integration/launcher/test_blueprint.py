@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.ports import free_block
-from ternmq.cluster.blueprint import node_specs, topology_for
+from ternmq.cluster import blueprint
+from ternmq.cluster.blueprint import node_specs
+from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.layout import DataDir
+from ternmq.config import Topology
 from ternmq.errors import LaunchError
 
 _PORTS = 60
+
+
+def topology_for(data: DataDir, groups: int | None, first: int | None, say: Callable[[str], None]) -> Topology:
+    """Lay out with claims that end at once: what comes next is as in another process, later."""
+    with PortClaims() as claims:
+        return blueprint.topology_for(data, groups, first, say, claims)
 
 
 def _nothing(_text: str) -> None:
