@@ -39,6 +39,8 @@ pub struct Standing {
     phase: Mutex<(Phase, [u8; 16])>,
     /// What the log holds is known, unless the group has been founded only in part: that is read after peers are dialled.
     is_read: AtomicBool,
+    /// Replica numbers that the founding waits for.
+    awaited: Mutex<Vec<u32>>,
     leads: AtomicBool,
     /// For each member what it has confirmed to this leader and the group has committed: it cannot show less.
     confirmed: Vec<(u32, AtomicU64)>,
@@ -61,6 +63,7 @@ impl Standing {
             identity,
             phase: Mutex::new(phase),
             is_read: AtomicBool::new(is_read),
+            awaited: Mutex::new(Vec::new()),
             leads: AtomicBool::new(false),
         }
     }
@@ -92,6 +95,19 @@ impl Standing {
     /// How far it is, and the group's id, zeros while empty.
     pub fn phase(&self) -> (Phase, [u8; 16]) {
         *self.phase.lock()
+    }
+
+    /// The founding waits for these members now.
+    pub fn await_members(&self, numbers: Vec<u32>) {
+        *self.awaited.lock() = numbers;
+    }
+
+    /// Members that the founding waits for; none once the group has begun.
+    pub fn awaited(&self) -> Vec<u32> {
+        match self.phase().0 {
+            Phase::Started => Vec::new(),
+            _ => self.awaited.lock().clone(),
+        }
     }
 
     /// After a turn: whether this replica leads, and what its members have confirmed.

@@ -120,6 +120,12 @@ impl Broker {
         status.set_item("group", &self.node.options().settings.group)?;
         let group_id = u128::from_be_bytes(self.node.standing().phase().1);
         status.set_item("group_id", format!("{group_id:032x}"))?;
+        let awaited = self.node.standing().awaited();
+        let waiting_for: Vec<String> = awaited
+            .into_iter()
+            .filter_map(|number| self.events.member(replica_id(number, 1)))
+            .collect();
+        status.set_item("waiting_for", waiting_for)?;
         let Some(services) = services else {
             return Ok(status);
         };

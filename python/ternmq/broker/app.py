@@ -17,6 +17,7 @@ from ternmq.broker.engine import (
     start_engine,
     topic_config,
 )
+from ternmq.broker.founding import say_whom_it_waits_for
 from ternmq.broker.handlers.admin.clients import ClientHandlers
 from ternmq.broker.handlers.admin.groups import GroupHandlers
 from ternmq.broker.handlers.admin.replica import ReplicaHandlers
@@ -98,6 +99,7 @@ class BrokerApp:
         self._tasks = [
             asyncio.create_task(_sample_every_second(runtime)),
             asyncio.create_task(warn_while_exposed(config.name, config.listen_host)),
+            asyncio.create_task(say_whom_it_waits_for(config.group, _peer_addresses(config), self._waiting_for)),
         ]
         _log.info("%s listens on %s:%d", config.name, config.listen_host, config.port)
 
@@ -159,6 +161,11 @@ class BrokerApp:
         status = self._running_engine().status()
         if status["role"] != _STARTING:
             self._roles.changed(status["role"], status["term"], status["leader"])
+
+    def _waiting_for(self) -> Collection[str] | None:
+        """Members that the founding waits for; None once this replica takes part in its group."""
+        status = self._running_engine().status()
+        return list(status.get("waiting_for", ())) if status["role"] == _STARTING else None
 
     def _role_changed(self, role: Role) -> None:
         _log.info("%s is %s in term %d, leader %s", self._config.name, role.name, role.term, role.leader or "unknown")
@@ -224,6 +231,10 @@ class BrokerApp:
 
 def _identity(config: BrokerConfig) -> Self:
     return Self(config.cluster, config.group, config.advertised, join_address(config.advertise_host, config.port + 1))
+
+
+def _peer_addresses(config: BrokerConfig) -> dict[str, str]:
+    return {member.id: join_address(member.host, member.peer_port) for member in config.members}
 
 
 def _own_names(config: BrokerConfig) -> frozenset[str]:

@@ -25,12 +25,16 @@ def cluster() -> None:
 @cluster.command("info")
 @with_endpoints
 @with_output
-def info(endpoints: str | None, data: Path | None, out: Output) -> None:
-    """List the members of every group; NameServers that show something else are named."""
+def info(endpoints: str | None, data: Path | None, out: Output) -> int:
+    """List the members of every group; NameServers that show something else are named. Exits with 1 if none are."""
+    from ternmq.cli import failures
     from ternmq.cli.connecting import with_client
+
+    asked: list[str] = []
 
     async def work(client: Client) -> list[dict[str, Any]]:
         views = await client.admin.cluster_views()
+        asked.extend(view.nameserver for view in views)
         shown: dict[tuple[str, str, int, str], list[str]] = {}
         for view in views:
             for group in view.brokers.values():
@@ -48,7 +52,16 @@ def info(endpoints: str | None, data: Path | None, out: Output) -> None:
             for (cluster_name, group_name, ident, address), nameservers in sorted(shown.items())
         ]
 
-    out.items(INFO_SCHEMA, with_client(endpoints, data, work))
+    items = with_client(endpoints, data, work)
+    if items or out.chosen in ("json", "jsonl"):
+        out.items(INFO_SCHEMA, items)
+    if items:
+        return failures.OK
+    raise failures.CommandError(
+        f"no broker has registered with {', '.join(asked)}",
+        "start brokers; those of a new group register when all its members have met, and say in their logs whom they"
+        " wait for (`founding …: waiting for …`)",
+    )
 
 
 @cluster.command("transfer-leader")

@@ -131,11 +131,15 @@ pub struct Founding {
     frame: Bytes,
     /// What the others said last, since this process began.
     heard: HashMap<u32, (Stage, DirectoryId)>,
+    /// Ticks since each other member spoke last; none that never did.
+    quiet: HashMap<u32, u32>,
     until_next: u32,
 }
 
 /// Ticks of 10 ms between two hails.
 const HAIL_EVERY_TICKS: u32 = 5;
+/// Ticks after which a member that has not said anything is not there: twenty hails.
+const ABSENT_AFTER_TICKS: u32 = 20 * HAIL_EVERY_TICKS;
 
 impl Founding {
     /// A member without anything on disk.
@@ -146,6 +150,7 @@ impl Founding {
             group_id: [0; 16],
             frame: Bytes::new(),
             heard: HashMap::new(),
+            quiet: HashMap::new(),
             until_next: 0,
         }
     }
@@ -188,8 +193,31 @@ impl Founding {
             .map_or([0; 16], |(_, directory)| *directory)
     }
 
+    /// Members without which this one does not get on: those that are not there; if all are, those that are not yet so
+    /// far as it needs them.
+    pub fn waiting_for(&self) -> Vec<u32> {
+        let absent = |other: &u32| {
+            let quiet = self.quiet.get(other);
+            quiet.is_none_or(|ticks| *ticks >= ABSENT_AFTER_TICKS)
+        };
+        let found: Vec<u32> = self.others().filter(absent).collect();
+        if !found.is_empty() {
+            return found;
+        }
+        let stage_of = |other: u32| self.heard.get(&other).map(|(stage, _)| *stage);
+        let wanted = |other: &u32| match self.stage {
+            Stage::Empty if self.founds() => stage_of(*other) != Some(Stage::Empty),
+            Stage::Empty => self.plan.members.iter().min() == Some(other),
+            _ => stage_of(*other) < Some(Stage::Stored),
+        };
+        self.others().filter(wanted).collect()
+    }
+
     /// Time passes: hails go out now and then.
     pub fn tick(&mut self, ticks: u32, out: &mut Vec<PeerMessage>) {
+        for quiet in self.quiet.values_mut() {
+            *quiet = quiet.saturating_add(ticks);
+        }
         self.until_next = self.until_next.saturating_sub(ticks);
         if self.until_next > 0 {
             return;
@@ -224,6 +252,7 @@ impl Founding {
         if !self.plan.members.contains(&from) || from == self.plan.own {
             return FoundingOutcome::Waiting;
         }
+        self.quiet.insert(from, 0);
         if hail.members != self.plan.digest {
             return FoundingOutcome::Contradiction(format!(
                 "member {from} lists other members of this group than this node does; give all nodes the same topology"
@@ -414,6 +443,42 @@ mod tests {
         assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
         assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
         assert_eq!(first.hear(3, &empty), FoundingOutcome::Found);
+    }
+
+    #[test]
+    fn a_founding_names_the_members_that_it_waits_for() {
+        let mut first = Founding::empty(plan(1));
+        let mut out = Vec::new();
+        let hail = |stage| Hail {
+            stage,
+            group_id: [0; 16],
+            members: 42,
+            directory: [2; 16],
+            frame: Bytes::new(),
+        };
+        assert_eq!(first.waiting_for(), [2, 3]);
+        first.hear(2, &hail(Stage::Empty));
+        assert_eq!(first.waiting_for(), [3]);
+        // One that has gone again is waited for anew, though the founding remembers what it said.
+        first.tick(ABSENT_AFTER_TICKS, &mut out);
+        assert_eq!(first.waiting_for(), [2, 3]);
+        first.hear(2, &hail(Stage::Empty));
+        first.hear(3, &hail(Stage::Empty));
+        first.stored(GROUP, Bytes::from_static(b"frame 1"));
+        assert_eq!(first.waiting_for(), [2, 3], "both have to store it");
+        first.hear(
+            2,
+            &Hail {
+                group_id: GROUP,
+                ..hail(Stage::Stored)
+            },
+        );
+        assert_eq!(first.waiting_for(), [3]);
+
+        let mut second = Founding::empty(plan(2));
+        second.hear(1, &hail(Stage::Empty));
+        second.hear(3, &hail(Stage::Empty));
+        assert_eq!(second.waiting_for(), [1], "the lowest founds");
     }
 
     #[test]

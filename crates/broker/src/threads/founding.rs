@@ -75,6 +75,9 @@ pub(super) fn run(
 fn hail_all(beginning: &Beginning, birth: &mut Birth, ticks: u32) {
     let mut messages = Vec::new();
     birth.founding().tick(ticks, &mut messages);
+    beginning
+        .standing
+        .await_members(birth.founding().waiting_for());
     if let Some(peers) = &beginning.peers
         && !messages.is_empty()
     {
