@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -51,6 +51,9 @@ class Display(Protocol):
     def show(self, snapshot: Snapshot) -> None:
         """Show the newest figures."""
 
+    def stopped(self) -> None:
+        """Show no nodes any more: they have been stopped."""
+
     def __enter__(self) -> Display:
         """Begin to show."""
 
@@ -74,6 +77,9 @@ class SilentDisplay:
 
     def show(self, snapshot: Snapshot) -> None:
         """Take figures and keep quiet."""
+
+    def stopped(self) -> None:
+        """Take the end of the nodes and keep quiet."""
 
     def __enter__(self) -> SilentDisplay:
         """Begin."""
@@ -141,6 +147,10 @@ class LiveDisplay:
         self._last = (now, snapshot.acknowledged)
         self._snapshot = snapshot
 
+    def stopped(self) -> None:
+        """Keep the figures, without the nodes."""
+        self._snapshot = replace(self._snapshot, nodes=())
+
     def __enter__(self) -> LiveDisplay:
         """Begin to draw."""
         self._live.start()
@@ -159,7 +169,9 @@ class LiveDisplay:
             self._spinner.update(text=Text(f"{self._current}{remark}"))
             parts.append(self._spinner)
         if self._snapshot.nodes:
-            parts += [_nodes_table(self._snapshot), self._rate_line()]
+            parts.append(_nodes_table(self._snapshot))
+        if self._last is not None:
+            parts.append(self._rate_line())
         return Group(*parts)
 
     def _rate_line(self) -> Text:

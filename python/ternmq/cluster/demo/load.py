@@ -18,6 +18,8 @@ _BODY_BYTES = 128
 _SEND_TIMEOUT_S = 10.0
 _PAUSE_AFTER_ERROR_S = 0.05
 _LAST_SEND_WITHIN_S = 30.0
+_CATCH_UP_WITHIN_S = 5.0
+_LOOK_EVERY_S = 0.02
 
 
 class Load:
@@ -60,22 +62,31 @@ class Load:
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
-        """Let each producer finish the message that it is sending, then end.
+        """Let each producer finish the message that it is sending, and the follower read what was sent, then end.
 
         Raises:
             LaunchError: some got no acknowledgement any more.
         """
         self._stopping = True
-        await self._end(self._following)
         if self._producing is None:
+            await self._end(self._following)
             return
         done, _ = await asyncio.wait({self._producing}, timeout=_LAST_SEND_WITHIN_S)
         if not done:
-            await self._end(self._producing)
+            await self.abort()
             raise LaunchError(
                 f"some producers got no acknowledgement for {_LAST_SEND_WITHIN_S:g} s: {self.meter.refused}"
             )
+        await self._caught_up()
+        await self._end(self._following)
         await self._producing
+
+    async def _caught_up(self) -> None:
+        """Wait until the follower has got as much as was acknowledged; it is no proof, so not for ever."""
+        give_up = self._clock() + _CATCH_UP_WITHIN_S
+        # A figure, not an event: the follower is not to know of it.
+        while self.meter.consumed < len(self.record.acknowledged) and self._clock() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def abort(self) -> None:
         """End at once, whatever is on its way."""

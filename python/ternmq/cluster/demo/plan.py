@@ -63,6 +63,7 @@ async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: 
             raise
         display.step("stopping everything")
     figures.total_s = time.monotonic() - began
+    display.stopped()
     display.done(f"stopped after {figures.total_s:.0f} s")
     return figures
 
@@ -145,11 +146,14 @@ class _Steps:
     async def shown(self) -> AsyncIterator[None]:
         """Keep the display fed for the time of a block."""
 
+        async def show() -> None:
+            nodes = await self.supervisor.ps()
+            acknowledged, consumed = len(self.load.record.acknowledged), self.load.meter.consumed
+            self.display.show(Snapshot(nodes, _memory(self.supervisor), acknowledged, consumed))
+
         async def feed() -> None:
             while True:
-                nodes = await self.supervisor.ps()
-                acknowledged, consumed = len(self.load.record.acknowledged), self.load.meter.consumed
-                self.display.show(Snapshot(nodes, _memory(self.supervisor), acknowledged, consumed))
+                await show()
                 await asyncio.sleep(_SHOW_EVERY_S)
 
         feeding = asyncio.create_task(feed())
@@ -158,6 +162,7 @@ class _Steps:
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
+        await show()  # what stands there at last is what the sums say
 
     async def _let_run(self, phase: str, text: str) -> None:
         self.load.meter.phase = phase
