@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ternmq.errors import (
     AccessDeniedError,
+    AlreadyRunningError,
     BrokerBusyError,
     CallTimeoutError,
     ClientClosedError,
@@ -63,6 +64,7 @@ __all__ = [
     "JSON",
     "AccessDeniedError",
     "Admin",
+    "AlreadyRunningError",
     "Batch",
     "BrokerBusyError",
     "BrokerInfo",

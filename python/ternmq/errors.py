@@ -23,7 +23,8 @@
     ├─ OffsetOutOfRangeError
     ├─ SettlementLostError                 the queue belongs to another consumer now; the message comes again
     ├─ LaunchError                         a local cluster cannot be started or driven
-    │   └─ NotRunningError                 none runs in that folder
+    │   ├─ NotRunningError                 none runs in that folder
+    │   └─ AlreadyRunningError             the node or cluster to be started runs
     ├─ RegistrationRefusedError            a NameServer does not take a registration
     │   └─ StaleTermError                  a registration from a leader that has been replaced
     └─ ServerError                         1 outside sends, and any other code
@@ -239,6 +240,10 @@ class LaunchError(MQError):
 
 class NotRunningError(LaunchError):
     """No local cluster runs in that folder."""
+
+
+class AlreadyRunningError(LaunchError):
+    """The node or the cluster that was to be started runs already."""
 
 
 class ServerError(MQError):

@@ -146,15 +146,20 @@ def kill_leader(group: str | None, data: Path, out: Output) -> None:
 
 
 @click.command()
-@click.argument("nodes", metavar="NODE…", nargs=-1, required=True)
+@click.argument("nodes", metavar="[NODE]...", nargs=-1)
 @with_data
 @with_output
 def start(nodes: tuple[str, ...], data: Path, out: Output) -> None:
-    """Start nodes of the local cluster, such as ns1 or group-a/n0, and wait until they take part."""
+    """Start nodes of the local cluster, such as ns1 or group-a/n0, and wait until they take part.
+
+    Without a NODE all that are dead are started.
+    """
     from ternmq.cluster import requests
 
-    with Progress(out, f"starting {', '.join(nodes)}"):
+    with Progress(out, f"starting {', '.join(nodes) or 'all that are dead'}"):
         items = _ask(data, {"command": requests.START, "nodes": nodes}, out)
+    if not items:
+        out.note("all nodes run")
     out.items(START_SCHEMA, items)
 
 

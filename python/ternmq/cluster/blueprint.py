@@ -71,7 +71,7 @@ def check_fits(data: DataDir, topology: Topology, groups: int | None, base_port:
     elsewhere = "leave the option out to continue that cluster, or choose another --data folder"
     if groups is not None and groups != len(topology.group):
         raise LaunchError(
-            f"the cluster in {data.root} has {len(topology.group)} broker groups, not {groups}", elsewhere
+            f"the cluster in {data.root} was laid out with --groups {len(topology.group)}, not {groups}", elsewhere
         )
     first = min(nameserver_config(topology, server.id).port for server in topology.nameserver)
     # New ones lie in the block that starts at the base port; taken ports in it are skipped.

@@ -1,8 +1,8 @@
 """A supervisor in the background: the command that starts one, and the process that is one.
 
 The two share a pipe until the cluster is ready. The new process writes JSON lines to it: ``{"progress": "…"}``, then
-``{"ready": [items of ps]}`` or ``{"failed": "…", "hint": "…", "usage": false}``. If the pipe breaks, whoever started
-it has gone, and it stops.
+``{"ready": [items of ps]}`` or ``{"failed": "…", "hint": "…", "class": "LaunchError"}``. If the pipe breaks, whoever
+started it has gone, and it stops.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ternmq.cluster.layout import DataDir
 from ternmq.cluster.locking import is_locked
 from ternmq.cluster.supervisor import READY_WITHIN_S, Report, Supervisor
 from ternmq.config import load_topology
-from ternmq.errors import ConfigError, LaunchError, NotRunningError
+from ternmq.errors import AlreadyRunningError, ConfigError, LaunchError, NotRunningError
 
 SUPERVISOR = "supervisor"
 _LOOK_EVERY_S = 0.1
@@ -48,18 +48,19 @@ def start_or_join(data: DataDir, options: LaunchOptions, report: Report) -> tupl
         ConfigError: the folder's topology cannot be used.
     """
     deadline = time.monotonic() + READY_WITHIN_S
-    while is_locked(data):
-        # While it starts nobody listens at its socket yet; while it stops nobody does any more.
+    while True:
         try:
+            if not is_locked(data):
+                return start_detached(data, options, report), "runs"
+            # While it starts nobody listens at its socket yet; while it stops nobody does any more.
             items = ask(data.control, {"command": requests.PS}, report=report)
-        except NotRunningError:
+        except (AlreadyRunningError, NotRunningError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(_LOOK_EVERY_S)
             continue
         check_fits(data, load_topology(data.topology), options.groups, options.base_port)
         return items, "runs already"
-    return start_detached(data, options, report), "runs"
 
 
 def start_detached(data: DataDir, options: LaunchOptions, report: Report) -> Items:
@@ -97,7 +98,7 @@ def start_detached(data: DataDir, options: LaunchOptions, report: Report) -> Ite
                     return ready
                 if "failed" in line:
                     child.wait()
-                    raise ConfigError(line["failed"]) if line["usage"] else LaunchError(line["failed"], line["hint"])
+                    raise _failure(line)
                 report(str(line["progress"]))
         except KeyboardInterrupt:
             child.send_signal(signal.SIGTERM)
@@ -105,6 +106,17 @@ def start_detached(data: DataDir, options: LaunchOptions, report: Report) -> Ite
             raise
     child.wait()
     raise LaunchError("the supervisor ended while it started", f"read {data.log(SUPERVISOR)}")
+
+
+def _failure(line: dict[str, Any]) -> ConfigError | LaunchError:
+    """Raise here what was raised there."""
+    match line["class"]:
+        case ConfigError.__name__:
+            return ConfigError(line["failed"])
+        case AlreadyRunningError.__name__:
+            return AlreadyRunningError(line["failed"], line["hint"])
+        case _:
+            return LaunchError(line["failed"], line["hint"])
 
 
 def _command(data: DataDir, options: LaunchOptions, report_fd: int) -> list[str]:
@@ -166,6 +178,6 @@ def run_detached(data: DataDir, options: LaunchOptions, report_fd: int) -> None:
     except (LaunchError, ConfigError) as error:
         pipe.log(f"error: {error}")
         hint = getattr(error, "hint", None)
-        pipe.write({"failed": str(error), "hint": hint, "usage": isinstance(error, ConfigError)})
+        pipe.write({"failed": str(error), "hint": hint, "class": type(error).__name__})
     finally:
         pipe.close()

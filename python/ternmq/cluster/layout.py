@@ -15,6 +15,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from ternmq.errors import LaunchError
 from ternmq.local import STATE
 
 
@@ -78,6 +79,15 @@ class DataDir:
         shutil.rmtree(self._data, ignore_errors=True)
 
     def create(self) -> None:
-        """Make the folders. The root is closed to others: it holds a secret and a control socket."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.logs.mkdir(mode=0o700, exist_ok=True)
+        """Make the folders. The root is closed to others: it holds a secret and a control socket.
+
+        Raises:
+            LaunchError: the system refuses.
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise LaunchError(
+                f"the folder {self.root} cannot be made: {error.strerror}", "choose another --data folder"
+            ) from error

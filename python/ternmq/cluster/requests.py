@@ -8,28 +8,42 @@ from typing import Any
 
 from ternmq.cluster.control import Handler, Items, Report
 from ternmq.cluster.supervisor import Supervisor
-from ternmq.errors import LaunchError
+from ternmq.errors import AlreadyRunningError, LaunchError
 
 PS = "ps"
 STOP = "stop"
 KILL_LEADER = "kill-leader"
 START = "start"
 
-_Row = Callable[[Supervisor, dict[str, Any]], Awaitable[Items]]
+_Row = Callable[[Supervisor, dict[str, Any], Report], Awaitable[Items]]
 
 
-async def _ps(supervisor: Supervisor, _request: dict[str, Any]) -> Items:
+async def _ps(supervisor: Supervisor, _request: dict[str, Any], _report: Report) -> Items:
     return await supervisor.ps()
 
 
-async def _kill_leader(supervisor: Supervisor, request: dict[str, Any]) -> Items:
+async def _kill_leader(supervisor: Supervisor, request: dict[str, Any], _report: Report) -> Items:
     leader = await supervisor.leader(request.get("group"))
     return [await supervisor.kill(leader.name)]
 
 
-async def _start(supervisor: Supervisor, request: dict[str, Any]) -> Items:
+async def _start(supervisor: Supervisor, request: dict[str, Any], report: Report) -> Items:
+    """Start the nodes that are named, or all that are dead; one that runs, or fails, holds up no other."""
+    names = [str(name) for name in request.get("nodes", [])] or supervisor.dead()
     # Together: the members of a group that is dead as a whole only take part once a majority runs.
-    return list(await asyncio.gather(*(supervisor.start_node(str(name)) for name in request.get("nodes", []))))
+    outcomes = await asyncio.gather(*(supervisor.start_node(name) for name in names), return_exceptions=True)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for outcome in failed:
+        if not isinstance(outcome, LaunchError):
+            raise outcome
+    wrong = [outcome for outcome in failed if not isinstance(outcome, AlreadyRunningError)]
+    if wrong or (names and len(failed) == len(names)):
+        first = (wrong or failed)[0]
+        assert isinstance(first, LaunchError)
+        raise LaunchError("; ".join(str(outcome) for outcome in wrong or failed), first.hint)
+    for outcome in failed:
+        report(str(outcome))
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
 
 
 _ROWS: dict[str, _Row] = {PS: _ps, KILL_LEADER: _kill_leader, START: _start}
@@ -53,6 +67,6 @@ def handler(supervisor: Supervisor, stopped: Callable[[], None]) -> Handler:
         row = _ROWS.get(command)
         if row is None:
             raise LaunchError(f"the supervisor does not know the command {command}", "restart it with this version")
-        return await row(supervisor, request)
+        return await row(supervisor, request, report)
 
     return handle

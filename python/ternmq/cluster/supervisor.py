@@ -26,7 +26,7 @@ from ternmq.cluster.routes import (
 )
 from ternmq.cluster.state import ClusterState, NodeState, write_state
 from ternmq.config.addresses import split_address
-from ternmq.errors import LaunchError
+from ternmq.errors import AlreadyRunningError, LaunchError
 
 Report = Callable[[str], None]
 
@@ -181,14 +181,15 @@ class Supervisor:
             Its line of `ps`.
 
         Raises:
-            LaunchError: no such node, it runs already, its start failed, or nobody saw it in time.
+            AlreadyRunningError: it runs.
+            LaunchError: no such node, its start failed, or nobody saw it in time.
         """
         node = self._named(name)
         async with node.starting:
             if node.process is not None and node.watch is not None and node.process.identity.find() is None:
                 await node.watch  # it has just died, and nobody here has noticed yet
             if node.process is not None:
-                raise LaunchError(f"{name} runs already (pid {node.process.pid})", "see `ternmq ps`")
+                raise AlreadyRunningError(f"{name} runs already (pid {node.process.pid})", "see `ternmq ps`")
             check_ports([node.spec], str(self._data.topology))
             if node.restart is not None:
                 node.restart.cancel()
@@ -204,6 +205,10 @@ class Supervisor:
     def processes(self) -> dict[str, int]:
         """Map the nodes that run to their pids."""
         return {name: node.process.pid for name, node in self._nodes.items() if node.process is not None}
+
+    def dead(self) -> list[str]:
+        """Name the nodes that do not run."""
+        return [name for name, node in self._nodes.items() if node.process is None]
 
     def node_at(self, address: str) -> str:
         """Name the node that clients reach at an address."""

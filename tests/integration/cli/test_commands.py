@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.cluster import Cluster
+from support.processes import Identity
 from support.tern import PROGRAM
 
 
@@ -156,6 +157,30 @@ def test_a_killed_leader_stays_dead_until_it_is_started(cluster: Cluster) -> Non
     shown = {one["name"]: one for one in _items(_ternmq(cluster, "ps", "--json"), "ternmq.ps/1")}
     assert shown[old]["role"] == "follower"
     assert shown[old]["pid"] == cluster.identity(old).pid
+
+
+def test_starting_several_nodes_starts_those_that_are_dead(cluster: Cluster) -> None:
+    old = cluster.leader()
+    assert _ternmq(cluster, "kill-leader", "--json").returncode == 0
+    cluster.leader(other_than=old)
+    others = [name for name in cluster.members() if name != old]
+    done = _ternmq(cluster, "start", others[0], old, others[1], "--json")
+    (item,) = _items(done, "ternmq.start/1")
+    cluster.nodes[old].identity = Identity.of(item["pid"])
+    assert item["name"] == old
+    assert all(f"{name} runs already" in done.stderr for name in others)
+
+
+def test_start_without_a_name_starts_all_that_are_dead(cluster: Cluster) -> None:
+    old = cluster.leader()
+    assert _ternmq(cluster, "kill-leader", "--json").returncode == 0
+    cluster.leader(other_than=old)
+    (item,) = _items(_ternmq(cluster, "start", "--json"), "ternmq.start/1")
+    cluster.nodes[old].identity = Identity.of(item["pid"])
+    assert item["name"] == old
+    again = _ternmq(cluster, "start", "--json")
+    assert _items(again, "ternmq.start/1") == []
+    assert again.stderr == "all nodes run\n"
 
 
 def test_what_does_not_exist_is_said_with_what_does(cluster: Cluster) -> None:

@@ -57,7 +57,7 @@ def test_a_later_start_finds_the_same_ports_and_the_same_secret(data: DataDir) -
 def test_other_groups_or_ports_than_the_folder_has_are_refused(data: DataDir) -> None:
     first = free_block(_PORTS)
     topology_for(data, 1, first, _nothing)
-    with pytest.raises(LaunchError, match="has 1 broker groups, not 2"):
+    with pytest.raises(LaunchError, match="laid out with --groups 1, not 2"):
         topology_for(data, 2, None, _nothing)
     with pytest.raises(LaunchError, match=rf"start at {first}, not at {first + 20}"):
         topology_for(data, None, first + 20, _nothing)
