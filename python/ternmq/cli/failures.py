@@ -55,7 +55,7 @@ def describe(error: BaseException) -> tuple[str, str | None, int]:
     if isinstance(error, TimeoutError):
         return _sentence(error) or "no answer in time", "see what runs with `ternmq ps`", UNREACHABLE
     if isinstance(error, OSError):
-        return _sentence(error), None, NEGATIVE
+        return _of_system(error), None, NEGATIVE
     raise error
 
 
@@ -82,6 +82,14 @@ def forget_broken_pipe() -> int:
     # Python flushes stdout once more at exit and would complain there.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return NEGATIVE
+
+
+def _of_system(error: OSError) -> str:
+    """Write what the system refused without its number: ``/no/such/file: No such file or directory``."""
+    if error.strerror is None:
+        return _sentence(error)
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' to '.join(names)}: {error.strerror}" if names else error.strerror
 
 
 def _sentence(error: BaseException) -> str:

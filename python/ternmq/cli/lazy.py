@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import rich_click as click
+from click.exceptions import NoSuchCommand
 
 
 class LazyGroup(click.RichGroup):
@@ -27,6 +28,17 @@ class LazyGroup(click.RichGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order in which they were given."""
         return [*super().list_commands(ctx), *(name for name in self._lazy if name not in self._unlisted)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a command line; one that is mistyped is answered with what it is near to."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            if error.possibilities:
+                raise
+            raise NoSuchCommand(args[0], possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command; its module is imported here and not before."""

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import rich_click as click
+from click.exceptions import NoSuchOption
 
 from ternmq.cli import failures
 from ternmq.cli.lazy import LazyGroup
+from ternmq.cli.streams import prepare_streams
+
+_OF_COMMANDS = frozenset({"--json", "--output", "-o", "--quiet", "-q", "--debug", "--data", "--endpoints", "-n"})
+"""Options of nearly every command, which people write before it."""
 
 COMMANDS = {
     "up": "ternmq.cli.local:up",
@@ -35,8 +40,15 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, hidden=frozenset({"supervise"}))
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show it.")
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    hidden=frozenset({"supervise"}),
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+@click.option(
+    "--version", "-V", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show it."
+)
 def cli() -> None:
     """A message queue that speaks the RocketMQ protocol: NameServers, Raft broker groups, clients.
 
@@ -51,7 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         arguments: without the program's name.
 
     Returns:
-        The exit code: 0 ok, 1 negative answer, 2 usage or configuration, 3 unreachable, 130 interrupted.
+        The exit code: 0 ok, 1 negative answer, 2 usage or configuration, 3 unreachable, 130 interrupted, 143 ended by
+        SIGTERM after draining.
     """
     debug = "--debug" in arguments
     try:
@@ -59,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         return failures.report(KeyboardInterrupt(), debug=False)
     except click.ClickException as error:
-        return failures.report(_usage(error), debug=False)
+        return failures.report(_usage(error, arguments), debug=False)
     except BrokenPipeError:
         return failures.forget_broken_pipe()
     except SystemExit as error:
@@ -69,15 +82,41 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else failures.OK
 
 
-def _usage(error: click.ClickException) -> failures.CommandError:
+def _usage(error: click.ClickException, arguments: Sequence[str]) -> failures.CommandError:
     """Say what is wrong with a command line in the form of all other errors."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    path = "ternmq" if context is None else context.command_path
+    # Click's parser does not say which command it read for.
+    path = _path_of(arguments) if context is None else context.command_path
+    if isinstance(error, NoSuchOption) and error.option_name in _OF_COMMANDS and _is_group(context):
+        behind = next((word for word in arguments if word in COMMANDS), "COMMAND") if path == "ternmq" else "COMMAND"
+        return failures.CommandError(
+            f"{error.option_name} stands before the command it belongs to",
+            f"`{path} {behind} {error.option_name}`",
+            code=error.exit_code,
+        )
     return failures.CommandError(error.format_message(), f"`{path} --help`", code=error.exit_code)
+
+
+def _is_group(context: click.Context | None) -> bool:
+    return context is not None and isinstance(context.command, click.Group)
+
+
+def _path_of(arguments: Sequence[str]) -> str:
+    """Name the command that a command line asks for."""
+    command: click.Command | None = cli
+    words = ["ternmq"]
+    for word in arguments:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+        if command is not None:
+            words.append(word)
+    return " ".join(words)
 
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
 
 

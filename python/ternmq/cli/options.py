@@ -41,7 +41,7 @@ def with_endpoints(command: Command) -> Command:
     return click.option(
         "--endpoints",
         "-n",
-        metavar="HOST:PORT;…",
+        metavar="HOST:PORT;...",
         help="NameServers; else TERNMQ_ENDPOINTS, NAMESRV_ADDR, or the local cluster.",
     )(command)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from ternmq.cli.streams import writes_everything
+
 FORMATS = ("table", "tsv", "json", "jsonl")
 
 _TSV_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -17,8 +19,8 @@ Item = Mapping[str, Any]
 
 
 def json_text(value: object) -> str:
-    """Write one line of JSON, readable beyond ASCII."""
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    """Write one line of JSON, readable beyond ASCII where stdout can say it."""
+    return json.dumps(value, ensure_ascii=not writes_everything(sys.stdout), separators=(", ", ": "))
 
 
 def cell(value: object) -> str:

@@ -51,7 +51,7 @@ def namesrv(
 
 @run.command()
 @click.option("-c", "conf", type=_FILE, help="An Apache broker.conf.")
-@click.option("-n", "--nameservers", metavar="HOST:PORT;…", help="NameServers; they win over those of broker.conf.")
+@click.option("-n", "--nameservers", metavar="HOST:PORT;...", help="NameServers; they win over those of broker.conf.")
 @click.option("--secret", metavar="REFERENCE", help="The cluster secret, file:PATH or env:NAME; else TERNMQ_SECRET.")
 @click.option("--keep-flush", is_flag=True, help="Take ASYNC_FLUSH of a Raft broker.conf at its word.")
 @_with_node_options

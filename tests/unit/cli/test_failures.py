@@ -82,5 +82,11 @@ def test_a_group_of_one_error_is_that_error() -> None:
     assert describe(group)[2] == failures.USAGE
 
 
+def test_an_error_of_the_system_names_the_file_and_no_number() -> None:
+    assert describe(FileNotFoundError(2, "No such file or directory", "/nope"))[0] == "/nope: No such file or directory"
+    assert describe(OSError(28, "No space left on device"))[0] == "No space left on device"
+    assert describe(OSError("the tape is full"))[0] == "the tape is full"
+
+
 def test_sentences_are_on_one_line() -> None:
     assert describe(MQError("first\n   second"))[0] == "first second"
