@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR ?= auto
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -name build.rs)
 
-.PHONY: help setup verify fix generate test test-rust test-python sim conformance fault bench demo clean
+.PHONY: help setup verify audit fix generate test test-rust test-python sim conformance fault bench demo clean
 
 help: ## Print this list.
 	@echo "ternmq: targets"
@@ -53,6 +53,9 @@ verify: setup ## All static checks; writes nothing.
 	cargo fmt --all --check
 	$(AS_MATURIN) cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	$(AS_MATURIN) RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked --quiet
+
+audit: setup ## Licences, sources and advisories of crates and packages; what cannot be reached is counted and no failure.
+	$(BIN)/python scripts/audit.py
 
 fix: setup ## Format, and apply the fixes that are safe.
 	$(BIN)/ruff format .

@@ -16,6 +16,9 @@ use std::cell::Cell;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{Descriptor, FrameHeader, FrameKind};
 
+#[cfg(test)]
+mod peers_bytes;
+
 /// Heartbeat and election times in ticks of 10 ms. Local configuration: they affect liveness only (L39).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {

@@ -14,6 +14,7 @@ DOCUMENTS = (
     "docs/benchmarks.md",
     "docs/simulation.md",
     "docs/fast-election.md",
+    "docs/adr/0001-protobuf-of-the-raft-crate.md",
 )
 PLACE = re.compile(r"`((?:crates|python|tests|benches)/[\w/.]+\.(?:rs|py))`")
 NAMED = re.compile(r"`([a-z_][a-z0-9_]*)`")
