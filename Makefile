@@ -65,7 +65,7 @@ fix: setup ## Format, and apply the fixes that are safe.
 generate: setup ## Write docs/compatibility.md from the route tables.
 	$(BIN)/python scripts/compatibility.py
 
-test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java is missing).
+test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java or Go is missing).
 
 test-python: setup
 	$(BIN)/pytest tests/unit tests/property -m "not long" --numprocesses 2 $(PYTEST_ARGS)
@@ -78,7 +78,7 @@ sim: setup ## Histories of whole groups on disks that lie: seeds FIRST (0) to SE
 	cargo build --release --locked -p tern-sim
 	target/release/tern-sim $(if $(BUGS),bugs $(BUGS),$(FIRST) $(SEEDS))
 
-conformance: setup ## Foreign clients against our cluster, the long form; needs Java and Maven.
+conformance: setup ## Foreign clients against our cluster, the long form; needs Java, Maven and Go.
 	$(BIN)/pytest tests/conformance $(PYTEST_ARGS)
 	$(BIN)/python scripts/conformance_table.py
 

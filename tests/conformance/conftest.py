@@ -1,4 +1,4 @@
-"""Subjects of the conformance tests, and the unmodified Java client that is run against them."""
+"""Subjects of the conformance tests, and the unmodified clients that are run against them."""
 
 import itertools
 from collections.abc import Generator, Iterator
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from conformance.clients import BRIEF, CLIENTS, GO, GO_BRIEF, GO_LONG
 from conformance.results import RESULTS, write_result
 from support import maven
 from support.apache import ApacheCluster
-from support.battery import Battery, JavaClient
+from support.battery import Battery, Client
 from support.subject import Subject
 from support.tern import TernCluster
 
@@ -17,20 +18,11 @@ _topics = itertools.count(1)
 # On Apache's own servers the battery shows that it is right before it judges ours.
 SUBJECTS = ["ternmq", pytest.param("apache", marks=pytest.mark.long)]
 
-CLIENTS = [JavaClient("5.5.0", "JSON"), JavaClient("5.5.0", "ROCKETMQ"), JavaClient("4.9.8", "JSON")]
-
-BRIEF = {
-    "test_synchronous_sends_come_back_field_by_field_and_in_order",
-    "test_a_concurrent_push_consumer_gets_every_message_once_and_commits_what_it_got",
-    "test_an_orderly_push_consumer_gets_each_queue_in_order_and_waits_where_it_is_held_up",
-    "test_a_subscribed_lite_pull_consumer_gets_every_message_once_and_commits_what_it_got",
-}
-
 
 @pytest.fixture(scope="session", params=SUBJECTS)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     """A running cluster that no test damages."""
-    maven.require_java()
+    _require_java_for(request.param)
     directory = tmp_path_factory.mktemp(request.param)
     yield from _running(request.param, directory / "cluster", replicas=1 if request.param == "apache" else 3)
 
@@ -38,15 +30,14 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(params=SUBJECTS)
 def replicated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """A group of three replicas and three NameServers for one test alone, which may kill what it likes."""
-    maven.require_java()
+    _require_java_for(request.param)
     yield from _running(request.param, tmp_path / "cluster", replicas=3)
 
 
 @pytest.fixture(scope="session", params=CLIENTS, ids=str)
 def battery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
-    """The Java client in each release, with JSON headers and with binary ones."""
-    maven.require_java()
-    battery = Battery(tmp_path_factory.mktemp("java-home"), request.param)
+    """Each client: Java's in each release, with JSON headers and with binary ones, and Go's."""
+    battery = Battery(tmp_path_factory.mktemp("home"), request.param)
     try:
         yield battery
     finally:
@@ -78,13 +69,35 @@ def _running(kind: str, directory: Path, replicas: int) -> Iterator[Subject]:
         cluster.down()
 
 
+def _require_java_for(kind: str) -> None:
+    if kind == "apache":
+        maven.require_java()
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the short form the first client runs everything, and the others what shows most in the least time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a client cannot do.
+
+    In the short form the first client runs everything, and the others what shows most in the least time.
+    """
+    cannot = [item for item in items if _client(item) == GO and _name(item) not in GO_BRIEF | GO_LONG]
+    if cannot:
+        config.hook.pytest_deselected(items=cannot)
+        items[:] = [item for item in items if item not in cannot]
     for item in items:
-        client = item.callspec.params.get("battery") if hasattr(item, "callspec") else None
-        if isinstance(item, pytest.Function) and client not in {None, CLIENTS[0]} and item.originalname not in BRIEF:
+        client = _client(item)
+        if client == GO:
+            item.add_marker(pytest.mark.go)
+        if client not in {None, CLIENTS[0]} and _name(item) not in (GO_BRIEF if client == GO else BRIEF):
             item.add_marker(pytest.mark.long)
+
+
+def _client(item: pytest.Item) -> Client | None:
+    return item.callspec.params.get("battery") if hasattr(item, "callspec") else None
+
+
+def _name(item: pytest.Item) -> str:
+    return item.originalname if isinstance(item, pytest.Function) else item.name
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,8 +1,10 @@
-"""The official Java push consumer: what it is given is what went in, each message once, in order where it asks so."""
+"""The official push consumers: what it is given is what went in, each message once, in order where it asks so."""
 
 import pytest
 
+from conformance.clients import GO
 from conformance.messages import assert_came_back, by_queue, is_committed_to_the_end
+from support.apache import ApacheCluster
 from support.battery import Battery, Line, events
 from support.processes import wait_for
 from support.subject import Subject
@@ -46,7 +48,12 @@ def test_a_push_consumer_by_tags_gets_those_and_passes_over_the_others(
 ) -> None:
     battery.run(subject.nameservers, "create-topic", topic, QUEUES)
     sent = events(battery.run(subject.nameservers, "sync", topic, COUNT), "sent")
-    wanted = [line for line in sent if line["in"]["tag"] in {"TagB", "中文"}]
+    found = {"TagB", "中文"}
+    if battery.client == GO and isinstance(subject, ApacheCluster):
+        # The client counts a tag's hash over its bytes and Java over its characters. Apache's broker passes messages
+        # over by the hashes that a client sent, ours counts them itself.
+        found.remove("中文")
+    wanted = [line for line in sent if line["in"]["tag"] in found]
     lines = battery.run(subject.nameservers, "push", topic, group, "TagB || 中文", "first", len(wanted))
     assert not events(lines, "timeout")
     assert len(events(lines, "consumed")) == len(wanted)

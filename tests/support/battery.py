@@ -1,4 +1,4 @@
-"""Runs the Java battery: the official client, unmodified, one scenario after another in one process."""
+"""Runs a battery: an official client, unmodified, Java's or Go's, one scenario after another in one process."""
 
 import base64
 import json
@@ -10,45 +10,76 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
-from support import maven
+from support import golang, maven
 
-PROJECT = Path(__file__).parents[1] / "conformance" / "java"
+_PROJECTS = Path(__file__).parents[1] / "conformance"
 SCENARIO_SECONDS = 90
 _LAST = ("done", "crashed")
 
 Line = dict[str, Any]
 
 
+class Client(Protocol):
+    """A client for which there is a battery."""
+
+    @property
+    def orderly_deliveries(self) -> int:
+        """How often a message that is always refused is delivered in order, where two retries are allowed."""
+
+    def command(self, home: Path) -> list[str]:
+        """Build the battery and return how it is started; what the client itself writes goes below `home`."""
+
+
 @dataclass(frozen=True)
 class JavaClient:
-    """Which client, and which header form it sends: `JSON` or `ROCKETMQ`."""
+    """Which Java client, and which header form it sends: `JSON` or `ROCKETMQ`."""
 
     version: str = "5.5.0"
     headers: str = "JSON"
+    orderly_deliveries: int = 3
 
     def __str__(self) -> str:
         return f"{self.version}-{'json' if self.headers == 'JSON' else 'binary'}"
 
+    def command(self, home: Path) -> list[str]:
+        """A JVM with one release of the client on its class path."""
+        built = maven.build(_PROJECTS / "java", {"client.version": self.version})
+        return [
+            "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={home}",
+            f"-Drocketmq.serialize.type={self.headers}", "-cp", maven.classpath(built), "ternmq.battery.Battery",
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GoClient:
+    """The Go client in the version of `go.mod`; it sends JSON headers."""
+
+    # It gives a message up when more retries were counted than are allowed, the others when as many were.
+    orderly_deliveries: int = 4
+
+    def __str__(self) -> str:
+        return "go"
+
+    def command(self, home: Path) -> list[str]:
+        """The compiled program."""
+        return ["env", f"HOME={home}", str(golang.build(_PROJECTS / "go"))]
+
 
 class Battery:
-    """The built battery with one release of the client on its class path.
+    """The built battery of one client.
 
-    A JVM is started for the first scenario and serves the following ones, until `close`.
+    A process is started for the first scenario and serves the following ones, until `close`.
 
     Args:
-        home: folder for the client's own log files, which it writes below `user.home`.
+        home: folder for what the client itself writes.
         client: which one.
     """
 
-    def __init__(self, home: Path, client: JavaClient | None = None) -> None:
+    def __init__(self, home: Path, client: Client | None = None) -> None:
         self.client = client or JavaClient()
-        built = maven.build(PROJECT, {"client.version": self.client.version})
-        self._command = [
-            "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={home}",
-            f"-Drocketmq.serialize.type={self.client.headers}", "-cp", maven.classpath(built), "ternmq.battery.Battery",
-        ]  # fmt: skip
+        self._command = self.client.command(home)
         self._session: Session | None = None
 
     def run(self, nameservers: str, scenario: str, topic: str, *arguments: object) -> list[Line]:
@@ -72,14 +103,14 @@ class Battery:
         return Endless([*self._command, nameservers, scenario, topic, *map(str, arguments)])
 
     def close(self) -> None:
-        """End the JVM."""
+        """End the process."""
         if self._session is not None:
             self._session.process.end()
             self._session = None
 
 
 class Session:
-    """A JVM that takes one scenario after another."""
+    """A process that takes one scenario after another."""
 
     def __init__(self, command: list[str]) -> None:
         self.process = Endless(command)
@@ -97,7 +128,7 @@ class Session:
 
 
 class Endless:
-    """A running JVM; its lines are collected as they come."""
+    """A running process; its lines are collected as they come."""
 
     def __init__(self, command: list[str]) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
