@@ -18,6 +18,8 @@ __all__ = [
     "engine_routes",
     "java_hash",
     "offset_id",
+    "open_journal",
+    "take_journal",
     "unique_id",
 ]
 
@@ -26,7 +28,8 @@ __all__ = [
 # 0 request: request_id, connection_id, peer, code, version, language, oneway, fields, body
 # 1 answer to a call: call_id, code, version, remark | None, fields, body
 # 2 call without an answer: call_id, reason, text. Reason 0: unreachable, nothing was sent; 1: timed out; 2: the
-#   connection closed, the peer may have seen it; 3: refused here, nothing was sent
+#   connection closed, the peer may have seen it; 3: refused here, nothing was sent. The text does not repeat the
+#   address
 # 3 connection of a client closed, for those that had sent requests: connection_id, peer
 # 4 connection of ours closed: address
 # 5 request of a server on a connection of ours: request_id, address, code, version, fields, body
@@ -221,6 +224,23 @@ def encode_batch(messages: list[tuple[int, bytes, str]]) -> bytes:
 
     Raises:
         ValueError: a part is too long for its length field.
+    """
+
+def open_journal() -> int:
+    """Give a file descriptor that is readable while lines of the engine's log wait, those of before included.
+
+    Only `take_journal` reads it. It takes the place of the one of an earlier call, which a child process needs.
+
+    Raises:
+        OSError: no descriptor is left.
+    """
+
+def take_journal() -> tuple[list[tuple[str, int, str]], int]:
+    """Take all lines that wait; never blocks.
+
+    Returns:
+        Each as name of the logger, level in Python's numbers, text of one line; and how many were dropped since the
+        last call because too many waited.
     """
 
 def unique_id() -> str:

@@ -9,15 +9,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tern_log::{Fault, LogError};
-use tern_net::Complaint;
+use tern_net::{Complaint, Level, Logger};
 
 /// Places that are remembered; a disk that is gone altogether has more.
 const LIMIT: usize = 1_024;
 
-static ROT: Complaint = Complaint::new("damage of the log was met while reading");
+static ROT: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Error,
+    "damage of the log was met while reading",
+);
 
-static WRONG: Complaint =
-    Complaint::new("a queue names another message than stands there, and the log is right");
+static WRONG: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Error,
+    "a queue names another message than stands there, and the log is right",
+);
 
 /// What was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

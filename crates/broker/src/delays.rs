@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tern_net::Complaint;
+use tern_net::{Complaint, Level, Logger};
 use tern_state::State;
 use tern_state::delay::SCHEDULE_TOPIC;
 
@@ -26,9 +26,16 @@ use crate::views::Views;
 /// The wall clock may be set while the thread sleeps: it looks again after so long, and sees what a wrong clock stored.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-static DROPPED: Complaint =
-    Complaint::new("due message left out: its topic does not exist any more");
-static UNREADABLE: Complaint = Complaint::new("delay level cannot be read and waits");
+static DROPPED: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Warning,
+    "due message left out: its topic does not exist any more",
+);
+static UNREADABLE: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Error,
+    "delay level cannot be read and waits",
+);
 
 /// What the thread is told.
 pub(crate) enum Note {

@@ -5,9 +5,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tern_net::Complaint;
+use tern_net::{Complaint, Level, Logger};
 
-static FELL: Complaint = Complaint::new("store timestamps fell");
+static FELL: Complaint = Complaint::new(Logger::Broker, Level::Warning, "store timestamps fell");
 
 /// Counts falls; fed by the thread that applies, in the order of the log.
 #[derive(Default)]

@@ -20,11 +20,12 @@ use crate::connection::Connection;
 use crate::error::CallError;
 use crate::events::{Event, EventQueue};
 use crate::heartbeats::Heartbeats;
+use crate::journal::{Level, Logger};
 use crate::outbound::Pushed;
 use crate::pending::CallSink;
 use crate::server::{Handler, answer_busy};
 
-static UNSENDABLE: Complaint = Complaint::new("answer not sent");
+static UNSENDABLE: Complaint = Complaint::new(Logger::Net, Level::Error, "answer not sent");
 
 /// What a request is charged beside its body: its header and its place in the tables.
 const REQUEST_BYTES: usize = 1024;

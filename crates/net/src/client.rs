@@ -19,11 +19,20 @@ use crate::complaint::Complaint;
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
 use crate::inbound::{End, Frames, Reading, read_frames};
+use crate::journal::{Level, Logger};
 use crate::link::{Attempt, Link, Lost, Queued};
 use crate::pending::{CallSink, Completion};
 
-static BAD_ANSWER: Complaint = Complaint::new("bad frame from a server, connection closed");
-static LATE_ANSWER: Complaint = Complaint::new("answer that nobody waits for, dropped");
+static BAD_ANSWER: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "bad frame from a server, connection closed",
+);
+static LATE_ANSWER: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Info,
+    "answer that nobody waits for, dropped",
+);
 
 /// How often calls whose time is over are looked for.
 const SWEEP: Duration = Duration::from_millis(50);

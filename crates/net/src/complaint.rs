@@ -1,15 +1,18 @@
 //! Log lines about what peers do wrong: at most one a second of each kind, so that an attack cannot fill a disk.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// One kind of complaint. Made once, as a static; counts everything, prints what its rate allows.
+use crate::journal::{Level, Logger, journal};
+
+/// One kind of complaint. Made once, as a static; counts everything, says what its rate allows.
 #[derive(Debug)]
 pub struct Complaint {
+    logger: Logger,
+    level: Level,
     kind: &'static str,
     total: AtomicU64,
     printed: Mutex<Printed>,
@@ -25,12 +28,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Complaint {
     /// A kind of complaint; `kind` opens each line.
-    pub const fn new(kind: &'static str) -> Self {
+    pub const fn new(logger: Logger, level: Level, kind: &'static str) -> Self {
         let printed = Mutex::new(Printed {
             last: None,
             suppressed: 0,
         });
         Self {
+            logger,
+            level,
             kind,
             total: AtomicU64::new(0),
             printed,
@@ -42,7 +47,7 @@ impl Complaint {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Says that `who` did `what`.
+    /// Says that `who` did `what`, into the journal of the process.
     pub fn say(&self, who: impl Display, what: impl Display) {
         self.total.fetch_add(1, Ordering::Relaxed);
         if let Some(suppressed) = self.admit(Instant::now()) {
@@ -50,8 +55,8 @@ impl Complaint {
                 0 => String::new(),
                 count => format!(" ({count} more of this kind not shown)"),
             };
-            // A closed stderr is nobody's fault here.
-            let _ = writeln!(std::io::stderr(), "{}: {who}: {what}{more}", self.kind);
+            let line = format_args!("{}: {who}: {what}{more}", self.kind);
+            journal().say(self.logger, self.level, line);
         }
     }
 
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn one_line_a_second_and_the_next_one_tells_how_many_were_left_out() {
-        let complaint = Complaint::new("test");
+        let complaint = Complaint::new(Logger::Net, Level::Warning, "test");
         let start = Instant::now();
         assert_eq!(complaint.admit(start), Some(0));
         assert_eq!(complaint.admit(start + Duration::from_millis(1)), None);

@@ -14,10 +14,15 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::budget::Load;
 use crate::complaint::Complaint;
+use crate::journal::{Level, Logger};
 use crate::outbound::{By, Flushed, Outbound, Pushed};
 
-static NEVER_READS: Complaint = Complaint::new("peer does not read, connection closed");
-static UNSENDABLE: Complaint = Complaint::new("frame of ours not sent");
+static NEVER_READS: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "peer does not read, connection closed",
+);
+static UNSENDABLE: Complaint = Complaint::new(Logger::Net, Level::Error, "frame of ours not sent");
 
 /// A connection to a peer. Frames are queued by any thread and written in their order.
 pub struct Connection {
@@ -117,7 +122,7 @@ impl Connection {
 
     /// Encodes a command straight into the queue; a large body is not copied.
     ///
-    /// False if the connection is closed, or if the command breaks the limits of a frame (said on stderr).
+    /// False if the connection is closed, or if the command breaks the limits of a frame (which is said in the log).
     pub fn send_command(&self, command: Command) -> bool {
         match self.queue_command(command) {
             Ok(pushed) => self.pushed(pushed),

@@ -17,12 +17,20 @@ use crate::budget::{Budget, Credit, Load};
 use crate::complaint::Complaint;
 use crate::connection::{Connection, now_ms};
 use crate::inbound::{End, Frames, Reading, read_frames};
+use crate::journal::{Level, Logger};
 
-static BAD_FRAME: Complaint = Complaint::new("bad frame, connection closed");
-static NOT_ACCEPTED: Complaint = Complaint::new("connection not accepted");
-static ACCEPT_FAILED: Complaint = Complaint::new("accept failed");
-static UNEXPECTED_ANSWER: Complaint = Complaint::new("answer that nobody waits for, dropped");
-static TOO_SLOW: Complaint = Complaint::new("slow peer, connection closed");
+static BAD_FRAME: Complaint =
+    Complaint::new(Logger::Net, Level::Warning, "bad frame, connection closed");
+static NOT_ACCEPTED: Complaint =
+    Complaint::new(Logger::Net, Level::Warning, "connection not accepted");
+static ACCEPT_FAILED: Complaint = Complaint::new(Logger::Net, Level::Error, "accept failed");
+static UNEXPECTED_ANSWER: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Info,
+    "answer that nobody waits for, dropped",
+);
+static TOO_SLOW: Complaint =
+    Complaint::new(Logger::Net, Level::Warning, "slow peer, connection closed");
 
 /// Remark of an answer that says the server has no room for the request.
 pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";

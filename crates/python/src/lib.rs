@@ -10,7 +10,9 @@ mod fields;
 mod groups;
 mod identity;
 mod inspect;
+mod journal;
 mod messages;
+mod panics;
 mod records;
 mod sends;
 
@@ -28,7 +30,16 @@ mod _core {
     #[pymodule_export]
     use crate::inspect::{code_name, engine_routes};
     #[pymodule_export]
+    use crate::journal::{open_journal, take_journal};
+    #[pymodule_export]
     use crate::messages::{crc32, encode_batch, encode_properties, java_hash, offset_id};
     #[pymodule_export]
     use crate::records::{Records, decode_messages};
+
+    #[pymodule_init]
+    #[expect(clippy::unnecessary_wraps, reason = "PyO3 wants a result")]
+    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::panics::report_in_the_journal();
+        Ok(())
+    }
 }

@@ -59,6 +59,14 @@ pub enum FrameError {
         /// Bytes allowed.
         limit: u64,
     },
+    /// These are no frames: the first four bytes of another protocol read as a huge length.
+    #[error("no frame of this protocol: it begins with \"{first}\", so the peer speaks {protocol}")]
+    OtherProtocol {
+        /// What stands where a length should.
+        first: String,
+        /// Whose beginning that is.
+        protocol: &'static str,
+    },
     /// The frame has no room for the word that describes its header.
     #[error("frame of {announced} bytes has no room for a header")]
     TooShort {
@@ -130,10 +138,40 @@ pub enum FrameError {
 ///
 /// # Errors
 /// [`FrameError::TooLong`] and [`FrameError::TooShort`]; a negative length is a very long one.
+/// [`FrameError::OtherProtocol`] where a length beyond the limit is the beginning of something else.
 pub fn frame_length(first_four: [u8; 4], limits: &Limits) -> Result<usize, FrameError> {
     let length = u32::from_be_bytes(first_four);
-    check_length(u64::from(length), limits)?;
-    Ok(length as usize)
+    match check_length(u64::from(length), limits) {
+        Ok(()) => Ok(length as usize),
+        Err(FrameError::TooLong { announced, limit }) => {
+            let (first, protocol) = (
+                first_four.escape_ascii().to_string(),
+                other_protocol(first_four),
+            );
+            Err(
+                protocol.map_or(FrameError::TooLong { announced, limit }, |protocol| {
+                    FrameError::OtherProtocol { first, protocol }
+                }),
+            )
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Which protocol begins with these bytes, if it is one that people point at a wrong port.
+fn other_protocol(first_four: [u8; 4]) -> Option<&'static str> {
+    match &first_four {
+        b"HTTP" | b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" => {
+            Some("HTTP")
+        }
+        b"PRI " => Some("HTTP/2, as gRPC uses it"),
+        b"SSH-" => Some("SSH"),
+        [0x16, 3, ..] => Some("TLS"),
+        letters if letters.iter().all(|byte| (b' '..=b'~').contains(byte)) => {
+            Some("another protocol")
+        }
+        _ => None,
+    }
 }
 
 /// Decodes a frame from which the length field was taken off. The body is a slice of the input.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ternmq import _core
+from ternmq.remoting import journal
 from ternmq.remoting.endpoint import Endpoint
 
 _MAX_PENDING = 10_000
@@ -19,4 +20,5 @@ def open_endpoint(
         max_pending: calls that may wait for their answer; one more fails at once.
         max_pending_bytes: the same in bytes of their bodies.
     """
+    journal.start()
     return Endpoint(_core.Endpoint(workers=workers, max_pending=max_pending, max_pending_bytes=max_pending_bytes))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use tern_net::{Complaint, Connection};
+use tern_net::{Complaint, Connection, Level, Logger};
 use tern_state::State;
 use tern_wire::codes::{request, response};
 use tern_wire::headers::{
@@ -29,8 +29,11 @@ use crate::views::Views;
 /// How often entries without heartbeats are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
-static LEFT_OUT: Complaint =
-    Complaint::new("heartbeat beyond the bounds of the client registry, partly left out");
+static LEFT_OUT: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Warning,
+    "heartbeat beyond the bounds of the client registry, partly left out",
+);
 
 /// Keeps the client registry.
 pub(crate) struct Members {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_net::Complaint;
+use tern_net::{Complaint, Level, Logger};
 
 use crate::answers::{Answers, Ticket};
 use crate::clock;
@@ -30,7 +30,11 @@ const BLOCKED_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of frames applied between two looks at the inbox, so that answers never wait for a backlog.
 const CHUNK_BYTES: usize = 1 << 20;
 
-static BLOCKED: Complaint = Complaint::new("a view cannot be written and waits");
+static BLOCKED: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Error,
+    "a view cannot be written and waits",
+);
 
 pub(super) struct Apply {
     pub applying: Applying<Ticket>,

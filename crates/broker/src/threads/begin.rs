@@ -7,6 +7,7 @@ use tern_log::{
     ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, LogReader, QueueLimits,
     RaftState, RaftStateFile, StopKind, StopRecord,
 };
+use tern_net::Level;
 use tern_net::peers::{Peers, Phase};
 use tern_state::State;
 use tokio::runtime::Handle;
@@ -79,9 +80,12 @@ fn serve(
         committed,
     } = opening(beginning).open::<Ticket>(state, state_file)?;
     if let Found::Torn { position, fault } = recovery.found {
-        say(format_args!(
-            "a write that was never finished was cut off the log at {position}: {fault}"
-        ));
+        say(
+            Level::Warning,
+            format_args!(
+                "a write that was never finished was cut off the log at {position}: {fault}"
+            ),
+        );
     }
     beginning.stop_record.started()?;
     let views = Arc::new(open_views(beginning, replica.log().reader()));
@@ -130,9 +134,10 @@ fn serve(
     helpers.stop();
     replica.stop()?;
     if let Err(error) = beginning.stop_record.stopped_cleanly() {
-        say(format_args!(
-            "the next start takes this stop for an unclean one: {error}"
-        ));
+        say(
+            Level::Warning,
+            format_args!("the next start takes this stop for an unclean one: {error}"),
+        );
     }
     Ok(())
 }
@@ -166,7 +171,7 @@ fn open_views(beginning: &Beginning, log: LogReader) -> Views {
     let queues = ConsumeQueues::new(disk.clone(), &directory, QueueLimits::default());
     // The key index lies below.
     if let Err(error) = queues.clear() {
-        say(error);
+        say(Level::Warning, error);
     }
     let keys = KeyIndex::new(disk.clone(), directory.join("keys"), KeyLimits::default());
     Views::new(log, Arc::new(queues), Arc::new(keys), State::new())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tern_log::{LogError, NewestKey};
+use tern_net::Level;
 
 use crate::replica::index_keys;
 use crate::views::Views;
@@ -23,9 +24,12 @@ pub(super) fn run(views: &Views) {
             Err(error) => {
                 // Once, until it works again.
                 if pause == PAUSE {
-                    super::say(format_args!(
-                        "the key index is behind, and queries by key miss messages: {error}"
-                    ));
+                    super::say(
+                        Level::Warning,
+                        format_args!(
+                            "the key index is behind, and queries by key miss messages: {error}"
+                        ),
+                    );
                 }
                 views.keys.pause(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -165,7 +165,7 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         tell(&outlets.io, io::Request::Look);
     }
     if let Some(change) = out.room.take() {
-        say(change.sentence());
+        say(change.level(), change.sentence());
     }
     answer(std::mem::take(&mut out.answers), outlets);
 }

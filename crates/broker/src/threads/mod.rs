@@ -13,8 +13,9 @@ pub(crate) use begin::{Beginning, begin};
 pub(crate) use stopper::Stopper;
 
 use std::fmt::Display;
-use std::io::Write;
 use std::thread::JoinHandle;
+
+use tern_net::{Level, Logger, journal};
 
 use crate::post::Post;
 
@@ -29,10 +30,9 @@ pub(crate) fn spawn<T: Send + 'static>(
         .expect("the system gives a process its few threads")
 }
 
-/// A sentence for the log of the process. `eprintln!` panics where the log cannot be written, and it often lies on the
-/// disk that is full.
-fn say(sentence: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{sentence}");
+/// A sentence for the log of the process.
+fn say(level: Level, sentence: impl Display) {
+    journal().say(Logger::Broker, level, sentence);
 }
 
 /// Send to another thread of the replica. One that is gone has reported why.

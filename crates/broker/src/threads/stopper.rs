@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tern_net::Level;
+
 use crate::node::NodeEvents;
 
 /// How long the control plane has for a last word after a fatal error (D4: exit within a second).
@@ -52,7 +54,10 @@ impl Stopper {
         if self.failed.swap(true, Ordering::AcqRel) {
             return;
         }
-        super::say(format_args!("this replica stops: {sentence}"));
+        super::say(
+            Level::Critical,
+            format_args!("this replica stops: {sentence}"),
+        );
         self.events.stopped(sentence);
         super::spawn("last-word", || {
             std::thread::sleep(LAST_WORD);

@@ -18,10 +18,14 @@ use super::read::{End, read};
 use super::strangers::Strangers;
 use super::{PeerOptions, PeerRefusal, Shared};
 use crate::complaint::Complaint;
+use crate::journal::{Level, Logger};
 
-static REFUSED: Complaint = Complaint::new("peer connection refused");
-static TURNED_OUT: Complaint =
-    Complaint::new("too many strangers at the peers' port, one had to go for");
+static REFUSED: Complaint = Complaint::new(Logger::Net, Level::Warning, "peer connection refused");
+static TURNED_OUT: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "too many strangers at the peers' port, one had to go for",
+);
 
 /// Connections that the kernel completes before they are accepted. With few, a flood makes it drop a member's, which
 /// then tries again after a second.

@@ -17,8 +17,9 @@ use super::evidence::Evidence;
 use super::handshake::{self, Failed};
 use super::lane::LaneQueue;
 use crate::complaint::Complaint;
+use crate::journal::{Level, Logger};
 
-static REFUSED: Complaint = Complaint::new("peer connection refused");
+static REFUSED: Complaint = Complaint::new(Logger::Net, Level::Warning, "peer connection refused");
 
 /// Pauses between two attempts; a peer that was heard of is dialled at once.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);

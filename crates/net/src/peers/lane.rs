@@ -7,14 +7,21 @@ use tern_replication::{Lane, PeerMessage};
 use tokio::sync::Notify;
 
 use crate::complaint::Complaint;
+use crate::journal::{Level, Logger};
 
 /// Messages that wait for *control* at most. Above, the oldest makes way: the newest heartbeat says what it said.
 const CONTROL_MESSAGES: usize = 1024;
 
-static TOO_OLD: Complaint =
-    Complaint::new("message to a peer dropped, 1024 wait for its control stream");
-static TOO_MUCH: Complaint =
-    Complaint::new("message to a peer dropped, too many bytes wait for it");
+static TOO_OLD: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "message to a peer dropped, 1024 wait for its control stream",
+);
+static TOO_MUCH: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "message to a peer dropped, too many bytes wait for it",
+);
 
 /// Bounded; holds nothing while the stream is not connected.
 pub(super) struct LaneQueue {

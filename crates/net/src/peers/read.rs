@@ -12,8 +12,13 @@ use tokio::time::timeout;
 use super::handshake::Opened;
 use super::{Room, Shared};
 use crate::complaint::Complaint;
+use crate::journal::{Level, Logger};
 
-static BAD_MESSAGE: Complaint = Complaint::new("bad peer message, connection closed");
+static BAD_MESSAGE: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "bad peer message, connection closed",
+);
 
 /// Longest message on *control*, where messages that wait are counted and not weighed.
 const CONTROL_LIMIT: usize = 64 << 10;

@@ -11,12 +11,16 @@ use tern_replication::Lane;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::complaint::Complaint;
+use crate::journal::{Level, Logger};
 
 /// Messages of one peer's control stream that may wait.
 const CONTROL_MESSAGES: usize = 1024;
 
-static TOO_MANY: Complaint =
-    Complaint::new("peer message dropped, 1024 on its control stream wait already");
+static TOO_MANY: Complaint = Complaint::new(
+    Logger::Net,
+    Level::Warning,
+    "peer message dropped, 1024 on its control stream wait already",
+);
 
 /// The room that a message takes until it has been acted upon; dropping it gives the room back.
 ///

@@ -26,6 +26,33 @@ fn a_length_bomb_is_refused_whatever_its_sign() {
 }
 
 #[test]
+fn another_protocol_is_named_where_its_first_bytes_read_as_a_huge_length() {
+    for (first_four, said) in [
+        (*b"HTTP", "it begins with \"HTTP\", so the peer speaks HTTP"),
+        (*b"POST", "it begins with \"POST\", so the peer speaks HTTP"),
+        (
+            *b"PRI ",
+            "it begins with \"PRI \", so the peer speaks HTTP/2, as gRPC uses it",
+        ),
+        (*b"SSH-", "it begins with \"SSH-\", so the peer speaks SSH"),
+        (
+            [0x16, 3, 1, 2],
+            "it begins with \"\\x16\\x03\\x01\\x02\", so the peer speaks TLS",
+        ),
+        (
+            *b"EHLO",
+            "it begins with \"EHLO\", so the peer speaks another protocol",
+        ),
+    ] {
+        let refused = frame_length(first_four, &Limits::default()).expect_err("no length");
+        assert_eq!(
+            refused.to_string(),
+            format!("no frame of this protocol: {said}")
+        );
+    }
+}
+
+#[test]
 fn the_limit_counts_the_length_field() {
     let longest = 16 * 1024 * 1024 - 4_u32;
     assert_eq!(
