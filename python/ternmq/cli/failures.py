@@ -49,7 +49,7 @@ def describe(error: BaseException) -> tuple[str, str | None, int]:
     if isinstance(error, errors.ConfigError):
         return _sentence(error), getattr(error, "hint", None), USAGE
     if isinstance(error, errors.UnreachableError | errors.SendTimeoutError):
-        return _sentence(error), "see what runs with `ternmq ps`, or give other addresses with --endpoints", UNREACHABLE
+        return _sentence(error), _unreachable_hint(error.broker), UNREACHABLE
     if isinstance(error, errors.MQError):
         return _sentence(error), getattr(error, "hint", None), NEGATIVE
     if isinstance(error, TimeoutError):
@@ -90,6 +90,16 @@ def _of_system(error: OSError) -> str:
         return _sentence(error)
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     return f"{' to '.join(names)}: {error.strerror}" if names else error.strerror
+
+
+def _unreachable_hint(addresses: str | None) -> str:
+    """What to try when nobody answers at these addresses, separated by semicolons: `ps` sees this machine only."""
+    from ternmq.config.addresses import is_loopback
+
+    hosts = [address.rpartition(":")[0].strip("[]") for address in (addresses or "").split(";")]
+    if all(is_loopback(host) for host in hosts):
+        return "see what runs with `ternmq ps`, or give other addresses with --endpoints"
+    return "see whether these addresses are right and open to this machine, or give others with --endpoints"
 
 
 def _sentence(error: BaseException) -> str:

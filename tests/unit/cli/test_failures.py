@@ -45,6 +45,45 @@ def test_a_usage_error_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No such option" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (["consume", "-n"], "ternmq consume"),
+        (["topic", "create", "t", "--queues"], "ternmq topic create"),
+        (["consume"], "ternmq consume"),
+        (["topic", "nothing"], "ternmq topic"),
+    ],
+)
+def test_a_usage_error_names_the_help_of_its_own_command(
+    line: list[str], path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(line) == 2
+    assert capsys.readouterr().err.endswith(f"  try: `{path} --help`\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "tried"),
+    [
+        ("127.0.0.1:9876", "see what runs with `ternmq ps`"),
+        ("[::1]:9876;localhost:9877", "see what runs with `ternmq ps`"),
+        ("10.0.0.1:9876", "see whether these addresses are right"),
+        ("127.0.0.1:9876;n2:9876", "see whether these addresses are right"),
+        (None, "see whether these addresses are right"),
+    ],
+)
+def test_ps_is_the_next_thing_to_try_only_where_all_addresses_are_of_this_machine(
+    address: str | None, tried: str
+) -> None:
+    hint = describe(UnreachableError("nobody answers", broker=address))[1]
+    assert hint is not None
+    assert hint.startswith(tried)
+
+
+def test_what_the_system_refuses_is_said_with_its_file_and_without_its_number() -> None:
+    error = FileNotFoundError(2, "No such file or directory", "/proc/nope")
+    assert describe(error)[0] == "/proc/nope: No such file or directory"
+
+
 def test_an_unknown_command_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["no-such-command"]) == 2
     assert "no-such-command" in capsys.readouterr().err
