@@ -11,25 +11,36 @@ from typing import TYPE_CHECKING
 
 from ternmq.errors import (
     AccessDeniedError,
+    AlreadyExistsError,
     AlreadyRunningError,
+    AlreadySettledError,
+    AttributeRefusedError,
+    BodyError,
     BrokerBusyError,
     CallTimeoutError,
     ClientClosedError,
     CodecError,
     ConfigError,
     ConnectionLostError,
+    ForkedClientError,
+    HeaderError,
+    LaunchError,
     MessageIllegalError,
     MQError,
     NotANameServerError,
     NotFoundError,
+    NotRunningError,
     NotWritableError,
+    OffsetOutOfRangeError,
     OutcomeUnknownError,
+    RegistrationRefusedError,
     Reject,
     RejectedError,
     RouteNotFoundError,
     SendTimeoutError,
     ServerError,
     SettlementLostError,
+    StaleTermError,
     StoredUnconfirmedError,
     UnreachableError,
     UnsupportedError,
@@ -64,8 +75,12 @@ __all__ = [
     "JSON",
     "AccessDeniedError",
     "Admin",
+    "AlreadyExistsError",
     "AlreadyRunningError",
+    "AlreadySettledError",
+    "AttributeRefusedError",
     "Batch",
+    "BodyError",
     "BrokerBusyError",
     "BrokerInfo",
     "CallTimeoutError",
@@ -77,17 +92,23 @@ __all__ = [
     "ConfigError",
     "ConnectionLostError",
     "Consumer",
+    "ForkedClientError",
+    "HeaderError",
+    "LaunchError",
     "MQError",
     "Message",
     "MessageIllegalError",
     "MessageQueue",
     "NotANameServerError",
     "NotFoundError",
+    "NotRunningError",
     "NotWritableError",
+    "OffsetOutOfRangeError",
     "OutcomeUnknownError",
     "Producer",
     "QueueCounts",
     "Raw",
+    "RegistrationRefusedError",
     "Reject",
     "RejectedError",
     "RouteNotFoundError",
@@ -95,6 +116,7 @@ __all__ = [
     "SendTimeoutError",
     "ServerError",
     "SettlementLostError",
+    "StaleTermError",
     "Start",
     "StoredUnconfirmedError",
     "Text",
@@ -106,12 +128,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module("ternmq.client"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # else a checker takes every name for one that exists
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module("ternmq.client"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

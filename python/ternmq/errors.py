@@ -2,6 +2,7 @@
 
     MQError                                code, broker, remark, retriable, refresh_route
     ├─ ConfigError (ValueError)            wrong or contradictory argument or configuration; nothing was sent
+    │   └─ NotANameServerError             the address given for a NameServer is a broker's
     ├─ CodecError (ValueError)             a payload or body that cannot be read or written
     │   └─ BodyError                       a peer's JSON body that cannot be read
     ├─ ClientClosedError
@@ -20,7 +21,11 @@
     │   ├─ SendTimeoutError (TimeoutError)
     │   └─ StoredUnconfirmedError          10, 11, 12; has the receipt
     ├─ NotFoundError
+    ├─ AlreadyExistsError                  what is to be created is there
     ├─ OffsetOutOfRangeError
+    ├─ AlreadySettledError (RuntimeError)  a message or batch is settled a second time, or by itself and with its batch
+    ├─ HeaderError                         29: a peer's header field that is missing or cannot be read
+    ├─ AttributeRefusedError               29: a topic cannot have these attributes
     ├─ SettlementLostError                 the queue belongs to another consumer now; the message comes again
     ├─ LaunchError                         a local cluster cannot be started or driven
     │   ├─ NotRunningError                 none runs in that folder
@@ -80,6 +85,13 @@ class CodecError(MQError, ValueError):
 
 class BodyError(CodecError):
     """A JSON body of a peer that even the lenient reader cannot read, or that lacks what it must have."""
+
+
+class HeaderError(MQError):
+    """A header field of a peer is missing or does not parse (answered with code 29)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=29, remark=message)
 
 
 class ClientClosedError(MQError):
@@ -196,8 +208,23 @@ class NotFoundError(MQError):
     """What was asked for does not exist (codes 22, 24, 26)."""
 
 
+class AlreadyExistsError(MQError):
+    """What was to be created exists; it was left as it is."""
+
+
 class OffsetOutOfRangeError(MQError):
     """The queue offset lies outside what the broker keeps (code 21)."""
+
+
+class AlreadySettledError(MQError, RuntimeError):
+    """A message or batch was settled before, or a message of a batch is settled by itself: a mistake of the caller."""
+
+
+class AttributeRefusedError(MQError):
+    """An attribute of a topic breaks a rule (answered with code 29)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=29, remark=message)
 
 
 class SettlementLostError(MQError):

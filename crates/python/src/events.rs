@@ -54,7 +54,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
         )
             .into_pyobject(py),
         Event::Failed { call_id, error } => {
-            (FAILED, call_id, reason(&error), error.to_string()).into_pyobject(py)
+            (FAILED, call_id, reason(&error), words(error)).into_pyobject(py)
         }
         Event::Stored { sender, sends } => {
             (STORED, sender, places_of(py, sends)?).into_pyobject(py)
@@ -78,14 +78,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             sender,
             call_id,
             outcome: Err(error),
-        } => (
-            SEND_FAILED,
-            sender,
-            call_id,
-            reason(&error),
-            error.to_string(),
-        )
-            .into_pyobject(py),
+        } => (SEND_FAILED, sender, call_id, reason(&error), words(error)).into_pyobject(py),
         Event::Beaten {
             version,
             address,
@@ -143,5 +136,13 @@ fn reason(error: &CallError) -> u8 {
         | CallError::TooManyConnections { .. }
         | CallError::Unsendable(_)
         | CallError::Closed => 3,
+    }
+}
+
+/// What the caller does not know yet; the address is its own.
+fn words(error: CallError) -> String {
+    match error {
+        CallError::Unreachable { reason, .. } => reason,
+        other => other.to_string(),
     }
 }

@@ -3,8 +3,7 @@
 Source: RocketMQ 5.x, TopicAttributes and AttributeUtil. Values that would need features that are not there are refused.
 """
 
-from ternmq.errors import MQError
-from ternmq.protocol.codes import ResponseCode
+from ternmq.errors import AttributeRefusedError
 
 _VALUES = {
     "message.type": frozenset({"UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION"}),
@@ -12,13 +11,6 @@ _VALUES = {
     "cleanup.policy": frozenset({"DELETE"}),
 }
 _CHANGEABLE = frozenset({"message.type"})
-
-
-class AttributeRefusedError(MQError):
-    """An attribute request that breaks a rule. Answered with INVALID_PARAMETER."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code=ResponseCode.INVALID_PARAMETER, remark=message)
 
 
 def apply_attributes(current: dict[str, str] | None, text: str) -> dict[str, str]:

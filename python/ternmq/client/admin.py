@@ -11,7 +11,7 @@ from ternmq.client import arguments
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.routes import TopicRoute, read_route
 from ternmq.client.routing import Routing
-from ternmq.errors import ConfigError, MQError, NotFoundError, RouteNotFoundError
+from ternmq.errors import AlreadyExistsError, ConfigError, MQError, NotFoundError, RouteNotFoundError
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -95,7 +95,8 @@ class Admin:
             cluster: whose groups; may be left out where there is one cluster.
 
         Raises:
-            ConfigError: an argument is wrong, or the topic exists and `if_exists` is ``error``.
+            ConfigError: an argument is wrong.
+            AlreadyExistsError: the topic exists, and `if_exists` is ``error``.
             NotFoundError: no such cluster, or no broker is registered.
             UnreachableError: no NameServer answers, or the leader that they show cannot be reached.
             NotWritableError: a group has shown no leader in time.
@@ -109,7 +110,7 @@ class Admin:
         groups = await self._groups(cluster)
         existing = await self._groups_with(topic)
         if existing & groups and if_exists == "error":
-            raise ConfigError(f"topic {topic} exists on {', '.join(sorted(existing & groups))}")
+            raise AlreadyExistsError(f"topic {topic} exists on {', '.join(sorted(existing & groups))}")
         fields = {
             "topic": topic,
             "defaultTopic": "TBW102",
@@ -139,7 +140,7 @@ class Admin:
         answer = await self._ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, {"topic": topic})
         if answer.code == ResponseCode.TOPIC_NOT_EXIST:
             raise RouteNotFoundError(f"no NameServer knows topic {topic}", code=answer.code, remark=answer.remark)
-        return read_route(topic, _checked(answer).body)
+        return read_route(topic, self._checked(answer).body)
 
     async def topics(self) -> list[str]:
         """Names of all topics, those of the system included; sorted.
@@ -148,7 +149,7 @@ class Admin:
             UnreachableError: no NameServer answers.
         """
         return sorted(
-            decode_topic_list(_checked(await self._ask(RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER, {})).body)
+            decode_topic_list(self._checked(await self._ask(RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER, {})).body)
         )
 
     async def cluster_info(self) -> ClusterInfo:
@@ -181,8 +182,8 @@ class Admin:
 
     async def _groups(self, cluster: str | None) -> set[str]:
         """Names of the groups of a cluster; their addresses are learnt on the way."""
-        answer = _checked(await self._ask(RequestCode.GET_BROKER_CLUSTER_INFO, {}))
-        self._routing.learn_cluster(answer.body)
+        answer = self._checked(await self._ask(RequestCode.GET_BROKER_CLUSTER_INFO, {}))
+        self._routing.learn_cluster(self._routing.nameservers.current, answer.body)
         clusters = {name: set(groups) for name, groups in decode_cluster_info(answer.body).cluster_addr_table.items()}
         if cluster is None and len(clusters) > 1:
             raise ConfigError(f"there are several clusters, name one: {', '.join(sorted(clusters))}")
@@ -206,18 +207,21 @@ class Admin:
             await asyncio.sleep(_VISIBLE_PAUSE_SECONDS)
         self._routing.refresh_soon(topic, 0.0)
 
+    def _checked(self, answer: Answer) -> Answer:
+        return _checked(self._routing.nameservers.current, answer)  # who answered is asked first the next time, too
+
     async def _ask(self, code: int, fields: dict[str, str]) -> Answer:
         return await self._routing.nameservers.ask(code, fields, self._loop.time() + self._timeout)
 
 
-def _checked(answer: Answer) -> Answer:
+def _checked(nameserver: str, answer: Answer) -> Answer:
     if answer.code != ResponseCode.SUCCESS:
-        raise response_error(answer.code, answer.remark, broker="the NameServer")
+        raise response_error(answer.code, answer.remark, broker=f"NameServer {nameserver}")
     return answer
 
 
 def _cluster_info(nameserver: str, answer: Answer) -> ClusterInfo:
-    table = decode_cluster_info(_checked(answer).body).broker_addr_table
+    table = decode_cluster_info(_checked(nameserver, answer).body).broker_addr_table
     return ClusterInfo(
         nameserver,
         {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from ternmq import local
-from ternmq.errors import ConfigError
+from ternmq.errors import ConfigError, UnsupportedError
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ RESERVED = frozenset(
 _RESERVED_PREFIX = "__RMQ."
 
 
-def endpoints(text: str | None) -> tuple[str, ...]:
+def endpoints(text: object) -> tuple[str, ...]:
     """Read NameServer addresses, ``host:port`` separated by ``;`` or ``,``.
 
     Args:
@@ -55,18 +55,24 @@ def endpoints(text: str | None) -> tuple[str, ...]:
 
     Raises:
         ConfigError: none given, or one that is not ``host:port``.
+        UnsupportedError: the address of a gRPC proxy.
     """
     if text is None:
         text = os.environ.get("TERNMQ_ENDPOINTS") or os.environ.get("NAMESRV_ADDR")
         if text is None:
             return _local_cluster()
+    if not isinstance(text, str):
+        raise ConfigError(f'endpoints is a {type(text).__name__}, but must be one string: "n1:9876;n2:9876"')
     found = tuple(dict.fromkeys(part.strip() for part in re.split("[;,]", text) if part.strip()))
     if not found:
         raise ConfigError("no NameServer given: endpoints is empty")
     for address in found:
+        scheme, separator, rest = address.partition("://")
+        if separator:
+            raise _with_scheme(scheme.lower(), rest, address)
         match = _ADDRESS.fullmatch(address)
         if match is None or not 0 < int(match["port"]) < 65536:
-            raise ConfigError(f"NameServer address {address!r} is not host:port")
+            raise ConfigError(f'NameServer address {address!r} is not host:port, for example "n1:9876"')
     return found
 
 
@@ -85,6 +91,15 @@ def _local_cluster() -> tuple[str, ...]:
         )
     _log.info("no NameServer given: taking those of the local cluster in %s", folder)
     return found
+
+
+def _with_scheme(scheme: str, rest: str, address: str) -> ConfigError | UnsupportedError:
+    if scheme in ("grpc", "grpcs"):
+        return UnsupportedError(
+            f"{address} is a gRPC proxy, and this client speaks to NameServers and brokers; give NameServers, for"
+            ' example "n1:9876"'
+        )
+    return ConfigError(f"NameServer address {address!r} has no scheme: write {rest.rstrip('/')!r}")
 
 
 def seconds(value: object, name: str) -> float:
@@ -144,7 +159,7 @@ def start_position(start: Start) -> Start:
     return start
 
 
-def joined_keys(keys: Sequence[object]) -> str:
+def joined_keys(keys: object) -> str:
     """Join index keys as the KEYS property has them.
 
     Raises:
@@ -152,6 +167,8 @@ def joined_keys(keys: Sequence[object]) -> str:
     """
     if isinstance(keys, str):
         raise ConfigError(f"keys is the string {keys!r}; pass a list of strings")
+    if not isinstance(keys, Iterable):
+        raise ConfigError(f"keys is {keys!r}, but must be a list of strings")
     names = []
     for key in keys:
         if not isinstance(key, str) or _KEY.fullmatch(key) is None:
@@ -160,12 +177,14 @@ def joined_keys(keys: Sequence[object]) -> str:
     return " ".join(names)
 
 
-def user_properties(properties: Mapping[Any, object]) -> str:
+def user_properties(properties: object) -> str:
     """Write properties as the wire has them: name, 01, value, 02.
 
     Raises:
         ConfigError: a name that RocketMQ reserves, an empty name or value, or the bytes 01 or 02 inside.
     """
+    if not isinstance(properties, Mapping):
+        raise ConfigError(f"properties is {properties!r}, but must be a dict of strings")
     parts = []
     for name, value in properties.items():
         if not isinstance(name, str) or not isinstance(value, str) or not name or not value:

@@ -252,7 +252,7 @@ class Assignment(Generic[T]):
                 )
             except MQError as error:
                 if error.refresh_route:
-                    self._routing.reject(broker, address)
+                    self._routing.reject(broker, address, error)
                 continue
             if answer.code == ResponseCode.SUCCESS:
                 return decode_consumer_list(answer.body)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar, overload
 
 from ternmq.client.inbox import ProcessQueue
 from ternmq.client.messages import Message
-from ternmq.errors import SettlementLostError
+from ternmq.errors import AlreadySettledError, SettlementLostError
 
 T = TypeVar("T")
 
@@ -59,10 +59,10 @@ class Batch(Sequence[Message[T]]):
         Raises:
             SettlementLostError: a queue went to another consumer, or was sought elsewhere; its messages come again.
             MQError: a broker did not answer in time, or refused.
-            RuntimeError: acknowledged before.
+            AlreadySettledError: acknowledged before.
         """
         if self._acked:
-            raise RuntimeError(f"a batch of {len(self)} messages was acknowledged before")
+            raise AlreadySettledError(f"a batch of {len(self)} messages was acknowledged before")
         held = [place for place in self._places if not place.dropped]
         for place in held:
             place.batches.pop(self._number, None)

@@ -21,15 +21,14 @@ def exact_level(delay: float | timedelta) -> int:
 
     Raises:
         ConfigError: not a duration above 0.
-        UnsupportedError: between two levels, or beyond the last; names the nearest two.
+        UnsupportedError: between two levels, or beyond the last; names the nearest below and above.
     """
     wanted = seconds(delay, "delay")
     if wanted in LEVEL_SECONDS:
         return LEVEL_SECONDS.index(int(wanted)) + 1
-    first, second = sorted(sorted(LEVEL_SECONDS, key=lambda level: abs(level - wanted))[:2])
-    raise UnsupportedError(
-        f"delay is {wanted:g} s, but only 18 fixed delays exist; the nearest are {first} s and {second} s"
-    )
+    place = bisect_left(LEVEL_SECONDS, wanted)
+    near = " or ".join(f"{level} s" for level in LEVEL_SECONDS[max(place - 1, 0) : place + 1])
+    raise UnsupportedError(f"delay is {wanted:g} s, but there are 18 fixed delays, from 1 s to two hours; take {near}")
 
 
 def level_at_least(delay: float | timedelta) -> int:

@@ -29,7 +29,7 @@ class TagFilter(NamedTuple):
         return not self.tags or properties.get("TAGS") in self.tags
 
 
-def parse_filter(expression: str) -> TagFilter:
+def parse_filter(expression: object) -> TagFilter:
     """Read a filter expression.
 
     Raises:
@@ -37,6 +37,8 @@ def parse_filter(expression: str) -> TagFilter:
 
     Source: RocketMQ, FilterAPI#buildSubscriptionData.
     """
+    if not isinstance(expression, str):
+        raise ConfigError(f"filter is {expression!r}, but must be '*' or tags separated by '||'")
     text = expression.strip()
     if text in ("", ALL):
         return TagFilter(ALL, frozenset(), ())
@@ -47,11 +49,13 @@ def parse_filter(expression: str) -> TagFilter:
     return TagFilter(" || ".join(unique), frozenset(unique), tuple(java_string_hash(name) for name in unique))
 
 
-def check_tag(tag: str, what: str) -> None:
+def check_tag(tag: object, what: str) -> None:
     """Refuse a tag that could not be subscribed to.
 
     Raises:
-        ConfigError: empty, blank at an end, ``*``, a vertical bar, or a control character inside.
+        ConfigError: not a string, empty, blank at an end, ``*``, a vertical bar, or a control character inside.
     """
+    if not isinstance(tag, str):
+        raise ConfigError(f"{what}: a tag must be a string")
     if not tag or tag != tag.strip() or tag == ALL or "|" in tag or any(unit < " " for unit in tag):
         raise ConfigError(f"{what}: a tag must be a word without blanks at its ends, '|' and control characters")

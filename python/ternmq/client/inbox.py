@@ -22,7 +22,7 @@ from ternmq.client.messages import (
     Message,
     MessageQueue,
 )
-from ternmq.errors import ForkedClientError, MQError, SettlementLostError
+from ternmq.errors import AlreadySettledError, ForkedClientError, MQError, SettlementLostError
 
 T = TypeVar("T")
 
@@ -206,7 +206,7 @@ class Inbox(Generic[T]):
 
         Raises:
             SettlementLostError: the queue is gone or the time to process ran out.
-            RuntimeError: settled before, or never delivered.
+            AlreadySettledError: settled before, or never delivered.
         """
         if outcome == FAILED:
             self.fail(message, Failure())
@@ -228,7 +228,7 @@ class Inbox(Generic[T]):
 
         Raises:
             SettlementLostError: the queue is gone or the time to process ran out.
-            RuntimeError: settled before, or never delivered.
+            AlreadySettledError: settled before, or never delivered.
         """
         self._end_delivery(message, FAILED)
         return self._failed(message, failure)
@@ -254,7 +254,7 @@ class Inbox(Generic[T]):
 
         Raises:
             SettlementLostError: the queue is gone or the time to process ran out.
-            RuntimeError: settled before, or never delivered.
+            AlreadySettledError: settled before, or never delivered.
         """
         if self._forked is not None:
             raise ForkedClientError(self._forked)
@@ -266,9 +266,9 @@ class Inbox(Generic[T]):
                 f"message {message.id} at {message._where()} is no longer held by this consumer; it comes again"
             )
         if message._state == BATCHED:
-            raise RuntimeError(f"message {message.id} at {message._where()} is settled with its batch")
+            raise AlreadySettledError(f"message {message.id} at {message._where()} is settled with its batch")
         if message._state != DELIVERED:
-            raise RuntimeError(f"message {message.id} at {message._where()} was settled before")
+            raise AlreadySettledError(f"message {message.id} at {message._where()} was settled before")
 
     def _end_delivery(self, message: Message[T], outcome: int) -> None:
         self.check(message)

@@ -56,8 +56,8 @@ class LeaderCalls:
             try:
                 answer = await self._endpoint.call(address, code, fields, body, min(left, _TRY_SECONDS))
             except (UnreachableError, CallTimeoutError, ConnectionLostError) as error:
-                failure = error
-                self._routing.reject(broker, address)
+                failure = self._routing.explained(broker, error)
+                self._routing.reject(broker, address, error)
                 continue
             if answer.code not in (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY):
                 return answer

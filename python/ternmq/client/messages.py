@@ -247,7 +247,7 @@ class Message(Generic[T]):
 
         Raises:
             SettlementLostError: the queue went to another consumer, or the time to process ran out; it comes again.
-            RuntimeError: settled before.
+            AlreadySettledError: settled before.
         """
         self._inbox.settle(self, ACKED)
 
@@ -260,7 +260,7 @@ class Message(Generic[T]):
         Raises:
             ConfigError: not above 0.
             SettlementLostError: as `ack`.
-            RuntimeError: settled before.
+            AlreadySettledError: settled before.
         """
         seconds(by, "by")
         self._inbox.check(self)
@@ -276,7 +276,7 @@ class Message(Generic[T]):
             ConfigError: the delay is not above 0; the message is not settled.
             UnsupportedError: the delay is above two hours; the message is not settled.
             SettlementLostError: as `ack`.
-            RuntimeError: settled before.
+            AlreadySettledError: settled before.
         """
         failure = Failure()
         if delay is not None and self._place.ordered:
@@ -293,7 +293,7 @@ class Message(Generic[T]):
             UnsupportedError: the broker has no dead letters; the message comes again.
             MQError: it could not be put there; the message comes again.
             SettlementLostError: as `ack`.
-            RuntimeError: settled before.
+            AlreadySettledError: settled before.
         """
         error = await self._inbox.fail(self, DEAD_LETTER)
         if error is not None:

@@ -41,7 +41,7 @@ class NameServers:
         return self.addresses[self._current]
 
     async def ask(self, code: int, fields: dict[str, str], deadline: float) -> Answer:
-        """Ask one NameServer after the other until one answers, whatever its code.
+        """Ask one NameServer after the other until one answers, whatever its code; brokers are passed over.
 
         Every NameServer serves the codes that clients ask for; who does not serve them is a broker, and passed over.
 
@@ -73,14 +73,21 @@ class NameServers:
                 raise failures[self.addresses[0]]
             await asyncio.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - self._loop.time())))
 
-    async def ask_next(self, code: int, fields: dict[str, str], timeout: float) -> Answer:
+    async def ask_next(self, code: int, fields: dict[str, str], timeout: float) -> tuple[str, Answer]:
         """Ask the next one, and only it: each call another, whatever `ask` stays with.
 
+        Returns:
+            Its address and its answer.
+
         Raises:
-            MQError: it did not answer in time.
+            MQError: it did not answer in time, or is a broker.
         """
         self._next = (self._next + 1) % len(self.addresses)
-        return await self._endpoint.call(self.addresses[self._next], code, fields, timeout=timeout)
+        address = self.addresses[self._next]
+        answer = await self._endpoint.call(address, code, fields, timeout=timeout)
+        if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+            raise self._stranger(address)
+        return address, answer
 
     async def ask_each(self, code: int, fields: dict[str, str], deadline: float) -> list[tuple[str, Answer]]:
         """Ask all NameServers at the same time; those that do not answer are left out."""
@@ -104,5 +111,8 @@ class NameServers:
         return error
 
     def _nobody(self, failures: Mapping[str, MQError]) -> UnreachableError:
-        detail = "; ".join(str(error) for error in failures.values()) or "no time left"
-        return UnreachableError(f"no NameServer answers ({', '.join(self.addresses)}): {detail}")
+        said = [str(error) for error in failures.values()]  # each names its address
+        unasked = [address for address in self.addresses if address not in failures]
+        if unasked:
+            said.append(f"no time was left to ask {', '.join(unasked)}")
+        return UnreachableError(f"no NameServer answers: {'; '.join(said)}", broker=";".join(self.addresses))

@@ -42,7 +42,9 @@ def is_ambiguous(outcome: Outcome) -> bool:
     return isinstance(outcome, CallTimeoutError | ConnectionLostError)
 
 
-def send_error(last: Outcome | None, address: str, what: str, *, ambiguous: bool, in_time: bool) -> MQError:
+def send_error(
+    last: Outcome | None, address: str, what: str, *, ambiguous: bool, in_time: bool, why_no_leader: str = ""
+) -> MQError:
     """The exception of a send whose tries are used up.
 
     Args:
@@ -51,6 +53,7 @@ def send_error(last: Outcome | None, address: str, what: str, *, ambiguous: bool
         what: topic or queue, for the sentence.
         ambiguous: whether any try may have stored the message. Then no later refusal makes it certain again.
         in_time: whether the send ended before its timeout.
+        why_no_leader: what is known of masters that were not found, to be added to such an error.
     """
     if ambiguous:
         if isinstance(last, CallTimeoutError) or not in_time:
@@ -70,7 +73,7 @@ def send_error(last: Outcome | None, address: str, what: str, *, ambiguous: bool
         return response_error(last.code, last.remark, broker=address, sending=True, ternmq=ours)
     if isinstance(last, MQError):
         return last
-    return NotWritableError(f"send to {what}: its group has shown no leader in time; nothing was sent")
+    return NotWritableError(f"send to {what}: its group has shown no leader in time; nothing was sent{why_no_leader}")
 
 
 def _words(outcome: Outcome | None) -> str:

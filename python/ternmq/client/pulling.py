@@ -279,7 +279,7 @@ class Puller(Generic[T]):
         self._turn += 1
         _log.debug("%s: pull from %s failed: %s", self.queue, address, error)
         if error.refresh_route and address == self._routing.leaders.master(self.queue.broker):
-            self._routing.reject(self.queue.broker, address)  # and read from a follower at once
+            self._routing.reject(self.queue.broker, address, error)  # and read from a follower at once
         else:
             await self._routing.wait_for_change(_FAILED_SECONDS)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from ternmq.client.hunting import Hunt
 from ternmq.client.leaders import Leaders
 from ternmq.client.nameservers import NameServers
 from ternmq.client.routes import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
-from ternmq.errors import MQError, NotWritableError, RouteNotFoundError
+from ternmq.errors import MQError, NotWritableError, RouteNotFoundError, UnreachableError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
-from ternmq.remoting import Answer, Endpoint
+from ternmq.remoting import Answer, Endpoint, Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ class Routing:
         self._loop = asyncio.get_running_loop()
         self._routes: dict[str, TopicRoute] = {}
         self._seen: dict[tuple[str, str], float] = {}  # when a NameServer last showed (topic, broker)
+        self._told_by: dict[str, str] = {}  # which NameServer last showed the addresses of a broker
+        self._unreached: dict[str, UnreachableError] = {}  # why the master of a broker was given up, if for that
         self._lookups: dict[str, asyncio.Task[TopicRoute]] = {}
         self._hunts: dict[str, Hunt] = {}
         self._hunt_task: asyncio.Task[None] | None = None
@@ -114,17 +116,23 @@ class Routing:
                 return address
             left = deadline - self._loop.time()
             if left <= 0:
-                raise NotWritableError(f"group {broker} has shown no leader in time", broker=broker)
+                raise NotWritableError(
+                    f"group {broker} has shown no leader in time{self.why_no_leader([broker])}", broker=broker
+                )
             await self.wait_for_change(left)
 
-    def reject(self, broker: str, address: str, answer: Answer | None = None) -> None:
-        """Take note that a master failed, or that `answer` says it is none; a new one is looked for at once."""
-        hint, term = _hint(answer)
+    def reject(self, broker: str, address: str, outcome: Outcome | None = None) -> None:
+        """Take note that a master failed, or that an answer says it is none; a new one is looked for at once."""
+        if isinstance(outcome, UnreachableError):
+            self._unreached[broker] = outcome
+        hint, term = _hint(outcome if isinstance(outcome, Answer) else None)
         if self.leaders.reject(broker, address, hint, term):
             _log.info("group %s: %s does not lead any more, now %s", broker, address, self.leaders.master(broker))
             self._notify()
         if self.leaders.master(broker) is None:
             self.want(broker, missed=True)
+        else:
+            self._unreached.pop(broker, None)
 
     def want(self, broker: str, *, missed: bool = False) -> None:
         """Keep looking for a group's master for the next seconds.
@@ -152,15 +160,38 @@ class Routing:
             self.leaders.forgive()
             self._doubt_task = self._spawn(self._ask_cluster())
 
-    def learn_cluster(self, body: bytes) -> None:
-        """Take all addresses of a cluster info body.
+    def learn_cluster(self, nameserver: str, body: bytes) -> None:
+        """Take all addresses of a cluster info body that a NameServer gave.
 
         Raises:
             BodyError: not readable.
         """
-        changed = [self.leaders.learn(name, addresses) for name, addresses in read_cluster(body).items()]
+        changed = [self._learn(name, addresses, nameserver) for name, addresses in read_cluster(body).items()]
         if any(changed):
             self._notify()
+
+    def why_no_leader(self, brokers: Iterable[str]) -> str:
+        """What to add to an error about missing leaders: masters that are shown, but cannot be reached; else empty."""
+        unreached = {broker: self._unreached[broker] for broker in brokers if broker in self._unreached}
+        return "".join(f"; {self.explained(broker, error)}" for broker, error in unreached.items())
+
+    def explained(self, broker: str, error: MQError) -> MQError:
+        """The error to raise for a call to a broker: an address that was learnt says who told it, and what to set.
+
+        Args:
+            broker: name of the group that was called.
+            error: why it failed; returned as it is, but for an `UnreachableError`.
+        """
+        nameserver = self._told_by.get(broker)
+        if not isinstance(error, UnreachableError) or nameserver is None:
+            return error
+        explained = UnreachableError(
+            f"{error}; NameServer {nameserver} shows this address for broker {broker}: if it is wrong from here, set"
+            " brokerIP1 in its broker.conf (advertise in a topology)",
+            broker=error.broker,
+        )
+        explained.__cause__ = error
+        return explained
 
     def addresses_in_use(self) -> set[str]:
         """Addresses of all replicas of all groups that hold a topic in use."""
@@ -201,16 +232,17 @@ class Routing:
         """Ask for a topic; one NameServer that knows it is enough, as another may have just started."""
         fields = {"topic": topic}
         answer = await self.nameservers.ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields, deadline)
+        nameserver = self.nameservers.current
         if answer.code == ResponseCode.TOPIC_NOT_EXIST:
-            for _, other in await self.nameservers.ask_each(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields, deadline):
+            for address, other in await self.nameservers.ask_each(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields, deadline):
                 if other.code == ResponseCode.SUCCESS:
-                    answer = other
+                    nameserver, answer = address, other
                     break
         if answer.code == ResponseCode.TOPIC_NOT_EXIST:
             raise RouteNotFoundError(f"no NameServer knows topic {topic}", code=answer.code, remark=answer.remark)
         if answer.code != ResponseCode.SUCCESS:
-            raise response_error(answer.code, answer.remark, broker="the NameServer")
-        return self._store(read_route(topic, answer.body))
+            raise response_error(answer.code, answer.remark, broker=f"NameServer {nameserver}")
+        return self._store(read_route(topic, answer.body), nameserver)
 
     async def _derive(self, topic: str, deadline: float) -> TopicRoute:
         """Route of a topic that does not exist yet: the queues that brokers will give it at the first send."""
@@ -218,14 +250,14 @@ class Routing:
         known = self._routes.get(topic)
         if known is not None:
             return known
-        return self._store(derived_route(topic, template))
+        return self._store(derived_route(topic, template))  # its addresses are the template's
 
     def _looked_up(self, topic: str, task: asyncio.Task[TopicRoute]) -> None:
         del self._lookups[topic]
         if not task.cancelled():
             task.exception()  # whoever waited has got it; nobody may be left when all were cancelled
 
-    def _store(self, route: TopicRoute) -> TopicRoute:
+    def _store(self, route: TopicRoute, nameserver: str | None = None) -> TopicRoute:
         now = self._loop.time()
         for broker in route.brokers:
             self._seen[route.topic, broker] = now
@@ -238,11 +270,20 @@ class Routing:
             route = with_missing_groups(route, before, recent)
         changed = route != before
         for broker, addresses in route.brokers.items():
-            changed |= self.leaders.learn(broker, addresses)
+            changed |= self._learn(broker, addresses, nameserver)
         self._routes[route.topic] = route
         if changed:
             self._notify()
         return route
+
+    def _learn(self, broker: str, addresses: Mapping[int, str], nameserver: str | None) -> bool:
+        """Take a broker's addresses, and who told them; says whether its master changed."""
+        if nameserver is not None:
+            self._told_by[broker] = nameserver
+        changed = self.leaders.learn(broker, addresses)
+        if changed:
+            self._unreached.pop(broker, None)
+        return changed
 
     async def _poll(self) -> None:
         while True:
@@ -283,9 +324,11 @@ class Routing:
     async def _ask_cluster(self) -> None:
         """One question covers all groups, whatever topics they carry."""
         with contextlib.suppress(MQError):
-            answer = await self.nameservers.ask_next(RequestCode.GET_BROKER_CLUSTER_INFO, {}, _QUESTION_SECONDS)
+            nameserver, answer = await self.nameservers.ask_next(
+                RequestCode.GET_BROKER_CLUSTER_INFO, {}, _QUESTION_SECONDS
+            )
             if answer.code == ResponseCode.SUCCESS:
-                self.learn_cluster(answer.body)
+                self.learn_cluster(nameserver, answer.body)
 
     async def _probe(self, broker: str) -> None:
         """Ask the rejected master whether it leads: after a short cut of the network it is still the right one."""
@@ -306,6 +349,7 @@ class Routing:
             answer = await self._endpoint.call(address, RequestCode.GET_MAX_OFFSET, fields, timeout=_PROBE_SECONDS)
             if answer.code == ResponseCode.SUCCESS:
                 changed = self.leaders.confirm(broker, address)
+                self._unreached.pop(broker, None)
             else:
                 changed = self.leaders.reject(broker, address, *_hint(answer))
             if changed:

@@ -233,9 +233,8 @@ class Sender:
 
     def _role_moved(self, send: Send, outcome: Outcome) -> None:
         assert send.queue is not None
-        answer = outcome if isinstance(outcome, Answer) else None
-        if answer is not None or outcome.refresh_route:  # type: ignore[union-attr]
-            self._routing.reject(send.queue.broker, send.address, answer)
+        if isinstance(outcome, Answer) or outcome.refresh_route:
+            self._routing.reject(send.queue.broker, send.address, outcome)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
@@ -325,9 +324,19 @@ class Sender:
 
     def _fail(self, send: Send, *, in_time: bool) -> None:
         what = str(send.queue) if send.queue is not None else f"topic {send.plan.topic}"
-        error = send_error(send.last, send.address, what, ambiguous=send.ambiguous, in_time=in_time)
+        brokers = [send.queue.broker] if send.queue is not None else list(send.plan.route.groups)
+        error = send_error(
+            send.last,
+            send.address,
+            what,
+            ambiguous=send.ambiguous,
+            in_time=in_time,
+            why_no_leader=self._routing.why_no_leader(brokers),
+        )
         if isinstance(send.last, MQError) and error is not send.last:
             error.__cause__ = send.last
+        if send.queue is not None:
+            error = self._routing.explained(send.queue.broker, error)
         self._end(send, error)
 
     def _end(self, send: Send, error: MQError | None = None) -> None:

@@ -2,17 +2,9 @@
 
 from collections.abc import Mapping
 
-from ternmq.errors import MQError
-from ternmq.protocol.codes import ResponseCode
+from ternmq.errors import HeaderError
 
 MAX_NAME_LENGTH = 255
-
-
-class HeaderError(MQError):
-    """A header field is missing or does not parse. Answered with INVALID_PARAMETER."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code=ResponseCode.INVALID_PARAMETER, remark=message)
 
 
 def text_field(fields: Mapping[str, str], name: str) -> str:

@@ -16,8 +16,7 @@ from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.roles import Roles
-from ternmq.errors import MQError
-from ternmq.protocol.fields import HeaderError
+from ternmq.errors import HeaderError, MQError
 from ternmq.protocol.tables import decode_kv_table
 from ternmq.remoting import Reply, Request
 

@@ -11,8 +11,7 @@ from ternmq.broker.changes import Changes
 from ternmq.broker.handlers.admin.groups import GroupHandlers
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.roles import Roles
-from ternmq.errors import BodyError
-from ternmq.protocol.fields import HeaderError
+from ternmq.errors import BodyError, HeaderError
 from ternmq.protocol.groups import GroupConfig, decode_group_config, decode_group_table
 from ternmq.remoting import Reply, Request
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ternmq.broker.topic_attributes import AttributeRefusedError, apply_attributes
+from ternmq.broker.topic_attributes import apply_attributes
+from ternmq.errors import AttributeRefusedError
 
 
 @pytest.mark.parametrize(

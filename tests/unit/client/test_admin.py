@@ -5,7 +5,7 @@ import pytest
 from support.memory.client import connect
 from support.memory.cluster import MemoryCluster
 from support.memory.virtual_time import run
-from ternmq.errors import ConfigError, NotFoundError, RouteNotFoundError, UnreachableError
+from ternmq.errors import AlreadyExistsError, ConfigError, NotFoundError, RouteNotFoundError, UnreachableError
 
 
 def test_a_topic_is_created_on_every_group_and_shown_when_the_call_returns() -> None:
@@ -27,7 +27,7 @@ def test_a_topic_that_exists_is_an_error_unless_that_is_fine() -> None:
         cluster = MemoryCluster(groups=2)
         cluster.create_topic("t", 4, ["a"])
         async with connect(cluster) as mq:
-            with pytest.raises(ConfigError, match="exists on a"):
+            with pytest.raises(AlreadyExistsError, match="exists on a"):
                 await mq.admin.create_topic("t")
             await mq.admin.create_topic("t", if_exists="ok")
             assert {name: counts.write for name, counts in (await mq.admin.route("t")).groups.items()} == {

@@ -6,7 +6,7 @@ import pytest
 from ternmq import connect
 from ternmq.client import arguments
 from ternmq.client.codecs import JSON, Raw, Text
-from ternmq.errors import CodecError, ConfigError
+from ternmq.errors import CodecError, ConfigError, UnsupportedError
 
 
 def test_nameservers_are_separated_by_semicolons_or_commas() -> None:
@@ -18,6 +18,18 @@ def test_nameservers_are_separated_by_semicolons_or_commas() -> None:
 def test_what_is_not_host_and_port_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         connect(text)
+
+
+def test_a_list_of_nameservers_is_told_how_to_be_written() -> None:
+    with pytest.raises(ConfigError, match='endpoints is a list, but must be one string: "n1:9876;n2:9876"'):
+        connect(["n1:9876", "n2:9876"])  # type: ignore[arg-type]
+
+
+def test_the_address_of_a_grpc_proxy_is_not_supported_and_no_other_has_a_scheme() -> None:
+    with pytest.raises(UnsupportedError, match="grpc://proxy:8081 is a gRPC proxy"):
+        connect("grpc://proxy:8081")
+    with pytest.raises(ConfigError, match="write 'n1:9876'"):
+        connect("http://n1:9876/")
 
 
 def test_nameservers_come_from_the_environment_when_none_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,17 +75,18 @@ def test_a_start_without_time_zone_is_refused() -> None:
         arguments.start_position("first")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("keys", ["A1", [""], ["a b"], [5], ["a\x01"]])
+@pytest.mark.parametrize("keys", ["A1", [""], ["a b"], [5], ["a\x01"], 5])
 def test_keys_that_could_not_be_found_again_are_refused(keys: Any) -> None:
     with pytest.raises(ConfigError, match="key"):
         arguments.joined_keys(keys)
 
 
 @pytest.mark.parametrize(
-    "properties", [{"": "v"}, {"n": ""}, {"UNIQ_KEY": "x"}, {"__RMQ.x": "v"}, {"n": "a\x01"}, {"n\x02": "v"}, {"n": 1}]
+    "properties",
+    [{"": "v"}, {"n": ""}, {"UNIQ_KEY": "x"}, {"__RMQ.x": "v"}, {"n": "a\x01"}, {"n\x02": "v"}, {"n": 1}, 5, "n=v"],
 )
 def test_properties_that_would_break_the_wire_are_refused(properties: Any) -> None:
-    with pytest.raises(ConfigError, match="property"):
+    with pytest.raises(ConfigError, match=r"propert(y|ies)"):
         arguments.user_properties(properties)
 
 

@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from ternmq.client.filters import parse_filter
+from ternmq.client.filters import check_tag, parse_filter
 from ternmq.errors import ConfigError
 
 
@@ -23,6 +25,14 @@ def test_a_stranger_with_the_same_hash_does_not_pass() -> None:
     assert tags.matches({"TAGS": "Aa"})
     assert not tags.matches({"TAGS": "BB"})
     assert not tags.matches({})
+
+
+@pytest.mark.parametrize("expression", [5, None, b"a", ["a"]])
+def test_what_is_no_text_is_neither_filter_nor_tag(expression: Any) -> None:
+    with pytest.raises(ConfigError, match="filter is"):
+        parse_filter(expression)
+    with pytest.raises(ConfigError, match="must be a string"):
+        check_tag(expression, f"tag {expression!r}")
 
 
 @pytest.mark.parametrize("expression", ["a |", "a || ", "|| a", "a | b", "a || *", "a\x01"])

@@ -198,8 +198,9 @@ def test_without_any_nameserver_the_error_names_all_addresses() -> None:
         for name in cluster.endpoints:
             cluster.kill(name)
         async with connect(cluster) as mq, mq.producer("p") as out:
-            with pytest.raises(UnreachableError, match=r"ns1:1, ns2:1"):
+            with pytest.raises(UnreachableError) as caught:
                 await out.send("t", b"x")
+            assert [name for name in cluster.endpoints if f"{name} cannot be reached" not in str(caught.value)] == []
 
     run(scenario())
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ternmq.protocol.fields import HeaderError, bool_field, int_field, name_field, text_field
+from ternmq.errors import HeaderError
+from ternmq.protocol.fields import bool_field, int_field, name_field, text_field
 from ternmq.protocol.names import is_system_topic, topic_problem
 from ternmq.protocol.routes import wants_standard_json
 

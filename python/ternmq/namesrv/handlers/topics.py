@@ -1,9 +1,9 @@
 """Topic lists and changes: 205, 206, 216, 217, 224, 304, 311 to 313, 327."""
 
-from ternmq.errors import BodyError
+from ternmq.errors import BodyError, HeaderError
 from ternmq.namesrv.route_table import RouteTable
 from ternmq.protocol.codes import ResponseCode
-from ternmq.protocol.fields import HeaderError, name_field
+from ternmq.protocol.fields import name_field
 from ternmq.protocol.names import topic_problem
 from ternmq.protocol.routes import decode_route
 from ternmq.protocol.tables import encode_topic_list

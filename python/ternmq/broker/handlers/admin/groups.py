@@ -8,8 +8,9 @@ import msgspec
 from ternmq.broker.changes import Change, Changes
 from ternmq.broker.engine import Engine
 from ternmq.broker.handlers.admin.paging import page
+from ternmq.errors import HeaderError
 from ternmq.protocol.codes import ResponseCode
-from ternmq.protocol.fields import HeaderError, bool_field, text_field
+from ternmq.protocol.fields import bool_field, text_field
 from ternmq.protocol.groups import (
     CUSTOMIZED,
     EXPONENTIAL,

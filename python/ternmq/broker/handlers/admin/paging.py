@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TypeVar
 
-from ternmq.errors import BodyError
-from ternmq.protocol.fields import HeaderError, int_field
+from ternmq.errors import BodyError, HeaderError
+from ternmq.protocol.fields import int_field
 from ternmq.protocol.topics import DataVersion, decode_data_version
 
 Row = TypeVar("Row")

@@ -6,7 +6,8 @@ import msgspec
 
 from ternmq.broker.engine import Engine
 from ternmq.broker.roles import Roles
-from ternmq.protocol.fields import HeaderError, name_field
+from ternmq.errors import HeaderError
+from ternmq.protocol.fields import name_field
 from ternmq.remoting import Reply, Request
 
 

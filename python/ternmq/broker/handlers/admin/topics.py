@@ -9,9 +9,9 @@ from ternmq.broker.changes import Change, Changes
 from ternmq.broker.engine import Engine, topic_config
 from ternmq.broker.handlers.admin.paging import page
 from ternmq.broker.topic_attributes import apply_attributes
-from ternmq.errors import MQError
+from ternmq.errors import HeaderError, MQError
 from ternmq.protocol.codes import ResponseCode
-from ternmq.protocol.fields import HeaderError, bool_field, int_field, text_field
+from ternmq.protocol.fields import bool_field, int_field, text_field
 from ternmq.protocol.names import is_system_topic, topic_problem
 from ternmq.protocol.topics import DataVersion, TopicConfig, decode_topic_configs, topic_table
 from ternmq.remoting import Reply, Request
