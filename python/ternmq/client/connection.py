@@ -295,8 +295,8 @@ class Client:
             max_processing: seconds after which a delivered message counts as failed.
             mode: ``push`` delivers messages one by one; ``pull`` has `Consumer.batches` and `Consumer.seek`.
             ordered: one message of a queue at a time, under a lock that no other member of the group has meanwhile.
-            max_attempts: how often a failed message comes again before it becomes a dead letter; None: 16 times, and
-                without end in order.
+            max_attempts: how often a message is delivered before it becomes a dead letter, 1 for once; None: 16 times,
+                and without end in order.
             on_decode_error: ``retry`` has a message whose value does not decode come again, as after any exception;
                 ``dead_letter`` makes it a dead letter.
 

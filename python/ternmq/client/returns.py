@@ -63,7 +63,7 @@ class Returns(Generic[T]):
         routing: routes and leaders.
         group: consumer group.
         ordered: failures stay in their queue, and only dead letters leave it.
-        max_attempts: how often a message comes again before it becomes a dead letter; None for no end.
+        max_attempts: how often a message is delivered before it becomes a dead letter; None for no end.
         wall_clock_ms: milliseconds since 1970.
         on_returned: called with a broker name when a message will come again through the retry topic.
 
@@ -97,11 +97,12 @@ class Returns(Generic[T]):
 
     def failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
         """Take a failed message; gives the reason if it does not come again as asked."""
+        # Decided here and not by the broker, which does not see every delivery.
+        if self._max_attempts is not None and message.attempt >= self._max_attempts:
+            failure = failure._replace(level=DEAD_LETTER.level)
         if self._ordered and failure.level >= 0:
-            if self._max_attempts is None or message.attempt <= self._max_attempts:
-                self._keep(message, failure.pause)
-                return _Kept()
-            failure = DEAD_LETTER
+            self._keep(message, failure.pause)
+            return _Kept()
         task = self._loop.create_task(self._give_back(message, failure))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -140,7 +141,7 @@ class Returns(Generic[T]):
             "originMsgId": _origin(message),
             "originTopic": message.topic,
             "unitMode": "false",
-            "maxReconsumeTimes": str(self._most(failure)),
+            "maxReconsumeTimes": str(max(0, self._most(failure) - 1)),
             "bname": queue.broker,
         }
         answer = await self._calls.ask(queue.broker, RequestCode.CONSUMER_SEND_MSG_BACK, fields, within=_BACK_SECONDS)
