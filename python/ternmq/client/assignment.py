@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from ternmq.client.allocation import allocate_average
+from ternmq.client.handover import FINISH_SECONDS, Handover
 from ternmq.client.inbox import Inbox
 from ternmq.client.locks import RENEW_SECONDS, QueueLocks
 from ternmq.client.membership import Membership
@@ -232,7 +233,7 @@ class Assignment(Generic[T]):
         gained = [queue for queue in missing if queue not in self._leaving]
         if gained and len(members) > 1:
             await asyncio.sleep(_HANDOVER_SECONDS)
-        await self._take_over(gained, within)
+        await self._take_over(gained, within, shared=len(members) > 1)
         return all(queue in self.pullers for queue in missing)
 
     async def _members(self, within: float) -> list[str] | None:
@@ -258,8 +259,14 @@ class Assignment(Generic[T]):
                 return decode_consumer_list(answer.body)
         return None
 
-    async def _take_over(self, queues: list[MessageQueue], within: float) -> None:
-        """Start to read queues; ordered ones only where the lock is got, and only then the offset is asked for."""
+    async def _take_over(self, queues: list[MessageQueue], within: float, *, shared: bool) -> None:
+        """Start to read queues; ordered ones only where the lock is got, and only then the offset is asked for.
+
+        Args:
+            queues: which.
+            within: seconds.
+            shared: another member may have them still.
+        """
         held_until: dict[MessageQueue, float] | None = None
         if self._locks is not None and queues:
             held_until = (await self._locks.lock(queues, within)).until
@@ -270,6 +277,8 @@ class Assignment(Generic[T]):
             puller = self.pullers[queue] = self._make_puller(queue, first)
             if held_until is not None:
                 puller.place.held_until = held_until[queue]
+            elif shared and self._commits:
+                puller.place.handover = Handover(lambda: self._offsets.stored(queue, _CALL_SECONDS))
 
         outcomes = await asyncio.gather(*(one(queue) for queue in queues), return_exceptions=True)
         for outcome in outcomes:  # those that worked are kept; the rest is tried again
@@ -288,7 +297,22 @@ class Assignment(Generic[T]):
                     self._farewells.add(farewell)
                     farewell.add_done_callback(self._farewells.discard)
             released = [puller for puller in released if puller.queue not in self._leaving]
+        elif self._commits and not self._closing:
+            await self._until_settled(released, FINISH_SECONDS)
         await self._end(released, within)
+
+    async def _until_settled(self, pullers: list[Puller[T]], within: float) -> None:
+        """Hand nothing out any more, and wait a moment for what handlers have and for what is on its way back.
+
+        What is settled here is committed and does not come to the next owner.
+        """
+        for puller in pullers:
+            puller.place.stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while any(self._inbox.has_delivered(puller.place) for puller in pullers):
+                    self._settled.clear()
+                    await self._settled.wait()
 
     async def _finish(self, puller: Puller[T]) -> None:
         """Give up an ordered queue when its last message is settled, so that nobody has the next one meanwhile."""

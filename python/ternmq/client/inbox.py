@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from ternmq.client.arguments import OnDecodeError
 from ternmq.client.codecs import Codec
+from ternmq.client.handover import Handover
 from ternmq.client.messages import (
     ACKED,
     BATCHED,
@@ -48,8 +49,8 @@ class ProcessQueue(Generic[T]):
     """
 
     __slots__ = (
-        "batches", "busy", "dropped", "held_until", "in_flight", "in_flight_bytes", "line", "next_offset", "ordered",
-        "queue", "stopping",
+        "batches", "busy", "dropped", "handover", "held_until", "in_flight", "in_flight_bytes", "line", "next_offset",
+        "ordered", "queue", "stopping",
     )  # fmt: skip
 
     def __init__(self, queue: MessageQueue, next_offset: int, *, ordered: bool = False) -> None:
@@ -62,7 +63,8 @@ class ProcessQueue(Generic[T]):
         self.held_until = math.inf  # when the lock of an ordered queue counts as lost
         self.line: deque[Message[T]] = deque()  # of an ordered queue: what follows the message that is out
         self.busy = False  # an ordered queue's message is ready, delivered, pausing, or on its way back
-        self.stopping = False  # no message of an ordered queue is handed out any more
+        self.stopping = False  # no message is handed out any more
+        self.handover: Handover | None = None  # another member may have had the queue before
         self.batches: dict[int, int] = {}  # unacknowledged batches: number to first offset, in order
 
     @property
@@ -158,9 +160,7 @@ class Inbox(Generic[T]):
         while self._ready:
             message = self._ready.popleft()
             place = message._place
-            if place.dropped:
-                continue
-            if place.ordered and self._is_withheld(place, now):
+            if place.dropped or (self._is_withheld(place, now) if place.ordered else place.stopping):
                 continue
             message._state = DELIVERED
             self._delivered[message] = now
@@ -329,7 +329,9 @@ class Inbox(Generic[T]):
         return len(self._delivered)
 
     def has_delivered(self, place: ProcessQueue[T]) -> bool:
-        """Whether somebody has a message of an ordered queue, or it is on its way back to the broker."""
+        """Whether somebody has a message of a queue, or one is on its way back to the broker."""
+        if not place.ordered:
+            return any(message._state != WAITING for message in place.in_flight.values())
         head = next(iter(place.in_flight.values()), None)
         return head is not None and head._state != WAITING
 

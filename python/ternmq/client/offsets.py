@@ -54,6 +54,20 @@ class Offsets:
         await self.commit(queue, first, within)
         return first
 
+    async def stored(self, queue: MessageQueue, within: float) -> int:
+        """The group's offset in a queue; 0 where it has none.
+
+        Raises:
+            MQError: the leader did not answer in time, or refused.
+        """
+        fields = {**self._fields(queue), "setZeroIfNotFound": "false"}
+        answer = await self._calls.ask(queue.broker, RequestCode.QUERY_CONSUMER_OFFSET, fields, within=within)
+        if answer.code == ResponseCode.QUERY_NOT_FOUND:
+            return 0
+        if answer.code != ResponseCode.SUCCESS:
+            raise response_error(answer.code, answer.remark, broker=queue.broker)
+        return _offset(answer, queue)
+
     async def position(self, queue: MessageQueue, to: Start, within: float) -> int:
         """The queue offset of the first message, of the end, or of a time.
 

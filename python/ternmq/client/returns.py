@@ -17,7 +17,7 @@ from ternmq.client.routes import QueueCounts, TopicRoute, make_route
 from ternmq.client.routing import Routing
 from ternmq.client.sending import Sender
 from ternmq.client.sends import Send
-from ternmq.errors import MQError, RouteNotFoundError, UnsupportedError
+from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
 from ternmq.protocol.topics import PERM_READ_WRITE
@@ -120,10 +120,16 @@ class Returns(Generic[T]):
 
     async def _give_back(self, message: Message[T], failure: Failure) -> MQError | None:
         try:
+            if await self._is_settled_elsewhere(message):
+                self._gone(message)
+                return None
             try:
-                return await self._send_back(message, failure)
+                return self._lost(message) or await self._send_back(message, failure)
             except MQError as error:
                 _log.info("%r is not taken back, it goes to %s: %s", message, self._topic, error)
+            lost = self._lost(message)
+            if lost is not None:
+                return lost
             await self._send(message, failure)
         except Exception as error:
             _log.warning("%r comes again here after %g s: %s", message, _LOCAL_PAUSE, error)
@@ -131,6 +137,26 @@ class Returns(Generic[T]):
             return error if isinstance(error, MQError) else MQError(f"{message!r} cannot be given back: {error}")
         self._gone(message)
         return None
+
+    async def _is_settled_elsewhere(self, message: Message[T]) -> bool:
+        """Whether the member that had the queue before has acknowledged the message, or given it back itself."""
+        handover = message._place.handover
+        if handover is None:
+            return False
+        try:
+            settled = await handover.has_settled(message.queue_offset)
+        except MQError as error:
+            _log.info("%r may come again twice, another member may have given it back too: %s", message, error)
+            return False
+        if settled:
+            _log.info("%r failed here, but the member that had %s before has settled it", message, message.queue)
+        return settled
+
+    def _lost(self, message: Message[T]) -> MQError | None:
+        """Why a message is not given back: its next owner gets it, as its offset was not committed."""
+        if not message._place.dropped:
+            return None
+        return SettlementLostError(f"{message!r} is no longer held by this consumer; it comes again")
 
     async def _send_back(self, message: Message[T], failure: Failure) -> MQError | None:
         queue = message.queue

@@ -94,6 +94,8 @@ class Broker(Server):
         self.address = address
         self.send_codes: list[int] = []  # answers to the next sends instead of storing; 0 stores and does not answer
         self.back_codes: list[int] = []  # answers to the next send-backs
+        self.notice_seconds = 0.0  # until members hear of a change
+        self.back_seconds = 0.0  # from taking a message back to the answer
         self.members: dict[str, dict[str, MemoryTransport]] = defaultdict(dict)
         self.held: list[tuple[Exchange, dict[str, str]]] = []
         self.heartbeats: list[dict[str, object]] = []
@@ -229,7 +231,7 @@ class Broker(Server):
         else:
             self._make_retry_topic(fields["group"])
             self._store_later(level or min(18, 3 + stored.reconsume_times), f"%RETRY%{fields['group']}", 0, again)
-        exchange.answer()
+        asyncio.get_running_loop().call_later(self.back_seconds, exchange.answer)
 
     def _send_retry(self, exchange: Exchange, fields: dict[str, str], body: bytes, named: dict[str, str]) -> None:
         group = fields["b"].removeprefix("%RETRY%")
@@ -311,9 +313,11 @@ class Broker(Server):
 
     def _notify_all(self) -> None:
         if self.leads:
+            call_later = asyncio.get_running_loop().call_later
             for group, members in self.members.items():
                 for transport in members.values():
-                    self.cluster.network.push(transport, self.address, 40, {"consumerGroup": group})
+                    fields = {"consumerGroup": group}
+                    call_later(self.notice_seconds, self.cluster.network.push, transport, self.address, 40, fields)
 
 
 class MemoryCluster:
