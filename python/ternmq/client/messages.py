@@ -78,8 +78,8 @@ class SendReceipt(NamedTuple):
 
     Args:
         id: message id made by the producer (UNIQ_KEY); the same over retries.
-        queue: where it is stored.
-        queue_offset: its number in that queue.
+        queue: where it is stored; of a delayed message, where it will be.
+        queue_offset: its number in that queue; of a delayed message, among those that wait as long.
         status: ``ok``, or how far a broker of another mode got.
     """
 

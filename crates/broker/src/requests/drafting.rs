@@ -41,6 +41,8 @@ pub(super) struct Sending<'a> {
 #[derive(Debug)]
 pub(super) struct Drafted {
     pub draft: Draft,
+    /// The queue that the producer asked for, also if the message waits elsewhere until its delay is over.
+    pub queue_id: u32,
     pub unique_key: Option<Box<str>>,
 }
 
@@ -91,7 +93,11 @@ impl Sending<'_> {
         let record = self.record(&place, self.header.flag, self.body, stored.as_str());
         let mut draft = self.draft(&place, record.encoded_len())?;
         self.append(&record, &mut draft)?;
-        Ok(Drafted { draft, unique_key })
+        Ok(Drafted {
+            draft,
+            queue_id: self.queue_id,
+            unique_key,
+        })
     }
 
     /// A batch: each message a record of its own, with its own properties and the cluster's name.
@@ -128,6 +134,7 @@ impl Sending<'_> {
         }
         Ok(Drafted {
             draft,
+            queue_id: self.queue_id,
             unique_key: whole.unique_key.map(Box::from),
         })
     }

@@ -148,7 +148,7 @@ impl Sends {
             reply, received_ns, ..
         } = incoming;
         let sent = Sent {
-            queue_id: drafted.draft.queue_id,
+            queue_id: drafted.queue_id,
             bytes: drafted.draft.bytes.len() as u32,
             unique_key: drafted.unique_key,
         };

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tern_wire::codes::request::VIEW_MESSAGE_BY_ID;
+use tern_wire::headers::PullRequest;
 use tern_wire::{Command, properties};
 
 use crate::support::{
-    Broker, bodies, long_poll, number, pull, pull_header, records, send, send_header, wait_for,
+    Broker, bodies, long_poll, number, pull, pull_header, records, request, send, send_header,
+    wait_for,
 };
 
 fn delayed(topic: &str, level: &str, body: &str) -> Command {
@@ -52,10 +55,33 @@ fn a_delayed_message_comes_once_and_not_early() {
 }
 
 #[test]
+fn the_answer_names_the_queue_that_was_asked_for_and_its_id_finds_the_message_before_and_after() {
+    let broker = Broker::start();
+    let header = send_header("orders", 2, "UNIQ_KEY\u{1}U1\u{2}DELAY\u{1}1\u{2}");
+    let sent = broker.client.call(send(&header, b"later"));
+    assert_eq!((sent.code, number(&sent, "queueId")), (0, 2), "{sent:?}");
+    let id = sent.fields.get("msgId").unwrap();
+    let offset = u64::from_str_radix(&id[16..], 16).unwrap().to_string();
+    let found = || {
+        let view = request(VIEW_MESSAGE_BY_ID, &[("offset", &offset)]);
+        bodies(&broker.client.call(view))
+    };
+    assert_eq!(found(), ["later"], "while it waits");
+    let header = PullRequest {
+        queue_id: 2,
+        ..long_poll("CG", "orders", "*", Duration::from_secs(10))
+    };
+    assert_eq!(bodies(&broker.client.call(pull(&header))), ["later"]);
+    assert_eq!(found(), ["later"], "and when it has come");
+}
+
+#[test]
 fn levels_above_the_highest_mean_that_one() {
     let broker = Broker::start();
-    let sent = broker.client.call(delayed("orders", "99", "m"));
-    assert_eq!((sent.code, number(&sent, "queueId")), (0, 17));
+    assert_eq!(broker.client.call(delayed("orders", "99", "m")).code, 0);
+    let services = broker.node().services().unwrap();
+    let state = services.views.state();
+    assert_eq!(state.next_offset("SCHEDULE_TOPIC_XXXX", 17), 1);
 }
 
 #[test]
