@@ -44,7 +44,8 @@ RESERVED = frozenset(
     }
 )  # fmt: skip
 """Property names that RocketMQ keeps for itself."""
-_RESERVED_PREFIX = "__RMQ."
+RESERVED_PREFIXES = ("__RMQ.", "TERNMQ_")
+"""Beginnings of property names that RocketMQ, and ternmq, keep for themselves."""
 
 
 def endpoints(text: object) -> tuple[str, ...]:
@@ -165,15 +166,13 @@ def joined_keys(keys: object) -> str:
     Raises:
         ConfigError: a single string instead of a list, or a key that is empty or contains blanks.
     """
-    if isinstance(keys, str):
-        raise ConfigError(f"keys is the string {keys!r}; pass a list of strings")
-    if not isinstance(keys, Iterable):
-        raise ConfigError(f"keys is {keys!r}, but must be a list of strings")
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise ConfigError(f"keys is {keys!r}; pass a list of strings")
     names = []
     for key in keys:
         if not isinstance(key, str) or _KEY.fullmatch(key) is None:
             raise ConfigError(f"key {key!r} must be a string without blanks, and not empty")
-        names.append(key)
+        names.append(_writable(key, "key"))
     return " ".join(names)
 
 
@@ -181,19 +180,21 @@ def user_properties(properties: object) -> str:
     """Write properties as the wire has them: name, 01, value, 02.
 
     Raises:
-        ConfigError: a name that RocketMQ reserves, an empty name or value, or the bytes 01 or 02 inside.
+        ConfigError: not a mapping of strings, a reserved name, an empty name or value, or a character that cannot go.
     """
     if not isinstance(properties, Mapping):
-        raise ConfigError(f"properties is {properties!r}, but must be a dict of strings")
+        raise ConfigError(f"properties is {properties!r}; pass a mapping of names to values, both strings")
     parts = []
     for name, value in properties.items():
-        if not isinstance(name, str) or not isinstance(value, str) or not name or not value:
-            raise ConfigError(f"property {name!r}: name and value must be strings, and not empty")
-        if name in RESERVED or name.startswith(_RESERVED_PREFIX):
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigError(f"property {name!r} has the value {value!r}: both must be strings")
+        if not name or not value:
+            raise ConfigError(f"property {name!r} has the value {value!r}: brokers drop what is empty, leave it out")
+        if name in RESERVED or name.startswith(RESERVED_PREFIXES):
             raise ConfigError(f"property {name!r} is reserved by the protocol; choose another name")
         if _CONTROL.search(name) or _CONTROL.search(value):
             raise ConfigError(f"property {name!r}: the control characters 01 and 02 cannot be sent")
-        parts.append(f"{name}\x01{value}\x02")
+        parts.append(f"{_writable(name, 'property')}\x01{_writable(value, f'property {name!r}')}\x02")
     return "".join(parts)
 
 
@@ -205,7 +206,18 @@ def shard_key(shard: object) -> str:
     """
     if not isinstance(shard, str) or not shard or _CONTROL.search(shard):
         raise ConfigError(f"shard is {shard!r}, but must be a string, not empty, without the characters 01 and 02")
-    return shard
+    return _writable(shard, "shard")
+
+
+def _writable(text: str, what: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"{what} has {text[error.start]!r}, half a character, which UTF-8 cannot write"
+            ) from error
+    return text
 
 
 def _name(name: object, what: str, limit: int) -> str:

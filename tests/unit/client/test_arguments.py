@@ -75,23 +75,42 @@ def test_a_start_without_time_zone_is_refused() -> None:
         arguments.start_position("first")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("keys", ["A1", [""], ["a b"], [5], ["a\x01"], 5])
+@pytest.mark.parametrize("keys", ["A1", b"A1", 5, [""], ["a b"], [5], ["a\x01"], ["\ud800"]])
 def test_keys_that_could_not_be_found_again_are_refused(keys: Any) -> None:
     with pytest.raises(ConfigError, match="key"):
         arguments.joined_keys(keys)
 
 
 @pytest.mark.parametrize(
-    "properties",
-    [{"": "v"}, {"n": ""}, {"UNIQ_KEY": "x"}, {"__RMQ.x": "v"}, {"n": "a\x01"}, {"n\x02": "v"}, {"n": 1}, 5, "n=v"],
+    ("properties", "said"),
+    [
+        ({"": "v"}, "property '' has the value 'v': brokers drop what is empty"),
+        ({"n": ""}, "property 'n' has the value '': brokers drop what is empty"),
+        ({"UNIQ_KEY": "x"}, "property 'UNIQ_KEY' is reserved"),
+        ({"__RMQ.x": "v"}, "reserved"),
+        ({"TERNMQ_ORIGIN_QUEUE": "v"}, "reserved"),
+        ({"n": "a\x01"}, "01 and 02"),
+        ({"n\x02": "v"}, "01 and 02"),
+        ({"n": 1}, "property 'n' has the value 1: both must be strings"),
+        ({1: "v"}, "both must be strings"),
+        ([("n", "v")], "pass a mapping"),
+        ("n=v", "pass a mapping"),
+        ({"file": "\udcff.txt"}, r"property 'file' has '\\udcff', half a character, which UTF-8 cannot write"),
+        ({"\ud800": "v"}, "half a character"),
+    ],
 )
-def test_properties_that_would_break_the_wire_are_refused(properties: Any) -> None:
-    with pytest.raises(ConfigError, match=r"propert(y|ies)"):
+def test_properties_that_would_break_the_wire_are_refused_by_name(properties: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
         arguments.user_properties(properties)
 
 
 def test_properties_are_written_as_the_wire_has_them() -> None:
     assert arguments.user_properties({"a": "1", "ü": "2 3"}) == "a\x011\x02ü\x012 3\x02"
+
+
+def test_a_shard_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(ConfigError, match="shard has"):
+        arguments.shard_key("\ud800")
 
 
 def test_codecs_return_what_went_in() -> None:
