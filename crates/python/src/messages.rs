@@ -36,7 +36,7 @@ pub(crate) fn encode_batch<'py>(
         let item = batch::Item {
             flag,
             body: body.as_bytes(),
-            properties: &properties,
+            properties: properties.as_str().into(),
         };
         batch::encode(&item, &mut out).map_err(refused)?;
     }

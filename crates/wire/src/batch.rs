@@ -11,7 +11,10 @@
 //!
 //! Entries lie back to back. All integers are signed and big-endian; every size is checked against the others.
 
+use std::borrow::Cow;
+
 use crate::record::MAX_PROPERTIES;
+use crate::text::readable;
 
 /// Bytes of an entry without body and properties.
 const MIN_SIZE: usize = 22;
@@ -27,12 +30,6 @@ pub enum BatchError {
         /// The size that is wrong.
         field: &'static str,
     },
-    /// The property text of an entry is not UTF-8.
-    #[error("batch entry at byte {at}: properties are not UTF-8")]
-    NotUtf8 {
-        /// Place of the entry in the batch.
-        at: usize,
-    },
     /// An entry is too long to be encoded.
     #[error("batch entry with {field} of {have} bytes, the limit is {limit}")]
     TooLong {
@@ -46,14 +43,14 @@ pub enum BatchError {
 }
 
 /// One message of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item<'a> {
     /// User flag.
     pub flag: i32,
     /// Body; never compressed.
     pub body: &'a [u8],
-    /// Property text ([`crate::properties`]).
-    pub properties: &'a str,
+    /// Property text ([`crate::properties`]); what is not UTF-8 in it reads as U+FFFD.
+    pub properties: Cow<'a, str>,
 }
 
 /// Walks the messages of a batch. After an error nothing more comes.
@@ -121,7 +118,7 @@ fn split(batch: &[u8], at: usize) -> Result<(Item<'_>, usize), BatchError> {
     if usize::try_from(properties_len) != Ok(properties.len()) {
         return Err(wrong("property length"));
     }
-    let properties = std::str::from_utf8(properties).map_err(|_| BatchError::NotUtf8 { at })?;
+    let properties = readable(properties);
     Ok((
         Item {
             flag,

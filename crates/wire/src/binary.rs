@@ -11,10 +11,13 @@
 //! | 4 | length of the fields |
 //! | n | fields: 2 + n key, 4 + n value |
 //!
-//! All integers are signed and big-endian; lengths count bytes of UTF-8.
+//! All integers are signed and big-endian; lengths count bytes.
+
+use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::text::readable;
 use crate::{Command, FrameError, HeaderEncoding, Language, Limits, codes};
 
 /// Decodes a binary header. The body of the result is empty.
@@ -34,7 +37,7 @@ pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameErr
     }
     let remark_len = reader.length("remark length")?;
     let remark = reader.text(remark_len, "remark")?;
-    command.remark = (!remark.is_empty()).then(|| remark.to_owned());
+    command.remark = (!remark.is_empty()).then(|| remark.into_owned());
     let fields_len = reader.length("length of the fields")?;
     if fields_len != header.len() - reader.at {
         return Err(reader.problem("fields do not end where the header ends"));
@@ -75,8 +78,8 @@ fn read_fields(
         let value = reader.text(value_len, "value")?;
         let buffer = command.fields.text_mut();
         let start = buffer.len();
-        buffer.push_str(key);
-        buffer.push_str(value);
+        buffer.push_str(&key);
+        buffer.push_str(&value);
         let key_end = start + key.len();
         let end = key_end + value.len();
         // Java writes the fields of a header struct and its free-form map one after the other without comparing them,
@@ -155,11 +158,8 @@ impl<'a> Reader<'a> {
         usize::try_from(self.int32(what)?).map_err(|_| self.problem(what))
     }
 
-    fn text(&mut self, len: usize, what: &'static str) -> Result<&'a str, FrameError> {
-        let at = self.at;
-        std::str::from_utf8(self.take(len, what)?).map_err(|error| FrameError::NotUtf8 {
-            at: at + error.valid_up_to(),
-        })
+    fn text(&mut self, len: usize, what: &'static str) -> Result<Cow<'a, str>, FrameError> {
+        self.take(len, what).map(readable)
     }
 
     fn problem(&self, problem: &'static str) -> FrameError {

@@ -92,12 +92,6 @@ pub enum FrameError {
     /// The header is neither JSON nor binary.
     #[error("unknown header form {0}")]
     UnknownForm(u8),
-    /// The header is not UTF-8.
-    #[error("header is not UTF-8 at byte {at}")]
-    NotUtf8 {
-        /// Place in the header.
-        at: usize,
-    },
     /// The JSON header is not what it should be.
     #[error("JSON header, byte {at}: {problem}")]
     Json {

@@ -14,6 +14,7 @@ mod fields;
 mod frame;
 mod json;
 mod language;
+mod text;
 
 pub mod batch;
 pub mod codes;

@@ -1,7 +1,8 @@
 //! Property text: `name U+0001 value U+0002`, repeated.
 //!
-//! The terminator of the last pair is optional: Java 4.9.1 to 5.1.4 leaves it out. Readers differ about odd texts, so
-//! that we take from clients only what all of them read alike ([`check`]), and write only that ([`Writer`]).
+//! The terminator of the last pair is optional: Java 4.9.1 to 5.1.4 leaves it out. Agents and old clients send odd texts,
+//! and Apache's broker takes all of them: it keeps the pairs that have a name and a value ([`iter`]) and drops the rest.
+//! So does this one ([`Writer::copy`]). What a broker adds itself, every reader reads alike ([`Writer::push`]).
 
 pub mod names;
 
@@ -22,12 +23,6 @@ pub enum PropertyError {
         have: usize,
         /// Bytes allowed.
         limit: usize,
-    },
-    /// A pair is not a name, one U+0001 and a value.
-    #[error("property {number} is not one name and one value")]
-    NotAPair {
-        /// Its number, from 1.
-        number: usize,
     },
     /// A name or value that cannot be written.
     #[error("property name or value is empty or has a control character U+0001 or U+0002")]
@@ -65,31 +60,6 @@ fn split(text: &str) -> impl Iterator<Item = (&str, Option<(&str, &str)>)> {
         let at = memchr::memchr(NAME_END as u8, part.as_bytes());
         Some((part, at.map(|at| (&part[..at], &part[at + 1..]))))
     })
-}
-
-/// Would every reader see the same pairs in this text? Empty values are let through: Java writes them, all drop them.
-///
-/// # Errors
-/// [`PropertyError::TooLong`], [`PropertyError::NotAPair`].
-pub fn check(text: &str) -> Result<(), PropertyError> {
-    if text.len() > MAX_PROPERTIES {
-        return Err(PropertyError::TooLong {
-            have: text.len(),
-            limit: MAX_PROPERTIES,
-        });
-    }
-    if text.is_empty() {
-        return Ok(());
-    }
-    let pairs = text.strip_suffix(VALUE_END).unwrap_or(text);
-    for (at, (_, pair)) in split(pairs).enumerate() {
-        let again = |value: &str| memchr::memchr(NAME_END as u8, value.as_bytes()).is_some();
-        match pair {
-            Some((name, value)) if !name.is_empty() && !again(value) => {}
-            _ => return Err(PropertyError::NotAPair { number: at + 1 }),
-        }
-    }
-    Ok(())
 }
 
 /// Builds a property text, each pair with its terminator.
@@ -130,7 +100,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds the pairs of a checked text whose names `keep` wants. Pairs that follow each other are copied together.
+    /// Adds the pairs of a text, as [`iter`] sees them, whose names `keep` wants.
     pub fn copy(&mut self, text: &str, keep: impl Fn(&str) -> bool) {
         let wanted = |pair: Option<(&str, &str)>| {
             pair.is_some_and(|(name, value)| !name.is_empty() && !value.is_empty() && keep(name))

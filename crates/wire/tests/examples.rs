@@ -275,12 +275,12 @@ fn a_batch_of_two_has_92_bytes() {
     let first = batch::Item {
         flag: 0,
         body: b"m1",
-        properties: "UNIQ_KEY\u{1}A1\u{2}WAIT\u{1}true\u{2}",
+        properties: "UNIQ_KEY\u{1}A1\u{2}WAIT\u{1}true\u{2}".into(),
     };
     let second = batch::Item {
         flag: 0,
         body: b"m2",
-        properties: "UNIQ_KEY\u{1}A2\u{2}WAIT\u{1}true\u{2}",
+        properties: "UNIQ_KEY\u{1}A2\u{2}WAIT\u{1}true\u{2}".into(),
     };
     assert_eq!(items, [first, second]);
     let mut again = Vec::new();

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
-from ternmq import _core
 from ternmq.client.delays import retry_level
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
@@ -216,7 +215,7 @@ class Returns(Generic[T]):
                 Plan(route, Header(fields, fields, fields)),
                 RequestCode.SEND_MESSAGE_V2,
                 fields,
-                _core.encode_properties(properties),
+                _text(properties),
                 message.body,
                 None,
                 deadline,
@@ -254,6 +253,11 @@ class Returns(Generic[T]):
 def _origin(message: Message[T]) -> str:
     """Offset id of the first copy of a message."""
     return message._details.properties.get("ORIGIN_MESSAGE_ID") or message._details.offset_id
+
+
+def _text(properties: dict[str, str]) -> str:
+    """Properties as they came, also values with an 01 inside, which others may send."""
+    return "".join(f"{name}\x01{value}\x02" for name, value in properties.items())
 
 
 def _ended(_count: int, _size: int) -> None:

@@ -9,7 +9,7 @@ use tern_state::{Topic, delay};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
 use tern_wire::properties::{self, PropertyError, Writer, names};
-use tern_wire::record::{MAX_PROPERTIES, NewRecord, encode};
+use tern_wire::record::{NewRecord, RecordError, encode};
 use tern_wire::{batch, sys_flag};
 
 use crate::refused::Refused;
@@ -60,7 +60,6 @@ impl Sending<'_> {
     pub fn single(&self, make_unique_key: impl FnOnce() -> String) -> Result<Drafted, Refused> {
         let text = self.header.properties.unwrap_or_default();
         self.check_body()?;
-        properties::check(text).map_err(|_| self.illegal())?;
         let seen = look(text)?;
         let mut made = String::new();
         let unique_key = seen.unique_key.unwrap_or_else(|| {
@@ -73,9 +72,11 @@ impl Sending<'_> {
         stored.copy(text, |name| {
             name != names::WAIT
                 && !(name == names::DELAY && (delay.is_some() || self.given_up))
+                && !(seen.delay.is_some() && is_time(name))
                 && !names::is_broker_owned(name)
         });
-        let mut set = |name, value: &str| stored.push(name, value).map_err(|_| self.illegal());
+        let mut set =
+            |name, value: &str| stored.push(name, value).map_err(|error| unwritable(&error));
         if seen.unique_key.is_none() {
             set(names::UNIQ_KEY, unique_key)?;
         }
@@ -88,11 +89,11 @@ impl Sending<'_> {
         let unique_key = Some(Box::from(unique_key));
         let mut place = (Arc::clone(&self.topic.config.name), self.queue_id);
         if let Some(level) = delay {
-            place = delayed(level, &place, &mut stored).map_err(|_| self.illegal())?;
+            place = delayed(level, &place, &mut stored).map_err(|error| unwritable(&error))?;
         }
         let record = self.record(&place, self.header.flag, self.body, stored.as_str());
         let mut draft = self.draft(&place, record.encoded_len())?;
-        self.append(&record, &mut draft)?;
+        append(&record, &mut draft)?;
         Ok(Drafted {
             draft,
             queue_id: self.queue_id,
@@ -104,29 +105,16 @@ impl Sending<'_> {
     pub fn batch(&self) -> Result<Drafted, Refused> {
         self.check_body()?;
         let whole = self.header.properties.unwrap_or_default();
-        properties::check(whole).map_err(|_| self.illegal())?;
         let place = (Arc::clone(&self.topic.config.name), self.queue_id);
         let mut draft = self.draft(&place, self.body.len())?;
         for item in batch::iter(self.body) {
             let item = item.map_err(|error| illegal(error.to_string()))?;
-            if draft.sizes.len() == MAX_BATCH {
+            let number = draft.sizes.len() + 1;
+            if number > MAX_BATCH {
                 return Err(illegal(format!("a batch has at most {MAX_BATCH} messages")));
             }
-            properties::check(item.properties).map_err(|_| self.illegal())?;
-            if look(item.properties)?.delay.is_some() {
-                return Err(illegal(
-                    "a message of a batch cannot have a delay".to_owned(),
-                ));
-            }
-            let mut stored =
-                Writer::with_capacity(item.properties.len() + self.settings.cluster.len() + 16);
-            stored.copy(item.properties, |name| !names::is_broker_owned(name));
-            stored
-                .push(names::CLUSTER, &self.settings.cluster)
-                .map_err(|_| self.illegal())?;
-            let record = self.record(&place, item.flag, item.body, stored.as_str());
-            self.check_size(draft.bytes.len() + record.encoded_len())?;
-            self.append(&record, &mut draft)?;
+            self.item(&item, &place, &mut draft)
+                .map_err(|refused| of_a_batch(&refused, number))?;
         }
         let whole = look(whole)?;
         if whole.delay.is_some() {
@@ -137,6 +125,28 @@ impl Sending<'_> {
             queue_id: self.queue_id,
             unique_key: whole.unique_key.map(Box::from),
         })
+    }
+
+    fn item(
+        &self,
+        item: &batch::Item<'_>,
+        place: &Place,
+        draft: &mut Draft,
+    ) -> Result<(), Refused> {
+        if look(&item.properties)?.delay.is_some() {
+            return Err(illegal(
+                "a message of a batch cannot have a delay".to_owned(),
+            ));
+        }
+        let mut stored =
+            Writer::with_capacity(item.properties.len() + self.settings.cluster.len() + 16);
+        stored.copy(&item.properties, |name| !names::is_broker_owned(name));
+        stored
+            .push(names::CLUSTER, &self.settings.cluster)
+            .map_err(|error| unwritable(&error))?;
+        let record = self.record(place, item.flag, item.body, stored.as_str());
+        self.check_size(draft.bytes.len() + record.encoded_len())?;
+        append(&record, draft)
     }
 
     fn record<'a>(
@@ -176,18 +186,16 @@ impl Sending<'_> {
         })
     }
 
-    fn append(&self, record: &NewRecord<'_>, draft: &mut Draft) -> Result<(), Refused> {
-        let size = encode(record, &mut draft.bytes).map_err(|_| self.illegal())?;
-        draft.sizes.push(size as u32);
-        Ok(())
-    }
-
     /// RocketMQ takes an empty body for a missing one, and refuses it.
     fn check_body(&self) -> Result<(), Refused> {
-        if self.body.is_empty() || self.body.len() > self.settings.max_message_bytes {
-            return Err(self.illegal());
+        let (have, limit) = (self.body.len(), self.settings.max_message_bytes);
+        match have {
+            0 => Err(illegal("the message is illegal: it has no body".to_owned())),
+            _ if have > limit => Err(illegal(format!(
+                "the message is illegal: body of {have} bytes, the limit is {limit}"
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), Refused> {
@@ -199,15 +207,36 @@ impl Sending<'_> {
         }
         Ok(())
     }
+}
 
-    fn illegal(&self) -> Refused {
-        illegal(format!(
-            "the message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, msg \
-             properties length limit {}KB.",
-            self.settings.max_message_bytes,
-            MAX_PROPERTIES.div_ceil(1024)
-        ))
-    }
+fn append(record: &NewRecord<'_>, draft: &mut Draft) -> Result<(), Refused> {
+    let size = encode(record, &mut draft.bytes).map_err(|error| too_long(&error))?;
+    draft.sizes.push(size as u32);
+    Ok(())
+}
+
+/// A part of the record is longer than its length field can say.
+fn too_long(error: &RecordError) -> Refused {
+    illegal(match error {
+        RecordError::TooLong {
+            field: "properties",
+            have,
+            limit,
+        } => format!(
+            "the message is illegal: properties of {have} bytes with what the broker adds, the limit is {limit}"
+        ),
+        other => format!("the message is illegal: {other}"),
+    })
+}
+
+/// What the broker adds cannot stand in properties.
+fn unwritable(error: &PropertyError) -> Refused {
+    illegal(format!("the message is illegal: {error}"))
+}
+
+fn of_a_batch(refused: &Refused, number: usize) -> Refused {
+    let remark = format!("message {number} of the batch: {}", refused.remark);
+    Refused::new(refused.code, remark)
 }
 
 fn illegal(remark: String) -> Refused {
@@ -241,16 +270,23 @@ struct Seen<'a> {
     delay: Option<u16>,
 }
 
-/// Refuse what would have to be kept back for later: delivering it at once would be a lie.
+/// Is this a time until which a message is to be kept back?
+fn is_time(name: &str) -> bool {
+    matches!(
+        name,
+        names::TIMER_DELAY_SEC | names::TIMER_DELAY_MS | names::TIMER_DELIVER_MS
+    )
+}
+
+/// Refuse what would have to be kept back for later: delivering it at once would be a lie. A delay level wins over the
+/// times beside it, as in Apache's broker.
 fn look(text: &str) -> Result<Seen<'_>, Refused> {
     let mut unique_key = None;
     let mut delay = None;
+    let mut is_timed = false;
     for (name, value) in properties::iter(text) {
-        let later = match name {
-            names::UNIQ_KEY => {
-                unique_key = Some(value);
-                continue;
-            }
+        match name {
+            names::UNIQ_KEY => unique_key = Some(value),
             names::DELAY => {
                 let asked = value.parse().map_err(|_| {
                     illegal(format!(
@@ -258,21 +294,15 @@ fn look(text: &str) -> Result<Seen<'_>, Refused> {
                     ))
                 })?;
                 delay = delay_level(asked);
-                continue;
             }
-            names::TRAN_MSG => value
-                .eq_ignore_ascii_case("true")
-                .then_some("transactional"),
-            names::TIMER_DELAY_SEC
-            | names::TIMER_DELAY_MS
-            | names::TIMER_DELIVER_MS
-            | names::TIMER_DEL_UNIQKEY
-            | names::TIMER_DELAY_LEVEL => Some("timed"),
-            _ => None,
-        };
-        if let Some(kind) = later {
-            return Err(not_delivered(kind));
+            names::TRAN_MSG if value.eq_ignore_ascii_case("true") => {
+                return Err(not_delivered("transactional"));
+            }
+            _ => is_timed |= is_time(name),
         }
+    }
+    if is_timed && delay.is_none() {
+        return Err(not_delivered("timed"));
     }
     Ok(Seen { unique_key, delay })
 }
@@ -454,15 +484,13 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_forms_are_checked() {
+    fn sizes_are_checked() {
         assert_eq!(code("", b""), 13);
         assert_eq!(code("", &vec![1; 4 << 20]), 0);
         assert_eq!(code("", &vec![1; (4 << 20) + 1]), 13);
         assert_eq!(code(&texts(&[("k", &"v".repeat(32_600))]), b"m"), 0);
         // Within the limit as sent, above it with what the broker adds.
         assert_eq!(code(&texts(&[("k", &"v".repeat(32_760))]), b"m"), 13);
-        assert_eq!(code("no pair", b"m"), 13);
-        assert_eq!(code("a\u{1}b\u{1}c\u{2}", b"m"), 13);
     }
 
     fn batch_of(items: &[(&[u8], &str)]) -> Vec<u8> {
@@ -471,7 +499,7 @@ mod tests {
             let item = batch::Item {
                 flag: at as i32,
                 body: item,
-                properties,
+                properties: (*properties).into(),
             };
             batch::encode(&item, &mut body).unwrap();
         }

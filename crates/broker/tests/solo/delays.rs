@@ -80,8 +80,13 @@ fn levels_above_the_highest_mean_that_one() {
     let broker = Broker::start();
     assert_eq!(broker.client.call(delayed("orders", "99", "m")).code, 0);
     let services = broker.node().services().unwrap();
-    let state = services.views.state();
-    assert_eq!(state.next_offset("SCHEDULE_TOPIC_XXXX", 17), 1);
+    wait_for("it waits in the highest level", || {
+        services
+            .views
+            .state()
+            .next_offset("SCHEDULE_TOPIC_XXXX", 17)
+            == 1
+    });
 }
 
 #[test]

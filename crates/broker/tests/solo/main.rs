@@ -7,6 +7,7 @@ mod keys;
 mod locks;
 mod lookups;
 mod offsets;
+mod properties;
 mod refusals;
 mod retries;
 mod support;
@@ -19,12 +20,12 @@ use support::{
 };
 use tern_wire::codes::request as codes;
 use tern_wire::headers::{PullRequest, SendRequest};
-use tern_wire::{batch, message_id, properties, sys_flag};
+use tern_wire::{batch, message_id, properties as property_text, sys_flag};
 
 #[test]
 fn a_message_to_an_unknown_topic_creates_it_and_is_pulled_as_it_was_sent() {
     let broker = Broker::start();
-    let text = properties::to_text([
+    let text = property_text::to_text([
         ("TAGS", "a"),
         ("KEYS", "k1"),
         ("UNIQ_KEY", "U1"),
@@ -66,9 +67,12 @@ fn a_message_to_an_unknown_topic_creates_it_and_is_pulled_as_it_was_sent() {
         ("UNIQ_KEY", "U1"),
         ("CLUSTER", "demo"),
     ] {
-        assert_eq!(properties::get(stored[0].properties(), name), Some(value));
+        assert_eq!(
+            property_text::get(stored[0].properties(), name),
+            Some(value)
+        );
     }
-    assert_eq!(properties::get(stored[0].properties(), "WAIT"), None);
+    assert_eq!(property_text::get(stored[0].properties(), "WAIT"), None);
     let services = broker.node().services().unwrap();
     let state = services.views.state();
     assert_eq!(state.topic("orders").unwrap().config.write_queues, 4);
@@ -124,13 +128,13 @@ fn a_batch_is_stored_as_messages_in_a_row() {
     let broker = Broker::start();
     let mut body = Vec::new();
     for number in 0..3 {
-        let text = properties::to_text([("UNIQ_KEY", &*format!("A{number}"))]).unwrap();
+        let text = property_text::to_text([("UNIQ_KEY", &*format!("A{number}"))]).unwrap();
         let item = format!("m{number}");
         batch::encode(
             &batch::Item {
                 flag: 0,
                 body: item.as_bytes(),
-                properties: &text,
+                properties: (&*text).into(),
             },
             &mut body,
         )
@@ -159,7 +163,7 @@ fn a_batch_is_stored_as_messages_in_a_row() {
     assert_eq!(sent.fields.get("transactionId"), Some("ALL"));
     let keys: Vec<_> = records(&answer)
         .iter()
-        .map(|r| properties::get(r.properties(), "UNIQ_KEY"))
+        .map(|r| property_text::get(r.properties(), "UNIQ_KEY"))
         .collect();
     assert_eq!(keys, [Some("A0"), Some("A1"), Some("A2")]);
 }

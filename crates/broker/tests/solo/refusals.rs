@@ -51,7 +51,6 @@ fn sends_are_refused_by_rocketmqs_codes_and_nothing_is_stored() {
         (29, send(&send_header("orders", i32::MAX, ""), b"m")),
         (13, send(&header("orders"), b"")),
         (13, send(&header("orders"), &[0; 1_001])),
-        (13, send(&send_header("orders", 0, "no pair"), b"m")),
         (13, with_property("DELAY", "soon")),
         (13, with_property("TRAN_MSG", "true")),
         (13, with_property("TIMER_DELIVER_MS", "1")),

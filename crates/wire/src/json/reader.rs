@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 
 use crate::fields::Fields;
+use crate::text::readable;
 use crate::{Command, FrameError, HeaderEncoding, Language, Limits};
 
 /// Decodes a JSON header. The body of the result is empty.
 pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameError> {
-    let text = std::str::from_utf8(header).map_err(|error| FrameError::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
+    let text = readable(header);
     let mut reader = Reader {
-        text,
+        text: &text,
         at: 0,
         limits,
     };

@@ -156,23 +156,17 @@ fn what_is_no_header_is_refused() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_refused_in_both_forms() {
-    assert_eq!(
-        json(b"{\"code\":1,\"remark\":\"\xff\"}"),
-        Err(FrameError::NotUtf8 { at: 20 })
-    );
-    assert_eq!(
-        json(b"{\"code\":1,\"remark\":\"\xed\xa0\x80\"}"),
-        Err(FrameError::NotUtf8 { at: 20 })
-    );
-    assert!(matches!(
-        binary_fields(8, b"\0\x01\xff\0\0\0\x01a"),
-        Err(FrameError::NotUtf8 { .. })
-    ));
-    assert!(matches!(
-        binary_fields(8, b"\0\x01a\0\0\0\x01\xff"),
-        Err(FrameError::NotUtf8 { .. })
-    ));
+fn text_that_is_not_utf8_is_read_as_java_reads_it_in_both_forms() {
+    let gbk =
+        json(b"{\"code\":1,\"remark\":\"\xb6\xa9\",\"extFields\":{\"i\":\"K\x01\xb5\"}}").unwrap();
+    assert_eq!(gbk.remark.as_deref(), Some("\u{fffd}\u{fffd}"));
+    assert_eq!(gbk.fields.get("i"), Some("K\u{1}\u{fffd}"));
+    // A replacement is no quote: what follows stays where it is.
+    assert!(json(b"{\"code\":1,\"remark\":\"\xe2\"}").is_ok());
+    let key = binary_fields(8, b"\0\x01\xff\0\0\0\x01a").unwrap();
+    assert_eq!(key.fields.get("\u{fffd}"), Some("a"));
+    let value = binary_fields(8, b"\0\x01a\0\0\0\x01\xff").unwrap();
+    assert_eq!(value.fields.get("a"), Some("\u{fffd}"));
 }
 
 #[test]
