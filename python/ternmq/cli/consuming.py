@@ -80,6 +80,6 @@ class Reading:
             await message.ack()
 
     def _print(self, message: Message[bytes]) -> None:
-        line = write_jsonl(message).encode() if self.jsonl else message.body
+        line = write_jsonl(message, self.topic).encode() if self.jsonl else message.body
         sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()

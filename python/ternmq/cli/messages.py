@@ -5,9 +5,14 @@ Text is one message a line, its body and nothing else. JSONL is one object a lin
     {"topic", "queue": "group-a:3", "queue_offset", "id", "attempt", "keys": […], "tag", "shard", "properties": {…},
      "born_at", "stored_at", "body" | "body_base64"}
 
-``body_base64`` stands in place of ``body`` where the bytes are not UTF-8. Read are ``body`` or ``body_base64``,
-``key``, ``keys``, ``tag``, ``shard``, ``properties``; the other members that ``consume`` writes are accepted and
-ignored, so that its output can be sent again.
+``body_base64`` stands in place of ``body`` where the bytes are not UTF-8. A message that comes again, and a dead
+letter, also have where it stood first, how often it had been delivered, and why it was given up; null where no broker
+noted it:
+
+    "origin": {"topic", "queue", "queue_offset", "id", "attempts", "reason"}
+
+Read are ``body`` or ``body_base64``, ``key``, ``keys``, ``tag``, ``shard``, ``properties``; the other members that
+``consume`` writes are accepted and ignored, so that its output can be sent again.
 """
 
 from __future__ import annotations
@@ -21,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 from ternmq.cli.failures import USAGE, CommandError
 
 if TYPE_CHECKING:
-    from ternmq.client import Message
+    from ternmq.client import Message, MessageQueue, Origin
 
 FORMATS = ("text", "jsonl")
 
 _READ = {"body", "body_base64", "key", "keys", "tag", "shard", "properties"}
-_IGNORED = {"topic", "queue", "queue_offset", "id", "attempt", "born_at", "stored_at"}
+_IGNORED = {"topic", "queue", "queue_offset", "id", "attempt", "born_at", "stored_at", "origin"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,13 @@ def read_line(line: bytes, number: int, form: str, defaults: Outgoing) -> Outgoi
     )
 
 
-def write_jsonl(message: Message[bytes]) -> str:
-    """Write a received message as one JSON line."""
+def write_jsonl(message: Message[bytes], topic: str) -> str:
+    """Write a received message as one JSON line.
+
+    Args:
+        message: what came.
+        topic: the one that was asked for; a message that comes again stands in another.
+    """
     body: dict[str, str] = {}
     try:
         body["body"] = message.body.decode()
@@ -88,8 +98,8 @@ def write_jsonl(message: Message[bytes]) -> str:
         body["body_base64"] = base64.b64encode(message.body).decode()
     return json.dumps(
         {
-            "topic": message.queue.topic,
-            "queue": f"{message.queue.broker}:{message.queue.id}",
+            "topic": topic,
+            "queue": _queue(message.queue),
             "queue_offset": message.queue_offset,
             "id": message.id,
             "attempt": message.attempt,
@@ -100,9 +110,20 @@ def write_jsonl(message: Message[bytes]) -> str:
             "born_at": message.born_at.isoformat(timespec="milliseconds"),
             "stored_at": message.stored_at.isoformat(timespec="milliseconds"),
             **body,
+            **_origin(message.origin),
         },
         ensure_ascii=False,
     )
+
+
+def _origin(origin: Origin | None) -> dict[str, object]:
+    if origin is None:
+        return {}
+    return {"origin": {**origin._asdict(), "queue": None if origin.queue is None else _queue(origin.queue)}}
+
+
+def _queue(queue: MessageQueue) -> str:
+    return f"{queue.broker}:{queue.id}"
 
 
 def _body(members: dict[str, Any], number: int) -> bytes:

@@ -8,7 +8,7 @@ from ternmq.client.batches import Batch
 from ternmq.client.codecs import JSON, Codec, Raw, Text
 from ternmq.client.connection import Client, connect
 from ternmq.client.consumer import Consumer
-from ternmq.client.messages import Message, MessageQueue, SendReceipt
+from ternmq.client.messages import Message, MessageQueue, Origin, SendReceipt
 from ternmq.client.producer import Producer
 from ternmq.client.routes import QueueCounts, TopicRoute
 
@@ -23,6 +23,7 @@ __all__ = [
     "Consumer",
     "Message",
     "MessageQueue",
+    "Origin",
     "Producer",
     "QueueCounts",
     "Raw",

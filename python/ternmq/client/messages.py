@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from ternmq import _core
-from ternmq.client.arguments import RESERVED, seconds
+from ternmq.client.arguments import RESERVED, RESERVED_PREFIXES, seconds
 from ternmq.client.delays import LEVEL_SECONDS, level_at_least
 from ternmq.errors import CodecError, Reject, SettlementLostError
 
@@ -47,13 +47,26 @@ class Failure(NamedTuple):
     Args:
         level: delay level; 0 leaves it to the broker, -1 makes the message a dead letter.
         pause: seconds until it comes again where the consumer keeps it: in order, or at a broker without retries.
+        reason: why it failed, for whoever finds it among the dead letters; empty for none.
     """
 
     level: int = 0
     pause: float = RETRY_PAUSE
+    reason: str = ""
 
 
 DEAD_LETTER = Failure(level=-1)
+
+ORIGIN_QUEUE = "TERNMQ_ORIGIN_QUEUE"
+"""Property of a message that comes again: ``broker name:queue id:queue offset`` of its first copy."""
+DEAD_LETTER_REASON = "TERNMQ_DEAD_LETTER_REASON"
+"""Property of a dead letter: why it was given up. Both are properties of a user to other clients."""
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, for a dead letter; of `Reject` only what the user wrote."""
+    text = str(error)
+    return text if isinstance(error, Reject) else f"{type(error).__name__}: {text}"
 
 
 class MessageQueue(NamedTuple):
@@ -71,6 +84,26 @@ class MessageQueue(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}@{self.broker}#{self.id}"
+
+
+class Origin(NamedTuple):
+    """Where a message stood that comes again, or that is a dead letter.
+
+    Args:
+        topic: the one that it was sent to.
+        queue: its queue there; None if the broker that took it back did not note it, as Apache's do not.
+        queue_offset: its number in that queue; None likewise.
+        id: the message id, which stays the same.
+        attempts: how often it had been delivered before it came here.
+        reason: why a consumer gave it up: what `Reject` said, or the last exception; None if nobody said.
+    """
+
+    topic: str
+    queue: MessageQueue | None
+    queue_offset: int | None
+    id: str
+    attempts: int
+    reason: str | None
 
 
 class SendReceipt(NamedTuple):
@@ -209,6 +242,20 @@ class Message(Generic[T]):
         return self.queue.topic
 
     @property
+    def origin(self) -> Origin | None:
+        """Where it stood first, for a dead letter and a message that comes again; None for one where it was sent to."""
+        named = self._details.properties
+        topic = named.get("RETRY_TOPIC")
+        if topic is None or not self.queue.topic.startswith(("%DLQ%", "%RETRY%")):
+            return None
+        broker, _, place = named.get(ORIGIN_QUEUE, "").partition(":")
+        number, _, offset = place.partition(":")
+        queue, queue_offset = None, None
+        if number.isdecimal() and offset.isdecimal():
+            queue, queue_offset = MessageQueue(topic, broker, int(number)), int(offset)
+        return Origin(topic, queue, queue_offset, self.id, self._details.reconsume_times, named.get(DEAD_LETTER_REASON))
+
+    @property
     def tag(self) -> str | None:
         """The tag by which consumers filter."""
         return self._details.properties.get("TAGS")
@@ -229,7 +276,7 @@ class Message(Generic[T]):
         return {
             name: value
             for name, value in self._details.properties.items()
-            if name not in RESERVED and not name.startswith("__RMQ.")
+            if name not in RESERVED and not name.startswith(RESERVED_PREFIXES)
         }
 
     @property
@@ -286,8 +333,11 @@ class Message(Generic[T]):
             failure = Failure(level, float(LEVEL_SECONDS[level - 1]))
         await self._inbox.fail(self, failure)
 
-    async def dead_letter(self) -> None:
+    async def dead_letter(self, reason: str = "") -> None:
         """Put the message into the group's dead-letter topic; returns when it is there.
+
+        Args:
+            reason: for whoever finds it there, as `Origin.reason`.
 
         Raises:
             UnsupportedError: the broker has no dead letters; the message comes again.
@@ -295,7 +345,7 @@ class Message(Generic[T]):
             SettlementLostError: as `ack`.
             AlreadySettledError: settled before.
         """
-        error = await self._inbox.fail(self, DEAD_LETTER)
+        error = await self._inbox.fail(self, DEAD_LETTER._replace(reason=reason))
         if error is not None:
             raise error
 
@@ -319,7 +369,7 @@ class Message(Generic[T]):
         try:
             if isinstance(error, Exception):
                 dead = isinstance(error, Reject) or (isinstance(error, CodecError) and self._is_undecodable())
-                self._inbox.fail(self, DEAD_LETTER if dead else Failure())
+                self._inbox.fail(self, (DEAD_LETTER if dead else Failure())._replace(reason=_reason(error)))
             else:
                 self._inbox.settle(self, ACKED if error is None else RELEASED)
         except SettlementLostError as lost:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from ternmq.client.delays import retry_level
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import DEAD_LETTER, Failure, Message, retry_topic
+from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE, Failure, Message, retry_topic
 from ternmq.client.plans import Header, Plan
 from ternmq.client.routes import QueueCounts, TopicRoute, make_route
 from ternmq.client.routing import Routing
@@ -34,6 +34,8 @@ _LOCAL_PAUSE = 5.0
 _INNER_PRODUCER = "CLIENT_INNER_PRODUCER"
 _COMPRESSION = 0x1 | 0x700
 """Bits of sysFlag that say how the body is compressed; set here only where it could not be inflated."""
+_MAX_REASON = 1000
+"""Characters of a reason that go with a dead letter."""
 _OF_ONE_JOURNEY = frozenset(
     {
         "DELAY", "REAL_TOPIC", "REAL_QID", "RECONSUME_TIME", "MAX_RECONSUME_TIMES", "MIN_OFFSET", "MAX_OFFSET",
@@ -168,7 +170,10 @@ class Returns(Generic[T]):
             "unitMode": "false",
             "maxReconsumeTimes": str(max(0, self._most(failure) - 1)),
             "bname": queue.broker,
+            "attempts": str(message.attempt),  # this and the next are ours; Apache's brokers pass over them
         }
+        if failure.level < 0 and failure.reason:
+            fields["reason"] = _printable(failure.reason)
         answer = await self._calls.ask(queue.broker, RequestCode.CONSUMER_SEND_MSG_BACK, fields, within=_BACK_SECONDS)
         if answer.code == ResponseCode.SUCCESS:
             self._gone(message)
@@ -189,6 +194,10 @@ class Returns(Generic[T]):
         route = await self._route(message, deadline)
         times = message.attempt - 1
         properties = {name: value for name, value in message._details.properties.items() if name not in _OF_ONE_JOURNEY}
+        if "RETRY_TOPIC" not in properties:
+            properties[ORIGIN_QUEUE] = f"{message.queue.broker}:{message.queue.id}:{message.queue_offset}"
+        if failure.level < 0 and failure.reason:
+            properties[DEAD_LETTER_REASON] = _printable(failure.reason)
         properties.setdefault("RETRY_TOPIC", message.topic)
         properties.setdefault("ORIGIN_MESSAGE_ID", _origin(message))
         properties["WAIT"] = "true"
@@ -253,6 +262,11 @@ class Returns(Generic[T]):
 def _origin(message: Message[T]) -> str:
     """Offset id of the first copy of a message."""
     return message._details.properties.get("ORIGIN_MESSAGE_ID") or message._details.offset_id
+
+
+def _printable(reason: str) -> str:
+    """A reason as a header and a property can have it."""
+    return reason[:_MAX_REASON].translate({1: " ", 2: " "}).encode(errors="replace").decode()
 
 
 def _text(properties: dict[str, str]) -> str:

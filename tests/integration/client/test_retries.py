@@ -10,7 +10,7 @@ import ternmq
 from support.cluster import Cluster, MakeCluster
 from support.reading import fresh, read, until, with_client
 from support.speaker import MAX_OFFSET, ask
-from ternmq import Message, Reject, UnsupportedError
+from ternmq import Message, Origin, Reject, UnsupportedError
 
 
 def test_a_failed_message_comes_again_after_ten_seconds_as_if_from_its_own_topic(cluster: Cluster) -> None:
@@ -30,27 +30,33 @@ def test_a_failed_message_comes_again_after_ten_seconds_as_if_from_its_own_topic
     with_client(cluster.nameservers, scenario)
 
 
-def test_rejected_and_exhausted_messages_are_dead_letters(cluster: Cluster) -> None:
+def test_rejected_and_exhausted_messages_are_dead_letters_that_say_where_they_stood_and_why(cluster: Cluster) -> None:
     async def scenario(mq: ternmq.Client) -> None:
         topic, group = fresh("dead"), fresh("g")
         await mq.admin.create_topic(topic, queues=1)
         attempts: list[int] = []
         async with mq.producer("p") as out, mq.consumer(group, topic, max_attempts=1) as inbox:
             await out.send_batch(topic, [b"rejected", b"exhausted"])
-            async with await anext(inbox):
+            async with await anext(inbox) as rejected:
                 raise Reject("as the test wants it")
-            for delay in (1, None):
-                message = await anext(inbox)
-                attempts.append(message.attempt)
-                await message.nack(delay)
-        assert attempts == [1, 2]
+            async with await anext(inbox) as exhausted:
+                attempts.append(exhausted.attempt)
+                raise ValueError("once is enough")
+        assert attempts == [1]
 
         async def is_shown() -> bool:
             return f"%DLQ%{group}" in await mq.admin.topics()
 
         await until(is_shown, "the dead-letter topic to be shown")
         async with mq.consumer(fresh("g"), f"%DLQ%{group}", start="earliest") as dead:
-            assert sorted([message.body for message in await read(dead, 2)]) == [b"exhausted", b"rejected"]
+            letters = {message.body: message.origin for message in await read(dead, 2)}
+        reasons = {b"rejected": "as the test wants it", b"exhausted": "ValueError: once is enough"}
+        assert letters == {
+            message.body: Origin(
+                topic, message.queue, message.queue_offset, message.id, attempts=1, reason=reasons[message.body]
+            )
+            for message in (rejected, exhausted)
+        }
 
     with_client(cluster.nameservers, scenario)
 

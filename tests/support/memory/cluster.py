@@ -222,9 +222,13 @@ class Broker(Server):
         topic, number, index = self.group.places[int(fields["offset"]) // 1000 - 1]
         stored = self.group.queues[topic, number][index]
         named = _properties(stored.properties)
-        named.setdefault("RETRY_TOPIC", topic)
+        if "RETRY_TOPIC" not in named:
+            named |= {"RETRY_TOPIC": topic, "TERNMQ_ORIGIN_QUEUE": f"{self.group.name}:{number}:{index}"}
         named.setdefault("ORIGIN_MESSAGE_ID", fields["originMsgId"])
-        again = replace(stored, properties=_text(named), reconsume_times=stored.reconsume_times + 1)
+        if "reason" in fields:
+            named["TERNMQ_DEAD_LETTER_REASON"] = fields["reason"]
+        times = max(stored.reconsume_times + 1, int(fields.get("attempts", "0")))
+        again = replace(stored, properties=_text(named), reconsume_times=times)
         level, most = int(fields["delayLevel"]), int(fields["maxReconsumeTimes"])
         if level < 0 or stored.reconsume_times >= most:
             self._store(f"%DLQ%{fields['group']}", 0, again)

@@ -11,6 +11,7 @@ import pytest
 
 from ternmq.cli.failures import USAGE, CommandError
 from ternmq.cli.messages import Outgoing, read_line, write_jsonl
+from ternmq.client import MessageQueue, Origin
 
 NOTHING = Outgoing(b"")
 
@@ -19,6 +20,7 @@ def _received(body: bytes) -> Any:
     moment = datetime(2026, 11, 1, 12, 0, 0, 500_000, UTC)
     return SimpleNamespace(
         queue=SimpleNamespace(topic="orders", broker="group-a", id=3),
+        origin=None,
         queue_offset=17,
         id="7F0000010A",
         attempt=1,
@@ -76,7 +78,7 @@ def test_what_is_no_message_is_refused_with_its_line(line: bytes, said: str) -> 
 
 
 def test_a_received_message_is_one_json_line() -> None:
-    assert json.loads(write_jsonl(_received("grün".encode()))) == {
+    assert json.loads(write_jsonl(_received("grün".encode()), "orders")) == {
         "topic": "orders",
         "queue": "group-a:3",
         "queue_offset": 17,
@@ -94,5 +96,24 @@ def test_a_received_message_is_one_json_line() -> None:
 
 @pytest.mark.parametrize("body", ["grün\n".encode(), b"\xff\x00"])
 def test_what_consume_writes_produce_can_send_again(body: bytes) -> None:
-    line = write_jsonl(_received(body)).encode()
+    line = write_jsonl(_received(body), "orders").encode()
     assert read_line(line, 1, "jsonl", NOTHING) == Outgoing(body, "paid", None, ["A1"], {"region": "eu"})
+
+
+def test_a_message_that_comes_again_is_a_line_of_the_topic_that_was_asked_for_and_names_its_origin() -> None:
+    message = _received(b"x")
+    message.queue.topic = "%RETRY%billing"
+    message.origin = Origin("orders", MessageQueue("orders", "group-b", 2), 7, "7F0000010A", 3, "bad data")
+    line = write_jsonl(message, "orders")
+    assert json.loads(line)["topic"] == "orders"
+    assert json.loads(line)["origin"] == {
+        "topic": "orders",
+        "queue": "group-b:2",
+        "queue_offset": 7,
+        "id": "7F0000010A",
+        "attempts": 3,
+        "reason": "bad data",
+    }
+    assert read_line(line.encode(), 1, "jsonl", NOTHING).body == b"x"
+    message.origin = message.origin._replace(queue=None, queue_offset=None, reason=None)
+    assert json.loads(write_jsonl(message, "orders"))["origin"]["queue"] is None

@@ -43,7 +43,7 @@ def test_a_failed_message_comes_again_from_the_broker_as_if_from_its_own_topic()
         assert address == "a0:1"
         assert fields | {"originMsgId": ""} == {
             "offset": "1000", "group": "g", "delayLevel": "0", "originMsgId": "", "originTopic": "t",
-            "unitMode": "false", "maxReconsumeTimes": "15", "bname": "a",
+            "unitMode": "false", "maxReconsumeTimes": "15", "bname": "a", "attempts": "1",
         }  # fmt: skip
 
     run(scenario())

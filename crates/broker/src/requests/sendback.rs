@@ -15,8 +15,8 @@ use tern_wire::codes::response;
 use tern_wire::headers::SendBack;
 use tern_wire::message_id::offset_id;
 use tern_wire::names::{DLQ_PREFIX, MAX_LEGACY, check_group_from};
-use tern_wire::properties::{Writer, get, names};
-use tern_wire::record::{NewRecord, Record, encode};
+use tern_wire::properties::{NAME_END, PropertyError, VALUE_END, Writer, get, names};
+use tern_wire::record::{MAX_PROPERTIES, NewRecord, Record, encode};
 use tern_wire::version::V3_4_9;
 use tokio::runtime::Handle;
 
@@ -36,6 +36,8 @@ use crate::views::Views;
 
 /// The level of a message that comes back for the first time, where the broker decides.
 const FIRST_LEVEL: i64 = 3;
+/// Bytes of a reason that are kept.
+const MAX_REASON: usize = 1024;
 
 /// Takes messages back from consumers.
 pub(crate) struct SendBacks {
@@ -139,7 +141,13 @@ impl SendBacks {
             0 => delay_level(FIRST_LEVEL + i64::from(original.reconsume_times())),
             level => delay_level(i64::from(level)),
         };
-        self.again(&original, place, level).map(Way::Again)
+        let reason = header.reason.filter(|_| given_up);
+        let times = original
+            .reconsume_times()
+            .saturating_add(1)
+            .max(header.attempts.unwrap_or(0));
+        self.again(&original, place, level, times, reason)
+            .map(Way::Again)
     }
 
     /// The bytes of the message that the consumer names.
@@ -156,8 +164,11 @@ impl SendBacks {
         original: &Record<'_>,
         place: Place,
         level: Option<u16>,
+        times: i32,
+        reason: Option<&str>,
     ) -> Result<Draft, Halt> {
         let text = original.properties();
+        let is_first = get(text, names::RETRY_TOPIC).is_none();
         let too_long = |error: &dyn std::fmt::Display| {
             Refused::new(
                 response::MESSAGE_ILLEGAL,
@@ -165,13 +176,19 @@ impl SendBacks {
             )
         };
         let mut properties = Writer::with_capacity(text.len() + 256);
-        properties.copy(text, |name| {
-            !matches!(name, names::DELAY | names::REAL_TOPIC | names::REAL_QID)
+        properties.copy(text, |name| match name {
+            names::DELAY | names::REAL_TOPIC | names::REAL_QID => false,
+            names::ORIGIN_QUEUE => !is_first,
+            names::DEAD_LETTER_REASON => reason.is_none(),
+            _ => true,
         });
         let mut place = place;
         let mut complete = || {
-            if get(text, names::RETRY_TOPIC).is_none() {
+            if is_first {
+                let (group, queue) = (&self.settings.group, original.queue_id());
+                let origin = format!("{group}:{queue}:{}", original.queue_offset());
                 properties.push(names::RETRY_TOPIC, original.topic())?;
+                properties.push(names::ORIGIN_QUEUE, &origin)?;
             }
             if get(text, names::ORIGIN_MESSAGE_ID).is_none() {
                 let id = offset_id(original.store_host(), original.physical_offset());
@@ -180,9 +197,12 @@ impl SendBacks {
             if let Some(level) = level {
                 place = delayed(level, &place, &mut properties)?;
             }
-            Ok::<_, tern_wire::properties::PropertyError>(())
+            Ok::<_, PropertyError>(())
         };
         complete().map_err(|error| too_long(&error))?;
+        if let Some(reason) = reason {
+            add_reason(reason, &mut properties).map_err(|error| too_long(&error))?;
+        }
         let record = NewRecord {
             queue_id: place.1.cast_signed(),
             flag: original.flag(),
@@ -190,7 +210,7 @@ impl SendBacks {
             born_timestamp_ms: original.born_timestamp_ms(),
             born_host: original.born_host(),
             store_host: self.settings.store_host,
-            reconsume_times: original.reconsume_times().saturating_add(1),
+            reconsume_times: times,
             prepared_transaction_offset: 0,
             body: original.body(),
             topic: &place.0,
@@ -266,6 +286,21 @@ fn is_given_up(
     header.delay_level < 0 || original.reconsume_times() >= limit
 }
 
+/// Adds as much of a reason as there is room for: without it a message is still a dead letter.
+fn add_reason(reason: &str, properties: &mut Writer) -> Result<(), PropertyError> {
+    let taken = properties.len() + names::DEAD_LETTER_REASON.len() + 2;
+    let room = MAX_PROPERTIES.saturating_sub(taken).min(MAX_REASON);
+    let reason = reason.replace([NAME_END, VALUE_END], " ");
+    let mut end = room.min(reason.len());
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    match &reason[..end] {
+        "" => Ok(()),
+        shortened => properties.push(names::DEAD_LETTER_REASON, shortened),
+    }
+}
+
 fn stored(reply: Reply, answers: &mut Answers) {
     if reply.is_awaited() {
         let answer: Command = reply.command(response::SUCCESS);
@@ -316,6 +351,8 @@ mod tests {
             unit_mode: None,
             max_reconsume_times: None,
             broker_name: None,
+            attempts: None,
+            reason: None,
         };
         let mut command = Command::request(request::CONSUMER_SEND_MSG_BACK, 1);
         header.encode(&mut command.fields);

@@ -24,6 +24,8 @@ fn back(offset: u64) -> SendBack<'static> {
         unit_mode: Some(false),
         max_reconsume_times: Some(2),
         broker_name: None,
+        attempts: None,
+        reason: None,
     }
 }
 
@@ -66,6 +68,7 @@ fn a_message_that_is_sent_back_comes_again_until_it_is_dead() {
             ("TAGS", "a"),
             ("DELAY", "1"),
             ("REAL_TOPIC", "%RETRY%CG"),
+            ("TERNMQ_ORIGIN_QUEUE", "group-a:0:0"),
         ] {
             let values: Vec<_> = properties::iter(text)
                 .filter(|pair| pair.0 == name)
@@ -106,6 +109,44 @@ fn the_broker_decides_about_the_level_if_the_consumer_does_not_and_a_negative_on
         .client
         .call(pull(&long_poll("CG", "%DLQ%CG", "*", WAIT)));
     assert_eq!(bodies(&answer), ["bad"]);
+}
+
+#[test]
+fn a_dead_letter_says_where_it_stood_how_often_it_was_tried_and_why_it_was_given_up() {
+    let (broker, offset, id) = with_message();
+    let long = format!("too bad\u{1}\u{2}, says the user: {}", "é".repeat(20_000));
+    for (attempts, reason) in [(Some(7), &*long), (None, "short"), (None, "")] {
+        let rejected = SendBack {
+            delay_level: -1,
+            attempts,
+            reason: Some(reason),
+            ..back(offset)
+        };
+        assert_eq!(broker.client.call(send_back(&rejected)).code, 0);
+    }
+    let wait = |offset| PullRequest {
+        queue_offset: offset,
+        ..long_poll("CG", "%DLQ%CG", "*", WAIT)
+    };
+    let mut found = Vec::new();
+    for at in 0..3 {
+        let answer = broker.client.call(pull(&wait(at)));
+        let dead = &records(&answer)[0];
+        let value = |name| properties::get(dead.properties(), name).map(str::to_owned);
+        assert_eq!(value("RETRY_TOPIC").as_deref(), Some("orders"));
+        assert_eq!(value("ORIGIN_MESSAGE_ID").as_deref(), Some(&*id));
+        assert_eq!(value("TERNMQ_ORIGIN_QUEUE").as_deref(), Some("group-a:0:0"));
+        found.push((dead.reconsume_times(), value("TERNMQ_DEAD_LETTER_REASON")));
+    }
+    let shortened = format!("too bad  , says the user: {}", "é".repeat(499));
+    assert_eq!(
+        found,
+        [
+            (7, Some(shortened)),
+            (1, Some("short".to_owned())),
+            (1, None)
+        ]
+    );
 }
 
 #[test]

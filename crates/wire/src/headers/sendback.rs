@@ -21,5 +21,9 @@ header! {
         max_reconsume_times: Option<i32> = b"maxReconsumeTimes",
         /// Name of the broker group that is meant (5.x).
         broker_name: Option<&'a str> = b"bname",
+        /// How often the consumer has had it, with deliveries that no broker saw. Ours alone; Apache's passes over it.
+        attempts: Option<i32> = b"attempts",
+        /// Why it goes to the dead letters. Ours alone, as well.
+        reason: Option<&'a str> = b"reason",
     }
 }

@@ -97,6 +97,12 @@ pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
 /// Id of a dead message before it was given up.
 pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
 
+/// Where a message stood that comes again or is dead: `broker name:queue id:queue offset`, in the topic [`RETRY_TOPIC`].
+/// Ours alone, as is the next; to other clients they are properties of a user.
+pub const ORIGIN_QUEUE: &str = "TERNMQ_ORIGIN_QUEUE";
+/// Why a consumer gave a message up.
+pub const DEAD_LETTER_REASON: &str = "TERNMQ_DEAD_LETTER_REASON";
+
 /// Beginning of names that are never stored.
 pub const TRANSIENT_PREFIX: &str = "__RMQ.TRANSIENT.";
 
