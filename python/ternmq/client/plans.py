@@ -12,6 +12,8 @@ from ternmq.client.sharding import shard_index
 
 _COMPRESSED = str(0x1 | 0x300)
 """sysFlag: the body is compressed, with zlib."""
+_ALL_QUEUES = "1024"
+"""How many queues a topic is to get that this send creates: a broker gives as many as its template TBW102 has."""
 
 
 class Header(NamedTuple):
@@ -36,7 +38,7 @@ def make_header(group: str, topic: str) -> Header:
         "a": group,
         "b": topic,
         "c": "TBW102",
-        "d": "4",
+        "d": _ALL_QUEUES,
         "f": "0",
         "h": "0",
         "j": "0",
@@ -52,6 +54,9 @@ class Plan:
     Args:
         route: the topic's route when the plan was made.
         header: header fields that do not change from one send to the next.
+
+    Attributes:
+        confirmed: the topic exists on every group of the route; else the first send that is stored there makes it.
     """
 
     __slots__ = ("_leaders_version", "_targets", "_turn", "confirmed", "header", "route", "topic")
@@ -59,13 +64,13 @@ class Plan:
     def __init__(self, route: TopicRoute, header: Header) -> None:
         self.topic = route.topic
         self.header = header
-        self.confirmed = not route.derived
         self._turn = random.randrange(1 << 16)
         self.take_route(route)
 
     def take_route(self, route: TopicRoute) -> None:
         """Choose by another route from now on."""
         self.route = route
+        self.confirmed = not route.promised
         self._targets: list[tuple[MessageQueue, str]] = []
         self._leaders_version = -1  # of the masters in the list
 

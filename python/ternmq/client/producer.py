@@ -270,7 +270,7 @@ class Producer(Generic[T]):
         if queue is None:
             target = plan.next_target(parts.routing.leaders)
             queue = target[0] if target is not None else None
-        broker = queue.broker if queue is not None else next(iter(plan.route.groups), "")
+        broker = queue.broker if queue is not None else next(iter(plan.route.brokers), "")
         address = await parts.routing.wait_for_master(broker, self._deadline())
         fields = {
             **(plan.header.compressed if packed else plan.header.plain),

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field, replace
 from ternmq.client.messages import MessageQueue
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.routes import decode_route
-from ternmq.protocol.topics import PERM_READ, PERM_READ_WRITE, PERM_WRITE
+from ternmq.protocol.topics import PERM_READ, PERM_WRITE
 
 _log = logging.getLogger(__name__)
-
-CREATED_QUEUES = 4
-"""Queues that a producer asks for when a broker creates a topic at its first send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +37,11 @@ class TopicRoute:
         topic: name of the topic.
         groups: by broker name, sorted.
         brokers: addresses by broker name and broker id; id 0 is the master.
-        writable: all queues that may be written, also those of groups without a master; sorted.
+        writable: all queues that may be written, also those of groups without a master, and those that a first send
+            makes; sorted.
         readable: all queues that may be read; sorted.
-        derived: the topic does not exist yet; a broker creates it at the first send.
+        promised: queues that groups have as soon as a send there creates the topic, by broker name. Nobody can read
+            there yet, so they are in `writable` alone.
     """
 
     topic: str
@@ -50,7 +49,12 @@ class TopicRoute:
     brokers: Mapping[str, Mapping[int, str]]
     writable: tuple[MessageQueue, ...] = field(default=())
     readable: tuple[MessageQueue, ...] = field(default=())
-    derived: bool = False
+    promised: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def derived(self) -> bool:
+        """Whether the topic exists nowhere, as far as is known; a broker creates it at the first send."""
+        return not self.groups and bool(self.promised)
 
 
 def make_route(
@@ -59,7 +63,6 @@ def make_route(
     brokers: Mapping[str, Mapping[int, str]],
     *,
     order: str = "",
-    derived: bool = False,
 ) -> TopicRoute:
     """Build a route with its queue lists.
 
@@ -68,7 +71,6 @@ def make_route(
         groups: what each group holds.
         brokers: addresses of each group.
         order: ``broker:count;...``, the fixed list of queues to write of an ordered topic; empty for none.
-        derived: whether the topic does not exist yet.
 
     Source: RocketMQ, MQClientInstance#topicRouteData2TopicPublishInfo and 2TopicSubscribeInfo. Deliberate difference:
     queues of a group without a master stay in the list, so that shard keys do not move while a group elects.
@@ -90,7 +92,7 @@ def make_route(
         if counts.perm & PERM_READ
         for number in range(counts.read)
     )
-    return TopicRoute(topic, ordered, dict(brokers), writable, readable, derived)
+    return TopicRoute(topic, ordered, dict(brokers), writable, readable)
 
 
 def read_route(topic: str, body: bytes) -> TopicRoute:
@@ -127,29 +129,44 @@ def derived_route(topic: str, template: TopicRoute) -> TopicRoute:
         topic: name of the topic that does not exist yet.
         template: route of TBW102, which only brokers have that create topics by themselves.
     """
-    groups = {}
-    for broker, counts in template.groups.items():
-        count = min(CREATED_QUEUES, counts.write)
-        groups[broker] = QueueCounts(count, count, PERM_READ_WRITE)
-    return make_route(topic, groups, template.brokers, derived=True)
+    promised = {broker: counts.write for broker, counts in template.groups.items()}
+    return _with_promised(make_route(topic, {}, template.brokers), promised, template.brokers)
 
 
 def with_missing_groups(route: TopicRoute, before: TopicRoute, recent: Iterable[str]) -> TopicRoute:
     """Keep groups that a NameServer left out but that were seen a short time ago.
+
+    A group that only promised its queues goes on promising them: until a send has made the topic there, nobody may
+    read there or ask there who belongs to a consumer group.
 
     Args:
         route: the new route.
         before: the route until now.
         recent: broker names that were seen lately.
     """
-    kept = {
-        broker: before.groups[broker] for broker in recent if broker in before.groups and broker not in route.groups
-    }
-    if not kept:
-        return route
-    brokers = {**{broker: before.brokers.get(broker, {}) for broker in kept}, **route.brokers}
-    merged = make_route(route.topic, {**route.groups, **kept}, brokers, derived=route.derived)
-    return replace(merged, writable=tuple(sorted(merged.writable)), readable=tuple(sorted(merged.readable)))
+    missing = [broker for broker in recent if broker not in route.groups]
+    kept = {broker: before.groups[broker] for broker in missing if broker in before.groups}
+    promised = {broker: before.promised[broker] for broker in missing if broker in before.promised}
+    if kept:
+        brokers = {**{broker: before.brokers.get(broker, {}) for broker in kept}, **route.brokers}
+        merged = make_route(route.topic, {**route.groups, **kept}, brokers)
+        route = replace(merged, writable=tuple(sorted(merged.writable)), readable=tuple(sorted(merged.readable)))
+    return _with_promised(route, promised, before.brokers) if promised else route
+
+
+def _with_promised(
+    route: TopicRoute, promised: Mapping[str, int], brokers: Mapping[str, Mapping[int, str]]
+) -> TopicRoute:
+    """Add queues that a first send makes, and where to send it."""
+    queues = (
+        MessageQueue(route.topic, broker, number) for broker, count in promised.items() for number in range(count)
+    )
+    return replace(
+        route,
+        brokers={**{broker: brokers.get(broker, {}) for broker in promised}, **route.brokers},
+        writable=tuple(sorted((*route.writable, *queues))),
+        promised=dict(sorted(promised.items())),
+    )
 
 
 def _read_order(topic: str, text: str) -> list[tuple[str, int]]:

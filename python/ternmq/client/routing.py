@@ -24,7 +24,11 @@ _PROBE_SECONDS = 0.2
 _KEEP_MISSING_SECONDS = 60.0
 """A NameServer that has just started knows few groups: what it leaves out is kept this long."""
 _TEMPLATE_TOPIC = "TBW102"
-_REFRESH_CREATED_SECONDS = 0.3
+_SHORTEST_LOOK_SECONDS = 0.02
+_LONGEST_LOOK_SECONDS = 0.3
+"""Bounds of the pause between two looks for what exists and is not shown yet."""
+_UNTIL_SHOWN_SECONDS = 10.0
+"""How long a topic is looked for that a send has made: brokers answer the send first and register then."""
 
 
 class Routing:
@@ -47,6 +51,7 @@ class Routing:
         self._told_by: dict[str, str] = {}  # which NameServer last showed the addresses of a broker
         self._unreached: dict[str, UnreachableError] = {}  # why the master of a broker was given up, if for that
         self._lookups: dict[str, asyncio.Task[TopicRoute]] = {}
+        self._created: dict[str, set[str]] = {}  # groups where a send has made a topic, and no NameServer shows it yet
         self._hunts: dict[str, Hunt] = {}
         self._hunt_task: asyncio.Task[None] | None = None
         self._hunt_waker = asyncio.Event()
@@ -65,7 +70,9 @@ class Routing:
         return self._routes.get(topic)
 
     async def find(self, topic: str, deadline: float, *, create: bool = False) -> TopicRoute:
-        """The route of a topic; asks a NameServer if it is not known yet.
+        """The route of a topic; asks a NameServer if it is not known yet, or may be on more groups by now.
+
+        What a send of this client has made is there, whatever the NameServers show at this moment: it is waited for.
 
         Args:
             topic: name of the topic.
@@ -76,9 +83,13 @@ class Routing:
             RouteNotFoundError: no NameServer knows the topic, and it cannot be created by sending.
             UnreachableError: no NameServer answers.
         """
+        while not create and topic in self._created and deadline > self._loop.time():
+            await self.wait_for_change(deadline - self._loop.time())
         route = self._routes.get(topic)
-        if route is not None and (create or not route.derived):
+        if route is not None and (create or not route.promised):
             return route
+        if not create and topic in self._created and (route is None or route.derived):
+            raise RouteNotFoundError(f"topic {topic} was made by a send, and no NameServer shows it yet")
         lookup = self._lookups.get(topic)
         if lookup is None:  # one question, however many callers wait for the answer
             lookup = self._loop.create_task(self._look_up(topic, deadline))
@@ -87,13 +98,22 @@ class Routing:
         try:
             return await asyncio.shield(lookup)
         except RouteNotFoundError:
-            if not create:
-                raise
-            return await self._derive(topic, deadline)
+            if create:
+                return await self._derive(topic, deadline)
+            if route is not None and route.groups:  # a NameServer that has just started knows few topics
+                return route
+            raise
 
-    def refresh_soon(self, topic: str, after: float = _REFRESH_CREATED_SECONDS) -> None:
+    def refresh_soon(self, topic: str, after: float = _LONGEST_LOOK_SECONDS) -> None:
         """Read a topic's route again after so many seconds, in the background."""
         self._spawn(self._refresh(topic, after))
+
+    def created(self, topic: str, broker: str) -> None:
+        """Take note that a send has made a topic on a group: its route is read until a NameServer shows it there."""
+        is_looked_for = topic in self._created
+        self._created.setdefault(topic, set()).add(broker)
+        if not is_looked_for:
+            self._spawn(self._look_until_shown(topic))
 
     # -- masters -------------------------------------------------------------------------------------------------
 
@@ -252,6 +272,25 @@ class Routing:
             return known
         return self._store(derived_route(topic, template))  # its addresses are the template's
 
+    async def _look_until_shown(self, topic: str) -> None:
+        """Read a topic's route again and again until it shows all groups where sends have made it."""
+        until = self._loop.time() + _UNTIL_SHOWN_SECONDS
+        pause = _SHORTEST_LOOK_SECONDS
+        try:
+            while topic in self._created and self._loop.time() < until:
+                await self._refresh(topic, 0.0)
+                if topic in self._created:
+                    await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
+        finally:
+            missing = self._created.pop(topic, None)
+        if missing:
+            _log.warning(
+                "topic %s was made by a send on %s, and no NameServer has shown it there for %g s",
+                topic, ", ".join(sorted(missing)), _UNTIL_SHOWN_SECONDS,
+            )  # fmt: skip
+            self._notify()
+
     def _looked_up(self, topic: str, task: asyncio.Task[TopicRoute]) -> None:
         del self._lookups[topic]
         if not task.cancelled():
@@ -261,6 +300,10 @@ class Routing:
         now = self._loop.time()
         for broker in route.brokers:
             self._seen[route.topic, broker] = now
+        created = self._created.get(route.topic)
+        is_shown = created is not None and created <= route.groups.keys()
+        if is_shown:
+            del self._created[route.topic]
         before = self._routes.get(route.topic)
         if before is not None:
             recent = {
@@ -268,7 +311,7 @@ class Routing:
                 if now - self._seen.get((route.topic, broker), 0.0) < _KEEP_MISSING_SECONDS
             }  # fmt: skip
             route = with_missing_groups(route, before, recent)
-        changed = route != before
+        changed = is_shown or route != before
         for broker, addresses in route.brokers.items():
             changed |= self._learn(broker, addresses, nameserver)
         self._routes[route.topic] = route

@@ -178,7 +178,7 @@ class Sender:
             elif not future.done():
                 future.set_result(SendReceipt(send.id or "", queue, queue_offset, "ok"))
             if not send.plan.confirmed:
-                self._confirm(send.plan)
+                self._confirm(send.plan, queue.broker)
             if send.shard is not None:
                 self._next_of_shard(send)
         if count:
@@ -312,15 +312,14 @@ class Sender:
     def _unconfirmed(self, send: Send, answer: Answer) -> None:
         """End a send whose answer says stored, but not as plainly as it should."""
         error = unconfirmed(send, answer)
-        if isinstance(error, StoredUnconfirmedError):
-            self._confirm(send.plan)
+        if isinstance(error, StoredUnconfirmedError) and send.queue is not None:
+            self._confirm(send.plan, send.queue.broker)
         self._end(send, error)
 
-    def _confirm(self, plan: Plan) -> None:
-        """A topic that did not exist does now: its route will show in a moment."""
-        if not plan.confirmed:
-            plan.confirmed = True
-            self._routing.refresh_soon(plan.topic)
+    def _confirm(self, plan: Plan, broker: str) -> None:
+        """A topic that did not exist on a group does now: its route will show in a moment."""
+        if broker in plan.route.promised:
+            self._routing.created(plan.topic, broker)
 
     def _fail(self, send: Send, *, in_time: bool) -> None:
         what = str(send.queue) if send.queue is not None else f"topic {send.plan.topic}"

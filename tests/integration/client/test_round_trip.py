@@ -123,7 +123,7 @@ def test_an_unknown_topic_is_made_by_its_first_send_and_can_be_read(cluster: Clu
             (message,) = await read(inbox, 1)
         assert message.id == receipt.id
         route = await mq.admin.route(topic)
-        assert {counts.write for counts in route.groups.values()} == {4}
+        assert {counts.write for counts in route.groups.values()} == {8}
 
     with_client(cluster.nameservers, scenario)
 

@@ -140,6 +140,8 @@ class Broker(Server):
     def _lead(self, exchange: Exchange, code: int, fields: dict[str, str], body: bytes) -> None:
         if code in (310, 320):
             self._send(exchange, fields, body)
+        elif code in (14, 29, 30, 31) and fields["topic"] not in self.group.topics:
+            exchange.answer(17, remark=f"topic[{fields['topic']}] not exist")
         elif code == 14:
             key = (fields["consumerGroup"], fields["topic"], int(fields["queueId"]))
             stored = self.group.offsets.get(key)
@@ -191,7 +193,8 @@ class Broker(Server):
             exchange.answer(fields={"msgId": "0", "queueId": str(number), "queueOffset": "0"})
             return
         if topic not in self.group.topics:
-            self.cluster.create_topic(topic, min(4, int(fields["d"])), [self.group.name])
+            self.group.topics[topic] = min(self.group.topics[fields["c"]], int(fields["d"]))
+            asyncio.get_running_loop().call_later(self.cluster.registers_after, self.cluster.register, self.group.name)
         items = list(_batch_items(body)) if fields["m"] == "true" else [(body, fields["i"])]
         first = len(self.group.queues[topic, number])
         for content, properties in items:

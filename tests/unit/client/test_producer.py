@@ -42,7 +42,7 @@ def test_a_send_carries_what_the_caller_gave_under_short_names() -> None:
         address, fields = cluster.network.sent(310)[0]
         assert address == "a0:1"
         assert fields.items() >= {
-            "a": "shop", "b": "t", "c": "TBW102", "d": "4", "f": "0", "h": "0", "j": "0", "k": "false", "m": "false",
+            "a": "shop", "b": "t", "c": "TBW102", "d": "1024", "f": "0", "h": "0", "j": "0", "k": "false", "m": "false",
         }.items()  # fmt: skip
         assert fields["e"] == str(receipt.queue.id)
         assert _properties(fields["i"]) == {
@@ -147,21 +147,6 @@ def test_a_codec_that_does_not_encode_to_bytes_is_refused() -> None:
         async with connect(cluster) as mq, mq.producer("p", codec=Broken()) as out:
             with pytest.raises(CodecError, match="bytearray"):
                 await out.send("t", b"x")
-
-    run(scenario())
-
-
-def test_an_unknown_topic_is_created_by_its_first_send() -> None:
-    async def scenario() -> None:
-        cluster = _cluster()
-        async with connect(cluster) as mq, mq.producer("p") as out:
-            receipt = await out.send("new", b"x")
-            assert receipt.queue.id < 4
-            await asyncio.sleep(1)
-            route = mq.parts().routing.known("new")
-            assert route is not None
-            assert not route.derived
-        assert cluster.groups["a"].topics["new"] == 4
 
     run(scenario())
 

@@ -61,14 +61,25 @@ def test_a_malformed_order_is_ignored(order: str) -> None:
     assert len(make_route("t", {"a": QueueCounts(4, 4, 6)}, {}, order=order).writable) == 4
 
 
-def test_a_topic_to_be_created_has_at_most_four_queues_a_group() -> None:
+def test_a_topic_to_be_created_is_written_on_every_group_as_its_template_and_read_nowhere() -> None:
     template = make_route("TBW102", {"a": QueueCounts(8, 8, 7), "b": QueueCounts(2, 2, 7)}, {"a": {0: "a:1"}})
     route = derived_route("new", template)
     assert route.derived
     assert [(queue.topic, queue.broker, queue.id) for queue in route.writable] == [
-        *(("new", "a", number) for number in range(4)), *(("new", "b", number) for number in range(2)),
+        *(("new", "a", number) for number in range(8)), *(("new", "b", number) for number in range(2)),
     ]  # fmt: skip
-    assert route.groups["a"].perm == 6
+    assert (route.readable, route.groups, route.brokers) == ((), {}, {"a": {0: "a:1"}, "b": {}})
+
+
+def test_a_group_that_only_promised_queues_is_written_and_not_read_when_another_one_has_the_topic() -> None:
+    template = make_route("TBW102", {"a": QueueCounts(1, 1, 7), "b": QueueCounts(2, 2, 7)}, {"a": {0: "a:1"}})
+    found = make_route("new", {"b": QueueCounts(2, 2, 6)}, {"b": {0: "b:1"}})
+    route = with_missing_groups(found, derived_route("new", template), {"a", "b"})
+    assert not route.derived
+    assert [queue.broker for queue in route.writable] == ["a", "b", "b"]
+    assert route.readable == found.readable
+    assert (route.groups, route.promised) == (found.groups, {"a": 1})
+    assert with_missing_groups(found, route, {"b"}) == found, "a promise ends after a while"
 
 
 def test_a_group_that_a_new_nameserver_leaves_out_is_kept_for_a_while() -> None:

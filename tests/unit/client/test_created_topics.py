@@ -1,0 +1,93 @@
+"""Topics that a send makes: found at once, read at once, on every group; on a network in memory, in virtual time."""
+
+import asyncio
+
+import pytest
+
+from support.memory.client import connect, now, numbers, read
+from support.memory.cluster import MemoryCluster
+from support.memory.virtual_time import run
+from ternmq.errors import RouteNotFoundError
+
+
+def test_the_first_message_of_a_topic_that_a_send_made_on_one_group_reaches_a_consumer_at_once() -> None:
+    async def scenario() -> None:
+        cluster = MemoryCluster(groups=2)
+        async with connect(cluster) as mq:
+            async with mq.producer("p") as out:
+                receipt = await out.send("new", b"1")
+            began = now()
+            async with mq.consumer("g", "new", start="earliest") as inbox:
+                (message,) = await read(inbox, 1)
+                assert now() - began < 1.0
+                assert (message.id, message.queue) == (receipt.id, receipt.queue)
+                assert {queue.broker for queue in inbox.queues} == {receipt.queue.broker}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.2, 2.0])
+def test_a_topic_that_a_send_has_made_is_waited_for_until_a_nameserver_shows_it(slow: float) -> None:
+    async def scenario() -> None:
+        cluster = MemoryCluster()
+        cluster.registers_after = slow
+        async with connect(cluster) as mq:
+            async with mq.producer("p") as out:
+                await out.send("new", b"1")
+            began = now()
+            async with mq.consumer("g", "new", start="earliest") as inbox:
+                assert numbers(await read(inbox, 1)) == [1]
+            assert now() - began < slow + 0.5
+
+    run(scenario())
+
+
+def test_a_topic_that_is_never_shown_is_waited_for_as_long_as_the_client_waits_for_a_route() -> None:
+    async def scenario() -> None:
+        cluster = MemoryCluster()
+        cluster.registers_after = 1000.0
+        async with connect(cluster, timeout=3.0) as mq:
+            async with mq.producer("p") as out:
+                await out.send("new", b"1")
+            began = now()
+            with pytest.raises(RouteNotFoundError, match="new"):
+                await mq.consumer("g", "new").open()
+            assert 2.9 < now() - began < 4.5
+
+    run(scenario())
+
+
+def test_a_consumer_takes_the_queues_of_a_group_on_which_a_later_send_makes_its_topic_at_once() -> None:
+    async def scenario() -> None:
+        cluster = MemoryCluster(groups=2)
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            first = await out.send("new", b"0")
+            async with mq.consumer("g", "new", start="earliest") as inbox:
+                assert numbers(await read(inbox, 1)) == [0]
+                count = 1
+                while True:  # queues in turn: some of them are the other group's
+                    receipt = await out.send("new", str(count).encode())
+                    count += 1
+                    if receipt.queue.broker != first.queue.broker:
+                        break
+                began = now()
+                assert sorted(numbers(await read(inbox, count - 1))) == list(range(1, count))
+                assert now() - began < 1.0
+                assert {queue.broker for queue in inbox.queues} == {"a", "b"}
+
+    run(scenario())
+
+
+def test_a_topic_that_a_send_makes_has_as_many_queues_as_the_brokers_template_on_each_group_it_reaches() -> None:
+    async def scenario() -> None:
+        cluster = MemoryCluster(groups=2)
+        async with connect(cluster) as mq, mq.producer("p") as out:
+            for number in range(32):
+                await out.send("new", str(number).encode())
+            await asyncio.sleep(1)
+            route = mq.parts().routing.known("new")
+            assert route is not None
+            assert not route.promised
+        assert {name: group.topics["new"] for name, group in cluster.groups.items()} == {"a": 8, "b": 8}
+
+    run(scenario())
