@@ -6,7 +6,8 @@
     ├─ CodecError (ValueError)             a payload or body that cannot be read or written
     │   └─ BodyError                       a peer's JSON body that cannot be read
     ├─ ClientClosedError
-    │   └─ ForkedClientError               used in a child process after os.fork
+    │   ├─ ForkedClientError               used in a child process after os.fork
+    │   └─ ForeignLoopError                used in another event loop than the one that opened it
     ├─ UnsupportedError                    the broker's version or the transport cannot do it
     ├─ UnreachableError (ConnectionError)  no address could be reached; nothing was sent
     ├─ CallTimeoutError (TimeoutError)     sent, but not answered in time
@@ -100,6 +101,10 @@ class ClientClosedError(MQError):
 
 class ForkedClientError(ClientClosedError):
     """The client was opened in the parent process; a child must open its own."""
+
+
+class ForeignLoopError(ClientClosedError):
+    """The client was opened in another event loop; each loop must open its own."""
 
 
 class UnsupportedError(MQError):

@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
-from ternmq.client import arguments, forks
+from ternmq.client import arguments, forks, loops
 from ternmq.client.admin import Admin
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.codecs import Codec, Raw
@@ -96,6 +96,7 @@ class Client:
         self._open_network = open_network
         self._clock = clock
         self._parts: Parts | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._forked: str | None = None
         self._children: list[Closable] = []
@@ -112,14 +113,20 @@ class Client:
         routing = Routing(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
         membership = Membership(endpoint, routing, self.client_id)
         self._parts = Parts(endpoint, routing, membership, self._timeout, self._clock)
+        self._loop = asyncio.get_running_loop()
         forks.watch(self)
         return self
 
     async def close(self) -> None:
-        """Close producers and consumers, which drains them, then the network."""
+        """Close producers and consumers, which drains them, then the network.
+
+        Raises:
+            ForeignLoopError: it was opened in another event loop.
+        """
         parts = self._parts
         if parts is None:
             return
+        self._check_loop()
         self._closed = True
         forks.forget(self)
         await asyncio.gather(*(child.close() for child in tuple(self._children)))
@@ -134,6 +141,7 @@ class Client:
         if parts is None:
             return
         self._closed = True
+        self._loop = None
         self._forked = why = f"client {self.client_id} belongs to the parent process; open another one after a fork"
         parts.endpoint.abandon()
         for child in self._children:
@@ -327,12 +335,19 @@ class Client:
         Raises:
             ClientClosedError: the client is not open.
             ForkedClientError: it was opened in the parent of this process.
+            ForeignLoopError: it was opened in another event loop.
         """
         if self._forked is not None:
             raise ForkedClientError(self._forked)
-        if self._parts is None or self._closed:
+        if self._closed:
+            raise ClientClosedError("the client is closed; connect() makes a new one")
+        if self._parts is None:
             raise ClientClosedError("the client is not open; use `async with connect(...)`")
+        self._check_loop()
         return self._parts
+
+    def _check_loop(self) -> None:
+        loops.check(self._loop, f"client {self.client_id}")
 
     def attach(self, child: Closable) -> None:
         """Have a producer or consumer closed with the client; for this package only."""

@@ -12,17 +12,18 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
-from ternmq.client import arguments, signals
+from ternmq.client import arguments, loops, signals
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
 from ternmq.client.filters import parse_filter
+from ternmq.client.handlers import check_handler, outcome_refusal
 from ternmq.client.inbox import Inbox, ProcessQueue
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.locks import QueueLocks
 from ternmq.client.membership import Subscription
-from ternmq.client.messages import Message, MessageQueue, retry_topic
+from ternmq.client.messages import RELEASED, Message, MessageQueue, retry_topic
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller, PullSettings
 from ternmq.client.returns import MAX_ATTEMPTS, Returns
@@ -110,6 +111,8 @@ class Consumer(Generic[T]):
         self._returns: Returns[T] | None = None
         self._batch_number = 0
         self._open = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # since it was opened
+        self._is_iterated = False
         self._forked: str | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -142,7 +145,7 @@ class Consumer(Generic[T]):
                 f"this client has a consumer of group {self.group} already; connect() once more for another"
             )
         self._parts = parts
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._returns = returns = Returns[T](
             parts.endpoint,
             parts.routing,
@@ -198,9 +201,14 @@ class Consumer(Generic[T]):
         return self
 
     async def close(self) -> None:
-        """Stop reading, wait for running handlers, commit the positions, leave the group."""
+        """Stop reading, wait for running handlers, commit the positions, leave the group.
+
+        Raises:
+            ForeignLoopError: it was opened in another event loop.
+        """
         if not self._open or self._assignment is None or self._parts is None:
             return
+        self._check_loop()
         self._open = False
         self._wake_all()
         others = self._runs - {asyncio.current_task()}
@@ -218,7 +226,7 @@ class Consumer(Generic[T]):
     def abandon(self, why: str) -> None:
         """Raise `ForkedClientError` with this text at every use, in a child process; its messages are the parent's."""
         self._open = False
-        self._forked = why
+        self._forked, self._loop = why, None
         self._waiting.clear()
         if self._inbox is not None:
             self._inbox.abandon(why)
@@ -234,12 +242,17 @@ class Consumer(Generic[T]):
     # -- delivery ------------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> Consumer[T]:
+        self._check_open()
+        self._is_iterated = True
         return self
 
     async def __anext__(self) -> Message[T]:
         inbox = self._inbox
         if self._pulls:
             raise ConfigError("this consumer has mode='pull': iterate its batches()")
+        if self._room_told:  # nothing was settled in this turn yet: one look a turn is enough
+            self._check_loop()
+        has_waited = False
         while self._open and inbox is not None:
             message = inbox.take()
             if message is not None:
@@ -247,7 +260,9 @@ class Consumer(Generic[T]):
                     self._set_timer(inbox)
                 return message
             await self._wait()
-        self._check_process()
+            has_waited = True
+        if self._forked is not None or not (has_waited or self._is_iterated):
+            raise self._not_open()
         raise StopAsyncIteration
 
     async def run(
@@ -264,28 +279,27 @@ class Consumer(Generic[T]):
         end and settle first; cancelling once more cancels them too, and their messages stay unsettled.
 
         Args:
-            handler: takes one message.
+            handler: takes one message; an ``async def`` function.
             concurrency: handlers at the same time.
             stop_on: signals at which it returns, such as ``(signal.SIGTERM, signal.SIGINT)``: no handler begins any
                 more, and those that run end and settle. Closing the consumer then commits. At a second one it does not
                 wait for handlers: they are cancelled, and their messages come again.
 
         Raises:
-            ConfigError: concurrency is not a number from 1 on, the consumer has mode ``pull``, or signals cannot be
-                caught here (outside the main thread, for example).
+            ConfigError: the handler is no coroutine function, concurrency is not a number from 1 on, the consumer has
+                mode ``pull``, or signals cannot be caught here (outside the main thread, for example).
+            ClientClosedError: the consumer is not open.
         """
         if self._pulls:
             raise ConfigError("this consumer has mode='pull': iterate its batches()")
+        check_handler(handler)
         arguments.count(concurrency, "concurrency", at_most=100_000)
-        self._check_process()
+        self._check_open()
         stopping = asyncio.Event()
         workers: list[asyncio.Task[None]] = []
-        hurried = False
 
         def told_to_stop() -> None:
-            nonlocal hurried
             if stopping.is_set():
-                hurried = True
                 for worker in workers:
                     worker.cancel()
             stopping.set()
@@ -305,12 +319,15 @@ class Consumer(Generic[T]):
                 for worker in workers:
                     worker.cancel()
                 self._runs.difference_update(workers)
-        for worker in workers:
-            if not (hurried and worker.cancelled()):
-                worker.result()
+        errors = [worker.exception() for worker in workers if not worker.cancelled()]  # all have been looked at
+        for error in errors:
+            if error is not None:
+                raise error
 
     async def _work(self, handler: Callable[[Message[T]], Awaitable[None]], stopping: asyncio.Event) -> None:
         inbox = self._inbox
+        refusal: ConfigError | None = None
+        is_checked = False
         while self._open and inbox is not None and not stopping.is_set():
             message = inbox.take()
             if message is None:
@@ -319,7 +336,17 @@ class Consumer(Generic[T]):
             if self._timer is None:
                 self._set_timer(inbox)
             async with message:
-                await handler(message)
+                outcome = handler(message)
+                if not is_checked:
+                    refusal, is_checked = outcome_refusal(handler, outcome), True
+                if refusal is None:
+                    await outcome
+                else:
+                    inbox.settle(message, RELEASED)  # whoever reads next gets it
+            if refusal is not None:
+                stopping.set()
+                self._wake_all()
+                raise refusal
 
     # -- pull mode -----------------------------------------------------------------------------------------------
 
@@ -335,8 +362,10 @@ class Consumer(Generic[T]):
 
         Raises:
             ConfigError: an argument is wrong, or the consumer has mode ``push``.
+            ClientClosedError: the consumer is not open.
         """
         self._demand_pull_mode("batches")
+        self._check_open()
         arguments.count(max_size, "max_size", at_most=1_000_000)
         wait = arguments.seconds(max_wait, "max_wait")
         return Batches(lambda: self._next_batch(max_size, wait))
@@ -355,6 +384,7 @@ class Consumer(Generic[T]):
             MQError: a leader did not answer in time, or refused; nothing has changed.
         """
         self._demand_pull_mode("seek")
+        self._check_loop()
         if self._assignment is None or self._offsets is None or self._parts is None or not self._open:
             raise self._not_open()
         pullers, offsets, within = dict(self._assignment.pullers), self._offsets, self._parts.timeout
@@ -374,6 +404,7 @@ class Consumer(Generic[T]):
     async def _next_batch(self, max_size: int, max_wait: float) -> Batch[T] | None:
         loop = asyncio.get_running_loop()
         inbox = self._inbox
+        self._check_loop()
         while self._open and inbox is not None:
             if not inbox.ready_count:
                 await self._wait()
@@ -387,26 +418,34 @@ class Consumer(Generic[T]):
             messages, places = inbox.take_batch(max_size, self._batch_number)
             if messages:
                 return Batch(messages, places, self._batch_number, self._commit_batch)
-        self._check_process()
+        if self._forked is not None:
+            raise self._not_open()
         return None
 
     async def _commit_batch(self, places: list[ProcessQueue[T]]) -> None:
         if self._assignment is None or self._parts is None or self._forked is not None:
             raise self._not_open()
+        self._check_loop()
         commit, within = self._assignment.commit, self._parts.timeout
         outcomes = await asyncio.gather(*(commit(place.queue, within) for place in places), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    def _check_process(self) -> None:
-        if self._forked is not None:
+    def _check_open(self) -> None:
+        if not self._open:
             raise self._not_open()
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        loops.check(self._loop, f"consumer {self.group}")
 
     def _not_open(self) -> ClientClosedError:
         if self._forked is not None:
             return ForkedClientError(self._forked)
-        return ClientClosedError(f"consumer {self.group} is not open")
+        if self._loop is not None:
+            return ClientClosedError(f"consumer {self.group} is closed; client.consumer() makes a new one")
+        return ClientClosedError(f"consumer {self.group} is not open; use `async with client.consumer(...)`")
 
     def _demand_pull_mode(self, what: str) -> None:
         if not self._pulls:
@@ -415,6 +454,7 @@ class Consumer(Generic[T]):
     # -- waking --------------------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
+        self._check_loop()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
@@ -468,6 +508,7 @@ class Consumer(Generic[T]):
     def _room_changed(self) -> None:
         """Tell the pullers, once for all messages that are settled in this turn of the loop."""
         if self._room_told:
+            self._check_loop()
             self._room_told = False
             asyncio.get_running_loop().call_soon(self._tell_room)
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ternmq import _core
-from ternmq.client import arguments
+from ternmq.client import arguments, loops
 from ternmq.client.codecs import Codec
 from ternmq.client.delays import exact_level
 from ternmq.client.filters import check_tag
@@ -92,7 +92,13 @@ class Producer(Generic[T]):
         return self
 
     async def close(self) -> None:
-        """Take no more, wait until every accepted send has ended, leave the group."""
+        """Take no more, wait until every accepted send has ended, leave the group.
+
+        Raises:
+            ForeignLoopError: it was opened in another event loop.
+        """
+        if self._sender is not None:
+            self._check_loop()
         sender, self._sender = self._sender, None
         if sender is None or self._loop is None or self._parts is None:
             return
@@ -105,7 +111,7 @@ class Producer(Generic[T]):
 
     def abandon(self, why: str) -> None:
         """Raise `ForkedClientError` with this text at every use, in a child process."""
-        self._sender, self._plans, self._forked = None, {}, why
+        self._sender, self._plans, self._forked, self._loop = None, {}, why, None
 
     async def __aenter__(self) -> Producer[T]:
         return await self.open()
@@ -146,7 +152,7 @@ class Producer(Generic[T]):
             RejectedError: refused; the message is not stored.
             UnreachableError: nobody could be reached; the message is not stored.
             OutcomeUnknownError: no answer; the message may be stored.
-            ClientClosedError: the producer is closed.
+            ClientClosedError: the producer is not open.
         """
         receipt: SendReceipt = await (
             await self.post(topic, value, tag=tag, keys=keys, properties=properties, shard=shard, delay=delay)
@@ -180,6 +186,7 @@ class Producer(Generic[T]):
         if plan is None:
             plan = await self._plan(topic)
         if not self._window.enter(len(body)):
+            self._check_loop()
             await self._window.enter_in_turn(len(body))
         fields = plan.header.compressed if packed else plan.header.plain
         return self._submit(plan, _SEND, fields, text, body, shard)
@@ -211,6 +218,7 @@ class Producer(Generic[T]):
             MQError: as `send`.
         """
         self._check_open()
+        self._check_loop()
         if not values:
             raise ConfigError("send_batch needs at least one message")
         common = self._properties(topic, tag, keys, properties, shard)
@@ -223,6 +231,7 @@ class Producer(Generic[T]):
         self._check_size(len(body))
         plan = await self._plan(topic)
         if not self._window.enter(len(body)):
+            self._check_loop()
             await self._window.enter_in_turn(len(body))
         # Properties in the header are copied to every item by older brokers, so none that differ may stand there.
         receipts: list[SendReceipt] = await self._submit(
@@ -261,6 +270,7 @@ class Producer(Generic[T]):
             NotWritableError: no leader in time; nothing was sent.
         """
         self._check_open()
+        self._check_loop()
         text = self._properties(topic, tag, keys, properties, shard, delay)
         body, packed = await self._pack(self._encode(value))
         plan = await self._plan(topic)
@@ -297,6 +307,9 @@ class Producer(Generic[T]):
         if sender is None or loop is None:
             self._window.leave(1, len(body))
             raise self._not_open()
+        if not sender.leaving and not loops.is_here(loop):  # once a crossing: what joins it is of the same turn
+            self._window.leave(1, len(body))
+            self._check_loop()
         future: asyncio.Future[Any] = loop.create_future()
         deadline = loop.time() + self._timeout
         ident = None if batch is None else ""
@@ -380,6 +393,7 @@ class Producer(Generic[T]):
         plan = self._plans.get(topic)
         if plan is None:
             assert self._parts is not None
+            self._check_loop()
             route = await self._parts.routing.find(topic, self._deadline(), create=True)
             sender = self._check_open()
             plan = sender.plans.setdefault(topic, Plan(route, make_header(self.group, topic)))
@@ -390,10 +404,15 @@ class Producer(Generic[T]):
             raise self._not_open()
         return self._sender
 
+    def _check_loop(self) -> None:
+        loops.check(self._loop, f"producer {self.group}")
+
     def _not_open(self) -> ClientClosedError:
         if self._forked is not None:
             return ForkedClientError(self._forked)
-        return ClientClosedError(f"producer {self.group} is not open")
+        if self._loop is not None:
+            return ClientClosedError(f"producer {self.group} is closed; client.producer() makes a new one")
+        return ClientClosedError(f"producer {self.group} is not open; use `async with client.producer(...)`")
 
 
 def _utf8_size(text: str) -> int:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
+from ternmq.client import loops
 from ternmq.client.delays import retry_level
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
@@ -97,7 +98,12 @@ class Returns(Generic[T]):
         self._tasks: set[asyncio.Task[MQError | None]] = set()
 
     def failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
-        """Take a failed message; gives the reason if it does not come again as asked."""
+        """Take a failed message; gives the reason if it does not come again as asked.
+
+        Raises:
+            ForeignLoopError: called in another event loop than the consumer's.
+        """
+        loops.check(self._loop, f"consumer {self._group}")
         # Decided here and not by the broker, which does not see every delivery.
         if self._max_attempts is not None and message.attempt >= self._max_attempts:
             failure = failure._replace(level=DEAD_LETTER.level)

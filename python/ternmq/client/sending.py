@@ -32,6 +32,9 @@ class Sender:
     without a known master are parked and go out at the next change of routes or masters; waiting is not a try. Sends
     with the same shard key go one after the other.
 
+    Attributes:
+        leaving: sends that cross into the engine with the end of this turn of the loop.
+
     Args:
         endpoint: the network.
         routing: routes and masters.
@@ -55,7 +58,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._number = endpoint.add_sender(self)
         self._last_call_id = 0
-        self._leaving: list[Send] = []  # cross into the engine together
+        self.leaving: list[Send] = []  # cross into the engine together
         self._outstanding: dict[int, Send] = {}  # by call id, in order of sending
         self._parked: dict[Send, None] = {}
         self._shards: ShardLines[Send] = ShardLines()
@@ -90,7 +93,7 @@ class Sender:
         send.attempt += 1
         self._last_call_id = send.call_id = call_id = self._last_call_id + 1
         self._outstanding[call_id] = send
-        leaving = self._leaving
+        leaving = self.leaving
         leaving.append(send)
         if len(leaving) == 1:
             self._loop.call_soon(self._cross)
@@ -112,7 +115,7 @@ class Sender:
 
     def _cross(self) -> None:
         """Hand over what leaves now; the engine makes message ids and headers, and watches the deadlines."""
-        sends, self._leaving = self._leaving, []
+        sends, self.leaving = self.leaving, []
         if not sends:
             return
         now, now_ms = self._loop.time(), self._wall_clock_ms()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ternmq.errors import ClientClosedError, ForkedClientError, MQError
+from ternmq.errors import ClientClosedError, ForeignLoopError, ForkedClientError, MQError
 from ternmq.remoting.calls import NO_FIELDS, Answer, Done, Outcome, failure
 from ternmq.remoting.serving import Dispatcher, Reply, Request, Route
 
@@ -164,8 +164,11 @@ class Endpoint:
             ConnectionLostError: sent, and the connection closed.
             BrokerBusyError: refused in this process, too many calls wait; nothing was sent.
             ClientClosedError: the endpoint is closed.
+            ForeignLoopError: called in another event loop than the endpoint's.
         """
         self._check_open()
+        if asyncio.get_running_loop() is not self._loop:
+            raise ForeignLoopError("the connections belong to another event loop; each loop opens its own")
         future: asyncio.Future[Answer] = self._loop.create_future()
 
         def done(outcome: Outcome) -> None:
