@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ternmq.errors import CodecError
 
@@ -57,28 +57,36 @@ class Text:
 
 
 class JSON(Generic[T]):
-    """Objects of one type as JSON: dataclasses, msgspec structs, builtins and their collections.
+    """Objects of one type as JSON: dataclasses, msgspec structs, builtins, their collections, and pydantic models.
+
+    Models are read and written by pydantic, by their aliases; also where they stand in collections and unions. All
+    else is msgspec's.
 
     Args:
         kind: type of the payload; a body that does not fit it does not decode.
+
+    Raises:
+        ConfigError: a type that neither knows; it could never decode.
     """
 
     def __init__(self, kind: type[T]) -> None:
-        import msgspec  # only users of this codec pay for it
+        from ternmq.client.json_types import json_functions  # only users of this codec pay for it
 
         self.kind = kind
-        self._encoder = msgspec.json.Encoder()
-        self._decoder: Any = msgspec.json.Decoder(kind)
+        self._encode, self._decode = json_functions(kind)
 
     def encode(self, value: T, /) -> bytes:
         """Make a body of an object."""
-        return self._encoder.encode(value)
+        return self._encode(value)
 
     def decode(self, body: bytes, /) -> T:
         """Make an object of a body.
 
         Raises:
-            msgspec.MsgspecError: not JSON, or not of this type.
+            msgspec.MsgspecError: not JSON, or not of this type; of pydantic, its ValidationError.
         """
-        value: T = self._decoder.decode(body)
+        value: T = self._decode(body)
         return value
+
+    def __repr__(self) -> str:
+        return f"JSON({self.kind!r})"

@@ -174,8 +174,11 @@ class Message(Generic[T]):
     """
 
     __slots__ = (
-        "_inbox", "_known", "_number", "_place", "_records", "_repeats", "_state", "body", "queue_offset",
+        "_inbox", "_known", "_number", "_place", "_records", "_repeats", "_state", "_value", "body", "queue_offset",
     )  # fmt: skip
+
+    _value: T
+    """Set when something asks for it first."""
 
     def __init__(
         self,
@@ -222,17 +225,22 @@ class Message(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The payload; decoded at each access.
+        """The payload; decoded once, so what is changed in it stays. A message that comes again has a new one.
 
         Raises:
             CodecError: the body does not decode.
         """
         try:
-            return self._inbox.codec.decode(self.body)
+            return self._value
+        except AttributeError:
+            pass
+        try:
+            self._value = self._inbox.codec.decode(self.body)
         except CodecError:
             raise
         except Exception as error:
             raise CodecError(f"message {self.id} does not decode: {error}") from error
+        return self._value
 
     @property
     def topic(self) -> str:
