@@ -76,6 +76,9 @@ class Admin:
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
 
+    def __repr__(self) -> str:
+        return f"<Admin of {';'.join(self._routing.nameservers.addresses)}>"
+
     async def create_topic(
         self,
         topic: str,

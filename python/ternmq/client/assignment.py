@@ -17,6 +17,7 @@ from ternmq.client.messages import MessageQueue
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller
 from ternmq.client.routing import Routing
+from ternmq.client.summaries import counted
 from ternmq.errors import MQError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.tables import decode_consumer_list
@@ -93,6 +94,7 @@ class Assignment(Generic[T]):
         self._again_wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._closing = False
+        self._said: tuple[frozenset[MessageQueue], int, int] | None = None  # of the assignment, in the last line
         self._leaving: dict[MessageQueue, Puller[T]] = {}  # ordered, and somebody still has a message
         self._farewells: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -234,7 +236,16 @@ class Assignment(Generic[T]):
         if gained and len(members) > 1:
             await asyncio.sleep(_HANDOVER_SECONDS)
         await self._take_over(gained, within, shared=len(members) > 1)
+        self._say(len(route.readable), len(members))
         return all(queue in self.pullers for queue in missing)
+
+    def _say(self, of: int, members: int) -> None:
+        """Write one line if this consumer's share of its topic has changed."""
+        held = frozenset(queue for queue in self.pullers if queue.topic == self._topic)
+        if (held, of, members) != self._said:
+            self._said = held, of, members
+            share = f"{len(held)} of {counted(of, 'queue')} of {self._topic}, {counted(members, 'member')}"
+            _log.info("group %s: %s", self._group, share)
 
     async def _members(self, within: float) -> list[str] | None:
         """Client ids of the group, from the first broker of the topic that leads and knows them; None if none does.
@@ -333,7 +344,7 @@ class Assignment(Generic[T]):
             self._inbox.drop(puller.place)
         await asyncio.gather(*(puller.stop() for puller in pullers))
         if self._commits:
-            await asyncio.gather(*(self._commit(puller, position, within) for puller, position in held))
+            await self._commit_all(held, within)
         if self._locks is not None and held:
             await self._locks.unlock([puller.queue for puller, _ in held], within)
 
@@ -376,13 +387,21 @@ class Assignment(Generic[T]):
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
             pullers = [puller for puller in self.pullers.values() if not puller.place.dropped]
-            await asyncio.gather(*(self._commit(each, each.place.watermark, _CALL_SECONDS) for each in pullers))
+            await self._commit_all([(puller, puller.place.watermark) for puller in pullers], _CALL_SECONDS)
 
-    async def _commit(self, puller: Puller[T], position: int, within: float) -> None:
-        try:
-            await self._store(puller, position, within)
-        except MQError as error:
-            _log.info("offset %d of %s is not committed yet: %s", position, puller.queue, error)
+    async def _commit_all(self, positions: list[tuple[Puller[T], int]], within: float) -> None:
+        outcomes = await asyncio.gather(
+            *(self._store(puller, position, within) for puller, position in positions), return_exceptions=True
+        )
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for error in errors:
+            if not isinstance(error, MQError):
+                raise error
+        if errors:
+            _log.info(
+                "group %s: offsets of %s are not committed yet, the first because %s",
+                self._group, counted(len(errors), "queue"), errors[0],
+            )  # fmt: skip
 
     async def _store(self, puller: Puller[T], position: int, within: float) -> None:
         async with puller.commit_lock:  # one after the other, so that a late one never takes a newer one back

@@ -73,7 +73,8 @@ class Batch(Sequence[Message[T]]):
             raise SettlementLostError(f"{lost}: no longer held by this consumer; what is not acknowledged comes again")
 
     def __repr__(self) -> str:
-        return f"<Batch of {len(self)}>"
+        queues = ", ".join(sorted(str(place.queue) for place in self._places))
+        return f"<Batch of {len(self)} from {queues}{', acknowledged' if self._acked else ''}>"
 
 
 class Batches(Generic[T]):

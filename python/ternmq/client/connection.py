@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import socket
 import time
@@ -26,6 +27,8 @@ from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 from ternmq.remoting import Endpoint, open_endpoint
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 _MAX_CALLS = 200_000
@@ -101,6 +104,10 @@ class Client:
         self._forked: str | None = None
         self._children: list[Closable] = []
 
+    def __repr__(self) -> str:
+        state = f"{len(self._children)} producers and consumers" if self._parts is not None else "not open"
+        return f"<Client of {';'.join(self.nameservers)} {'closed' if self._closed else state}>"
+
     async def open(self) -> Client:
         """Start the network; `async with` does it. Nothing is sent before the first use.
 
@@ -115,6 +122,7 @@ class Client:
         self._parts = Parts(endpoint, routing, membership, self._timeout, self._clock)
         self._loop = asyncio.get_running_loop()
         forks.watch(self)
+        _log.info("client %s is open, NameServers %s", self.client_id, ", ".join(self.nameservers))
         return self
 
     async def close(self) -> None:
@@ -134,6 +142,7 @@ class Client:
         await parts.membership.close()
         await parts.routing.close()
         await parts.endpoint.close()
+        _log.info("client %s is closed", self.client_id)
 
     def abandon(self) -> None:
         """Raise `ForkedClientError` at every use from now on, in a child process; closing does nothing there."""

@@ -18,6 +18,7 @@ from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
 from ternmq.client.filters import parse_filter
+from ternmq.client.forgotten import Watch
 from ternmq.client.handlers import check_handler, outcome_refusal
 from ternmq.client.inbox import Inbox, ProcessQueue
 from ternmq.client.leader_calls import LeaderCalls
@@ -27,6 +28,7 @@ from ternmq.client.messages import RELEASED, Message, MessageQueue, retry_topic
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller, PullSettings
 from ternmq.client.returns import MAX_ATTEMPTS, Returns
+from ternmq.client.summaries import Summary, counted
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ class Consumer(Generic[T]):
         self._inbox: Inbox[T] | None = None
         self._offsets: Offsets | None = None
         self._returns: Returns[T] | None = None
+        self._watch: Watch[T] | None = None
+        self._losses: Summary | None = None
         self._batch_number = 0
         self._open = False
         self._loop: asyncio.AbstractEventLoop | None = None  # since it was opened
@@ -118,6 +122,19 @@ class Consumer(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
         self._room_told = True
         self._runs: set[asyncio.Task[None]] = set()
+
+    @property
+    def _name(self) -> str:
+        return f"consumer {self.group} of {self.topic}"
+
+    def __repr__(self) -> str:
+        if not self._open or self._inbox is None:
+            return f"<Consumer {self.group}@{self.topic} {'not open' if self._loop is None else 'closed'}>"
+        inbox = self._inbox
+        return (
+            f"<Consumer {self.group}@{self.topic} {counted(len(self.queues), 'queue')},"
+            f" {counted(inbox.ready_count, 'message')} ready, {inbox.delivered_count} not settled>"
+        )
 
     @property
     def queues(self) -> list[MessageQueue]:
@@ -155,6 +172,7 @@ class Consumer(Generic[T]):
             wall_clock_ms=parts.wall_clock_ms,
             on_returned=self._returned,
         )
+        self._losses = losses = Summary(_log, logging.WARNING)
         self._inbox = returns.inbox = inbox = Inbox[T](
             self._max_processing,
             loop.time,
@@ -163,6 +181,7 @@ class Consumer(Generic[T]):
             on_room=self._room_changed,
             on_failed=returns.failed,
             on_decode_error=self._on_decode_error,
+            on_lost=losses.say,
         )
         calls = LeaderCalls(parts.endpoint, parts.routing)
         self._offsets = offsets = Offsets(calls, self.group, self._start)
@@ -198,6 +217,11 @@ class Consumer(Generic[T]):
         except BaseException:
             await self.close()
             raise
+        if not self._pulls:
+            self._watch = Watch(
+                self._name, inbox, assignment.pullers.values, lambda: bool(self._runs), self._max_processing
+            )
+        _log.info("%s is open", self._name)
         return self
 
     async def close(self) -> None:
@@ -217,11 +241,18 @@ class Consumer(Generic[T]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._watch is not None:
+            self._watch.close()
         if self._returns is not None:
             await self._returns.close(_RETURN_SECONDS)
+        unsettled = self._inbox.delivered_count if self._inbox is not None else 0
         await self._assignment.close()
         self._client.detach(self)
         await self._parts.membership.remove_consumer(self.group)
+        if self._losses is not None:
+            self._losses.close()
+        left = f"; {counted(unsettled, 'message')} not settled, to come again" if unsettled else ""
+        _log.info("%s is closed%s", self._name, left)
 
     def abandon(self, why: str) -> None:
         """Raise `ForkedClientError` with this text at every use, in a child process; its messages are the parent's."""
@@ -438,7 +469,7 @@ class Consumer(Generic[T]):
         self._check_loop()
 
     def _check_loop(self) -> None:
-        loops.check(self._loop, f"consumer {self.group}")
+        loops.check(self._loop, self._name)
 
     def _not_open(self) -> ClientClosedError:
         if self._forked is not None:

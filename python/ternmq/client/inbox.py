@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Generic, TypeVar
 
 from ternmq.client.arguments import OnDecodeError
@@ -102,6 +102,7 @@ class Inbox(Generic[T]):
         on_failed: called with a failed message, which stays in flight until `remove` or `retry`; what it returns ends
             then. Without it a failed message comes again after its pause.
         on_decode_error: what the end of its block makes of a message whose value does not decode.
+        on_lost: called with a sentence when a block has ended whose message could not be settled any more.
     """
 
     def __init__(
@@ -114,9 +115,11 @@ class Inbox(Generic[T]):
         on_room: Callable[[], None],
         on_failed: Callable[[Message[T], Failure], Awaitable[MQError | None]] | None = None,
         on_decode_error: OnDecodeError = "retry",
+        on_lost: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.codec = codec
         self.on_decode_error = on_decode_error
+        self.on_lost = on_lost
         self.bytes = 0
         self._on_waiting = on_waiting
         self._on_room = on_room
@@ -327,6 +330,11 @@ class Inbox(Generic[T]):
     def delivered_count(self) -> int:
         """Messages that users have and have not settled."""
         return len(self._delivered)
+
+    @property
+    def delivered(self) -> Mapping[Message[T], float]:
+        """The same, the oldest first, and since when users have them."""
+        return self._delivered
 
     def has_delivered(self, place: ProcessQueue[T]) -> bool:
         """Whether somebody has a message of a queue, or one is on its way back to the broker."""

@@ -370,7 +370,7 @@ class Message(Generic[T]):
         if self._state == DELIVERED:
             self._settle_block(error)
         elif self._state == EXPIRED:
-            _log.warning("message %s at %s took longer than max_processing; it comes again", self.id, self._where())
+            self._inbox.on_lost(f"message {self.id} at {self._where()} took longer than max_processing; it comes again")
         return isinstance(error, Exception)
 
     def _settle_block(self, error: BaseException | None) -> None:
@@ -382,7 +382,7 @@ class Message(Generic[T]):
                 self._inbox.settle(self, ACKED if error is None else RELEASED)
         except SettlementLostError as lost:
             # Raised here it would end the consumer's loop at every rebalance.
-            _log.warning("%s", lost)
+            self._inbox.on_lost(str(lost))
 
     def _is_undecodable(self) -> bool:
         """Whether the value does not decode, and such messages are to be dead letters."""

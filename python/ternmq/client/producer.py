@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -18,6 +19,7 @@ from ternmq.client.messages import SendReceipt
 from ternmq.client.plans import Plan, make_header
 from ternmq.client.sending import Sender
 from ternmq.client.sends import Send
+from ternmq.client.summaries import counted
 from ternmq.client.window import Window
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from ternmq.client.connection import Client, Parts
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _ZLIB_LEVEL = 5
 _INLINE_COMPRESSION = 64 * 1024
@@ -74,6 +78,12 @@ class Producer(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forked: str | None = None
 
+    def __repr__(self) -> str:
+        if self._sender is None:
+            return f"<Producer {self.group} {'not open' if self._loop is None else 'closed'}>"
+        unanswered = counted(self._window.count, "send")
+        return f"<Producer {self.group} {counted(len(self._plans), 'topic')}, {unanswered} unanswered>"
+
     async def open(self) -> Producer[T]:
         """Start; `async with` does it.
 
@@ -89,6 +99,7 @@ class Producer(Generic[T]):
         self._plans = self._sender.plans
         parts.membership.add_producer(self.group)
         self._client.attach(self)
+        _log.info("producer %s is open", self.group)
         return self
 
     async def close(self) -> None:
@@ -108,6 +119,7 @@ class Producer(Generic[T]):
         sender.close()
         self._client.detach(self)
         await self._parts.membership.remove_producer(self.group)
+        _log.info("producer %s is closed", self.group)
 
     def abandon(self, why: str) -> None:
         """Raise `ForkedClientError` with this text at every use, in a child process."""

@@ -151,11 +151,12 @@ class Puller(Generic[T]):
             await asyncio.sleep(pause)
 
     async def _wait_for_room(self) -> None:
-        while not self._has_room():
+        while not self.has_room():
             self._room.clear()
             await self._room.wait()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Whether more may be fetched."""
         settings, place = self._settings, self.place
         return (
             not place.dropped

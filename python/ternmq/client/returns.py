@@ -17,6 +17,7 @@ from ternmq.client.routes import QueueCounts, TopicRoute, make_route
 from ternmq.client.routing import Routing
 from ternmq.client.sending import Sender
 from ternmq.client.sends import Send
+from ternmq.client.summaries import Summary
 from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -93,6 +94,8 @@ class Returns(Generic[T]):
         self._wall_clock_ms = wall_clock_ms
         self._on_returned = on_returned
         self._calls = LeaderCalls(endpoint, routing)
+        self._not_taken = Summary(_log, logging.INFO)
+        self._kept = Summary(_log, logging.WARNING)
         self._loop = asyncio.get_running_loop()
         self._sender: Sender | None = None  # made when a send-back fails for the first time
         self._tasks: set[asyncio.Task[MQError | None]] = set()
@@ -124,6 +127,8 @@ class Returns(Generic[T]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._sender is not None:
             self._sender.close()
+        self._not_taken.close()
+        self._kept.close()
 
     async def _give_back(self, message: Message[T], failure: Failure) -> MQError | None:
         try:
@@ -133,13 +138,13 @@ class Returns(Generic[T]):
             try:
                 return self._lost(message) or await self._send_back(message, failure)
             except MQError as error:
-                _log.info("%r is not taken back, it goes to %s: %s", message, self._topic, error)
+                self._not_taken.say(f"{message!r} is not taken back, it goes to {self._topic}: {error}")
             lost = self._lost(message)
             if lost is not None:
                 return lost
             await self._send(message, failure)
         except Exception as error:
-            _log.warning("%r comes again here after %g s: %s", message, _LOCAL_PAUSE, error)
+            self._kept.say(f"{message!r} comes again here after {_LOCAL_PAUSE:g} s: {error}")
             self._keep(message, _LOCAL_PAUSE)
             return error if isinstance(error, MQError) else MQError(f"{message!r} cannot be given back: {error}")
         self._gone(message)
