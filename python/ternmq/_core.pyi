@@ -317,6 +317,9 @@ class Broker:
     ) -> None:
         """Propose a topic; the outcome is an event with `proposal_id`."""
 
+    def use_topic(self, proposal_id: int, name: str, queues: int) -> None:
+        """Propose a topic as a send to it would, if there is none; the outcome is an event with `proposal_id`."""
+
     def group_configs(self) -> list[dict[str, Any]]:
         """Subscription groups, ordered by name, each in the form of RocketMQ's `SubscriptionGroupConfig`.
 

@@ -68,6 +68,11 @@ class FakeEngine:
         if self._decide(proposal_id):
             self.rows[name] = (name, read, write, perm, sys_flag, order, filter_type, attributes)
 
+    def use_topic(self, proposal_id: int, name: str, queues: int) -> None:
+        """As `put_topic`, where there is none of that name."""
+        if self._decide(proposal_id) and name not in self.rows:
+            self.rows[name] = (name, queues, queues, 6, 0, False, "SINGLE_TAG", {})
+
     def delete_topic(self, proposal_id: int, name: str) -> None:
         """As `put_topic`."""
         if self._decide(proposal_id):

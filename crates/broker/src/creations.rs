@@ -386,6 +386,25 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_is_used_is_made_as_by_a_send_and_then_left_as_it_is() {
+        let mut bench = Bench::new();
+        let creations = creations(&bench);
+        let (ends, mut answers) = (Ends::default(), Answers::default());
+        creations.use_topic(Arc::from("orders"), 100, note(&ends));
+        confirm(&bench, &mut answers);
+        let proposal = bench.proposal().unwrap();
+        bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
+        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
+        creations.use_topic(Arc::from("orders"), 2, note(&ends));
+        confirm(&bench, &mut answers);
+        assert!(bench.proposal().is_none(), "there is one");
+        assert_eq!(*ends.lock(), [Ok(()), Ok(())]);
+        let state = bench.views.state();
+        let config = &state.topic("orders").unwrap().config;
+        assert_eq!((config.write_queues, config.perm), (8, 6));
+    }
+
+    #[test]
     fn an_operators_topic_waits_for_a_creation_and_then_stands() {
         let mut bench = Bench::new();
         let creations = creations(&bench);

@@ -212,6 +212,15 @@ impl Broker {
         Ok(())
     }
 
+    /// Create a topic as a send to it would, if there is none of that name; the outcome is a `PROPOSED` event.
+    fn use_topic(&self, py: Python<'_>, proposal_id: u64, name: &str, queues: i32) {
+        py.detach(|| {
+            self.propose(proposal_id, |creations, then| {
+                creations.use_topic(name.into(), queues, then);
+            });
+        });
+    }
+
     /// Subscription groups, each as a dict.
     fn group_configs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let configs = PyList::empty(py);

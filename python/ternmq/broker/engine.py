@@ -68,6 +68,9 @@ class Engine(Protocol):
     ) -> None:
         """Propose a topic; the outcome is an event."""
 
+    def use_topic(self, proposal_id: int, name: str, queues: int) -> None:
+        """Propose a topic as a send to it would, if there is none of that name; the outcome is an event."""
+
     def delete_topic(self, proposal_id: int, name: str) -> None:
         """Propose to delete a topic; the outcome is an event."""
 

@@ -50,4 +50,5 @@ def admin_routes(to: AdminHandlers) -> dict[int, Route]:
         RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG: to.groups.one,
         RequestCode.GET_REPLICA_STATUS: to.replica.status,
         RequestCode.TRANSFER_LEADER: to.replica.transfer,
+        RequestCode.USE_TOPIC: to.topics.use,
     }

@@ -27,6 +27,8 @@ _TEMPLATE_TOPIC = "TBW102"
 _SHORTEST_LOOK_SECONDS = 0.02
 _LONGEST_LOOK_SECONDS = 0.3
 """Bounds of the pause between two looks for what exists and is not shown yet."""
+_MAKE_SECONDS = 1.0
+"""How long a first send waits for a group that does not answer, before it goes to another one."""
 _UNTIL_SHOWN_SECONDS = 10.0
 """How long a topic is looked for that a send has made: brokers answer the send first and register then."""
 
@@ -50,7 +52,7 @@ class Routing:
         self._seen: dict[tuple[str, str], float] = {}  # when a NameServer last showed (topic, broker)
         self._told_by: dict[str, str] = {}  # which NameServer last showed the addresses of a broker
         self._unreached: dict[str, UnreachableError] = {}  # why the master of a broker was given up, if for that
-        self._lookups: dict[str, asyncio.Task[TopicRoute]] = {}
+        self._lookups: dict[tuple[str, str], asyncio.Task[TopicRoute]] = {}  # by what is done, and topic
         self._created: dict[str, set[str]] = {}  # groups where a send has made a topic, and no NameServer shows it yet
         self._hunts: dict[str, Hunt] = {}
         self._hunt_task: asyncio.Task[None] | None = None
@@ -90,16 +92,11 @@ class Routing:
             return route
         if not create and topic in self._created and (route is None or route.derived):
             raise RouteNotFoundError(f"topic {topic} was made by a send, and no NameServer shows it yet")
-        lookup = self._lookups.get(topic)
-        if lookup is None:  # one question, however many callers wait for the answer
-            lookup = self._loop.create_task(self._look_up(topic, deadline))
-            self._lookups[topic] = lookup
-            lookup.add_done_callback(lambda task: self._looked_up(topic, task))
         try:
-            return await asyncio.shield(lookup)
+            return await self._once(("find", topic), lambda: self._look_up(topic, deadline))
         except RouteNotFoundError:
             if create:
-                return await self._derive(topic, deadline)
+                return await self._once(("make", topic), lambda: self._make(topic, deadline))
             if route is not None and route.groups:  # a NameServer that has just started knows few topics
                 return route
             raise
@@ -264,10 +261,29 @@ class Routing:
             raise response_error(answer.code, answer.remark, broker=f"NameServer {nameserver}")
         return self._store(read_route(topic, answer.body), nameserver)
 
-    async def _derive(self, topic: str, deadline: float) -> TopicRoute:
-        """Route of a topic that does not exist yet: the queues that brokers will give it at the first send."""
+    async def _once(self, key: tuple[str, str], work: Callable[[], Coroutine[None, None, TopicRoute]]) -> TopicRoute:
+        """Do something once, however many callers wait for its end."""
+        task = self._lookups.get(key)
+        if task is None:
+            task = self._lookups[key] = self._loop.create_task(work())
+            task.add_done_callback(lambda done: self._looked_up(key, done))
+        return await asyncio.shield(task)
+
+    async def _make(self, topic: str, deadline: float) -> TopicRoute:
+        """Route of a topic that does not exist yet: made on every group, or promised where brokers await a send.
+
+        Brokers of ours are asked to make it as a send would, so that it is on every group from the first message on.
+        Others do not know the request; there the topic is on the groups that sends have reached.
+        """
         template = await self.find(_TEMPLATE_TOPIC, deadline)
+        made = await self._make_on_groups(topic, template, deadline)
+        if made:
+            with contextlib.suppress(MQError):
+                await self._look_up(topic, deadline)
         known = self._routes.get(topic)
+        for broker in made:
+            if known is None or broker not in known.groups:
+                self.created(topic, broker)
         if known is not None:
             return known
         return self._store(derived_route(topic, template))  # its addresses are the template's
@@ -291,8 +307,31 @@ class Routing:
             )  # fmt: skip
             self._notify()
 
-    def _looked_up(self, topic: str, task: asyncio.Task[TopicRoute]) -> None:
-        del self._lookups[topic]
+    async def _make_on_groups(self, topic: str, template: TopicRoute, deadline: float) -> list[str]:
+        """Ask every group that shows a master for a topic; gives the names of those that have it now."""
+        timeout = max(0.01, min(_MAKE_SECONDS, (deadline - self._loop.time()) / 2))
+        asked = {
+            broker: self._endpoint.call(
+                address,
+                RequestCode.USE_TOPIC,
+                {"topic": topic, "queues": str(counts.write)},
+                timeout=timeout,
+            )
+            for broker, counts in template.groups.items()
+            if (address := self.leaders.master(broker)) is not None
+        }
+        outcomes = await asyncio.gather(*asked.values(), return_exceptions=True)
+        made = []
+        for broker, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, Answer) and outcome.code == ResponseCode.SUCCESS:
+                made.append(broker)
+            elif not isinstance(outcome, Answer) or outcome.code != ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
+                said = outcome if isinstance(outcome, BaseException) else f"{outcome.code} {outcome.remark}"
+                _log.info("topic %s is not made on %s until a send comes there: %s", topic, broker, said)
+        return made
+
+    def _looked_up(self, key: tuple[str, str], task: asyncio.Task[TopicRoute]) -> None:
+        del self._lookups[key]
         if not task.cancelled():
             task.exception()  # whoever waited has got it; nobody may be left when all were cancelled
 

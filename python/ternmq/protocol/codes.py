@@ -77,6 +77,7 @@ class RequestCode(IntEnum):
     # Ours, outside the numbers of RocketMQ.
     GET_REPLICA_STATUS = 30_001
     TRANSFER_LEADER = 30_002
+    USE_TOPIC = 30_003
 
 
 class ResponseCode(IntEnum):

@@ -19,5 +19,7 @@ def test_on_two_groups_what_a_first_send_stored_is_read_at_once_every_time(make_
             async with asyncio.timeout(_PATIENCE_SECONDS), mq.consumer(fresh("g"), topic, start="earliest") as inbox:
                 (message,) = await read(inbox, 1)
             assert (message.id, message.queue) == (receipt.id, receipt.queue)
+            groups = (await mq.admin.route(topic)).groups
+            assert [counts.write for counts in groups.values()] == [8, 8], "as `topic create` makes it"
 
     with_client(make_cluster(groups=2).nameservers, scenario)

@@ -169,6 +169,11 @@ class Broker(Server):
                 exchange.answer(body=json.dumps({"consumerIdList": members}).encode())
             else:
                 exchange.answer(1, remark="no consumer for this group")
+        elif code == 30003 and self.cluster.makes_topics:
+            topic, queues = fields["topic"], min(self.group.topics["TBW102"], int(fields["queues"]))
+            if self.group.topics.setdefault(topic, queues) == queues:
+                self.cluster.register(self.group.name)
+            exchange.answer()
         elif code == 17:
             self.group.topics[fields["topic"]] = int(fields["writeQueueNums"])
             asyncio.get_running_loop().call_later(self.cluster.registers_after, self.cluster.register, self.group.name)
@@ -337,6 +342,7 @@ class MemoryCluster:
         self.brokers: dict[str, Broker] = {}
         self.knows_send_back = True
         self.knows_locks = True
+        self.makes_topics = True  # as ours do, on request and without a send
         self.heartbeats_make_retry_topics = True
         self.delays: list[int] = []  # levels of all that was delayed
         self.registers_after = 0.2  # seconds from the creation of a topic until the NameServers show it

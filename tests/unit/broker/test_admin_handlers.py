@@ -75,6 +75,22 @@ def test_a_change_of_topics_is_announced_after_its_commit_and_a_refusal_is_not(r
     assert len(replica.announced) == 2
 
 
+def test_a_topic_that_is_used_is_made_once_announced_and_never_changed(replica: Replica) -> None:
+    def use(topic: str, queues: str) -> Reply:
+        return asyncio.run(replica.topics.use(request(30003, {"topic": topic, "queues": queues})))
+
+    assert use("orders", "8") == Reply()
+    assert use("orders", "2") == Reply()
+    assert replica.engine.rows["orders"][1:4] == (8, 8, 6)
+    assert replica.announced == [(["orders"], ["orders"])] * 2
+    for topic, queues in [("TBW102", "8"), ("a b", "8"), ("c", "8"), ("new", "0"), ("new", "16385")]:
+        with pytest.raises(HeaderError):
+            use(topic, queues)
+    replica.roles.changed("follower", 4, "n1")
+    assert use("new", "8").code == 14
+    assert set(replica.engine.rows) == {"orders"}
+
+
 def test_topics_that_tools_created_on_java_are_created_here(replica: Replica) -> None:
     frames = list(golden_frames("broker", 17, "c2s"))
     assert frames

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tern_state::{GroupConfig, Op, State, TopicConfig};
+use tern_state::{DEFAULT_TOPIC, GroupConfig, Op, State, TopicConfig};
 
 use super::{Creations, Make, Subject, Then, Want};
 use crate::answers::Answers;
@@ -38,6 +38,17 @@ impl Creations {
             )
         });
         self.ask(subject, make, then);
+    }
+
+    /// Create a topic as a send to it would, with so many queues at most; one of that name stays as it is.
+    pub fn use_topic(self: &Arc<Self>, name: Arc<str>, queues: i32, then: Then) {
+        let new = NewTopic {
+            name,
+            model: DEFAULT_TOPIC.to_owned(),
+            queues,
+            unit: false,
+        };
+        Answers::at_once(|answers| self.topic(new, then, answers));
     }
 
     /// Create a subscription group or change it, as an operator asks.

@@ -1,4 +1,4 @@
-"""Topics: create and change (17, 18), delete (215), show (21, 351)."""
+"""Topics: create and change (17, 18), create by use (30003), delete (215), show (21, 351)."""
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
@@ -100,6 +100,16 @@ class TopicHandlers:
         if len(configs) > MAX_TOPICS_AT_ONCE:
             raise HeaderError(f"{len(configs)} topics in one request, the limit is {MAX_TOPICS_AT_ONCE}")
         return await self._put([self._wanted(config) for config in configs])
+
+    async def use(self, request: Request) -> Reply:
+        """30003: create a topic as a first send to it would, if there is none; answered as 17 is.
+
+        A producer asks every group before its first send, so that the topic is on all of them. It cannot ask by 17,
+        which changes a topic that is there: a NameServer that has just started knows few.
+        """
+        topic = self._may_change(text_field(request.fields, "topic"))
+        queues = int_field(request.fields, "queues", least=1, most=MAX_QUEUES)
+        return await self._make([lambda engine, number: engine.use_topic(number, topic, queues)], [topic])
 
     async def delete(self, request: Request) -> Reply:
         """215: delete a topic; one that is not there is deleted already.
