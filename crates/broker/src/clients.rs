@@ -5,6 +5,7 @@
 //! heartbeat.
 
 mod listing;
+mod said;
 mod subscriptions;
 mod tables;
 
@@ -17,7 +18,8 @@ use tern_wire::Language;
 use tern_wire::tags::Subscription;
 
 use crate::heartbeat::{Heartbeat, MessageModel};
-pub use listing::{ConsumerListing, Peer, SubscriptionListing};
+pub use listing::{ConsumerListing, Members, Peer, SubscriptionListing};
+pub use said::Said;
 use tables::Tables;
 
 /// How long an entry lives without a heartbeat.
@@ -41,6 +43,8 @@ pub struct Caller<C> {
 pub struct Beaten {
     /// Consumer groups whose members or subscriptions changed, and whose members want to know.
     pub changed: Vec<Arc<str>>,
+    /// Consumer groups whose members do not agree from now on, and in what.
+    pub disputes: Vec<(Arc<str>, String)>,
     /// The client must send its subscriptions: those known are none, or others.
     pub wants_subscriptions: bool,
     /// Entries that were left out because a bound is reached.
@@ -172,22 +176,6 @@ impl<C: Clone> ClientRegistry<C> {
         changed
     }
 
-    /// Ids of a group's members, in order, each once.
-    pub fn members(&self, group: &str) -> Vec<Arc<str>> {
-        let tables = self.tables.lock();
-        let Some(group) = tables.consumers.get(group) else {
-            return Vec::new();
-        };
-        let mut ids: Vec<_> = group
-            .members
-            .values()
-            .map(|member| Arc::clone(&member.client_id))
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
     /// Connections of a group's members.
     pub fn connections(&self, group: &str) -> Vec<C> {
         let tables = self.tables.lock();
@@ -219,6 +207,7 @@ impl<C: Clone> ClientRegistry<C> {
 
 #[cfg(test)]
 mod tests {
+    use super::said::MAX_SETS_OF_GROUP;
     use super::subscriptions::MAX_TOPICS_OF_GROUP;
     use super::tables::{MAX_GROUPS_OF_CONNECTION, MAX_SUBSCRIPTION_BYTES};
     use super::*;
@@ -249,6 +238,11 @@ mod tests {
             }],
             ..Heartbeat::default()
         }
+    }
+
+    fn ids(registry: &ClientRegistry<u64>, group: &str) -> Vec<Arc<str>> {
+        let members = registry.members(group);
+        members.into_iter().map(|(id, _)| id).collect()
     }
 
     fn changed(beaten: &Beaten) -> Vec<&str> {
@@ -284,7 +278,7 @@ mod tests {
             changed(&registry.beat(&caller(2), &beat("b", "g", &[("T", "x", 3)]), now)),
             ["g"]
         );
-        assert_eq!(registry.members("g").len(), 2);
+        assert_eq!(ids(&registry, "g").len(), 2);
         assert_eq!(registry.connections("g").len(), 2);
     }
 
@@ -298,8 +292,8 @@ mod tests {
         let mut gone = registry.closed(1);
         gone.sort_unstable();
         assert_eq!(gone, [Arc::from("g"), Arc::from("h")]);
-        assert_eq!(registry.members("g"), [Arc::from("b")]);
-        assert!(registry.members("h").is_empty());
+        assert_eq!(ids(&registry, "g"), [Arc::from("b")]);
+        assert!(ids(&registry, "h").is_empty());
         assert!(registry.closed(1).is_empty());
         let tables = registry.tables.lock();
         assert_eq!((tables.entries, tables.connections.len()), (1, 1));
@@ -324,7 +318,7 @@ mod tests {
             registry.expire(start + EXPIRY + Duration::from_secs(1)),
             [Arc::from("g")]
         );
-        assert_eq!(registry.members("g"), [Arc::from("b")]);
+        assert_eq!(ids(&registry, "g"), [Arc::from("b")]);
         assert!(registry.tables.lock().producers.is_empty());
         assert_eq!(registry.closed(2), [Arc::from("g")]);
         let tables = registry.tables.lock();
@@ -363,6 +357,83 @@ mod tests {
             Subscribed::NoTopic { .. }
         ));
         assert!(matches!(registry.subscribed("h", "U"), Subscribed::NoGroup));
+    }
+
+    #[test]
+    fn members_with_other_topics_leave_each_other_theirs_and_nobody_is_told_again() {
+        let registry = ClientRegistry::new();
+        let now = Instant::now();
+        let (one, two) = (
+            beat("a", "g", &[("T", "*", 5)]),
+            beat("b", "g", &[("U", "*", 5)]),
+        );
+        registry.beat(&caller(1), &one, now);
+        registry.beat(&caller(2), &two, now);
+        for _ in 0..2 {
+            assert_eq!(registry.beat(&caller(1), &one, now), Beaten::default());
+            assert_eq!(registry.beat(&caller(2), &two, now), Beaten::default());
+        }
+        for topic in ["T", "U"] {
+            assert!(matches!(
+                registry.subscribed("g", topic),
+                Subscribed::To { .. }
+            ));
+        }
+        registry.closed(2);
+        registry.beat(
+            &caller(1),
+            &beat("a", "g", &[("T", "*", 5), ("V", "*", 5)]),
+            now,
+        );
+        assert!(matches!(
+            registry.subscribed("g", "U"),
+            Subscribed::NoTopic { .. }
+        ));
+    }
+
+    #[test]
+    fn a_dispute_is_told_once_and_again_when_its_sides_change() {
+        let registry = ClientRegistry::new();
+        let now = Instant::now();
+        let filter = |client: &str, filter: &str| beat(client, "g", &[("T", filter, 1)]);
+        let told = |beaten: Beaten| beaten.disputes.len();
+        assert_eq!(told(registry.beat(&caller(1), &filter("a", "x"), now)), 0);
+        assert_eq!(told(registry.beat(&caller(2), &filter("b", "y"), now)), 1);
+        assert_eq!(told(registry.beat(&caller(1), &filter("a", "x"), now)), 0);
+        assert_eq!(told(registry.beat(&caller(2), &filter("b", "y"), now)), 0);
+        assert_eq!(told(registry.beat(&caller(3), &filter("c", "y"), now)), 1);
+        registry.closed(2);
+        registry.closed(3);
+        assert_eq!(told(registry.beat(&caller(1), &filter("a", "x"), now)), 0);
+        assert_eq!(told(registry.beat(&caller(2), &filter("b", "y"), now)), 1);
+    }
+
+    #[test]
+    fn what_many_members_say_is_kept_once_and_counted() {
+        let registry = ClientRegistry::new();
+        let now = Instant::now();
+        let bytes = || registry.tables.lock().subscription_bytes;
+        registry.beat(&caller(0), &beat("0", "g", &[("T", "*", 1)]), now);
+        let first = bytes();
+        for id in 1..100 {
+            let name = id.to_string();
+            registry.beat(&caller(id), &beat(&name, "g", &[("T", "*", 1)]), now);
+        }
+        assert_eq!(bytes(), first);
+        for id in 100..300 {
+            let filter = format!("tag{id}");
+            registry.beat(&caller(id), &beat(&filter, "g", &[("T", &filter, 1)]), now);
+        }
+        let known = registry
+            .members("g")
+            .iter()
+            .filter(|(_, said)| said.is_some())
+            .count();
+        assert_eq!(known, 100 + MAX_SETS_OF_GROUP - 1);
+        for id in 0..300 {
+            registry.closed(id);
+        }
+        assert_eq!(bytes(), 0);
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct ConsumerData {
     /// Unit mode.
     #[serde(deserialize_with = "nullable")]
     pub unit_mode: bool,
+    /// Ours: it shares a topic's queues with the members that subscribe to it, and not with all of the group.
+    #[serde(deserialize_with = "nullable")]
+    pub shares_by_topic: bool,
 }
 
 /// One subscription.

@@ -1,10 +1,13 @@
-//! Copies of the registry for operators: who is connected to a group, and what it subscribes to.
+//! Copies of the registry for members and operators: who is connected to a group, and what it subscribes to.
 
 use std::sync::Arc;
 
-use super::ClientRegistry;
 use super::tables::Member;
+use super::{ClientRegistry, Said};
 use crate::heartbeat::MessageModel;
+
+/// Client ids of a group, in order, each once, with what they subscribe to as far as it is known.
+pub type Members = Vec<(Arc<str>, Option<Arc<Said>>)>;
 
 /// One client of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,22 @@ pub struct ConsumerListing<C> {
 }
 
 impl<C: Clone> ClientRegistry<C> {
+    /// The members of a group; empty if it has none.
+    pub fn members(&self, group: &str) -> Members {
+        let tables = self.tables.lock();
+        let Some(group) = tables.consumers.get(group) else {
+            return Vec::new();
+        };
+        let mut members: Members = group
+            .members
+            .values()
+            .map(|member| (Arc::clone(&member.client_id), member.said.clone()))
+            .collect();
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        members.dedup_by(|(one, _), (other, _)| one == other);
+        members
+    }
+
     /// A consumer group as it is connected here; none if it has no member.
     pub fn consumers(&self, group: &str) -> Option<ConsumerListing<C>> {
         let tables = self.tables.lock();

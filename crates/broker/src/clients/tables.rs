@@ -6,6 +6,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use tern_wire::Language;
 
+use super::said::Said;
 use super::subscriptions::ConsumerGroup;
 use super::{Beaten, Caller};
 use crate::heartbeat::{ConsumerData, Heartbeat, MessageModel};
@@ -40,6 +41,8 @@ pub(super) struct Member<C> {
     pub language: Language,
     pub version: i32,
     pub seen: Instant,
+    /// What it subscribes to; none while it has not said so, or if that is beyond the bounds.
+    pub said: Option<Arc<Said>>,
 }
 
 impl<C: Clone> Member<C> {
@@ -50,6 +53,7 @@ impl<C: Clone> Member<C> {
             language: caller.language,
             version: caller.version,
             seen,
+            said: None,
         }
     }
 }
@@ -130,7 +134,11 @@ impl<C: Clone> Tables<C> {
             .consumers
             .entry(Arc::clone(&name))
             .or_insert_with(ConsumerGroup::new);
-        let member = Member::new(caller, &beat.client_id, now);
+        let mut member = Member::new(caller, &beat.client_id, now);
+        member.said = group
+            .members
+            .remove(&caller.id)
+            .and_then(|known| known.said);
         group.members.insert(caller.id, member);
         group.model = data.message_model;
         group.consume_type = data.consume_type;
@@ -142,13 +150,19 @@ impl<C: Clone> Tables<C> {
         } else {
             let before = group.subscription_bytes();
             let room = MAX_SUBSCRIPTION_BYTES - (self.subscription_bytes - before);
-            let replaced = group.subscribe(&data.subscription_data_set, room);
+            let replaced = group.subscribe(caller.id, data, room);
             changed |= replaced.changed;
             beaten.left_out += replaced.left_out;
             group.fingerprint = beat.fingerprint;
             self.subscription_bytes = self.subscription_bytes - before + group.subscription_bytes();
         }
         if changed && group.model == MessageModel::Clustering {
+            beaten.disputes.extend(
+                group
+                    .new_disputes()
+                    .into_iter()
+                    .map(|what| (Arc::clone(&name), what)),
+            );
             beaten.changed.push(name);
         }
     }
@@ -181,7 +195,14 @@ impl<C: Clone> Tables<C> {
         let (key, group) = self.consumers.get_key_value(name)?;
         let (key, model) = (Arc::clone(key), group.model);
         let group = self.consumers.get_mut(name)?;
-        group.members.remove(&id)?;
+        self.subscription_bytes -= group.subscription_bytes();
+        let was_here = group.members.remove(&id).is_some();
+        group.forget_unsaid();
+        group.new_disputes(); // what ends is not said, but is said again when it comes back
+        self.subscription_bytes += group.subscription_bytes();
+        if !was_here {
+            return None;
+        }
         self.entries -= 1;
         if group.members.is_empty() {
             self.subscription_bytes -= group.subscription_bytes();

@@ -3,10 +3,12 @@
 //! Every replica takes heartbeats and answers them with 0. What follows from them is the leader's: it creates the
 //! group and its retry topic, says who the members are, and tells them when they change.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tern_net::{Complaint, Connection, Level, Logger};
 use tern_state::State;
 use tern_wire::codes::{request, response};
@@ -15,10 +17,11 @@ use tern_wire::headers::{
 };
 use tern_wire::names::check_group_from;
 use tern_wire::{Command, Fields};
+use tokio::runtime::Handle;
 
 use super::reply::Incoming;
 use crate::answers::Answers;
-use crate::clients::{Caller, ClientRegistry};
+use crate::clients::{Caller, ClientRegistry, Members as MemberList, Said};
 use crate::creations::{Creations, missing_of_group};
 use crate::heartbeat::{ConsumerData, Heartbeat};
 use crate::refused::Refused;
@@ -35,6 +38,17 @@ static LEFT_OUT: Complaint = Complaint::new(
     "heartbeat beyond the bounds of the client registry, partly left out",
 );
 
+/// Disputes that wait to be said; more are left out.
+const MAX_DISPUTES: usize = 256;
+/// A little longer than the time between two lines of one kind.
+const DISPUTE_PAUSE: Duration = Duration::from_millis(1_100);
+
+static DISPUTE: Complaint = Complaint::new(
+    Logger::Broker,
+    Level::Warning,
+    "one group, several subscriptions",
+);
+
 /// Keeps the client registry.
 pub(crate) struct Members {
     settings: Settings,
@@ -43,6 +57,16 @@ pub(crate) struct Members {
     clients: Arc<ClientRegistry>,
     creations: Arc<Creations>,
     last_opaque: AtomicI32,
+    runtime: Handle,
+    /// Disputes that are still to be said.
+    disputes: Mutex<Disputes>,
+}
+
+/// A queue of lines, and whether somebody says them.
+#[derive(Default)]
+struct Disputes {
+    lines: VecDeque<(Arc<str>, String)>,
+    is_said: bool,
 }
 
 impl Members {
@@ -55,6 +79,8 @@ impl Members {
             clients: Arc::clone(&services.clients),
             creations: Arc::clone(&services.creations),
             last_opaque: AtomicI32::new(0),
+            runtime: services.runtime.clone(),
+            disputes: Mutex::default(),
         });
         services.runtime.spawn(sweep(Arc::downgrade(&members)));
         members
@@ -84,6 +110,9 @@ impl Members {
                 connection.peer(),
                 format_args!("{} entries", beaten.left_out),
             );
+        }
+        if self.roles.view().leads() {
+            self.say_disputes(beaten.disputes);
         }
         self.notify(&beaten.changed);
         self.create_groups(&beat, incoming.command.version);
@@ -128,15 +157,15 @@ impl Members {
         if !role.leads() {
             return Err(Refused::not_leader(&role).with_code(response::SYSTEM_ERROR));
         }
-        let ids = self.clients.members(header.consumer_group);
-        if ids.is_empty() {
+        let members = self.clients.members(header.consumer_group);
+        if members.is_empty() {
             let remark = format!("no consumer for this group, {}", header.consumer_group);
             return Err(Refused::new(response::SYSTEM_ERROR, remark));
         }
         Ok(incoming
             .reply
             .command(response::SUCCESS)
-            .with_body(id_list(&ids)))
+            .with_body(list_of(&members, header.with_subscriptions == Some(true))))
     }
 
     /// A connection ended: its clients are gone at once.
@@ -169,6 +198,18 @@ impl Members {
                 connection.send_command(push);
             }
         }
+    }
+
+    /// One after the other, no faster than complaints are printed: what is said once must not be left out.
+    fn say_disputes(self: &Arc<Self>, disputes: Vec<(Arc<str>, String)>) {
+        let mut waiting = self.disputes.lock();
+        let room = MAX_DISPUTES.saturating_sub(waiting.lines.len());
+        waiting.lines.extend(disputes.into_iter().take(room));
+        if waiting.lines.is_empty() || std::mem::replace(&mut waiting.is_said, true) {
+            return;
+        }
+        drop(waiting);
+        self.runtime.spawn(say_all(Arc::downgrade(self)));
     }
 
     fn create_groups(&self, beat: &Heartbeat, client_version: i32) {
@@ -205,17 +246,69 @@ fn subscribes_to_ordered_topic(state: &State, consumer: &ConsumerData) -> bool {
     })
 }
 
-/// `{"consumerIdList":[…]}`
-fn id_list(ids: &[Arc<str>]) -> Vec<u8> {
+/// `{"consumerIdList":[…]}`, and for clients that ask for it what each of them subscribes to: the different sets, and
+/// for each id the place of its set, -1 where it is not known.
+fn list_of(members: &MemberList, with_subscriptions: bool) -> Vec<u8> {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
         consumer_id_list: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        set_of_consumer: Option<Vec<i32>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subscription_sets: Option<Vec<Set<'a>>>,
     }
-    let body = Body {
-        consumer_id_list: ids.iter().map(|id| &**id).collect(),
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Set<'a> {
+        shares_by_topic: bool,
+        subscriptions: BTreeMap<&'a str, &'a str>,
+    }
+    let mut body = Body {
+        consumer_id_list: members.iter().map(|(id, _)| &**id).collect(),
+        set_of_consumer: None,
+        subscription_sets: None,
     };
+    if with_subscriptions {
+        let mut sets: Vec<&Said> = Vec::new();
+        let places = members.iter().map(|(_, said)| {
+            let Some(said) = said.as_deref() else {
+                return -1;
+            };
+            let place = sets.iter().position(|known| std::ptr::eq(*known, said));
+            let place = place.unwrap_or_else(|| {
+                sets.push(said);
+                sets.len() - 1
+            });
+            i32::try_from(place).unwrap_or(-1)
+        });
+        body.set_of_consumer = Some(places.collect());
+        let sets = sets.into_iter().map(|said| Set {
+            shares_by_topic: said.shares_by_topic,
+            subscriptions: said
+                .topics
+                .iter()
+                .map(|(topic, filter)| (&**topic, &**filter))
+                .collect(),
+        });
+        body.subscription_sets = Some(sets.collect());
+    }
     serde_json::to_vec(&body).expect("strings are always JSON")
+}
+
+async fn say_all(members: Weak<Members>) {
+    while let Some(members) = members.upgrade() {
+        {
+            let mut waiting = members.disputes.lock();
+            let Some((group, what)) = waiting.lines.pop_front() else {
+                waiting.is_said = false;
+                return;
+            };
+            DISPUTE.say(group, what);
+        }
+        drop(members);
+        tokio::time::sleep(DISPUTE_PAUSE).await;
+    }
 }
 
 async fn sweep(members: Weak<Members>) {
@@ -233,12 +326,41 @@ async fn sweep(members: Weak<Members>) {
 mod tests {
     use super::*;
 
+    fn said(body: &str) -> Option<Arc<Said>> {
+        let beat = Heartbeat::parse(body.as_bytes()).expect("a heartbeat");
+        Said::read(&beat.consumer_data_set[0]).map(Arc::new)
+    }
+
     #[test]
     fn a_member_list_is_the_json_of_rocketmq() {
-        let ids = [Arc::from("10.0.0.1@7"), Arc::from("x\"y")];
+        let members = vec![(Arc::from("10.0.0.1@7"), None), (Arc::from("x\"y"), None)];
         assert_eq!(
-            id_list(&ids),
+            list_of(&members, false),
             br#"{"consumerIdList":["10.0.0.1@7","x\"y"]}"#
+        );
+    }
+
+    #[test]
+    fn who_asks_for_subscriptions_gets_each_set_once() {
+        let ours = said(
+            r#"{"consumerDataSet":[{"groupName":"g","sharesByTopic":true,"subscriptionDataSet":[
+            {"topic":"T","subString":"b||a"},{"topic":"%RETRY%g","subString":"*"}]}]}"#,
+        );
+        let java = said(r#"{"consumerDataSet":[{"groupName":"g","subscriptionDataSet":[]}]}"#);
+        let members = vec![
+            (Arc::from("a"), java),
+            (Arc::from("b"), ours.clone()),
+            (Arc::from("c"), None),
+            (Arc::from("d"), ours),
+        ];
+        let text = String::from_utf8(list_of(&members, true)).expect("JSON is text");
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"consumerIdList":["a","b","c","d"],"setOfConsumer":[0,1,-1,1],"subscriptionSets":["#,
+                r#"{"sharesByTopic":false,"subscriptions":{}},"#,
+                r#"{"sharesByTopic":true,"subscriptions":{"%RETRY%g":"*","T":"a || b"}}]}"#,
+            )
         );
     }
 }

@@ -29,6 +29,8 @@ header! {
     ConsumerListRequest<'a> {
         /// Consumer group.
         consumer_group: &'a str = b"consumerGroup",
+        /// Ours: the answer shall also say what each of them subscribes to.
+        with_subscriptions: Option<bool> = b"withSubscriptions",
     }
 }
 
