@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from ternmq.client.allocation import allocate_average
+from ternmq.client.companions import Companions
+from ternmq.client.filters import TagFilter
 from ternmq.client.handover import FINISH_SECONDS, Handover
 from ternmq.client.inbox import Inbox
 from ternmq.client.locks import RENEW_SECONDS, QueueLocks
@@ -16,11 +18,11 @@ from ternmq.client.membership import Membership
 from ternmq.client.messages import MessageQueue
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller
+from ternmq.client.roster import Roster
+from ternmq.client.routes import TopicRoute
 from ternmq.client.routing import Routing
 from ternmq.client.summaries import counted
 from ternmq.errors import MQError, SettlementLostError, UnsupportedError
-from ternmq.protocol.codes import RequestCode, ResponseCode
-from ternmq.protocol.tables import decode_consumer_list
 from ternmq.remoting import Endpoint
 
 T = TypeVar("T")
@@ -48,10 +50,12 @@ class Assignment(Generic[T]):
         endpoint: the network.
         routing: routes and leaders.
         membership: this client among the members.
+        companions: the consumers of the group in this client.
         offsets: where the group stands.
         inbox: holds the messages of the queues.
         group: consumer group.
         topic: what it reads.
+        tags: which messages of it.
         again: the topic through which failed messages come again; None for none. It may appear later.
         make_puller: starts to pull a queue from an offset on.
         wall_clock: milliseconds since 1970.
@@ -64,10 +68,12 @@ class Assignment(Generic[T]):
         endpoint: Endpoint,
         routing: Routing,
         membership: Membership,
+        companions: Companions,
         offsets: Offsets,
         inbox: Inbox[T],
         group: str,
         topic: str,
+        tags: TagFilter,
         again: str | None,
         make_puller: Callable[[MessageQueue, int], Puller[T]],
         wall_clock: Callable[[], int],
@@ -76,14 +82,18 @@ class Assignment(Generic[T]):
         commits: bool,
     ) -> None:
         self.pullers: dict[MessageQueue, Puller[T]] = {}
-        self._endpoint = endpoint
         self._routing = routing
         self._membership = membership
+        self._companions = companions
+        self._roster = Roster(endpoint, routing, companions, group, topic)
         self._offsets = offsets
         self._inbox = inbox
         self._group = group
-        self._topic = topic
-        self._again = again
+        self.topic = topic
+        self.tags = tags
+        self.again = again
+        self.keeps_failures = False
+        """What comes again might go to a member that does not read the topic: it comes again from here."""
         self._locks = locks
         self._commits = commits
         self._make_puller = make_puller
@@ -120,10 +130,10 @@ class Assignment(Generic[T]):
                 if self._loop.time() >= deadline:
                     if not self.pullers:
                         raise
-                    _log.warning("group %s begins without some queues of %s: %s", self._group, self._topic, error)
+                    _log.warning("group %s begins without some queues of %s: %s", self._group, self.topic, error)
                     break
             if self._loop.time() >= deadline:
-                raise MQError(f"no broker of {self._topic} has shown the members of group {self._group} in time")
+                raise MQError(f"no broker of {self.topic} has shown the members of group {self._group} in time")
             await asyncio.sleep(_HANDOVER_SECONDS)
         self._entered_ms = entered_ms
         self._routing.on_change(self.ask)
@@ -132,8 +142,8 @@ class Assignment(Generic[T]):
             work.append(self._commit_often())
         if self._locks is not None:
             work.append(self._renew_often(self._locks))
-        if self._again is not None:
-            work.append(self._look_for(self._again))
+        if self.again is not None:
+            work.append(self._look_for(self.again))
         self._tasks = [self._loop.create_task(each) for each in work]
 
     def ask(self) -> None:
@@ -147,7 +157,7 @@ class Assignment(Generic[T]):
     def look_for_again(self, broker: str) -> None:
         """The topic through which messages come again exists now on a group, or will in a moment."""
         self._again_wanted.set()
-        route = self._routing.known(self._again) if self._again is not None else None
+        route = self._routing.known(self.again) if self.again is not None else None
         if route is not None and broker not in route.groups:
             self._routing.refresh_soon(route.topic)
 
@@ -175,6 +185,7 @@ class Assignment(Generic[T]):
         self._closing = True
         self._settled.set()
         await asyncio.gather(*self._farewells, self._release(tuple(self.pullers), _CALL_SECONDS))
+        self._companions.leave(self)
         if self._locks is not None:
             await self._locks.close(_RELEASE_SECONDS)
 
@@ -216,59 +227,41 @@ class Assignment(Generic[T]):
         Raises:
             MQError: the start position of a queue could not be learnt.
         """
-        route = self._routing.known(self._topic) or await self._routing.find(self._topic, self._loop.time() + within)
-        members = await self._members(within)
+        route = self._routing.known(self.topic) or await self._routing.find(self.topic, self._loop.time() + within)
+        members = await self._roster.members(within)
         if members is None:
             return None  # no leader answers: everybody keeps what it has
-        if self._membership.client_id not in members:
+        parties = members.parties(self.topic)
+        if self._membership.client_id not in parties:
             await self._membership.beat_now()  # a leader that does not know us yet
             return None
-        again = self._routing.known(self._again) if self._again is not None else None
-        wanted = [
-            queue
-            for each in (route, again)
-            if each is not None
-            for queue in allocate_average(each.readable, sorted(members), self._membership.client_id)
-        ]
+        self.keeps_failures = self.again is not None and not members.all_read(self.topic, self.again)
+        wanted = self._companions.share(self, self._part(route, parties))
+        again = self._routing.known(self.again) if self.again is not None else None
+        if again is not None and self._companions.pulls_again(self):
+            wanted += self._part(again, members.parties(again.topic))
         await self._release(self.pullers.keys() - set(wanted), _RELEASE_SECONDS)
         missing = [queue for queue in wanted if queue not in self.pullers]
-        gained = [queue for queue in missing if queue not in self._leaving]
-        if gained and len(members) > 1:
-            await asyncio.sleep(_HANDOVER_SECONDS)
-        await self._take_over(gained, within, shared=len(members) > 1)
-        self._say(len(route.readable), len(members))
+        gained = [queue for queue in missing if queue not in self._leaving and self._companions.claim(self, queue)]
+        try:
+            if gained and len(members.ids) > 1:
+                await asyncio.sleep(_HANDOVER_SECONDS)
+            await self._take_over(gained, within, shared=len(members.ids) > 1)
+        finally:
+            self._companions.free(self, [queue for queue in gained if queue not in self.pullers])
+        self._say(len(route.readable), len(parties))
         return all(queue in self.pullers for queue in missing)
 
     def _say(self, of: int, members: int) -> None:
         """Write one line if this consumer's share of its topic has changed."""
-        held = frozenset(queue for queue in self.pullers if queue.topic == self._topic)
+        held = frozenset(queue for queue in self.pullers if queue.topic == self.topic)
         if (held, of, members) != self._said:
             self._said = held, of, members
-            share = f"{len(held)} of {counted(of, 'queue')} of {self._topic}, {counted(members, 'member')}"
+            share = f"{len(held)} of {counted(of, 'queue')} of {self.topic}, {counted(members, 'member')}"
             _log.info("group %s: %s", self._group, share)
 
-    async def _members(self, within: float) -> list[str] | None:
-        """Client ids of the group, from the first broker of the topic that leads and knows them; None if none does.
-
-        All members ask the brokers in the same order, so that they see the same list.
-        """
-        route = self._routing.known(self._topic)
-        for broker in route.groups if route is not None else ():
-            address = self._routing.master(broker)
-            if address is None:
-                continue
-            fields = {"consumerGroup": self._group}
-            try:
-                answer = await self._endpoint.call(
-                    address, RequestCode.GET_CONSUMER_LIST_BY_GROUP, fields, timeout=min(within, _CALL_SECONDS)
-                )
-            except MQError as error:
-                if error.refresh_route:
-                    self._routing.reject(broker, address, error)
-                continue
-            if answer.code == ResponseCode.SUCCESS:
-                return decode_consumer_list(answer.body)
-        return None
+    def _part(self, route: TopicRoute, parties: Sequence[str]) -> list[MessageQueue]:
+        return allocate_average(route.readable, parties, self._membership.client_id)
 
     async def _take_over(self, queues: list[MessageQueue], within: float, *, shared: bool) -> None:
         """Start to read queues; ordered ones only where the lock is got, and only then the offset is asked for.
@@ -286,6 +279,7 @@ class Assignment(Generic[T]):
         async def one(queue: MessageQueue) -> None:
             first = await self._offsets.first(queue, within, self._entered_ms)
             puller = self.pullers[queue] = self._make_puller(queue, first)
+            self._companions.begun(self, queue, first)
             if held_until is not None:
                 puller.place.held_until = held_until[queue]
             elif shared and self._commits:
@@ -342,11 +336,15 @@ class Assignment(Generic[T]):
         held = [(puller, puller.place.watermark) for puller in pullers if not puller.place.dropped]
         for puller in pullers:
             self._inbox.drop(puller.place)
-        await asyncio.gather(*(puller.stop() for puller in pullers))
-        if self._commits:
-            await self._commit_all(held, within)
-        if self._locks is not None and held:
-            await self._locks.unlock([puller.queue for puller, _ in held], within)
+            self._companions.ended(self, puller.queue, puller.place.watermark)
+        try:
+            await asyncio.gather(*(puller.stop() for puller in pullers))
+            if self._commits:
+                await self._commit_all(held, within)
+            if self._locks is not None and held:
+                await self._locks.unlock([puller.queue for puller, _ in held], within)
+        finally:
+            self._companions.free(self, [puller.queue for puller in pullers])
 
     # -- locks -----------------------------------------------------------------------------------------------------
 
@@ -378,7 +376,9 @@ class Assignment(Generic[T]):
         self._inbox.drop(puller.place)
         if self.pullers.get(puller.queue) is puller:
             del self.pullers[puller.queue]
+            self._companions.ended(self, puller.queue, puller.place.watermark)
             await puller.stop()
+            self._companions.free(self, [puller.queue])
             self.ask()
 
     # -- commits -------------------------------------------------------------------------------------------------
@@ -405,6 +405,8 @@ class Assignment(Generic[T]):
 
     async def _store(self, puller: Puller[T], position: int, within: float) -> None:
         async with puller.commit_lock:  # one after the other, so that a late one never takes a newer one back
+            if puller.queue.topic == self.again:
+                position = self._companions.settled(puller.queue, position)
             if position > puller.committed:
                 await self._offsets.commit(puller.queue, position, within)
                 puller.committed = position

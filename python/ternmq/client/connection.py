@@ -18,6 +18,7 @@ from ternmq.client.admin import Admin
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.codecs import Codec, Raw
 from ternmq.client.consumer import Consumer
+from ternmq.client.filters import TagFilter
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.membership import Membership
 from ternmq.client.nameservers import NameServers
@@ -300,7 +301,8 @@ class Client:
         """Make a consumer, a member of a group.
 
         Args:
-            group: name of the consumer group; a client has at most one consumer of a group.
+            group: name of the consumer group. A client may have several consumers of a group, of one topic or of
+                several; all consumers of a group that read a topic must read it with the same filter.
             topic: what to read.
             codec: turns bodies into payloads; without one they are bytes.
             filter: ``*`` or tags, ``a || b``.
@@ -357,6 +359,18 @@ class Client:
 
     def _check_loop(self) -> None:
         loops.check(self._loop, f"client {self.client_id}")
+
+    def other_filter(self, group: str, topic: str, tags: TagFilter) -> str | None:
+        """A filter other than this one with which a group reads a topic in this process; for this package only."""
+        for client in forks.watched():
+            if not isinstance(client, Client) or client._parts is None:
+                continue
+            if set(client.nameservers) != set(self.nameservers):
+                continue
+            found = client._parts.membership.other_filter(group, topic, tags)
+            if found is not None:
+                return found
+        return None
 
     def attach(self, child: Closable) -> None:
         """Have a producer or consumer closed with the client; for this package only."""

@@ -113,6 +113,7 @@ class Consumer(Generic[T]):
         self._returns: Returns[T] | None = None
         self._watch: Watch[T] | None = None
         self._losses: Summary | None = None
+        self._subscription: Subscription | None = None
         self._batch_number = 0
         self._open = False
         self._loop: asyncio.AbstractEventLoop | None = None  # since it was opened
@@ -143,11 +144,16 @@ class Consumer(Generic[T]):
             return []
         return sorted(queue for queue in self._assignment.pullers if queue.topic == self.topic)
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the group had a stored offset in a queue that this consumer took: there `start` meant nothing."""
+        return self._offsets is not None and self._offsets.resumed
+
     async def open(self) -> Consumer[T]:
         """Join the group and take the first assignment; `async with` does it.
 
         Raises:
-            ConfigError: this client has a consumer of the group already, or it was opened before.
+            ConfigError: the group reads the topic with another filter in this process, or it was opened before.
             RouteNotFoundError: no such topic.
             UnsupportedError: ordered, and a broker has no locks.
             UnreachableError: no NameServer answers.
@@ -157,10 +163,15 @@ class Consumer(Generic[T]):
         parts = self._client.parts()
         if self._assignment is not None:
             raise ConfigError(f"consumer {self.group} was opened before; make a new one")
-        if parts.membership.has_consumer(self.group):
+        settings = self._settings
+        other = self._client.other_filter(self.group, self.topic, settings.tags)
+        if other is not None:
             raise ConfigError(
-                f"this client has a consumer of group {self.group} already; connect() once more for another"
+                f"filter {settings.tags.normal!r} of topic {self.topic} differs from {other!r}, with which group "
+                f"{self.group} reads it in this process, and each would pass over what the other one wants; give one "
+                "of them a group of its own"
             )
+        companions = parts.membership.companions(self.group)
         self._parts = parts
         self._loop = loop = asyncio.get_running_loop()
         self._returns = returns = Returns[T](
@@ -171,6 +182,7 @@ class Consumer(Generic[T]):
             max_attempts=self._max_attempts,
             wall_clock_ms=parts.wall_clock_ms,
             on_returned=self._returned,
+            keeps=lambda: self._assignment is not None and self._assignment.keeps_failures,
         )
         self._losses = losses = Summary(_log, logging.WARNING)
         self._inbox = returns.inbox = inbox = Inbox[T](
@@ -186,17 +198,25 @@ class Consumer(Generic[T]):
         calls = LeaderCalls(parts.endpoint, parts.routing)
         self._offsets = offsets = Offsets(calls, self.group, self._start)
 
+        def strange(message: Message[T]) -> bool | None:
+            return companions.is_strange(assignment, message.topic)
+
         def make_puller(queue: MessageQueue, first: int) -> Puller[T]:
-            return Puller(parts.endpoint, parts.routing, inbox, queue, first, self._settings, self._room_changed)
+            return Puller(
+                parts.endpoint, parts.routing, inbox, queue, first, settings, self._room_changed, strange,
+                returns.pass_on,
+            )  # fmt: skip
 
         self._assignment = assignment = Assignment(
             parts.endpoint,
             parts.routing,
             parts.membership,
+            companions,
             offsets,
             inbox,
             self.group,
             self.topic,
+            settings.tags,
             None if self._pulls else retry_topic(self.group),
             make_puller,
             parts.wall_clock_ms,
@@ -204,14 +224,14 @@ class Consumer(Generic[T]):
             commits=not self._pulls,
         )
         within = max(parts.timeout, _ENTER_SECONDS)
-        await parts.routing.find(self.topic, loop.time() + parts.timeout)
-        self._open = True
-        self._client.attach(self)
-        settings = self._settings
-        subscription = Subscription(
+        self._subscription = subscription = Subscription(
             self.topic, settings.tags, settings.version, self._start == "earliest", pushed=not self._pulls
         )
+        companions.join(assignment)
+        self._open = True
+        self._client.attach(self)
         try:
+            await parts.routing.find(self.topic, loop.time() + parts.timeout)
             await parts.membership.add_consumer(self.group, subscription, assignment.ask)
             await assignment.start(within)
         except BaseException:
@@ -230,7 +250,8 @@ class Consumer(Generic[T]):
         Raises:
             ForeignLoopError: it was opened in another event loop.
         """
-        if not self._open or self._assignment is None or self._parts is None:
+        subscription = self._subscription
+        if not self._open or self._assignment is None or self._parts is None or subscription is None:
             return
         self._check_loop()
         self._open = False
@@ -248,7 +269,7 @@ class Consumer(Generic[T]):
         unsettled = self._inbox.delivered_count if self._inbox is not None else 0
         await self._assignment.close()
         self._client.detach(self)
-        await self._parts.membership.remove_consumer(self.group)
+        await self._parts.membership.remove_consumer(self.group, subscription, self._assignment.ask)
         if self._losses is not None:
             self._losses.close()
         left = f"; {counted(unsettled, 'message')} not settled, to come again" if unsettled else ""

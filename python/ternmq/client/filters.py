@@ -24,6 +24,11 @@ class TagFilter(NamedTuple):
     tags: frozenset[str]
     codes: tuple[int, ...]
 
+    @property
+    def normal(self) -> str:
+        """The same for all filters that let the same messages through, as brokers of ours write it."""
+        return " || ".join(sorted(self.tags)) or ALL
+
     def matches(self, properties: Mapping[str, str]) -> bool:
         """Whether a message passes; brokers compare hashes only, so strangers with the same hash arrive here."""
         return not self.tags or properties.get("TAGS") in self.tags

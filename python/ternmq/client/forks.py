@@ -27,6 +27,11 @@ def forget(client: Abandonable) -> None:
     _open.discard(client)
 
 
+def watched() -> tuple[Abandonable, ...]:
+    """The open clients of this process."""
+    return tuple(_open)
+
+
 def _abandon_all() -> None:
     for client in tuple(_open):
         client.abandon()

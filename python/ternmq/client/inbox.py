@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from typing import Generic, TypeVar
 
 from ternmq.client.arguments import OnDecodeError
@@ -132,13 +132,20 @@ class Inbox(Generic[T]):
         self._delivered: dict[Message[T], float] = {}  # in order of delivery
         self._forked: str | None = None
 
-    def put(self, place: ProcessQueue[T], messages: list[Message[T]], next_offset: int) -> None:
+    def put(
+        self,
+        place: ProcessQueue[T],
+        messages: list[Message[T]],
+        next_offset: int,
+        strangers: Collection[Message[T]] = (),
+    ) -> None:
         """Add what one pull fetched; offsets that are in flight already are left out.
 
         Args:
             place: the queue.
             messages: in order of their offsets, all at or above the queue's next offset.
             next_offset: where the next pull starts.
+            strangers: those of the messages that are not delivered, but held until `discard`.
         """
         if place.dropped:
             return
@@ -148,6 +155,8 @@ class Inbox(Generic[T]):
         size = sum([len(message.body) for message in messages])
         place.in_flight_bytes += size
         self.bytes += size
+        if strangers:
+            messages = [message for message in messages if message not in strangers]
         if place.ordered:
             place.line.extend(messages)
             self._advance(place)
@@ -240,6 +249,14 @@ class Inbox(Generic[T]):
         """Forget a failed message: it comes again from elsewhere."""
         if not message._place.dropped:
             self._remove(message._place, message)
+
+    def discard(self, message: Message[T]) -> None:
+        """Forget a message that was never to be delivered."""
+        place = message._place
+        if place.in_flight.pop(message.queue_offset, None) is not None:
+            place.in_flight_bytes -= len(message.body)
+            self.bytes -= len(message.body)
+            self._on_room()
 
     def retry(self, message: Message[T], pause: float) -> None:
         """Deliver a failed message again after so many seconds."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from ternmq.client.companions import Companions
 from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.messages import retry_topic
 from ternmq.client.routing import Routing
@@ -24,7 +25,7 @@ _KEEP_SECONDS = 60.0
 
 
 class Subscription(NamedTuple):
-    """What one consumer group of this client reads.
+    """What one consumer of this client reads.
 
     Args:
         topic: name of the topic.
@@ -62,8 +63,9 @@ class Membership:
         self._endpoint = endpoint
         self._routing = routing
         self._producers: dict[str, int] = {}  # how many producers of this client share the group
-        self._consumers: dict[str, Subscription] = {}
-        self._on_members_changed: dict[str, Callable[[], None]] = {}
+        self._consumers: dict[str, list[Subscription]] = {}
+        self._on_members_changed: dict[str, list[Callable[[], None]]] = {}
+        self._companions: dict[str, Companions] = {}
         self._version = 0  # of what the heartbeats say
         self._body = b""
         self._addresses: list[str] = []  # that the engine sends them to
@@ -89,9 +91,14 @@ class Membership:
             self._changed()
             await self._leave({"clientID": self.client_id, "producerGroup": group})
 
-    def has_consumer(self, group: str) -> bool:
-        """Whether this client belongs to a consumer group."""
-        return group in self._consumers
+    def companions(self, group: str) -> Companions:
+        """The consumers of a group in this client."""
+        return self._companions.setdefault(group, Companions(group))
+
+    def other_filter(self, group: str, topic: str, tags: TagFilter) -> str | None:
+        """A filter other than this one with which a consumer of a group in this client reads a topic."""
+        companions = self._companions.get(group)
+        return None if companions is None else companions.other_filter(topic, tags)
 
     async def add_consumer(
         self, group: str, subscription: Subscription, on_members_changed: Callable[[], None]
@@ -99,20 +106,29 @@ class Membership:
         """Belong to a consumer group; returns when every replica that can be reached knows it.
 
         Args:
-            group: name of the group; at most one consumer of it in a client.
-            subscription: what it reads.
+            group: name of the group.
+            subscription: what one consumer of it reads; the client reads what all of them do.
             on_members_changed: called when a broker says that the members changed.
         """
-        self._consumers[group] = subscription
-        self._on_members_changed[group] = on_members_changed
+        self._consumers.setdefault(group, []).append(subscription)
+        self._on_members_changed.setdefault(group, []).append(on_members_changed)
         self._changed()
         await self._until_known()
 
-    async def remove_consumer(self, group: str) -> None:
-        """Leave a consumer group, so that the others take over its queues at once."""
-        if self._consumers.pop(group, None) is None:
+    async def remove_consumer(
+        self, group: str, subscription: Subscription, on_members_changed: Callable[[], None]
+    ) -> None:
+        """Leave a consumer group with the last consumer of it, so that the others take over its queues at once."""
+        if subscription not in self._consumers.get(group, ()):
             return
-        del self._on_members_changed[group]
+        self._consumers[group].remove(subscription)
+        self._on_members_changed[group].remove(on_members_changed)
+        if self._consumers[group]:
+            self._changed()
+            return
+        del self._consumers[group], self._on_members_changed[group]
+        if self._companions[group].is_empty:
+            del self._companions[group]
         self._changed()
         await self._leave({"clientID": self.client_id, "consumerGroup": group})
 
@@ -205,13 +221,16 @@ class Membership:
         await asyncio.gather(*calls, return_exceptions=True)  # brokers forget us with the connection anyway
 
     def _members_changed(self, push: Request) -> None:
-        callback = self._on_members_changed.get(push.fields.get("consumerGroup", ""))
-        if callback is not None:
+        for callback in self._on_members_changed.get(push.fields.get("consumerGroup", ""), ()):
             callback()
 
 
-def heartbeat_body(client_id: str, producers: dict[str, int], consumers: dict[str, Subscription]) -> bytes:
+def heartbeat_body(
+    client_id: str, producers: Mapping[str, int], consumers: Mapping[str, Sequence[Subscription]]
+) -> bytes:
     """Write HeartbeatData as fastjson writes it: members in alphabetical order.
+
+    ``sharesByTopic`` is ours: brokers of ours tell it to the other members, Apache's pass over it.
 
     Args:
         client_id: identity of the client.
@@ -220,7 +239,7 @@ def heartbeat_body(client_id: str, producers: dict[str, int], consumers: dict[st
     """
     body = {
         "clientID": client_id,
-        "consumerDataSet": [_consumer_data(group, subscription) for group, subscription in sorted(consumers.items())],
+        "consumerDataSet": [_consumer_data(group, subscriptions) for group, subscriptions in sorted(consumers.items())],
         "heartbeatFingerprint": 0,
         "producerDataSet": [{"groupName": group} for group in sorted(producers)],
         "withoutSub": False,
@@ -228,15 +247,20 @@ def heartbeat_body(client_id: str, producers: dict[str, int], consumers: dict[st
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _consumer_data(group: str, subscription: Subscription) -> dict[str, object]:
-    read = [_subscription_data(subscription.topic, subscription.tags, subscription.version)]
-    if subscription.pushed:
-        read.append(_subscription_data(retry_topic(group), parse_filter(ALL), subscription.version))
+def _consumer_data(group: str, subscriptions: Sequence[Subscription]) -> dict[str, object]:
+    last = {each.topic: each for each in subscriptions}  # those of one topic have the same filter
+    read = [_subscription_data(each.topic, each.tags, each.version) for each in last.values()]
+    pushed = any(each.pushed for each in subscriptions)
+    if pushed:
+        version = max(each.version for each in subscriptions)
+        read.append(_subscription_data(retry_topic(group), parse_filter(ALL), version))
+    from_first = any(each.from_first for each in subscriptions)
     return {
-        "consumeFromWhere": "CONSUME_FROM_FIRST_OFFSET" if subscription.from_first else "CONSUME_FROM_LAST_OFFSET",
-        "consumeType": "CONSUME_PASSIVELY" if subscription.pushed else "CONSUME_ACTIVELY",
+        "consumeFromWhere": "CONSUME_FROM_FIRST_OFFSET" if from_first else "CONSUME_FROM_LAST_OFFSET",
+        "consumeType": "CONSUME_PASSIVELY" if pushed else "CONSUME_ACTIVELY",
         "groupName": group,
         "messageModel": "CLUSTERING",
+        "sharesByTopic": True,
         "subscriptionDataSet": read,
         "unitMode": False,
     }

@@ -26,6 +26,8 @@ class Offsets:
         self._calls = calls
         self._group = group
         self._start = start
+        self.resumed = False
+        """The group had an offset in a queue of a topic that was asked for: `start` means nothing there."""
 
     async def first(self, queue: MessageQueue, within: float, entered_ms: int | None = None) -> int:
         """The queue offset to read first; where the group had none, it is fixed at the broker before this returns.
@@ -45,6 +47,7 @@ class Offsets:
         fields = {**self._fields(queue), "setZeroIfNotFound": "false"}
         answer = await self._calls.ask(queue.broker, RequestCode.QUERY_CONSUMER_OFFSET, fields, within=within)
         if answer.code == ResponseCode.SUCCESS:
+            self.resumed |= queue.topic != retry_topic(self._group)
             return _offset(answer, queue)
         if answer.code != ResponseCode.QUERY_NOT_FOUND:
             raise response_error(answer.code, answer.remark, broker=queue.broker)
@@ -68,13 +71,19 @@ class Offsets:
             raise response_error(answer.code, answer.remark, broker=queue.broker)
         return _offset(answer, queue)
 
-    async def position(self, queue: MessageQueue, to: Start, within: float) -> int:
-        """The queue offset of the first message, of the end, or of a time.
+    async def position(self, queue: MessageQueue, to: Start, within: float, entered_ms: int | None = None) -> int:
+        """The queue offset of the first message, of the end, or of a time; nothing is stored.
+
+        Args:
+            queue: the queue.
+            to: which.
+            within: seconds.
+            entered_ms: as in `first`.
 
         Raises:
             MQError: the leader did not answer in time, or refused.
         """
-        return await self._position(queue, to, within, None)
+        return await self._position(queue, to, within, entered_ms)
 
     async def commit(self, queue: MessageQueue, queue_offset: int, within: float) -> None:
         """Store the group's offset in a queue.

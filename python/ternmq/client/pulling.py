@@ -73,6 +73,8 @@ class Puller(Generic[T]):
         first: queue offset to read first.
         settings: limits and subscription.
         on_moved: called when the broker no longer has the next offset and reading goes on elsewhere.
+        strange: of what comes again, whether a message is not this consumer's; None if somebody else sees to it.
+        on_stranger: takes what is not, and discards it from the inbox when it is given back.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Puller(Generic[T]):
         first: int,
         settings: PullSettings,
         on_moved: Callable[[], None],
+        strange: Callable[[Message[T]], bool | None] | None = None,
+        on_stranger: Callable[[Message[T]], None] | None = None,
     ) -> None:
         self.queue = queue
         self.committed = first
@@ -94,7 +98,10 @@ class Puller(Generic[T]):
         self._inbox = inbox
         # What comes again had passed the filter, and may have come from another subscription of the group.
         again = queue.topic == retry_topic(settings.group)
-        self._settings = settings._replace(tags=parse_filter(ALL)) if again else settings
+        # Its offset is not this consumer's alone, so it does not travel with pulls.
+        self._settings = settings._replace(tags=parse_filter(ALL), commits=False) if again else settings
+        self._strange = strange if again else None
+        self._on_stranger = on_stranger
         self._on_moved = on_moved
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
@@ -222,7 +229,7 @@ class Puller(Generic[T]):
         code = answer.code
         before = self.place.next_offset
         if code == ResponseCode.SUCCESS:
-            self._inbox.put(self.place, self._messages(answer.body), _next_offset(answer, before))
+            self._put(self._messages(answer.body), _next_offset(answer, before))
         elif code in (ResponseCode.PULL_NOT_FOUND, ResponseCode.PULL_RETRY_IMMEDIATELY):
             self.place.next_offset = max(before, _next_offset(answer, before))
         elif code == ResponseCode.PULL_OFFSET_MOVED:
@@ -235,6 +242,18 @@ class Puller(Generic[T]):
             self._turn += 1  # a follower that lags has nothing yet; another one may
             return _EMPTY_SECONDS
         return 0.0
+
+    def _put(self, messages: list[Message[T]], next_offset: int) -> None:
+        if self._strange is None:
+            self._inbox.put(self.place, messages, next_offset)
+            return
+        kinds = [(message, self._strange(message)) for message in messages]
+        strangers = [message for message, strange in kinds if strange]
+        here = [message for message, strange in kinds if strange is not None]
+        self._inbox.put(self.place, here, next_offset, strangers)
+        for message in strangers:
+            if message.queue_offset in self.place.in_flight and self._on_stranger is not None:
+                self._on_stranger(message)
 
     def _messages(self, body: bytes) -> list[Message[T]]:
         """Decode a pull's body, and filter by the tags themselves: the broker compares only their hashes."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ternmq.client import loops
-from ternmq.client.delays import retry_level
+from ternmq.client.delays import LEVEL_SECONDS, retry_level
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE, Failure, Message, retry_topic
@@ -22,7 +22,7 @@ from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, Unsu
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
 from ternmq.protocol.topics import PERM_READ_WRITE
-from ternmq.remoting import Endpoint
+from ternmq.remoting import Answer, Endpoint
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ _BACK_SECONDS = 5.0
 _SEND_SECONDS = 3.0
 _SEND_TRIES = 3
 _LOCAL_PAUSE = 5.0
+_LONGEST_KEPT = 60.0
+_MOST_STRANGE = 1000
 _INNER_PRODUCER = "CLIENT_INNER_PRODUCER"
 _COMPRESSION = 0x1 | 0x700
 """Bits of sysFlag that say how the body is compressed; set here only where it could not be inflated."""
@@ -69,6 +71,8 @@ class Returns(Generic[T]):
         max_attempts: how often a message is delivered before it becomes a dead letter; None for no end.
         wall_clock_ms: milliseconds since 1970.
         on_returned: called with a broker name when a message will come again through the retry topic.
+        keeps: whether failures stay here for a while, because the retry topic may bring them to a member that does not
+            read their topic.
 
     Source: RocketMQ, DefaultMQPushConsumerImpl#sendMessageBack.
     """
@@ -83,6 +87,7 @@ class Returns(Generic[T]):
         max_attempts: int | None,
         wall_clock_ms: Callable[[], int],
         on_returned: Callable[[str], None],
+        keeps: Callable[[], bool] = lambda: False,
     ) -> None:
         self.inbox: Inbox[T] | None = None
         self._endpoint = endpoint
@@ -93,12 +98,14 @@ class Returns(Generic[T]):
         self._max_attempts = max_attempts
         self._wall_clock_ms = wall_clock_ms
         self._on_returned = on_returned
+        self._keeps = keeps
+        self._strange_topics: set[str] = set()
         self._calls = LeaderCalls(endpoint, routing)
         self._not_taken = Summary(_log, logging.INFO)
         self._kept = Summary(_log, logging.WARNING)
         self._loop = asyncio.get_running_loop()
         self._sender: Sender | None = None  # made when a send-back fails for the first time
-        self._tasks: set[asyncio.Task[MQError | None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
         """Take a failed message; gives the reason if it does not come again as asked.
@@ -110,13 +117,26 @@ class Returns(Generic[T]):
         # Decided here and not by the broker, which does not see every delivery.
         if self._max_attempts is not None and message.attempt >= self._max_attempts:
             failure = failure._replace(level=DEAD_LETTER.level)
-        if self._ordered and failure.level >= 0:
-            self._keep(message, failure.pause)
+        if failure.level >= 0 and (self._ordered or self._keeps()):
+            self._keep(message, failure.pause if self._ordered else _pause_of(message, failure))
             return _Kept()
         task = self._loop.create_task(self._give_back(message, failure))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return asyncio.shield(task)  # whoever waits may be cancelled, the message must not
+
+    def pass_on(self, message: Message[T]) -> None:
+        """Give a message back that came again to a client where nobody reads its topic."""
+        if message.topic not in self._strange_topics and len(self._strange_topics) < _MOST_STRANGE:
+            self._strange_topics.add(message.topic)
+            _log.warning(
+                "group %s: messages of topic %s come again to this client, which does not read that topic; they go "
+                "back until another member gets them, and become dead letters after %d times",
+                self._group, message.topic, MAX_ATTEMPTS,
+            )  # fmt: skip
+        task = self._loop.create_task(self._pass_on(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self, within: float) -> None:
         """Wait until what has failed is given back; what is not in time is left to the next owner of its queue."""
@@ -150,6 +170,20 @@ class Returns(Generic[T]):
         self._gone(message)
         return None
 
+    async def _pass_on(self, message: Message[T]) -> None:
+        while not message._place.dropped:
+            try:
+                answer = await self._ask_back(message, Failure(), MAX_ATTEMPTS)
+                if answer.code == ResponseCode.SUCCESS:
+                    break
+                error = response_error(answer.code, answer.remark, broker=message.queue.broker)
+            except MQError as failed:
+                error = failed
+            _log.info("%r is not taken back yet: %s", message, error)
+            await asyncio.sleep(_LOCAL_PAUSE)
+        if self.inbox is not None:
+            self.inbox.discard(message)
+
     async def _is_settled_elsewhere(self, message: Message[T]) -> bool:
         """Whether the member that had the queue before has acknowledged the message, or given it back itself."""
         handover = message._place.handover
@@ -170,8 +204,7 @@ class Returns(Generic[T]):
             return None
         return SettlementLostError(f"{message!r} is no longer held by this consumer; it comes again")
 
-    async def _send_back(self, message: Message[T], failure: Failure) -> MQError | None:
-        queue = message.queue
+    async def _ask_back(self, message: Message[T], failure: Failure, most: int) -> Answer:
         fields = {
             "offset": str(message._details.physical_offset),
             "group": self._group,
@@ -179,13 +212,18 @@ class Returns(Generic[T]):
             "originMsgId": _origin(message),
             "originTopic": message.topic,
             "unitMode": "false",
-            "maxReconsumeTimes": str(max(0, self._most(failure) - 1)),
-            "bname": queue.broker,
+            "maxReconsumeTimes": str(max(0, most - 1)),
+            "bname": message.queue.broker,
             "attempts": str(message.attempt),  # this and the next are ours; Apache's brokers pass over them
         }
         if failure.level < 0 and failure.reason:
             fields["reason"] = _printable(failure.reason)
-        answer = await self._calls.ask(queue.broker, RequestCode.CONSUMER_SEND_MSG_BACK, fields, within=_BACK_SECONDS)
+        code = RequestCode.CONSUMER_SEND_MSG_BACK
+        return await self._calls.ask(message.queue.broker, code, fields, within=_BACK_SECONDS)
+
+    async def _send_back(self, message: Message[T], failure: Failure) -> MQError | None:
+        queue = message.queue
+        answer = await self._ask_back(message, failure, self._most(failure))
         if answer.code == ResponseCode.SUCCESS:
             self._gone(message)
             return None
@@ -268,6 +306,11 @@ class Returns(Generic[T]):
     def _keep(self, message: Message[T], pause: float) -> None:
         if self.inbox is not None:
             self.inbox.retry(message, pause)
+
+
+def _pause_of(message: Message[T], failure: Failure) -> float:
+    """How long a message rests here that the broker would have kept; not as long, as it holds up its queue's offset."""
+    return min(float(LEVEL_SECONDS[(failure.level or retry_level(message.attempt - 1)) - 1]), _LONGEST_KEPT)
 
 
 def _origin(message: Message[T]) -> str:

@@ -16,8 +16,30 @@ class _TopicList(msgspec.Struct, rename="camel"):
     broker_addr: str | None = None
 
 
-class _ConsumerList(msgspec.Struct, rename="camel"):
+class SubscriptionSet(msgspec.Struct, rename="camel"):
+    """What some members of a group subscribe to.
+
+    Attributes:
+        shares_by_topic: they share a topic's queues with those who subscribe to it, not with the whole group.
+        subscriptions: filter of each topic; filters that mean the same read the same.
+    """
+
+    shares_by_topic: bool = False
+    subscriptions: dict[str, str] = {}
+
+
+class ConsumerList(msgspec.Struct, rename="camel"):
+    """The members of a group: the answer to 38.
+
+    Attributes:
+        consumer_id_list: client ids.
+        set_of_consumer: for each id the place of its set, -1 where it is not known; None from brokers other than ours.
+        subscription_sets: the different sets.
+    """
+
     consumer_id_list: list[str] = []
+    set_of_consumer: list[int] | None = None
+    subscription_sets: list[SubscriptionSet] | None = None
 
 
 def encode_kv_table(table: Mapping[str, str]) -> bytes:
@@ -58,10 +80,10 @@ def encode_consumer_list(client_ids: Iterable[str]) -> bytes:
     return encode({"consumerIdList": list(client_ids)})
 
 
-def decode_consumer_list(raw: bytes) -> list[str]:
+def decode_consumer_list(raw: bytes) -> ConsumerList:
     """Read the answer to 38.
 
     Raises:
         BodyError: not readable.
     """
-    return decode_as(raw, _ConsumerList, "GetConsumerListByGroup").consumer_id_list
+    return decode_as(raw, ConsumerList, "GetConsumerListByGroup")

@@ -98,6 +98,8 @@ class Broker(Server):
         self.back_seconds = 0.0  # from taking a message back to the answer
         self.members: dict[str, dict[str, MemoryTransport]] = defaultdict(dict)
         self.held: list[tuple[Exchange, dict[str, str]]] = []
+        self.said: dict[tuple[str, str], dict[str, object]] = {}  # by group and client id
+        self.last_said: dict[str, dict[str, str]] = {}  # by group, as a broker of Apache's remembers it
         self.heartbeats: list[dict[str, object]] = []
 
     @property
@@ -166,7 +168,11 @@ class Broker(Server):
         elif code == 38:
             members = sorted(self.members[fields["consumerGroup"]])
             if members:
-                exchange.answer(body=json.dumps({"consumerIdList": members}).encode())
+                answer: dict[str, object] = {"consumerIdList": members}
+                if self.cluster.tells_subscriptions and "withSubscriptions" in fields:
+                    answer["setOfConsumer"] = list(range(len(members)))
+                    answer["subscriptionSets"] = [self.said[fields["consumerGroup"], member] for member in members]
+                exchange.answer(body=json.dumps(answer).encode())
             else:
                 exchange.answer(1, remark="no consumer for this group")
         elif code == 30003 and self.cluster.makes_topics:
@@ -174,6 +180,10 @@ class Broker(Server):
             if self.group.topics.setdefault(topic, queues) == queues:
                 self.cluster.register(self.group.name)
             exchange.answer()
+        elif code == 203:
+            said = self.last_said.get(fields["consumerGroup"], {})
+            table = {topic: {"topic": topic, "subString": tags} for topic, tags in said.items()}
+            exchange.answer(body=json.dumps({"connectionSet": [], "subscriptionTable": table}).encode())
         elif code == 17:
             self.group.topics[fields["topic"]] = int(fields["writeQueueNums"])
             asyncio.get_running_loop().call_later(self.cluster.registers_after, self.cluster.register, self.group.name)
@@ -310,8 +320,12 @@ class Broker(Server):
         changed = False
         for entry in data["consumerDataSet"]:  # type: ignore[attr-defined]
             members = self.members[entry["groupName"]]
-            changed |= client not in members
+            reads = {read["topic"]: read["subString"] for read in entry["subscriptionDataSet"]}
+            said = {"sharesByTopic": entry.get("sharesByTopic", False), "subscriptions": reads}
+            self.last_said[entry["groupName"]] = reads
+            changed |= client not in members or self.said[entry["groupName"], client] != said
             members[client] = exchange.transport
+            self.said[entry["groupName"], client] = said
             makes = self.leads and self.cluster.heartbeats_make_retry_topics
             if makes and any(read["topic"].startswith("%RETRY%") for read in entry["subscriptionDataSet"]):
                 self._make_retry_topic(entry["groupName"])
@@ -343,6 +357,7 @@ class MemoryCluster:
         self.knows_send_back = True
         self.knows_locks = True
         self.makes_topics = True  # as ours do, on request and without a send
+        self.tells_subscriptions = True  # False as Apache's brokers
         self.heartbeats_make_retry_topics = True
         self.delays: list[int] = []  # levels of all that was delayed
         self.registers_after = 0.2  # seconds from the creation of a topic until the NameServers show it

@@ -427,15 +427,6 @@ def test_settling_after_the_queue_went_to_another_member_is_refused(caplog: pyte
     run(scenario())
 
 
-def test_a_client_has_one_consumer_of_a_group() -> None:
-    async def scenario() -> None:
-        async with connect(_cluster()) as mq, mq.consumer("g", "t"):
-            with pytest.raises(ConfigError, match="already"):
-                await mq.consumer("g", "t").open()
-
-    run(scenario())
-
-
 def test_an_unknown_topic_has_no_route_to_read() -> None:
     async def scenario() -> None:
         async with connect(_cluster()) as mq:

@@ -26,14 +26,15 @@ def _shape(value: Any) -> Any:
 def test_a_heartbeat_has_the_shape_that_the_java_client_gives_it() -> None:
     java = next(body for body in JAVA if "withoutSub" in body and "CONSUME_PASSIVELY" in json.dumps(body))
     subscription = Subscription("t", parse_filter("*"), 1700000000000, from_first=False)
-    ours = json.loads(heartbeat_body("c", {"p": 1}, {"g": subscription}))
+    ours = json.loads(heartbeat_body("c", {"p": 1}, {"g": [subscription]}))
+    assert ours["consumerDataSet"][0].pop("sharesByTopic") is True, "ours, for members that ask who reads what"
     assert _shape(ours) == _shape(java)
     assert list(ours) == list(java), "members stand in alphabetical order"
 
 
 def test_tags_and_their_codes_are_listed() -> None:
     subscription = Subscription("t", parse_filter("TagB || TagA"), 7, from_first=True)
-    data = json.loads(heartbeat_body("c", {}, {"g": subscription}))["consumerDataSet"][0]
+    data = json.loads(heartbeat_body("c", {}, {"g": [subscription]}))["consumerDataSet"][0]
     assert data["consumeFromWhere"] == "CONSUME_FROM_FIRST_OFFSET"
     assert data["subscriptionDataSet"][0] | {"classFilterMode": False} == {
         "classFilterMode": False, "codeSet": [2598920, 2598919], "expressionType": "TAG",

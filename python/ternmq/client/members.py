@@ -1,0 +1,93 @@
+"""The members of a group and what each reads: with whom a topic is shared, and where they do not agree. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ternmq.errors import BodyError
+from ternmq.protocol.tables import SubscriptionSet, decode_consumer_list
+
+_NAMED = 5
+"""Client ids that a line names of each side."""
+_RETRY = "%RETRY%"
+
+
+class Members(NamedTuple):
+    """The members of a group as a leader knows them.
+
+    Args:
+        ids: client ids, sorted.
+        said: what each subscribes to; without those who have not said it yet. None from brokers that do not tell.
+    """
+
+    ids: tuple[str, ...]
+    said: Mapping[str, SubscriptionSet] | None = None
+
+    def parties(self, topic: str) -> tuple[str, ...]:
+        """With whom a topic is shared, sorted: its subscribers if all of them share it so, else the whole group.
+
+        Every member comes to the same list from the same answer. A subscriber of another library shares with the whole
+        group whatever we do, so that nothing else would fit together with it.
+        """
+        if self.said is None or len(self.said) < len(self.ids):
+            return self.ids
+        readers = tuple(member for member in self.ids if topic in self.said[member].subscriptions)
+        return readers if all(self.said[member].shares_by_topic for member in readers) else self.ids
+
+    def all_read(self, topic: str, again: str) -> bool:
+        """Whether everybody who may get what comes again reads the topic that it came from, as far as is known."""
+        said = (self.said or {}).values()
+        return all(topic in each.subscriptions for each in said if again in each.subscriptions)
+
+    def disputes(self) -> list[str]:
+        """In what the members do not agree so that messages are lost to the group, as sentences."""
+        said = self.said or {}
+        found = []
+        for topic in sorted({topic for each in said.values() for topic in each.subscriptions}):
+            if topic.startswith(_RETRY):
+                continue  # pull consumers do not read it, and nobody filters it
+            readers = [member for member in self.ids if member in said and topic in said[member].subscriptions]
+            sides = defaultdict(list)
+            for member in readers:
+                sides[f"{said[member].subscriptions[topic]!r}"].append(member)
+            if len(sides) > 1:
+                found.append(
+                    f"they read topic {topic} with different filters, {named(sorted(sides.items()))}; what one of "
+                    "them does not want is passed over for the others, so give each filter a group of its own"
+                )
+            others = [member for member in self.ids if member in said and member not in readers]
+            if others and not all(said[member].shares_by_topic for member in readers):
+                found.append(
+                    f"not all of them read topic {topic}, {named([('yes', readers), ('no', others)])}, and some share "
+                    "it with the whole group, as clients of other libraries do: the queues that fall to the others are "
+                    "read by nobody, so give each topic a group of its own"
+                )
+        return found
+
+
+def read_members(body: bytes) -> Members:
+    """Read the answer to 38.
+
+    Raises:
+        BodyError: not readable, or its parts do not belong together.
+    """
+    data = decode_consumer_list(body)
+    ids = tuple(sorted(data.consumer_id_list))
+    places, sets = data.set_of_consumer, data.subscription_sets
+    if places is None or sets is None:
+        return Members(ids)
+    if len(places) != len(data.consumer_id_list) or any(place >= len(sets) for place in places):
+        raise BodyError("a list of members names other subscriptions than it has")
+    pairs = zip(data.consumer_id_list, places, strict=True)
+    return Members(ids, {member: sets[place] for member, place in pairs if place >= 0})
+
+
+def named(sides: Iterable[tuple[str, list[str]]]) -> str:
+    """Name some client ids of each side, for a line that stays short in a large group."""
+    parts = []
+    for what, members in sides:
+        more = f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
+        parts.append(f"{what}: {', '.join(members[:_NAMED])}{more}")
+    return "; ".join(parts)
