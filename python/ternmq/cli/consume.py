@@ -14,16 +14,14 @@ from ternmq.cli.output import Output, counted
 
 @click.command()
 @click.argument("topic")
-@click.option(
-    "--group", default="ternmq-consume", show_default=True, help="Consumer group; it remembers where it stopped."
-)
+@click.option("--group", help="Read as a member of this group, which shares the topic and remembers where it stopped.")
 @click.option(
     "--from",
     "start",
     type=click.Choice(["earliest", "latest"]),
     default="latest",
     show_default=True,
-    help="Where a group begins that has not read this topic before.",
+    help="Where reading begins; a group that has read this topic before goes on where it stopped.",
 )
 @click.option("--filter", "tags", default="*", show_default=True, help="Tags, such as 'paid || refund'.")
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
@@ -35,7 +33,7 @@ from ternmq.cli.output import Output, counted
 @with_endpoints
 def consume(
     topic: str,
-    group: str,
+    group: str | None,
     start: str,
     tags: str,
     count: int | None,
@@ -46,10 +44,13 @@ def consume(
     endpoints: str | None,
     data: Path | None,
 ) -> int:
-    """Print messages of TOPIC as they come, and acknowledge each; exits with 1 if --idle ends it before --count.
+    """Print messages of TOPIC as they come; exits with 1 if --idle ends it before --count.
 
-    SIGTERM or Ctrl-C ends it: it commits what it has printed, says how many messages that were, and exits with 143 or
-    130. A second one does not wait.
+    Without --group it is a viewer: it sees everything from --from on, whoever else reads, and the cluster keeps nothing
+    of it. With --group each message is acknowledged, and the members of the group share the topic.
+
+    SIGTERM or Ctrl-C ends it: a member commits what it has printed, it says how many messages that were, and exits with
+    143 or 130. A second one does not wait.
     """
     import asyncio
 

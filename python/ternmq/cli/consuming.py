@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from ternmq.cli.messages import write_jsonl
 from ternmq.cli.output import Output
 from ternmq.cli.stopping import StopOrder
-from ternmq.client import Consumer, Message, Start, connect
+from ternmq.client import Client, Consumer, Message, Start, connect
+from ternmq.client.reader import Reader
 
 
 @dataclass
@@ -19,8 +20,8 @@ class Reading:
 
     Args:
         topic: what to read.
-        group: consumer group.
-        from_earliest: where a new group begins; else at the end.
+        group: consumer group, whose member it is; None reads everything and leaves nothing behind.
+        from_earliest: where it begins, or a new group does; else at the end.
         tags: filter.
         count: ends the run after so many messages.
         idle_s: ends the run after so long without a message.
@@ -29,7 +30,7 @@ class Reading:
     """
 
     topic: str
-    group: str
+    group: str | None
     from_earliest: bool
     tags: str
     count: int | None
@@ -56,17 +57,16 @@ class Reading:
 
     async def _read(self, endpoints: str) -> None:
         start: Start = "earliest" if self.from_earliest else "latest"
-        async with (
-            connect(endpoints) as client,
-            client.consumer(self.group, self.topic, filter=self.tags, start=start) as inbox,
-        ):
-            self.out.note(f"{self.group} reads {self.topic}; Ctrl-C ends it")
+        async with connect(endpoints) as client, self._inbox(client, start) as inbox:
+            self.out.note(f"{self.group or 'a viewer without a group'} reads {self.topic}; Ctrl-C ends it")
+            if isinstance(inbox, Consumer) and inbox.resumed:
+                self.out.note(f"{self.group} has read {self.topic} before and goes on where it stopped, not at {start}")
             try:
                 await self._print_all(inbox)
             finally:
                 self._reads = False
 
-    async def _print_all(self, inbox: Consumer[bytes]) -> None:
+    async def _print_all(self, inbox: Consumer[bytes] | Reader) -> None:
         messages = aiter(inbox)
         while self.count is None or self.printed < self.count:
             try:
@@ -77,7 +77,13 @@ class Reading:
             # Not in a settlement block: if nobody reads our output any more, that is no failure of the message.
             self._print(message)
             self.printed += 1
-            await message.ack()
+            if self.group is not None:
+                await message.ack()
+
+    def _inbox(self, client: Client, start: Start) -> Consumer[bytes] | Reader:
+        if self.group is None:
+            return Reader(client, self.topic, filter=self.tags, start=start)
+        return client.consumer(self.group, self.topic, filter=self.tags, start=start)
 
     def _print(self, message: Message[bytes]) -> None:
         line = write_jsonl(message, self.topic).encode() if self.jsonl else message.body
