@@ -16,7 +16,7 @@ FIRST = MessageQueue("t", "a", 0)
         (Reject("bad data"), "bad data"),
         (Reject(), None),
         (ValueError("no"), "ValueError: no"),
-        (Reject("01\x01 02\x02 \udcff" + "x" * 2000), "01  02  ?" + "x" * 991),
+        (Reject("01\x01 02\x02 " + "x" * 2000), "01  02  " + "x" * 992),
     ],
 )
 @pytest.mark.parametrize("refused", [False, True])
@@ -66,5 +66,18 @@ def test_what_apaches_brokers_do_not_note_is_none() -> None:
             stored.properties += "RETRY_TOPIC\x01t\x02ORIGIN_MESSAGE_ID\x01X\x02"
             async with mq.consumer("other", "%DLQ%g", start="earliest") as dead, await anext(dead) as letter:
                 assert letter.origin == Origin("t", None, None, letter.id, 0, None)
+
+    run(scenario())
+
+
+def test_half_a_character_in_a_reason_is_a_question_mark() -> None:
+    async def scenario() -> None:
+        cluster = cluster_with_topic()
+        await send(cluster, [1])
+        async with connect(cluster) as mq, mq.consumer("g", "t", start="earliest") as inbox:
+            # Without an exception: what is logged of one would have half a character too.
+            await (await anext(inbox)).dead_letter("a \udcff b")
+        ((_, fields),) = cluster.network.sent(36)
+        assert fields["reason"] == "a ? b"
 
     run(scenario())
