@@ -103,9 +103,9 @@ class NameServers:
         ]
 
     def _stranger(self, address: str) -> NotANameServerError:
-        """Note that an address is a broker's, and say so once: with others beside it no call fails for it."""
+        """Note that an address is a broker's; with others beside it no call fails for it, so that is said once."""
         error = NotANameServerError(address, code=ResponseCode.REQUEST_CODE_NOT_SUPPORTED)
-        if address not in self._strangers:
+        if len(self.addresses) > 1 and address not in self._strangers:
             self._strangers.add(address)
             _log.warning("%s", error)
         return error
