@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from ternmq import _core
 from ternmq.client.arguments import RESERVED, RESERVED_PREFIXES, seconds
@@ -28,6 +28,9 @@ FAILED = 3
 RELEASED = 4
 EXPIRED = 5
 BATCHED = 6
+
+_NOT_ASKED_FOR: Any = object()
+"""The value of a message that nobody has decoded: most readers ask once, and an exception would cost them more."""
 
 RETRY_PAUSE = 1.0
 """Seconds until a failed message comes again from the consumer itself."""
@@ -177,9 +180,6 @@ class Message(Generic[T]):
         "_inbox", "_known", "_number", "_place", "_records", "_repeats", "_state", "_value", "body", "queue_offset",
     )  # fmt: skip
 
-    _value: T
-    """Set when something asks for it first."""
-
     def __init__(
         self,
         records: Records,
@@ -198,6 +198,7 @@ class Message(Generic[T]):
         self._inbox = inbox
         self._repeats = repeats
         self._known: Details | None = None
+        self._value: Any = _NOT_ASKED_FOR
         self._state = WAITING
 
     @property
@@ -230,17 +231,16 @@ class Message(Generic[T]):
         Raises:
             CodecError: the body does not decode.
         """
+        value: T = self._value
+        if value is not _NOT_ASKED_FOR:
+            return value
         try:
-            return self._value
-        except AttributeError:
-            pass
-        try:
-            self._value = self._inbox.codec.decode(self.body)
+            value = self._value = self._inbox.codec.decode(self.body)
         except CodecError:
             raise
         except Exception as error:
             raise CodecError(f"message {self.id} does not decode: {error}") from error
-        return self._value
+        return value
 
     @property
     def topic(self) -> str:
