@@ -222,23 +222,12 @@ impl AsFd for EventQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::tests::is_readable;
 
     fn stopped(number: usize) -> Event {
         Event::Stopped {
             sentence: number.to_string(),
         }
-    }
-
-    fn is_readable(queue: &EventQueue) -> bool {
-        let mut fds = [rustix::event::PollFd::new(
-            queue,
-            rustix::event::PollFlags::IN,
-        )];
-        let at_once = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        rustix::event::poll(&mut fds, Some(&at_once)).expect("poll works") == 1
     }
 
     #[test]

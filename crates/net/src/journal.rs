@@ -176,15 +176,13 @@ impl Write for Line {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn is_readable(number: RawFd, journal: &Journal) -> bool {
-        let waiting = journal.0.lock();
-        let signal = waiting.signal.as_ref().expect("it was opened");
-        assert_eq!(signal.as_raw_fd(), number);
+    /// Whether a descriptor is readable now.
+    pub fn is_readable(descriptor: impl AsFd) -> bool {
         let mut fds = [rustix::event::PollFd::new(
-            signal,
+            &descriptor,
             rustix::event::PollFlags::IN,
         )];
         let at_once = rustix::event::Timespec {
@@ -192,6 +190,13 @@ mod tests {
             tv_nsec: 0,
         };
         rustix::event::poll(&mut fds, Some(&at_once)).expect("poll works") == 1
+    }
+
+    fn has_woken(number: RawFd, journal: &Journal) -> bool {
+        let waiting = journal.0.lock();
+        let signal = waiting.signal.as_ref().expect("it was opened");
+        assert_eq!(signal.as_raw_fd(), number);
+        is_readable(signal)
     }
 
     #[test]
@@ -211,11 +216,11 @@ mod tests {
         let journal = Journal::new();
         journal.say(Logger::Broker, Level::Error, "early");
         let number = journal.open().expect("a descriptor");
-        assert!(is_readable(number, &journal));
+        assert!(has_woken(number, &journal));
         assert_eq!(journal.take().0.len(), 1);
-        assert!(!is_readable(number, &journal));
+        assert!(!has_woken(number, &journal));
         journal.say(Logger::Broker, Level::Error, "late");
-        assert!(is_readable(number, &journal));
+        assert!(has_woken(number, &journal));
     }
 
     #[test]

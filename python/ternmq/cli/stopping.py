@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
+
+from ternmq.client import signals
 
 
 class StopOrder:
@@ -24,14 +26,10 @@ class StopOrder:
     @contextlib.contextmanager
     def awaited(self) -> Iterator[None]:
         """Catch the signals for the time of a block, which runs on an event loop."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._arrived, number)
-        try:
-            yield
-        finally:
+        with contextlib.ExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+                stack.enter_context(signals.caught([number], partial(self._arrived, number)))
+            yield
 
     def _arrived(self, number: signal.Signals) -> None:
         if self.number is None:

@@ -54,7 +54,7 @@ class Roster:
                 )
             except MQError as error:
                 if error.refresh_route:
-                    self._routing.reject(broker, address)
+                    self._routing.reject(broker, address, error)
                 continue
             if answer.code == ResponseCode.SUCCESS:
                 members = read_members(answer.body)
