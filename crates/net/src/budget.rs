@@ -41,11 +41,20 @@ impl Budget {
         self.limit - self.free.available_permits()
     }
 
-    fn try_take(&self, bytes: u32) -> bool {
+    /// Charges `bytes` if there is room for all of them.
+    pub(crate) fn try_take(&self, bytes: usize) -> bool {
+        let Ok(bytes) = u32::try_from(bytes) else {
+            return false;
+        };
         self.free
             .try_acquire_many(bytes)
             .map(tokio::sync::SemaphorePermit::forget)
             .is_ok()
+    }
+
+    /// Gives back what [`Budget::try_take`] has charged.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.free.add_permits(bytes);
     }
 
     async fn take(&self, bytes: u32) -> bool {
@@ -153,7 +162,7 @@ impl Credit {
         let Some((load, more)) = self.missing(bytes) else {
             return true;
         };
-        let granted = load.budget.try_take(more);
+        let granted = load.budget.try_take(more as usize);
         if granted {
             self.bytes += more;
         }

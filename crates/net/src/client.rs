@@ -21,6 +21,7 @@ use crate::error::CallError;
 use crate::inbound::{End, Frames, Reading, read_frames};
 use crate::journal::{Level, Logger};
 use crate::link::{Attempt, Link, Lost, Queued};
+use crate::outbound::Outbound;
 use crate::pending::{CallSink, Completion};
 
 static BAD_ANSWER: Complaint = Complaint::new(
@@ -409,7 +410,9 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
         Err(reason) => return ended.with(&Lost::Unreachable(reason)),
     };
     let load = Load::new(Budget::unlimited(), usize::MAX);
-    let (connection, socket) = match Connection::new(stream, load, inner.options.outbound_bytes) {
+    // No overdraft: a call that has no room is given back to its caller unsent.
+    let outbound = Outbound::new(inner.options.outbound_bytes, Budget::new(0));
+    let (connection, socket) = match Connection::new(stream, load, outbound) {
         Ok(parts) => parts,
         Err(error) => return ended.with(&Lost::Unreachable(error.to_string())),
     };

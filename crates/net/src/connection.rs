@@ -37,8 +37,21 @@ pub struct Connection {
     active_ms: AtomicU64,
     /// When the frame that is being received must be complete; 0 while none is.
     frame_due_ms: AtomicU64,
-    /// When the reader began to wait for the peer to take its answers; 0 while it does not.
-    stalled_ms: AtomicU64,
+    /// Since when the sweep watches how fast the peer takes its answers; 0 while it need not.
+    watched_ms: AtomicU64,
+    /// What the peer had taken at that time.
+    watched_written: AtomicU64,
+}
+
+/// How fast a peer has to take what is queued for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taking {
+    /// Queued bytes above which it is watched.
+    pub(crate) watermark: usize,
+    /// The time in which it must take something.
+    pub(crate) stall: Duration,
+    /// Bytes a second that it must take while more is queued than its connection's own share.
+    pub(crate) pace: u64,
 }
 
 impl std::fmt::Debug for Connection {
@@ -55,7 +68,7 @@ impl Connection {
     pub(crate) fn new(
         stream: TcpStream,
         load: Arc<Load>,
-        outbound_bytes: usize,
+        outbound: Outbound,
     ) -> std::io::Result<(Arc<Self>, OwnedReadHalf)> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         stream.set_nodelay(true)?;
@@ -66,12 +79,13 @@ impl Connection {
             peer,
             local,
             socket,
-            outbound: Outbound::new(outbound_bytes),
+            outbound,
             load,
             open: AtomicBool::new(true),
             active_ms: AtomicU64::new(now_ms()),
             frame_due_ms: AtomicU64::new(0),
-            stalled_ms: AtomicU64::new(0),
+            watched_ms: AtomicU64::new(0),
+            watched_written: AtomicU64::new(0),
         };
         Ok((Arc::new(connection), reading))
     }
@@ -224,14 +238,25 @@ impl Connection {
         due != 0 && now_ms > due
     }
 
-    /// Marks since when the reader waits for the peer to take its answers; not at all with 0.
-    pub(crate) fn stalled(&self, since_ms: u64) {
-        self.stalled_ms.store(since_ms, Ordering::Relaxed);
-    }
-
-    pub(crate) fn stalled_for(&self, now_ms: u64) -> Option<Duration> {
-        let since = self.stalled_ms.load(Ordering::Relaxed);
-        (since != 0).then(|| Duration::from_millis(now_ms.saturating_sub(since)))
+    /// Whether the peer has taken too little of what is queued for it. Asked by one task, again and again.
+    pub(crate) fn is_stalled(&self, now_ms: u64, taking: Taking) -> bool {
+        let (queued, written) = self.outbound.progress();
+        if queued <= taking.watermark {
+            self.watched_ms.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let began = self.watched_ms.load(Ordering::Relaxed);
+        if began != 0 && u128::from(now_ms.saturating_sub(began)) <= taking.stall.as_millis() {
+            return false;
+        }
+        let before = self.watched_written.swap(written, Ordering::Relaxed);
+        self.watched_ms.store(now_ms, Ordering::Relaxed);
+        let needed = if self.outbound.is_overdrawn() {
+            (u128::from(taking.pace) * taking.stall.as_millis() / 1000).max(1)
+        } else {
+            1
+        };
+        began != 0 && u128::from(written - before) < needed
     }
 }
 

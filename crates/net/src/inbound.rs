@@ -134,7 +134,10 @@ impl<F: Frames> Reader<'_, F> {
             match obstacle {
                 Obstacle::Incomplete => {}
                 Obstacle::InFlight => self.connection.load.fell_below_limit().await,
-                Obstacle::Answers => self.wait_for_answers_to_leave().await,
+                Obstacle::Answers => {
+                    let watermark = self.reading.outbound_watermark;
+                    self.connection.outbound.fell_to(watermark).await;
+                }
                 Obstacle::Budget(size) => self.wait_for_budget(&mut received, size).await?,
             }
             if !self.connection.is_open() {
@@ -222,15 +225,6 @@ impl<F: Frames> Reader<'_, F> {
             Some(length) => Ok(Some(4 + frame_length(*length, &self.reading.limits)?)),
             None => Ok(None),
         }
-    }
-
-    async fn wait_for_answers_to_leave(&self) {
-        self.connection.stalled(now_ms());
-        self.connection
-            .outbound
-            .fell_to(self.reading.outbound_watermark)
-            .await;
-        self.connection.stalled(0);
     }
 
     /// Waits for room for the complete frame that comes next; refuses it if there is none in time.

@@ -288,6 +288,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::budget::{Budget, Load};
+    use crate::outbound::Outbound;
 
     #[tokio::test]
     async fn a_request_for_a_connection_that_has_just_broken_is_given_back_unsent() {
@@ -297,8 +298,12 @@ mod tests {
         let stream =
             tokio::net::TcpStream::connect(listener.local_addr().expect("it has an address")).await;
         let load = Load::new(Budget::unlimited(), usize::MAX);
-        let (connection, _socket) =
-            Connection::new(stream.expect("it connects"), load, 1000).expect("it is open");
+        let (connection, _socket) = Connection::new(
+            stream.expect("it connects"),
+            load,
+            Outbound::new(1000, Budget::new(0)),
+        )
+        .expect("it is open");
         let link = Link::new(Arc::from("server:1"), 1000);
         assert!(link.opened(&connection).is_some());
         let attempt = || Attempt::Oneway {

@@ -6,11 +6,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
+
+use crate::budget::Budget;
 
 /// Frames up to this many bytes are copied together: cheaper than a slice of their own in a vectored write.
 const SMALL_BYTES: usize = 4096;
@@ -23,7 +26,7 @@ const SLICES: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
     Queued,
-    /// More than the cap waits already: the peer does not read.
+    /// More than the cap waits already, and the overdraft has no room.
     Full,
     Closed,
 }
@@ -48,7 +51,11 @@ pub(crate) enum By {
 
 pub(crate) struct Outbound {
     queue: Mutex<Queue>,
+    /// Bytes that this connection may always have queued.
     cap: usize,
+    /// Charged with what is queued beyond the cap, and shared with other connections. Answers to requests that are in
+    /// flight already cannot be asked for more slowly, and a peer that reads them is not to blame for their number.
+    overdraft: Arc<Budget>,
     /// Wakes the writer task.
     work: Notify,
     /// Wakes a reader that waits until the peer has taken some of its answers.
@@ -61,6 +68,8 @@ struct Queue {
     tail: BytesMut,
     /// Everything not yet handed to the socket, including what a writer holds at this moment.
     bytes: usize,
+    /// The part of `bytes` that is charged to the overdraft.
+    borrowed: usize,
     /// Bytes the socket has taken since the start; tells progress from a stall.
     written: u64,
     corks: u32,
@@ -73,10 +82,11 @@ struct Queue {
 }
 
 impl Outbound {
-    pub(crate) fn new(cap: usize) -> Self {
+    pub(crate) fn new(cap: usize, overdraft: Arc<Budget>) -> Self {
         Self {
             queue: Mutex::default(),
             cap,
+            overdraft,
             work: Notify::new(),
             fell: Notify::new(),
         }
@@ -86,7 +96,7 @@ impl Outbound {
     pub(crate) fn push_all(&self, frames: impl IntoIterator<Item = [Bytes; 2]>) -> Pushed {
         let mut queue = self.queue.lock();
         for [head, body] in frames {
-            match queue.admit(self.cap) {
+            match self.admit(&mut queue) {
                 Pushed::Queued => {}
                 refused => return refused,
             }
@@ -104,7 +114,7 @@ impl Outbound {
         write_head: impl FnOnce(&mut BytesMut, usize) -> Result<(), E>,
     ) -> Result<Pushed, E> {
         let mut queue = self.queue.lock();
-        match queue.admit(self.cap) {
+        match self.admit(&mut queue) {
             Pushed::Queued => {}
             refused => return Ok(refused),
         }
@@ -145,11 +155,16 @@ impl Outbound {
         let mut queue = self.queue.lock();
         queue.closed = true;
         if !queue.writing {
-            queue.discard();
+            self.discard(&mut queue);
         }
         drop(queue);
         self.work.notify_one();
         self.fell.notify_one();
+    }
+
+    /// Whether more than the cap is queued.
+    pub(crate) fn is_overdrawn(&self) -> bool {
+        self.queue.lock().bytes > self.cap
     }
 
     /// Bytes that wait, and bytes the socket has taken since the start.
@@ -192,6 +207,38 @@ impl Outbound {
         }
     }
 
+    /// Says whether a frame may be queued. What earlier frames have queued beyond the cap is charged first, so that the
+    /// queue is never further beyond what is charged than by one frame.
+    fn admit(&self, queue: &mut Queue) -> Pushed {
+        if queue.closed {
+            return Pushed::Closed;
+        }
+        let uncharged = queue.bytes.saturating_sub(self.cap + queue.borrowed);
+        if uncharged > 0 {
+            if !self.overdraft.try_take(uncharged) {
+                return Pushed::Full;
+            }
+            queue.borrowed += uncharged;
+        }
+        Pushed::Queued
+    }
+
+    /// Gives back what has been charged for bytes that wait no longer.
+    fn repay(&self, queue: &mut Queue) {
+        let beyond = queue.bytes.saturating_sub(self.cap);
+        if queue.borrowed > beyond {
+            self.overdraft.give_back(queue.borrowed - beyond);
+            queue.borrowed = beyond;
+        }
+    }
+
+    fn discard(&self, queue: &mut Queue) {
+        queue.sealed = VecDeque::new();
+        queue.tail = BytesMut::new();
+        queue.bytes = 0;
+        self.repay(queue);
+    }
+
     /// Takes what is queued and marks the caller as the one who writes; nothing if there is nothing to do.
     fn start(&self, by: By) -> Option<VecDeque<Bytes>> {
         let mut queue = self.queue.lock();
@@ -218,6 +265,7 @@ impl Outbound {
         let mut queue = self.queue.lock();
         queue.bytes -= taken;
         queue.written += taken as u64;
+        self.repay(&mut queue);
         if queue
             .reader_waits_for
             .is_some_and(|bytes| queue.bytes <= bytes)
@@ -226,7 +274,7 @@ impl Outbound {
         }
         if queue.closed {
             queue.writing = false;
-            queue.discard();
+            self.discard(&mut queue);
             return Some(Flushed::Broken);
         }
         match result {
@@ -244,7 +292,7 @@ impl Outbound {
             Err(_) => {
                 queue.writing = false;
                 queue.closed = true;
-                queue.discard();
+                self.discard(&mut queue);
                 Some(Flushed::Broken)
             }
             Ok(()) if !queue.has_work() => {
@@ -262,17 +310,14 @@ impl Outbound {
     }
 }
 
-impl Queue {
-    fn admit(&self, cap: usize) -> Pushed {
-        if self.closed {
-            Pushed::Closed
-        } else if self.bytes > cap {
-            Pushed::Full
-        } else {
-            Pushed::Queued
-        }
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        let queue = self.queue.get_mut();
+        self.overdraft.give_back(queue.borrowed);
     }
+}
 
+impl Queue {
     fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         if frame.len() <= SMALL_BYTES {
@@ -307,12 +352,6 @@ impl Queue {
     fn put_back(&mut self, batch: &mut VecDeque<Bytes>) {
         batch.append(&mut self.sealed);
         self.sealed = std::mem::take(batch);
-    }
-
-    fn discard(&mut self) {
-        self.sealed = VecDeque::new();
-        self.tail = BytesMut::new();
-        self.bytes = 0;
     }
 }
 
@@ -423,7 +462,7 @@ mod tests {
     impl Stepped {
         fn new() -> Self {
             Self {
-                outbound: Outbound::new(1_000),
+                outbound: Outbound::new(1_000, Budget::new(0)),
                 room: 1,
                 sent: 0,
                 senders: [Sender::Pushes, Sender::Pushes],
@@ -529,7 +568,7 @@ mod tests {
 
     #[test]
     fn a_closed_or_full_queue_takes_nothing_more() {
-        let outbound = Outbound::new(10);
+        let outbound = Outbound::new(10, Budget::new(0));
         let frame = || [Bytes::from_static(b"eleven bytes"), Bytes::new()];
         assert_eq!(outbound.push_all([frame()]), Pushed::Queued);
         assert_eq!(outbound.push_all([frame()]), Pushed::Full);
@@ -541,7 +580,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_cannot_be_written_leaves_nothing_behind() {
-        let outbound = Outbound::new(100);
+        let outbound = Outbound::new(100, Budget::new(0));
         let failed = outbound.write_with(Bytes::from_static(b"body"), |out, _| {
             out.extend_from_slice(b"half a head");
             Err("no")

@@ -15,9 +15,10 @@ use tokio::runtime::Handle;
 
 use crate::budget::{Budget, Credit, Load};
 use crate::complaint::Complaint;
-use crate::connection::{Connection, now_ms};
+use crate::connection::{Connection, Taking, now_ms};
 use crate::inbound::{End, Frames, Reading, read_frames};
 use crate::journal::{Level, Logger};
+use crate::outbound::Outbound;
 
 static BAD_FRAME: Complaint =
     Complaint::new(Logger::Net, Level::Warning, "bad frame, connection closed");
@@ -63,11 +64,15 @@ pub struct ServerOptions {
     pub idle: Duration,
     /// Time in which a frame must be complete once its first byte came.
     pub frame_grace: Duration,
-    /// Bytes of a frame for which a second is added to that time.
+    /// Bytes of a frame for which a second is added to that time: what a peer must send, and take, in a second.
     pub frame_pace: u64,
-    /// Queued bytes above which a connection is closed. Reading stops at half of it.
+    /// Bytes that each connection may have queued. Reading stops at half of it.
     pub outbound_bytes: usize,
-    /// How long a peer may take none of its answers while they fill half of `outbound_bytes`.
+    /// Bytes that all connections may have queued beyond that, most often answers to many requests that were in flight
+    /// together; shared by the listeners of a process. A connection for which it has no room is closed.
+    pub overdraft: Arc<Budget>,
+    /// How long a peer may take none of its answers while they fill half of `outbound_bytes`. While they fill more than
+    /// all of it, it must take them at `frame_pace`.
     pub stall: Duration,
     /// Requests of one connection in flight, above which it is not read.
     pub requests_in_flight: usize,
@@ -87,10 +92,21 @@ impl Default for ServerOptions {
             frame_grace: Duration::from_secs(15),
             frame_pace: 128 * 1024,
             outbound_bytes: 8 * 1024 * 1024,
+            overdraft: Budget::new(256 * 1024 * 1024),
             stall: Duration::from_secs(10),
             requests_in_flight: 4_096,
             budget: Budget::new(256 * 1024 * 1024),
             patience: Duration::from_millis(200),
+        }
+    }
+}
+
+impl ServerOptions {
+    fn taking(&self) -> Taking {
+        Taking {
+            watermark: self.outbound_bytes / 2,
+            stall: self.stall,
+            pace: self.frame_pace,
         }
     }
 }
@@ -316,10 +332,7 @@ impl Shared {
         if connection.frame_is_overdue(now) {
             count(&self.counters.slow_frames);
             TOO_SLOW.say(connection.peer(), "a frame took too long to arrive");
-        } else if connection
-            .stalled_for(now)
-            .is_some_and(|time| time > self.options.stall)
-        {
+        } else if connection.is_stalled(now, self.options.taking()) {
             count(&self.counters.stalled);
             return connection.close_as_unread();
         } else if connection.idle_for(now) > self.options.idle {
@@ -340,8 +353,11 @@ impl Shared {
             Arc::clone(&self.options.budget),
             self.options.requests_in_flight,
         );
-        let Ok((connection, socket)) = Connection::new(stream, load, self.options.outbound_bytes)
-        else {
+        let outbound = Outbound::new(
+            self.options.outbound_bytes,
+            Arc::clone(&self.options.overdraft),
+        );
+        let Ok((connection, socket)) = Connection::new(stream, load, outbound) else {
             // It was gone before we looked.
             return self.connections.lock().leave(peer.ip(), None);
         };

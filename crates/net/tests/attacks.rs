@@ -140,9 +140,11 @@ fn connections_beyond_a_limit_are_not_accepted_until_one_leaves() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_closed_at_the_outbound_cap() {
+fn a_peer_that_never_reads_is_closed_when_the_cap_and_the_overdraft_are_used_up() {
+    let overdraft = Budget::new(4 << 20);
     let options = ServerOptions {
         outbound_bytes: 1 << 20,
+        overdraft: Arc::clone(&overdraft),
         stall: LATE,
         ..ServerOptions::default()
     };
@@ -154,7 +156,7 @@ fn a_peer_that_never_reads_is_closed_at_the_outbound_cap() {
     let mut sent = 0;
     while connection.send(push.clone()) {
         sent += push.len();
-        assert!(connection.queued_bytes() <= (1 << 20) + push.len());
+        assert!(connection.queued_bytes() <= (5 << 20) + push.len());
         assert!(
             sent < 1 << 30,
             "a gigabyte was queued for a peer that reads nothing"
@@ -163,6 +165,33 @@ fn a_peer_that_never_reads_is_closed_at_the_outbound_cap() {
     assert!(!connection.is_open());
     eventually("the end is told", || server.control.closed() == 1);
     assert_eq!(connection.queued_bytes(), 0);
+    assert!(sent > 4 << 20, "the overdraft was not granted");
+    assert_eq!(overdraft.used(), 0);
+}
+
+#[test]
+fn a_peer_with_more_than_its_cap_queued_is_closed_if_it_takes_it_at_less_than_the_pace() {
+    let overdraft = Budget::new(64 << 20);
+    let options = ServerOptions {
+        outbound_bytes: 1 << 20,
+        overdraft: Arc::clone(&overdraft),
+        stall: SOON,
+        frame_pace: 1 << 30,
+        ..ServerOptions::default()
+    };
+    let server = serve(options);
+    let mut peer = server.connect();
+    eventually("it is accepted", || server.control.opened.lock().len() == 1);
+    let connection = Arc::clone(&server.control.opened.lock()[0]);
+    let push = bytes::Bytes::from(frame(&request(40, 1).one_way().with_body(vec![0; 50_000])));
+    for _ in 0..1000 {
+        assert!(connection.send(push.clone()));
+    }
+    while connection.is_open() {
+        let _ = std::io::Read::read(&mut peer.socket, &mut [0; 100]);
+    }
+    eventually("it is counted", || server.listener.counts().stalled == 1);
+    assert_eq!(overdraft.used(), 0);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 mod support;
 
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use support::{
     ECHO, KEEP, PANIC, SIZED, any_port, binary, eventually, frame, request, runtime, serve,
 };
-use tern_net::{ServerOptions, listen};
+use tern_net::{Budget, ServerOptions, listen};
 use tern_wire::{Command, HeaderEncoding};
 
 #[test]
@@ -106,6 +107,31 @@ fn bodies_of_every_size_come_and_go_unchanged() {
         sender.join().expect("all was sent");
     }
     assert_eq!(server.listener.counts().bad_frames, 0);
+}
+
+#[test]
+fn answers_to_requests_that_were_in_flight_together_wait_beyond_the_cap_for_a_peer_that_reads() {
+    let overdraft = Budget::new(256 << 20);
+    let server = serve(ServerOptions {
+        outbound_bytes: 1 << 20,
+        overdraft: Arc::clone(&overdraft),
+        ..ServerOptions::default()
+    });
+    let mut peer = server.connect();
+    eventually("it is accepted", || server.control.opened.lock().len() == 1);
+    let connection = Arc::clone(&server.control.opened.lock()[0]);
+    for opaque in 0..100 {
+        let answer = request(ECHO, opaque).with_body(vec![0; 500_000]);
+        assert!(
+            connection.send(frame(&answer).into()),
+            "answer {opaque} was dropped"
+        );
+    }
+    assert!(overdraft.used() > 0, "the peer took all before it read");
+    for opaque in 0..100 {
+        assert_eq!(peer.receive().opaque, opaque);
+    }
+    eventually("all is given back", || overdraft.used() == 0);
 }
 
 #[test]
