@@ -8,14 +8,14 @@ use tern_wire::codes::response;
 
 use crate::node::NodeEvents;
 use crate::refused::Refused;
-use crate::requests::{Families, Incoming};
-use crate::routes::{self, Lane};
+use crate::requests::{Driver, Incoming};
+use crate::routes::{self, WaitsFor};
 use crate::services::Services;
 
 /// The handler of both client ports.
 pub struct Front {
     serving: Arc<OnceLock<Arc<Services>>>,
-    families: OnceLock<Families>,
+    driver: OnceLock<Arc<Driver>>,
     events: Arc<dyn NodeEvents>,
     control_codes: Vec<i32>,
 }
@@ -31,24 +31,20 @@ impl Front {
         control_codes.sort_unstable();
         Self {
             serving,
-            families: OnceLock::new(),
+            driver: OnceLock::new(),
             events,
             control_codes,
         }
     }
 
-    /// Whether views can be shown. What waits for a fresh read or for its place in the log waits for them anyway.
-    fn has_replayed(&self) -> bool {
-        let services = self.serving.get();
-        services.is_some_and(|services| services.views.have_replayed())
-    }
-
-    fn families(&self) -> Option<&Families> {
-        if let Some(families) = self.families.get() {
-            return Some(families);
-        }
+    /// The driver, if this request can be served by now. Views that are being rebuilt are not shown; a request that
+    /// waits for ReadIndex or for its place in the log waits for them anyway.
+    fn driver_for(&self, waits_for: WaitsFor) -> Option<&Arc<Driver>> {
         let services = self.serving.get()?;
-        Some(self.families.get_or_init(|| Families::new(services)))
+        if waits_for == WaitsFor::View && !services.views.have_replayed() {
+            return None;
+        }
+        Some(self.driver.get_or_init(|| Driver::start(services)))
     }
 }
 
@@ -57,29 +53,27 @@ impl Handler for Front {
 
     fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
         let code = command.code;
-        let Some(route) = routes::find(code) else {
-            if self.control_codes.binary_search(&code).is_ok() {
+        match routes::find(code) {
+            Some(route) => {
+                let incoming = Incoming::new(connection, command, credit, route.waits_for);
+                match self.driver_for(route.waits_for) {
+                    Some(driver) => (route.serve)(driver, incoming),
+                    None => incoming.reply.refuse_now(not_yet()),
+                }
+            }
+            None if self.control_codes.binary_search(&code).is_ok() => {
                 self.events.request(connection, command, credit);
-            } else {
-                Incoming::new(connection, command, credit)
-                    .reply
-                    .refuse_now(unknown(code));
             }
-            return;
-        };
-        let incoming = Incoming::new(connection, command, credit);
-        match self.families() {
-            Some(families) if route.lane != Lane::View || self.has_replayed() => {
-                (route.handle)(families, incoming);
-            }
-            _ => incoming.reply.refuse_now(not_yet()),
+            None => Incoming::new(connection, command, credit, WaitsFor::Memory)
+                .reply
+                .refuse_now(unknown(code)),
         }
     }
 
     fn closed(&self, connection: &Arc<Connection>) {
-        // Nobody is registered before there are families.
-        if let Some(families) = self.families.get() {
-            families.members.closed(connection);
+        // No client is registered before there is a driver.
+        if let Some(driver) = self.driver.get() {
+            driver.closed(connection);
         }
         self.events.closed(connection);
     }

@@ -1,16 +1,19 @@
-//! Request code → handler, header type, lane: one row each.
+//! Request code → what it waits for and its handler: one row each.
+
+use std::sync::Arc;
 
 use tern_wire::codes::request;
 
-use crate::requests::{Families, Incoming, Lookups};
+use crate::requests as handlers;
+use crate::requests::{Driver, Handler, Incoming};
 
 /// What a request has to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// A place in the log: bounded by the log thread's box and the bounds behind it.
+pub enum WaitsFor {
+    /// A place in the log, on the leader: bounded by the log thread's box and the bounds behind it.
     Log,
-    /// A fresh read: leadership is confirmed, and what was committed is applied.
-    Fresh,
+    /// ReadIndex, on the leader: leadership is confirmed, and what was committed is applied.
+    ReadIndex,
     /// Nothing but the published views; perhaps for a message.
     View,
     /// Nothing: memory of this process alone.
@@ -21,11 +24,10 @@ pub enum Lane {
 pub struct Route {
     /// Request code.
     pub code: i32,
-    /// Its header type in `tern_wire::headers`, or the type of its body.
-    pub header: &'static str,
     /// What it waits for.
-    pub lane: Lane,
-    pub(crate) handle: fn(&Families, Incoming),
+    pub waits_for: WaitsFor,
+    header: fn() -> &'static str,
+    pub(crate) serve: fn(&Arc<Driver>, Incoming),
 }
 
 impl Route {
@@ -33,45 +35,50 @@ impl Route {
     pub fn name(&self) -> &'static str {
         request::name(self.code).unwrap_or("?")
     }
+
+    /// The type that its handler decodes: a header of `tern_wire::headers`, or what its body is.
+    pub fn header(&self) -> &'static str {
+        (self.header)()
+    }
 }
 
-const fn route(
-    code: i32,
-    header: &'static str,
-    lane: Lane,
-    handle: fn(&Families, Incoming),
-) -> Route {
+const fn route<H: Handler>(code: i32, waits_for: WaitsFor) -> Route {
     Route {
         code,
-        header,
-        lane,
-        handle,
+        waits_for,
+        header: header_name::<H>,
+        serve: Driver::serve::<H>,
     }
+}
+
+fn header_name<H: Handler>() -> &'static str {
+    let path = std::any::type_name::<H::Header<'static>>();
+    path.rsplit("::").next().unwrap_or(path)
 }
 
 /// Ordered by code.
 #[rustfmt::skip] // a row is a line
 static ROUTES: [Route; 20] = [
-    route(request::SEND_MESSAGE, "SendRequest", Lane::Log, |to, it| to.sends.send(it)),
-    route(request::PULL_MESSAGE, "PullRequest", Lane::View, |to, it| to.pulls.pull(it)),
-    route(request::QUERY_MESSAGE, "QueryMessage", Lane::View, |to, it| to.queries.query(it)),
-    route(request::QUERY_CONSUMER_OFFSET, "QueryConsumerOffsetRequest", Lane::Fresh, |to, it| to.offsets.query(it)),
-    route(request::UPDATE_CONSUMER_OFFSET, "UpdateConsumerOffset", Lane::Log, |to, it| to.offsets.update(it)),
-    route(request::SEARCH_OFFSET_BY_TIMESTAMP, "SearchOffset", Lane::Fresh, |to, it| to.offsets.search(it)),
-    route(request::GET_MAX_OFFSET, "QueueRequest", Lane::Fresh, |to, it| to.offsets.max(it)),
-    route(request::GET_MIN_OFFSET, "QueueRequest", Lane::Fresh, |to, it| to.offsets.min(it)),
-    route(request::GET_EARLIEST_MSG_STORETIME, "QueueRequest", Lane::Fresh, |to, it| to.offsets.oldest_time(it)),
-    route(request::VIEW_MESSAGE_BY_ID, "ViewMessage", Lane::View, |to, it| to.lookups.view(it)),
-    route(request::HEART_BEAT, "Heartbeat", Lane::Memory, |to, it| to.members.heartbeat(it)),
-    route(request::UNREGISTER_CLIENT, "UnregisterClient", Lane::Memory, |to, it| to.members.unregister(it)),
-    route(request::CONSUMER_SEND_MSG_BACK, "SendBack", Lane::Log, |to, it| to.send_backs.send_back(it)),
-    route(request::GET_CONSUMER_LIST_BY_GROUP, "ConsumerListRequest", Lane::Memory, |to, it| to.members.list(it)),
-    route(request::LOCK_BATCH_MQ, "LockBatch", Lane::Log, |to, it| to.locks.lock(it)),
-    route(request::UNLOCK_BATCH_MQ, "LockBatch", Lane::Log, |to, it| to.locks.unlock(it)),
-    route(request::CHECK_CLIENT_CONFIG, "CheckClient", Lane::Memory, |_, it| Lookups::check_client(it)),
-    route(request::SEND_MESSAGE_V2, "SendRequest", Lane::Log, |to, it| to.sends.send(it)),
-    route(request::SEND_BATCH_MESSAGE, "SendRequest", Lane::Log, |to, it| to.sends.send(it)),
-    route(request::LITE_PULL_MESSAGE, "PullRequest", Lane::View, |to, it| to.pulls.pull(it)),
+    route::<handlers::SendHandler>(request::SEND_MESSAGE, WaitsFor::Log),
+    route::<handlers::PullHandler>(request::PULL_MESSAGE, WaitsFor::View),
+    route::<handlers::QueryMessageHandler>(request::QUERY_MESSAGE, WaitsFor::View),
+    route::<handlers::QueryConsumerOffsetHandler>(request::QUERY_CONSUMER_OFFSET, WaitsFor::ReadIndex),
+    route::<handlers::UpdateConsumerOffsetHandler>(request::UPDATE_CONSUMER_OFFSET, WaitsFor::Log),
+    route::<handlers::SearchOffsetHandler>(request::SEARCH_OFFSET_BY_TIMESTAMP, WaitsFor::ReadIndex),
+    route::<handlers::MaxOffsetHandler>(request::GET_MAX_OFFSET, WaitsFor::ReadIndex),
+    route::<handlers::MinOffsetHandler>(request::GET_MIN_OFFSET, WaitsFor::ReadIndex),
+    route::<handlers::EarliestStoreTimeHandler>(request::GET_EARLIEST_MSG_STORETIME, WaitsFor::ReadIndex),
+    route::<handlers::ViewMessageHandler>(request::VIEW_MESSAGE_BY_ID, WaitsFor::View),
+    route::<handlers::HeartbeatHandler>(request::HEART_BEAT, WaitsFor::Memory),
+    route::<handlers::UnregisterClientHandler>(request::UNREGISTER_CLIENT, WaitsFor::Memory),
+    route::<handlers::SendBackHandler>(request::CONSUMER_SEND_MSG_BACK, WaitsFor::Log),
+    route::<handlers::ConsumerListHandler>(request::GET_CONSUMER_LIST_BY_GROUP, WaitsFor::Memory),
+    route::<handlers::LockHandler>(request::LOCK_BATCH_MQ, WaitsFor::Log),
+    route::<handlers::UnlockHandler>(request::UNLOCK_BATCH_MQ, WaitsFor::Log),
+    route::<handlers::CheckClientHandler>(request::CHECK_CLIENT_CONFIG, WaitsFor::Memory),
+    route::<handlers::SendHandler>(request::SEND_MESSAGE_V2, WaitsFor::Log),
+    route::<handlers::SendHandler>(request::SEND_BATCH_MESSAGE, WaitsFor::Log),
+    route::<handlers::PullHandler>(request::LITE_PULL_MESSAGE, WaitsFor::View),
 ];
 
 /// All requests that the engine serves, ordered by code.

@@ -1,12 +1,15 @@
 //! What request handlers may use. A handler takes the two or three parts it needs, never this whole.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tern_state::is_system_group;
+use tern_wire::message_id::UniqueIdMaker;
 use tokio::runtime::Handle;
 
 use crate::clients::ClientRegistry;
+use crate::clock;
 use crate::commits::Commits;
 use crate::counters::Counters;
 use crate::creations::{Creations, TableLimits};
@@ -38,6 +41,35 @@ impl Settings {
     /// Whether a group of this name comes into being by use.
     pub(crate) fn creates_group(&self, name: &str) -> bool {
         self.auto_create_group || is_system_group(name)
+    }
+}
+
+/// What messages get that do not bring it along: unique ids, and queues in turn.
+pub(crate) struct Numbering {
+    unique_ids: UniqueIdMaker,
+    picked: AtomicU32,
+}
+
+impl Numbering {
+    pub fn new(address: IpAddr) -> Self {
+        // Two brokers, or two starts of one, do not begin with the same numbers.
+        let salt = clock::monotonic_ns() as u32;
+        Self {
+            unique_ids: UniqueIdMaker::new(address, std::process::id(), salt),
+            picked: AtomicU32::new(salt),
+        }
+    }
+
+    /// A unique id, made at this time, ms since 1970.
+    pub fn unique_id(&self, now_ms: u64) -> String {
+        self.unique_ids.make(now_ms)
+    }
+
+    /// One of so many queues, each in turn; none of none.
+    pub fn pick(&self, queues: u32) -> Option<u32> {
+        self.picked
+            .fetch_add(1, Ordering::Relaxed)
+            .checked_rem(queues)
     }
 }
 

@@ -26,9 +26,12 @@ use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::node::NodeEvents;
 use crate::replica::{Draft, Proposal, RoleChange, index_keys};
-use crate::requests::Incoming;
+use crate::requests::{
+    Consistency, Driver, Effects, Halt, Handler as RequestHandler, Incoming, Request, Verdict, View,
+};
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::routes;
+use crate::services::{Numbering, Services, Settings};
 use crate::views::{RoleView, Views};
 
 /// Size of a segment in tests.
@@ -338,6 +341,11 @@ impl Bench {
         }
     }
 
+    /// What serves requests on a replica in this role, on the current runtime.
+    pub fn driver(&self, roles: RoleBoard) -> Arc<Driver> {
+        Driver::start(&Arc::new(self.services(roles)))
+    }
+
     /// The next proposal in the mailbox.
     pub fn proposal(&self) -> Option<Proposal<Ticket>> {
         match self.next()? {
@@ -357,6 +365,34 @@ impl Bench {
     fn next(&self) -> Option<Input> {
         self.inputs.next(std::time::Duration::ZERO)
     }
+}
+
+/// What a handler says of a request to a replica in this role, with a view that is up to date.
+pub(crate) fn judge<H: RequestHandler>(
+    bench: &Bench,
+    roles: &RoleBoard,
+    command: &Command,
+) -> Result<Verdict<H::Pending>, Halt> {
+    let (settings, clients) = (settings(), ClientRegistry::new());
+    let numbering = Numbering::new(settings.store_host.ip());
+    let view = View {
+        settings: &settings,
+        views: &bench.views,
+        clients: &clients,
+        numbering: &numbering,
+        role: roles.view(),
+        state: bench.views.state(),
+        consistency: Consistency::Linearizable,
+        is_leaving: false,
+    };
+    let request = Request {
+        command,
+        peer: "127.0.0.1:1234".parse().expect("an address"),
+        caller: None,
+    };
+    let header = H::decode(command)?;
+    H::check(&header, &request, &view)?;
+    H::judge(&header, &request, &view, &mut Effects::default())
 }
 
 /// A connection that a client has opened, and the client's end of it.
@@ -401,8 +437,11 @@ impl Client {
     }
 
     /// A request from it.
-    pub fn asks(&self, command: Command) -> Incoming {
-        Incoming::new(&self.connection, command, Credit::free())
+    pub fn asks(&self, driver: &Arc<Driver>, command: Command) {
+        let route = routes::find(command.code).expect("the engine serves it");
+        let (connection, credit) = (&self.connection, Credit::free());
+        let incoming = Incoming::new(connection, command, credit, route.waits_for);
+        (route.serve)(driver, incoming);
     }
 
     /// The next answer that it gets.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tern_log::{FRAME_HEADER_SIZE, MAX_FRAME_LENGTH, SEGMENT_HEADER_SIZE};
-use tern_state::{Topic, delay};
+use tern_state::Topic;
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
 use tern_wire::properties::{self, PropertyError, Writer, names};
 use tern_wire::record::{NewRecord, RecordError, encode};
 use tern_wire::{batch, sys_flag};
 
+use super::destination::{Destination, TopicQueue, delay_level};
 use crate::refused::Refused;
 use crate::replica::Draft;
 use crate::services::Settings;
@@ -29,8 +30,9 @@ pub(super) struct Sending<'a> {
     pub body: &'a [u8],
     pub topic: &'a Topic,
     pub queue_id: u32,
-    /// The topic is one of dead letters, and not the one that the producer named.
-    pub given_up: bool,
+    pub destination: Destination,
+    /// What its properties ask for.
+    pub asked: Result<Asked<'a>, Refused>,
     pub born_host: SocketAddr,
     pub settings: &'a Settings,
     /// Bytes that the records may take, [`draft_limit`].
@@ -57,42 +59,43 @@ pub(super) fn draft_limit(segment_size: u64) -> usize {
 
 impl Sending<'_> {
     /// One message.
-    pub fn single(&self, make_unique_key: impl FnOnce() -> String) -> Result<Drafted, Refused> {
+    pub fn single(self, make_unique_key: impl FnOnce() -> String) -> Result<Drafted, Refused> {
         let text = self.header.properties.unwrap_or_default();
         self.check_body()?;
-        let seen = look(text)?;
+        let asked = self.asked.clone()?;
         let mut made = String::new();
-        let unique_key = seen.unique_key.unwrap_or_else(|| {
+        let unique_key = asked.unique_key.unwrap_or_else(|| {
             made = make_unique_key();
             &made
         });
         let mut stored =
             Writer::with_capacity(text.len() + self.settings.cluster.len() + unique_key.len() + 64);
-        let delay = seen.delay.filter(|_| !self.given_up);
+        let is_dead_letter = self.destination.is_dead_letter();
         stored.copy(text, |name| {
             name != names::WAIT
-                && !(name == names::DELAY && (delay.is_some() || self.given_up))
-                && !(seen.delay.is_some() && is_time(name))
+                && !(name == names::DELAY && (asked.delay.is_some() || is_dead_letter))
+                && !(asked.delay.is_some() && is_time(name))
                 && !names::is_broker_owned(name)
         });
         let mut set =
             |name, value: &str| stored.push(name, value).map_err(|error| unwritable(&error));
-        if seen.unique_key.is_none() {
+        if asked.unique_key.is_none() {
             set(names::UNIQ_KEY, unique_key)?;
         }
         set(names::CLUSTER, &self.settings.cluster)?;
         set(names::MSG_REGION, REGION)?;
         set(names::TRACE_ON, "true")?;
-        if self.given_up {
+        if is_dead_letter {
             set(names::DELAY, "-1")?;
         }
         let unique_key = Some(Box::from(unique_key));
-        let mut place = (Arc::clone(&self.topic.config.name), self.queue_id);
-        if let Some(level) = delay {
-            place = delayed(level, &place, &mut stored).map_err(|error| unwritable(&error))?;
-        }
-        let record = self.record(&place, self.header.flag, self.body, stored.as_str());
-        let mut draft = self.draft(&place, record.encoded_len())?;
+        let queue = (Arc::clone(&self.topic.config.name), self.queue_id);
+        let queue = self
+            .destination
+            .stored_in(queue, &mut stored)
+            .map_err(|error| unwritable(&error))?;
+        let record = self.record(&queue, self.header.flag, self.body, stored.as_str());
+        let mut draft = self.draft(&queue, record.encoded_len())?;
         append(&record, &mut draft)?;
         Ok(Drafted {
             draft,
@@ -104,19 +107,18 @@ impl Sending<'_> {
     /// A batch: each message a record of its own, with its own properties and the cluster's name.
     pub fn batch(&self) -> Result<Drafted, Refused> {
         self.check_body()?;
-        let whole = self.header.properties.unwrap_or_default();
-        let place = (Arc::clone(&self.topic.config.name), self.queue_id);
-        let mut draft = self.draft(&place, self.body.len())?;
+        let queue = (Arc::clone(&self.topic.config.name), self.queue_id);
+        let mut draft = self.draft(&queue, self.body.len())?;
         for item in batch::iter(self.body) {
             let item = item.map_err(|error| illegal(error.to_string()))?;
             let number = draft.sizes.len() + 1;
             if number > MAX_BATCH {
                 return Err(illegal(format!("a batch has at most {MAX_BATCH} messages")));
             }
-            self.item(&item, &place, &mut draft)
+            self.item(&item, &queue, &mut draft)
                 .map_err(|refused| of_a_batch(&refused, number))?;
         }
-        let whole = look(whole)?;
+        let whole = self.asked.clone()?;
         if whole.delay.is_some() {
             return Err(illegal("a batch cannot have a delay".to_owned()));
         }
@@ -130,10 +132,10 @@ impl Sending<'_> {
     fn item(
         &self,
         item: &batch::Item<'_>,
-        place: &Place,
+        queue: &TopicQueue,
         draft: &mut Draft,
     ) -> Result<(), Refused> {
-        if look(&item.properties)?.delay.is_some() {
+        if asked(&item.properties)?.delay.is_some() {
             return Err(illegal(
                 "a message of a batch cannot have a delay".to_owned(),
             ));
@@ -144,14 +146,14 @@ impl Sending<'_> {
         stored
             .push(names::CLUSTER, &self.settings.cluster)
             .map_err(|error| unwritable(&error))?;
-        let record = self.record(place, item.flag, item.body, stored.as_str());
+        let record = self.record(queue, item.flag, item.body, stored.as_str());
         self.check_size(draft.bytes.len() + record.encoded_len())?;
         append(&record, draft)
     }
 
     fn record<'a>(
         &'a self,
-        place: &'a Place,
+        queue: &'a TopicQueue,
         flag: i32,
         body: &'a [u8],
         properties: &'a str,
@@ -162,7 +164,7 @@ impl Sending<'_> {
             0
         };
         NewRecord {
-            queue_id: place.1.cast_signed(),
+            queue_id: queue.1.cast_signed(),
             flag,
             sys_flag: self.header.sys_flag & PRODUCER_BITS | multi_tag,
             born_timestamp_ms: self.header.born_timestamp_ms,
@@ -171,16 +173,16 @@ impl Sending<'_> {
             reconsume_times: self.header.reconsume_times.unwrap_or(0),
             prepared_transaction_offset: 0,
             body,
-            topic: &place.0,
+            topic: &queue.0,
             properties: properties.as_bytes(),
         }
     }
 
-    fn draft(&self, place: &Place, bytes: usize) -> Result<Draft, Refused> {
+    fn draft(&self, queue: &TopicQueue, bytes: usize) -> Result<Draft, Refused> {
         self.check_size(bytes)?;
         Ok(Draft {
-            topic: Arc::clone(&place.0),
-            queue_id: place.1,
+            topic: Arc::clone(&queue.0),
+            queue_id: queue.1,
             bytes: Vec::with_capacity(bytes),
             sizes: SmallVec::new(),
         })
@@ -243,31 +245,12 @@ fn illegal(remark: String) -> Refused {
     Refused::new(response::MESSAGE_ILLEGAL, remark)
 }
 
-/// Topic and queue.
-pub(super) type Place = (Arc<str>, u32);
-
-/// Where a message for `place` waits until its delay is over, and what it must carry to find back.
-pub(super) fn delayed(
-    level: u16,
-    place: &Place,
-    properties: &mut Writer,
-) -> Result<Place, PropertyError> {
-    properties.push(names::DELAY, &level.to_string())?;
-    properties.push(names::REAL_TOPIC, &place.0)?;
-    properties.push(names::REAL_QID, &place.1.to_string())?;
-    Ok((Arc::from(delay::SCHEDULE_TOPIC), delay::level_queue(level)))
-}
-
-/// The delay level that a number asks for, if it asks for one. What is above the highest level means that one.
-pub(super) fn delay_level(asked: i64) -> Option<u16> {
-    (asked > 0)
-        .then(|| u16::try_from(asked).map_or(delay::LEVELS, |level| level.min(delay::LEVELS)))
-}
-
-/// What decides about a message's way.
-struct Seen<'a> {
-    unique_key: Option<&'a str>,
-    delay: Option<u16>,
+/// What the properties of a message ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub unique_key: Option<&'a str>,
+    /// A delay level.
+    pub delay: Option<u16>,
 }
 
 /// Is this a time until which a message is to be kept back?
@@ -278,9 +261,9 @@ fn is_time(name: &str) -> bool {
     )
 }
 
-/// Refuse what would have to be kept back for later: delivering it at once would be a lie. A delay level wins over the
+/// What properties ask for. Refuses what would have to be kept back for later: delivering it at once would be a lie. A delay level wins over the
 /// times beside it, as in Apache's broker.
-fn look(text: &str) -> Result<Seen<'_>, Refused> {
+pub(super) fn asked(text: &str) -> Result<Asked<'_>, Refused> {
     let mut unique_key = None;
     let mut delay = None;
     let mut is_timed = false;
@@ -304,7 +287,7 @@ fn look(text: &str) -> Result<Seen<'_>, Refused> {
     if is_timed && delay.is_none() {
         return Err(not_delivered("timed"));
     }
-    Ok(Seen { unique_key, delay })
+    Ok(Asked { unique_key, delay })
 }
 
 /// The answer to messages of kinds that this version does not have.
@@ -317,6 +300,7 @@ pub(super) fn not_delivered(kind: &str) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requests::destination::destination;
     use crate::testing::{Bench, SEGMENT_SIZE, settings};
     use tern_wire::record::{Record, iter};
 
@@ -348,12 +332,15 @@ mod tests {
     ) -> T {
         let bench = Bench::new();
         let state = bench.views.state();
+        let asked = asked(header.properties.unwrap_or_default());
+        let level = asked.as_ref().ok().and_then(|asked| asked.delay);
         let sending = Sending {
             header,
             body,
             topic: state.topic("BenchmarkTest").unwrap(),
             queue_id: 1,
-            given_up: false,
+            destination: destination(None, level),
+            asked,
             born_host: "127.0.0.1:1234".parse().unwrap(),
             settings: &settings(),
             limit,

@@ -9,23 +9,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tern_state::{LeaseTime, MAX_QUEUES, Op};
+use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::names::{check_group_from, check_topic};
 
-use super::reply::{Incoming, Reply};
-use super::second_look::{Judge, Missing, SecondLook};
-use crate::answers::{Answers, Ticket};
+use super::effects::Effects;
+use super::handler::{Append, Consistency, Halt, Handler, Request, Response, Verdict, View};
 use crate::clock;
 use crate::heartbeat::{nullable, number};
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Outcome, Proposal};
-use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::views::Views;
+use crate::replica::Stored;
 
 /// A lock lives for this long after it was given or renewed; clients renew every 20 s.
 const TTL_MS: u64 = 60_000;
@@ -34,19 +29,10 @@ const MOST_QUEUES: usize = 4_096;
 /// Bytes of a client id.
 const LONGEST_CLIENT: usize = 1_024;
 
-/// Gives queues to clients.
-pub(crate) struct Locks {
-    settings: Settings,
-    views: Arc<Views>,
-    roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
-    second_look: SecondLook,
-}
-
 /// The body of both requests.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Body {
+pub(crate) struct LockBatch {
     #[serde(deserialize_with = "nullable")]
     client_id: String,
     #[serde(deserialize_with = "nullable")]
@@ -74,161 +60,117 @@ struct Locked<'a> {
     queues: Vec<&'a MessageQueue>,
 }
 
-/// A request that passed the checks.
-pub(super) struct Asked {
-    reply: Reply,
-    group: Arc<str>,
-    client: Arc<str>,
-    queues: Vec<MessageQueue>,
+/// 41: lock these queues for a client, or renew its locks. The answer names those that it has now.
+pub(crate) struct LockHandler;
+
+/// A lock on its way into the log.
+#[derive(Debug)]
+pub(crate) struct PendingLock {
+    body: LockBatch,
+    at: LeaseTime,
 }
 
-impl Locks {
-    pub fn new(services: &Services) -> Self {
-        Self {
-            settings: services.settings.clone(),
-            views: Arc::clone(&services.views),
-            roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
-            second_look: SecondLook::new(services),
-        }
+impl Handler for LockHandler {
+    type Header<'a> = LockBatch;
+    type Pending = PendingLock;
+
+    fn decode(command: &Command) -> Result<LockBatch, Refused> {
+        decode(command)
     }
 
-    /// 41: lock these queues for a client, or renew its locks. The answer names those that it has now.
-    pub fn lock(self: &Arc<Self>, incoming: Incoming) {
-        let Some(asked) = self.admit(incoming) else {
-            return;
-        };
-        let is_unknown = self.views.state().group(&asked.group).is_none();
-        Answers::at_once(|answers| {
-            if is_unknown && self.settings.creates_group(&asked.group) {
-                // Locks belong to a group that exists. A client that is faster than its heartbeat brings its group along.
-                let group = Missing::Group(Arc::clone(&asked.group));
-                self.second_look.create(self, asked, group, answers);
-            } else {
-                self.propose_lock(asked, answers);
-            }
-        });
-    }
-
-    /// 42: give locks up; usually one-way. Those of other clients stay.
-    pub fn unlock(self: &Arc<Self>, incoming: Incoming) {
-        let Some(asked) = self.admit(incoming) else {
-            return;
-        };
-        let op = Op::UnlockQueues {
-            group: asked.group,
-            client: asked.client,
-            queues: keys(&asked.queues),
-        };
-        let (this, reply) = (Arc::clone(self), asked.reply);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Stored(_) => {
-                let answer = reply.command(response::SUCCESS);
-                reply.add(&answer, answers);
-            }
-            other => reply.refuse(Refused::of(&other, &this.roles), answers),
-        });
-        Answers::at_once(|answers| self.propose(&op, ticket, answers));
-    }
-
-    /// Refuses what does not pass the checks.
-    fn admit(&self, incoming: Incoming) -> Option<Asked> {
-        match self.check(&incoming) {
-            Ok(body) => Some(Asked {
-                reply: incoming.reply,
-                group: body.consumer_group.into(),
-                client: body.client_id.into(),
-                queues: body.mq_set,
-            }),
-            Err(refused) => {
-                incoming.reply.refuse_now(refused);
-                None
-            }
+    fn judge(
+        body: &LockBatch,
+        request: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<PendingLock>, Halt> {
+        check(body, request)?;
+        let group = &*body.consumer_group;
+        // Locks belong to a group that exists. A client that is faster than its heartbeat brings its group along.
+        if view.consistency == Consistency::Local
+            && view.state.group(group).is_none()
+            && view.settings.creates_group(group)
+        {
+            return Err(Halt::no_group(view.settings, group));
         }
-    }
-
-    fn check(&self, incoming: &Incoming) -> Result<Body, Refused> {
-        let role = self.roles.view();
-        if !role.leads() {
-            return Err(Refused::not_leader(&role));
-        }
-        let body: Body = serde_json::from_slice(&incoming.command.body).map_err(|error| {
-            let remark = format!("the body names no queues to lock: {error}");
-            Refused::new(response::SYSTEM_ERROR, remark)
-        })?;
-        check_group_from(&body.consumer_group, incoming.command.version)?;
-        if body.client_id.is_empty() || body.client_id.len() > LONGEST_CLIENT {
-            let remark = format!("a clientId has 1 to {LONGEST_CLIENT} bytes");
-            return Err(Refused::invalid(remark));
-        }
-        if body.mq_set.len() > MOST_QUEUES {
-            let remark = format!("a request locks at most {MOST_QUEUES} queues");
-            return Err(Refused::invalid(remark));
-        }
-        Ok(body)
-    }
-
-    fn propose_lock(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
-        let at = self.roles.view().lease_time(clock::monotonic_ms());
+        let at = view.role.lease_time(clock::monotonic_ms());
         let op = Op::LockQueues {
-            group: Arc::clone(&asked.group),
-            client: Arc::clone(&asked.client),
+            group: group.into(),
+            client: (*body.client_id).into(),
             at,
             ttl_ms: TTL_MS,
-            queues: keys(&asked.queues),
+            queues: keys(&body.mq_set),
         };
-        let this = Arc::clone(self);
-        self.propose(
-            &op,
-            Box::new(move |outcome, answers| match outcome {
-                Outcome::Stored(_) => this.answer_locked(asked, at, answers),
-                other => asked
-                    .reply
-                    .refuse(Refused::of(&other, &this.roles), answers),
-            }),
-            answers,
-        );
+        let pending = PendingLock {
+            body: body.clone(),
+            at,
+        };
+        Ok(Verdict::Propose(Append::op(&op, pending)))
     }
 
-    fn answer_locked(&self, asked: Asked, at: LeaseTime, answers: &mut Answers) {
-        let state = self.views.state();
+    fn stored(pending: PendingLock, _: &Stored, view: &View<'_>) -> Response {
+        let PendingLock { body, at } = pending;
         let at = at.later(clock::monotonic_ms());
         let holds = |queue: &&MessageQueue| {
             let queue_id = u32::try_from(queue.queue_id).unwrap_or(MAX_QUEUES);
-            state.lock_holder(&asked.group, &queue.topic, queue_id, at) == Some(&*asked.client)
+            let holder = view
+                .state
+                .lock_holder(&body.consumer_group, &queue.topic, queue_id, at);
+            holder == Some(&*body.client_id)
         };
         let locked = Locked {
-            queues: asked.queues.iter().filter(holds).collect(),
+            queues: body.mq_set.iter().filter(holds).collect(),
         };
         let body = serde_json::to_vec(&locked).expect("texts and numbers are always JSON");
-        let answer = asked.reply.command(response::SUCCESS).with_body(body);
-        asked.reply.add(&answer, answers);
-    }
-
-    fn propose(&self, op: &Op, ticket: Ticket, answers: &mut Answers) {
-        let mut block = Vec::new();
-        op.encode(&mut block);
-        let proposal = Proposal {
-            drafts: smallvec::SmallVec::new(),
-            ops: Bytes::from(block),
-            answer: AnswerAt::Apply,
-            ticket,
-            received_ns: clock::monotonic_ns(),
-        };
-        answers.settle(self.mailbox.propose(proposal));
+        Response::new(response::SUCCESS).with_body(body)
     }
 }
 
-impl Judge for Locks {
-    type Request = Asked;
+/// 42: give locks up; usually one-way. Those of other clients stay.
+pub(crate) struct UnlockHandler;
 
-    fn judge_again(self: Arc<Self>, asked: Asked, answers: &mut Answers) {
-        self.propose_lock(asked, answers);
+impl Handler for UnlockHandler {
+    type Header<'a> = LockBatch;
+    type Pending = ();
+
+    fn decode(command: &Command) -> Result<LockBatch, Refused> {
+        decode(command)
     }
 
-    fn refuse(asked: Asked, refused: Refused, answers: &mut Answers) {
-        asked.reply.refuse(refused, answers);
+    fn judge(
+        body: &LockBatch,
+        request: &Request<'_>,
+        _: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        check(body, request)?;
+        let op = Op::UnlockQueues {
+            group: (*body.consumer_group).into(),
+            client: (*body.client_id).into(),
+            queues: keys(&body.mq_set),
+        };
+        Ok(Verdict::Propose(Append::op(&op, ())))
     }
+}
+
+fn decode(command: &Command) -> Result<LockBatch, Refused> {
+    serde_json::from_slice(&command.body).map_err(|error| {
+        let remark = format!("the body names no queues to lock: {error}");
+        Refused::new(response::SYSTEM_ERROR, remark)
+    })
+}
+
+fn check(body: &LockBatch, request: &Request<'_>) -> Result<(), Refused> {
+    check_group_from(&body.consumer_group, request.command.version)?;
+    if body.client_id.is_empty() || body.client_id.len() > LONGEST_CLIENT {
+        let remark = format!("a clientId has 1 to {LONGEST_CLIENT} bytes");
+        return Err(Refused::invalid(remark));
+    }
+    if body.mq_set.len() > MOST_QUEUES {
+        let remark = format!("a request locks at most {MOST_QUEUES} queues");
+        return Err(Refused::invalid(remark));
+    }
+    Ok(())
 }
 
 /// Topics and queue ids; what cannot be a queue is left out, as a name that no topic has.
@@ -244,10 +186,12 @@ fn keys(queues: &[MessageQueue]) -> Vec<(Arc<str>, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answers::Answers;
     use crate::replica::Stored;
+    use crate::replica::{AnswerAt, Outcome};
+    use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_state::GroupConfig;
-    use tern_wire::Command;
     use tern_wire::codes::request;
 
     fn body(client: &str, queues: &[i64]) -> Vec<u8> {
@@ -267,7 +211,7 @@ mod tests {
     struct Fixture {
         bench: Bench,
         client: Client,
-        locks: Arc<Locks>,
+        driver: Arc<Driver>,
     }
 
     impl Fixture {
@@ -277,11 +221,11 @@ mod tests {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
             }]);
-            let locks = Arc::new(Locks::new(&bench.services(leading())));
+            let driver = bench.driver(leading());
             Self {
                 bench,
                 client: Client::connect().await,
-                locks,
+                driver,
             }
         }
 
@@ -297,9 +241,9 @@ mod tests {
         }
 
         async fn lock(&mut self, client: &str, queues: &[i64]) -> String {
-            self.locks.lock(
-                self.client
-                    .asks(command(request::LOCK_BATCH_MQ, body(client, queues))),
+            self.client.asks(
+                &self.driver,
+                command(request::LOCK_BATCH_MQ, body(client, queues)),
             );
             self.commit();
             let answer = self.client.answer().await;
@@ -336,14 +280,10 @@ mod tests {
             let queue = |topic: &str| serde_json::json!({"brokerName": "group-a", "queueId": 0, "topic": topic});
             let body = serde_json::json!({"clientId": "a", "consumerGroup": "CG",
                 "mqSet": [queue(&"x".repeat(9 << 20)), queue("no topic"), queue(""), queue("BenchmarkTest")]});
-            let asks = fixture
-                .client
-                .asks(command(code, body.to_string().into_bytes()));
-            if code == request::LOCK_BATCH_MQ {
-                fixture.locks.lock(asks);
-            } else {
-                fixture.locks.unlock(asks);
-            }
+            fixture.client.asks(
+                &fixture.driver,
+                command(code, body.to_string().into_bytes()),
+            );
             let proposal = fixture.bench.proposal().expect("an op is proposed");
             let ops = Op::decode_all(&proposal.ops).expect("ops");
             let (Op::LockQueues { queues, .. } | Op::UnlockQueues { queues, .. }) = &ops[0] else {
@@ -357,10 +297,10 @@ mod tests {
     async fn a_lease_is_measured_by_a_clock_that_nobody_sets() {
         let fixture = Fixture::new().await;
         let before_ms = clock::monotonic_ms();
-        let asks = fixture
-            .client
-            .asks(command(request::LOCK_BATCH_MQ, body("a", &[0])));
-        fixture.locks.lock(asks);
+        fixture.client.asks(
+            &fixture.driver,
+            command(request::LOCK_BATCH_MQ, body("a", &[0])),
+        );
         let proposal = fixture.bench.proposal().expect("an op is proposed");
         let ops = Op::decode_all(&proposal.ops).expect("ops");
         let Op::LockQueues { at, .. } = ops[0] else {
@@ -368,7 +308,7 @@ mod tests {
         };
         assert_eq!(
             at,
-            fixture.locks.roles.view().lease_time(at.now_ms),
+            fixture.driver.services().roles.view().lease_time(at.now_ms),
             "of this leadership"
         );
         assert!((before_ms..=clock::monotonic_ms()).contains(&at.now_ms));
@@ -377,10 +317,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_late_names_no_lock_that_has_run_out() {
         let mut fixture = Fixture::new().await;
-        let asks = fixture
-            .client
-            .asks(command(request::LOCK_BATCH_MQ, body("a", &[0])));
-        fixture.locks.lock(asks);
+        fixture.client.asks(
+            &fixture.driver,
+            command(request::LOCK_BATCH_MQ, body("a", &[0])),
+        );
         let proposal = fixture.bench.proposal().expect("an op is proposed");
         let mut ops = Op::decode_all(&proposal.ops).expect("ops");
         let Op::LockQueues { at, ttl_ms, .. } = &mut ops[0] else {
@@ -404,7 +344,7 @@ mod tests {
         fixture.lock("a", &[0]).await;
         for client in ["b", "a"] {
             let unlock = command(request::UNLOCK_BATCH_MQ, body(client, &[0])).one_way();
-            fixture.locks.unlock(fixture.client.asks(unlock));
+            fixture.client.asks(&fixture.driver, unlock);
             fixture.commit();
             let got = fixture.lock("b", &[0]).await;
             let expected = if client == "a" {
@@ -420,7 +360,7 @@ mod tests {
     async fn an_unlock_that_is_awaited_is_answered_without_a_body() {
         let mut fixture = Fixture::new().await;
         let unlock = command(request::UNLOCK_BATCH_MQ, body("a", &[0]));
-        fixture.locks.unlock(fixture.client.asks(unlock));
+        fixture.client.asks(&fixture.driver, unlock);
         fixture.commit();
         let answer = fixture.client.answer().await;
         assert_eq!((answer.code, answer.body.len()), (0, 0));
@@ -430,10 +370,10 @@ mod tests {
     async fn only_the_leader_gives_locks() {
         let bench = Bench::new();
         let mut client = Client::connect().await;
-        let locks = Arc::new(Locks::new(&bench.services(role_board())));
-        locks.lock(client.asks(command(request::LOCK_BATCH_MQ, body("a", &[0]))));
+        let driver = bench.driver(role_board());
+        client.asks(&driver, command(request::LOCK_BATCH_MQ, body("a", &[0])));
         assert_eq!(client.answer().await.code, 14);
-        locks.unlock(client.asks(command(request::UNLOCK_BATCH_MQ, body("a", &[0]))));
+        client.asks(&driver, command(request::UNLOCK_BATCH_MQ, body("a", &[0])));
         assert_eq!(client.answer().await.code, 14);
         assert!(bench.proposal().is_none());
     }
@@ -446,10 +386,9 @@ mod tests {
             name: "CG".into(),
             clean_offsets: false,
         }]);
-        fixture.locks.lock(
-            fixture
-                .client
-                .asks(command(request::LOCK_BATCH_MQ, body("a", &[0]))),
+        fixture.client.asks(
+            &fixture.driver,
+            command(request::LOCK_BATCH_MQ, body("a", &[0])),
         );
         let mut answers = Answers::default();
         fixture.bench.read().expect("a fresh read")(Outcome::Confirmed(1), &mut answers);
@@ -472,8 +411,8 @@ mod tests {
             (br#"{"clientId":"a","mqSet":[]}"#.to_vec(), 29),
         ] {
             fixture
-                .locks
-                .lock(fixture.client.asks(command(request::LOCK_BATCH_MQ, bad)));
+                .client
+                .asks(&fixture.driver, command(request::LOCK_BATCH_MQ, bad));
             assert_eq!(fixture.client.answer().await.code, code);
         }
         assert!(fixture.bench.proposal().is_none());
@@ -486,7 +425,7 @@ mod tests {
             queue_id,
             topic: "t".to_owned(),
         };
-        let read = |text: &str| serde_json::from_str::<Body>(text).expect("a body");
+        let read = |text: &str| serde_json::from_str::<LockBatch>(text).expect("a body");
         let java = r#"{"clientId":"c","consumerGroup":"g","mqSet":[{"brokerName":"b","queueId":3,"topic":"t"}],"onlyThisBroker":false}"#;
         let cpp = r#"{"clientId":"c","consumerGroup":"g","mqSet":[{"topic":"t","brokerName":"b","queueId":"3"}]}"#;
         for text in [java, cpp] {
@@ -494,6 +433,9 @@ mod tests {
             assert_eq!((&*body.client_id, &*body.consumer_group), ("c", "g"));
             assert_eq!(body.mq_set, [queue(3)]);
         }
-        assert_eq!(read(r#"{"clientId":null,"mqSet":null}"#), Body::default());
+        assert_eq!(
+            read(r#"{"clientId":null,"mqSet":null}"#),
+            LockBatch::default()
+        );
     }
 }

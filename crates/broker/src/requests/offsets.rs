@@ -1,6 +1,6 @@
 //! Offsets: what a group has consumed (14, 15), and where a queue begins, ends, and was (29 to 32).
 //!
-//! Only the leader answers. What it reads is fresh: asked for after the request came, and applied.
+//! Only the leader answers, after ReadIndex: what it reads was committed after the request came, and is applied.
 
 use std::sync::Arc;
 
@@ -13,326 +13,212 @@ use tern_wire::headers::{
 use tern_wire::names::{check_group_from, check_topic};
 use tern_wire::record::Record;
 use tern_wire::{Command, Fields};
-use tokio::runtime::Handle;
 
-use super::reply::{Incoming, Reply};
-use super::second_look::{Halt, Judge, SecondLook, Sight};
-use crate::answers::{Answers, Ticket};
-use crate::commits::{Commits, Place};
-use crate::mailbox::Mailbox;
+use super::effects::Effects;
+use super::handler::{Halt, Handler, Reads, Request, Response, Verdict, View};
+use crate::commits::Place;
 use crate::refused::Refused;
-use crate::replica::Outcome;
-use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::views::Views;
 
 /// A queue is young while its first message lies within the newest so many bytes of the log. A group that is new on
 /// a young queue begins at 0, whatever it asks for; RocketMQ takes 40 % of the memory, here all replicas agree.
 const YOUNG_BYTES: u64 = 4 << 30;
 
-/// Answers questions about offsets and takes commits.
-pub(crate) struct Offsets {
-    settings: Settings,
-    views: Arc<Views>,
-    roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
-    commits: Arc<Commits>,
-    second_look: SecondLook,
-    runtime: Handle,
+/// 14: what has this group committed?
+pub(crate) struct QueryConsumerOffsetHandler;
+
+impl Handler for QueryConsumerOffsetHandler {
+    type Header<'a> = QueryConsumerOffsetRequest<'a>;
+    type Pending = ();
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(QueryConsumerOffsetRequest::decode(&command.fields)?)
+    }
+
+    fn check(
+        header: &Self::Header<'_>,
+        request: &Request<'_>,
+        _: &View<'_>,
+    ) -> Result<(), Refused> {
+        check_group_from(header.consumer_group, request.command.version)?;
+        checked_queue(header.topic, header.queue_id)?;
+        Ok(())
+    }
+
+    fn reads_offsets_of<'a>(header: &'a Self::Header<'_>) -> Option<&'a str> {
+        Some(header.consumer_group)
+    }
+
+    fn judge(
+        header: &Self::Header<'_>,
+        _: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+        let zero_if_none = header.set_zero_if_not_found != Some(false);
+        let offset = queue.committed(header.consumer_group, zero_if_none)?;
+        Ok(offset_answer(offset))
+    }
 }
 
-/// A question about one queue.
-struct Asked {
-    topic: String,
-    queue_id: u32,
-    question: Question,
-}
+/// 29: where was this queue at a time?
+pub(crate) struct SearchOffsetHandler;
 
-enum Question {
-    /// 14.
-    Committed {
-        group: String,
-        zero_if_none: bool,
-    },
-    /// 29. Of a time: the first message stored at it or later, or the last one stored at it or before.
-    FirstFrom(u64),
-    LastUpTo(u64),
-    /// 30.
-    End,
-    /// 31.
-    Begin,
-    /// 32.
-    OldestTime,
-}
+impl Handler for SearchOffsetHandler {
+    type Header<'a> = SearchOffset<'a>;
+    type Pending = ();
 
-impl Offsets {
-    pub fn new(services: &Services) -> Self {
-        Self {
-            settings: services.settings.clone(),
-            views: Arc::clone(&services.views),
-            roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
-            commits: Arc::clone(&services.commits),
-            second_look: SecondLook::new(services),
-            runtime: services.runtime.clone(),
-        }
+    const READS: Reads = Reads::Files;
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(SearchOffset::decode(&command.fields)?)
     }
 
-    /// 14: what has this group committed?
-    pub fn query(self: &Arc<Self>, incoming: Incoming) {
-        self.ask(incoming, |command| {
-            let header = QueryConsumerOffsetRequest::decode(&command.fields)?;
-            check_group_from(header.consumer_group, command.version)?;
-            let question = Question::Committed {
-                group: header.consumer_group.to_owned(),
-                zero_if_none: header.set_zero_if_not_found != Some(false),
-            };
-            asked(header.topic, header.queue_id, question)
-        });
+    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+        checked_queue(header.topic, header.queue_id).map(drop)
     }
 
-    /// 29: where was this queue at a time?
-    pub fn search(self: &Arc<Self>, incoming: Incoming) {
-        self.ask(incoming, |command| {
-            let header = SearchOffset::decode(&command.fields)?;
-            // Before all time lies no message.
-            let time = u64::try_from(header.timestamp_ms).unwrap_or(0);
-            let upper = header
-                .boundary_type
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
-            let question = if upper {
-                Question::LastUpTo(time)
-            } else {
-                Question::FirstFrom(time)
-            };
-            asked(header.topic, header.queue_id, question)
-        });
-    }
-
-    /// 30: which offset will the next message get?
-    pub fn max(self: &Arc<Self>, incoming: Incoming) {
-        self.ask(incoming, |command| about_queue(command, Question::End));
-    }
-
-    /// 31: which is the oldest offset kept?
-    pub fn min(self: &Arc<Self>, incoming: Incoming) {
-        self.ask(incoming, |command| about_queue(command, Question::Begin));
-    }
-
-    /// 32: when was the oldest message stored?
-    pub fn oldest_time(self: &Arc<Self>, incoming: Incoming) {
-        self.ask(incoming, |command| {
-            about_queue(command, Question::OldestTime)
-        });
-    }
-
-    fn ask(
-        self: &Arc<Self>,
-        incoming: Incoming,
-        read: impl FnOnce(&Command) -> Result<Asked, Refused>,
-    ) {
-        let role = self.roles.view();
-        if !role.leads() {
-            return incoming.reply.refuse_now(Refused::not_leader(&role));
-        }
-        let asked = match read(&incoming.command) {
-            Ok(asked) => asked,
-            Err(refused) => return incoming.reply.refuse_now(refused),
+    fn judge(
+        header: &Self::Header<'_>,
+        _: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+        // Before all time lies no message.
+        let time = u64::try_from(header.timestamp_ms).unwrap_or(0);
+        let is_upper = header
+            .boundary_type
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
+        let offset = if is_upper {
+            queue.last_up_to(time)
+        } else {
+            queue.first_from(time)
         };
-        let group = match &asked.question {
-            Question::Committed { group, .. } => Some(group.clone()),
-            _ => None,
-        };
-        let ticket = self.answer_when_fresh(incoming.reply, asked);
-        Answers::at_once(|answers| match group {
-            Some(group) => self.commits.settle(&group, ticket, answers),
-            None => answers.settle(self.mailbox.read(ticket)),
-        });
+        Ok(offset_answer(offset.map_err(|error| unreadable(&error))?))
+    }
+}
+
+/// 30: which offset will the next message get?
+pub(crate) struct MaxOffsetHandler;
+
+impl Handler for MaxOffsetHandler {
+    type Header<'a> = QueueRequest<'a>;
+    type Pending = ();
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(QueueRequest::decode(&command.fields)?)
     }
 
-    fn answer_when_fresh(self: &Arc<Self>, reply: Reply, asked: Asked) -> Ticket {
-        let this = Arc::clone(self);
-        Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) | Outcome::Stored(_) if asked.question.reads_files() => {
-                let runtime = this.runtime.clone();
-                runtime.spawn(async move {
-                    match this.answer(&asked) {
-                        Ok(fields) => {
-                            let answer = reply.with_fields(response::SUCCESS, fields);
-                            reply.send(answer);
-                        }
-                        Err(refused) => reply.refuse_now(refused),
-                    }
-                });
-            }
-            Outcome::Confirmed(_) | Outcome::Stored(_) => match this.answer(&asked) {
-                Ok(fields) => {
-                    let answer = reply.with_fields(response::SUCCESS, fields);
-                    reply.add(&answer, answers);
-                }
-                Err(refused) => reply.refuse(refused, answers),
-            },
-            other => reply.refuse(Refused::of_condition(&other, &this.roles), answers),
-        })
+    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+        checked_queue(header.topic, header.queue_id).map(drop)
     }
 
-    fn answer(&self, asked: &Asked) -> Result<Fields, Refused> {
+    fn judge(
+        header: &Self::Header<'_>,
+        _: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+        Ok(offset_answer(queue.range().1))
+    }
+}
+
+/// 31: which is the oldest offset kept?
+pub(crate) struct MinOffsetHandler;
+
+impl Handler for MinOffsetHandler {
+    type Header<'a> = QueueRequest<'a>;
+    type Pending = ();
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(QueueRequest::decode(&command.fields)?)
+    }
+
+    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+        checked_queue(header.topic, header.queue_id).map(drop)
+    }
+
+    fn judge(
+        header: &Self::Header<'_>,
+        _: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+        Ok(offset_answer(queue.range().0))
+    }
+}
+
+/// 32: when was the oldest message stored?
+pub(crate) struct EarliestStoreTimeHandler;
+
+impl Handler for EarliestStoreTimeHandler {
+    type Header<'a> = QueueRequest<'a>;
+    type Pending = ();
+
+    const READS: Reads = Reads::Files;
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(QueueRequest::decode(&command.fields)?)
+    }
+
+    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+        checked_queue(header.topic, header.queue_id).map(drop)
+    }
+
+    fn judge(
+        header: &Self::Header<'_>,
+        _: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+        let timestamp_ms = queue.oldest_time().map_err(|error| unreadable(&error))?;
         let mut fields = Fields::with_capacity(48);
-        let offset = match asked.question {
-            Question::OldestTime => {
-                let timestamp_ms = self
-                    .oldest_time_of(asked)
-                    .map_err(|error| unreadable(&error))?;
-                TimestampResponse { timestamp_ms }.encode(&mut fields);
-                return Ok(fields);
-            }
-            Question::Committed {
-                ref group,
-                zero_if_none,
-            } => self.committed(asked, group, zero_if_none)?,
-            Question::End => self.range(asked).1,
-            Question::Begin => self.range(asked).0,
-            Question::FirstFrom(time) => self
-                .first_from(asked, time)
-                .map_err(|error| unreadable(&error))?,
-            Question::LastUpTo(time) => {
-                let behind = self
-                    .first_from(asked, time.saturating_add(1))
-                    .map_err(|error| unreadable(&error))?;
-                if behind > self.range(asked).0 {
-                    behind - 1
-                } else {
-                    0
-                }
-            }
-        };
-        OffsetResponse {
-            offset: offset.cast_signed(),
-        }
-        .encode(&mut fields);
-        Ok(fields)
+        TimestampResponse { timestamp_ms }.encode(&mut fields);
+        Ok(Verdict::Answer(Response::with_fields(
+            response::SUCCESS,
+            fields,
+        )))
+    }
+}
+
+/// 15: a group has consumed up to here.
+pub(crate) struct UpdateConsumerOffsetHandler;
+
+impl Handler for UpdateConsumerOffsetHandler {
+    type Header<'a> = UpdateConsumerOffset<'a>;
+    type Pending = ();
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(UpdateConsumerOffset::decode(&command.fields)?)
     }
 
-    fn committed(&self, asked: &Asked, group: &str, zero_if_none: bool) -> Result<u64, Refused> {
-        if let Some(offset) = self
-            .views
-            .state()
-            .offset(group, &asked.topic, asked.queue_id)
-        {
-            return Ok(offset);
-        }
-        if !zero_if_none {
-            return Err(Refused::new(
-                response::QUERY_NOT_FOUND,
-                "Not found, do not set to zero, maybe this group boot first",
-            ));
-        }
-        if self.is_young(asked).map_err(|error| unreadable(&error))? {
-            return Ok(0);
-        }
-        Err(Refused::new(
-            response::QUERY_NOT_FOUND,
-            "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first",
-        ))
-    }
-
-    fn is_young(&self, asked: &Asked) -> Result<bool, LogError> {
-        let Some((offset, first)) = self.first(asked)? else {
-            return Ok(true);
-        };
-        let end = self.views.applied_position();
-        Ok(offset == 0 && end.saturating_sub(first.physical_offset) <= YOUNG_BYTES)
-    }
-
-    fn oldest_time_of(&self, asked: &Asked) -> Result<i64, LogError> {
-        match self.first(asked)? {
-            Some((_, first)) => Ok(self.store_time(&first)?.cast_signed()),
-            None => Ok(-1),
-        }
-    }
-
-    fn first_from(&self, asked: &Asked, time: u64) -> Result<u64, LogError> {
-        let Some(topic_id) = self.topic_id(asked) else {
-            return Ok(0);
-        };
-        let time_of = |entry: &QueueEntry| self.store_time(entry);
-        self.views
-            .queues
-            .first_stored_at(topic_id, asked.queue_id, time, time_of)
-    }
-
-    /// The oldest message of a queue and its queue offset.
-    fn first(&self, asked: &Asked) -> Result<Option<(u64, QueueEntry)>, LogError> {
-        let Some(topic_id) = self.topic_id(asked) else {
-            return Ok(None);
-        };
-        let min = self.range(asked).0;
-        let mut entries = Vec::with_capacity(1);
-        self.views
-            .queues
-            .read(topic_id, asked.queue_id, min, 1, &mut entries)?;
-        Ok(entries.first().map(|entry| (min, *entry)))
-    }
-
-    fn store_time(&self, entry: &QueueEntry) -> Result<u64, LogError> {
-        let bytes = self.views.record(entry)?;
-        let time = Record::parse(&bytes).map_or(0, |record| record.store_timestamp_ms());
-        Ok(time.cast_unsigned())
-    }
-
-    /// Both 0 for a queue that does not exist.
-    fn range(&self, asked: &Asked) -> (u64, u64) {
-        self.topic_id(asked).map_or((0, 0), |topic_id| {
-            self.views.queues.range(topic_id, asked.queue_id)
-        })
-    }
-
-    fn topic_id(&self, asked: &Asked) -> Option<u32> {
-        self.views.state().topic(&asked.topic).map(|topic| topic.id)
-    }
-
-    /// 15: a group has consumed up to here. One-way it is collected and may only rise; who waits for the answer
-    /// means the value as it is.
-    pub fn update(self: &Arc<Self>, incoming: Incoming) {
-        Answers::at_once(|answers| self.attempt_update(incoming, Sight::Published, answers));
-    }
-
-    fn attempt_update(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
-        match self.check_update(&incoming.command) {
-            Ok((place, offset)) => self.commit(incoming.reply, place, offset, answers),
-            Err(halt) => self
-                .second_look
-                .halted(self, incoming, (halt, sight), answers),
-        }
-    }
-
-    fn check_update(&self, command: &Command) -> Result<(Place, u64), Halt> {
-        let role = self.roles.view();
-        if !role.leads() {
-            return Err(Refused::not_leader(&role).into());
-        }
-        let header = UpdateConsumerOffset::decode(&command.fields)?;
-        check_group_from(header.consumer_group, command.version)?;
+    fn judge(
+        header: &Self::Header<'_>,
+        request: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        check_group_from(header.consumer_group, request.command.version)?;
         check_topic(header.topic)?;
-        let Ok(offset) = u64::try_from(header.commit_offset) else {
-            return Err(Refused::invalid(format!(
-                "commitOffset[{}] is illegal",
-                header.commit_offset
-            ))
-            .into());
+        let offset = u64::try_from(header.commit_offset).map_err(|_| {
+            Refused::invalid(format!("commitOffset[{}] is illegal", header.commit_offset))
+        })?;
+        let Some(group) = view.state.group(header.consumer_group) else {
+            return Err(Halt::no_group(view.settings, header.consumer_group));
         };
-        let state = self.views.state();
-        let Some(group) = state.group(header.consumer_group) else {
-            return Err(Halt::no_group(&self.settings, header.consumer_group));
-        };
-        let topic = state
+        let topic = view
+            .state
             .topic(header.topic)
-            .ok_or_else(|| Halt::Doubt(Refused::no_topic(header.topic)))?;
+            .ok_or_else(|| Halt::Stale(Refused::no_topic(header.topic)))?;
         let queue_id = u32::try_from(header.queue_id)
             .ok()
             .filter(|queue_id| *queue_id < topic.config.queues());
         let queue_id = queue_id.ok_or_else(|| {
-            Halt::Doubt(Refused::invalid(format!(
+            Halt::Stale(Refused::invalid(format!(
                 "queueId[{}] is illegal, topic[{}]",
                 header.queue_id, header.topic
             )))
@@ -343,64 +229,124 @@ impl Offsets {
             topic_id: topic.id,
             queue_id,
         };
-        Ok((place, offset))
+        Ok(Verdict::Commit(place, offset))
+    }
+}
+
+/// A queue as the view shows it; one that does not exist is empty.
+struct QueueView<'a> {
+    view: &'a View<'a>,
+    topic: &'a str,
+    topic_id: Option<u32>,
+    queue_id: u32,
+}
+
+impl<'a> QueueView<'a> {
+    fn of(view: &'a View<'a>, topic: &'a str, queue_id: i32) -> Result<Self, Refused> {
+        let queue_id = checked_queue(topic, queue_id)?;
+        Ok(Self {
+            view,
+            topic,
+            topic_id: view.state.topic(topic).map(|topic| topic.id),
+            queue_id,
+        })
     }
 
-    fn commit(self: &Arc<Self>, reply: Reply, place: Place, offset: u64, answers: &mut Answers) {
-        if reply.is_one_way() {
-            return self.commits.add(&place, offset);
+    fn committed(&self, group: &str, zero_if_none: bool) -> Result<u64, Refused> {
+        let state = &self.view.state;
+        if let Some(offset) = state.offset(group, self.topic, self.queue_id) {
+            return Ok(offset);
         }
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Stored(_) => {
-                let answer = reply.command(response::SUCCESS);
-                reply.add(&answer, answers);
-            }
-            other => reply.refuse(Refused::of(&other, &this.roles), answers),
-        });
-        self.commits.set(place, offset, ticket, answers);
+        if !zero_if_none {
+            return Err(Refused::new(
+                response::QUERY_NOT_FOUND,
+                "Not found, do not set to zero, maybe this group boot first",
+            ));
+        }
+        if self.is_young().map_err(|error| unreadable(&error))? {
+            return Ok(0);
+        }
+        Err(Refused::new(
+            response::QUERY_NOT_FOUND,
+            "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first",
+        ))
+    }
+
+    fn is_young(&self) -> Result<bool, LogError> {
+        let Some((offset, first)) = self.first()? else {
+            return Ok(true);
+        };
+        let end = self.view.views.applied_position();
+        Ok(offset == 0 && end.saturating_sub(first.physical_offset) <= YOUNG_BYTES)
+    }
+
+    /// When the oldest message was stored, ms since 1970; -1 if there is none.
+    fn oldest_time(&self) -> Result<i64, LogError> {
+        match self.first()? {
+            Some((_, first)) => Ok(self.store_time(&first)?.cast_signed()),
+            None => Ok(-1),
+        }
+    }
+
+    /// The first message stored at a time or later.
+    fn first_from(&self, time: u64) -> Result<u64, LogError> {
+        let Some(topic_id) = self.topic_id else {
+            return Ok(0);
+        };
+        let time_of = |entry: &QueueEntry| self.store_time(entry);
+        let queues = &self.view.views.queues;
+        queues.first_stored_at(topic_id, self.queue_id, time, time_of)
+    }
+
+    /// The last message stored at a time or before.
+    fn last_up_to(&self, time: u64) -> Result<u64, LogError> {
+        let behind = self.first_from(time.saturating_add(1))?;
+        Ok(if behind > self.range().0 {
+            behind - 1
+        } else {
+            0
+        })
+    }
+
+    /// The oldest message and its queue offset.
+    fn first(&self) -> Result<Option<(u64, QueueEntry)>, LogError> {
+        let Some(topic_id) = self.topic_id else {
+            return Ok(None);
+        };
+        let min = self.range().0;
+        let mut entries = Vec::with_capacity(1);
+        let queues = &self.view.views.queues;
+        queues.read(topic_id, self.queue_id, min, 1, &mut entries)?;
+        Ok(entries.first().map(|entry| (min, *entry)))
+    }
+
+    fn store_time(&self, entry: &QueueEntry) -> Result<u64, LogError> {
+        let bytes = self.view.views.record(entry)?;
+        let time = Record::parse(&bytes).map_or(0, |record| record.store_timestamp_ms());
+        Ok(time.cast_unsigned())
+    }
+
+    /// Both 0 for a queue that does not exist.
+    fn range(&self) -> (u64, u64) {
+        self.topic_id.map_or((0, 0), |topic_id| {
+            self.view.views.queues.range(topic_id, self.queue_id)
+        })
     }
 }
 
-impl Judge for Offsets {
-    type Request = Incoming;
-
-    fn judge_again(self: Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        self.attempt_update(incoming, Sight::Fresh, answers);
-    }
-
-    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
-        incoming.reply.refuse(refused, answers);
-    }
-}
-
-impl Question {
-    /// Whether the answer may have to come from the log's files: not on the apply thread then.
-    fn reads_files(&self) -> bool {
-        matches!(
-            self,
-            Self::FirstFrom(_) | Self::LastUpTo(_) | Self::OldestTime
-        )
-    }
-}
-
-fn about_queue(command: &Command, question: Question) -> Result<Asked, Refused> {
-    let header = QueueRequest::decode(&command.fields)?;
-    asked(header.topic, header.queue_id, question)
-}
-
-fn asked(topic: &str, queue_id: i32, question: Question) -> Result<Asked, Refused> {
+fn checked_queue(topic: &str, queue_id: i32) -> Result<u32, Refused> {
     check_topic(topic)?;
-    let Ok(queue_id) = u32::try_from(queue_id) else {
-        return Err(Refused::invalid(format!(
-            "queueId[{queue_id}] is illegal, topic[{topic}]"
-        )));
-    };
-    Ok(Asked {
-        topic: topic.to_owned(),
-        queue_id,
-        question,
-    })
+    u32::try_from(queue_id)
+        .map_err(|_| Refused::invalid(format!("queueId[{queue_id}] is illegal, topic[{topic}]")))
+}
+
+fn offset_answer<P>(offset: u64) -> Verdict<P> {
+    let mut fields = Fields::with_capacity(48);
+    OffsetResponse {
+        offset: offset.cast_signed(),
+    }
+    .encode(&mut fields);
+    Verdict::Answer(Response::with_fields(response::SUCCESS, fields))
 }
 
 fn unreadable(error: &LogError) -> Refused {
@@ -413,29 +359,85 @@ fn unreadable(error: &LogError) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, leading};
+    use crate::testing::{Bench, judge, leading};
     use tern_state::{GroupConfig, OffsetCommit, Op};
+    use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";
 
-    fn offsets(bench: &Bench) -> Offsets {
-        Offsets::new(&bench.services(leading()))
+    /// What is asked about a queue.
+    #[derive(Clone, Copy)]
+    enum Question {
+        Committed { zero_if_none: bool },
+        FirstFrom(u64),
+        LastUpTo(u64),
+        End,
+        Begin,
+        OldestTime,
     }
 
     fn answer(bench: &Bench, topic: &str, queue_id: i32, question: Question) -> Result<i64, i32> {
-        let asked = asked(topic, queue_id, question).map_err(|refused| refused.code)?;
-        let fields = offsets(bench)
-            .answer(&asked)
-            .map_err(|refused| refused.code)?;
-        let value = fields
-            .get("offset")
-            .or(fields.get("timestamp"))
-            .expect("one of the two");
-        Ok(value.parse().expect("a number"))
+        let time = |timestamp_ms: u64, boundary| {
+            let mut command = Command::request(request::SEARCH_OFFSET_BY_TIMESTAMP, 1);
+            SearchOffset {
+                topic,
+                queue_id,
+                timestamp_ms: timestamp_ms.try_into().unwrap_or(i64::MAX),
+                boundary_type: Some(boundary),
+            }
+            .encode(&mut command.fields);
+            judge::<SearchOffsetHandler>(bench, &leading(), &command)
+        };
+        let queue = |code| {
+            let mut command = Command::request(code, 1);
+            QueueRequest {
+                topic,
+                queue_id,
+                committed: None,
+            }
+            .encode(&mut command.fields);
+            command
+        };
+        let verdict = match question {
+            Question::Committed { zero_if_none } => {
+                let mut command = Command::request(request::QUERY_CONSUMER_OFFSET, 1);
+                QueryConsumerOffsetRequest {
+                    consumer_group: "g",
+                    topic,
+                    queue_id,
+                    set_zero_if_not_found: Some(zero_if_none),
+                }
+                .encode(&mut command.fields);
+                judge::<QueryConsumerOffsetHandler>(bench, &leading(), &command)
+            }
+            Question::FirstFrom(ms) => time(ms, "LOWER"),
+            Question::LastUpTo(ms) => time(ms, "UPPER"),
+            Question::End => {
+                judge::<MaxOffsetHandler>(bench, &leading(), &queue(request::GET_MAX_OFFSET))
+            }
+            Question::Begin => {
+                judge::<MinOffsetHandler>(bench, &leading(), &queue(request::GET_MIN_OFFSET))
+            }
+            Question::OldestTime => judge::<EarliestStoreTimeHandler>(
+                bench,
+                &leading(),
+                &queue(request::GET_EARLIEST_MSG_STORETIME),
+            ),
+        };
+        match verdict.map_err(|halt| halt.refused().code)? {
+            Verdict::Answer(answer) => {
+                let value = answer.fields.get("offset");
+                let value = value
+                    .or(answer.fields.get("timestamp"))
+                    .expect("one of the two");
+                Ok(value.parse().expect("a number"))
+            }
+            other => panic!("no answer: {other:?}"),
+        }
     }
 
-    #[tokio::test]
-    async fn a_queue_says_where_it_begins_and_ends() {
+    #[test]
+    fn a_queue_says_where_it_begins_and_ends() {
         let mut bench = Bench::new();
         for _ in 0..3 {
             bench.commit_message(TOPIC, 0, "", b"m");
@@ -453,8 +455,8 @@ mod tests {
         assert_eq!(answer(&bench, "../x", 0, Question::End), Err(29));
     }
 
-    #[tokio::test]
-    async fn a_time_leads_to_the_message_at_its_lower_or_upper_side() {
+    #[test]
+    fn a_time_leads_to_the_message_at_its_lower_or_upper_side() {
         let mut bench = Bench::new();
         // Stored at 10, 20 and 30 ms.
         for _ in 0..3 {
@@ -487,14 +489,11 @@ mod tests {
         assert_eq!(answer(&bench, TOPIC, 1, Question::FirstFrom(0)), Ok(0));
     }
 
-    #[tokio::test]
-    async fn a_new_group_begins_at_zero_on_a_young_queue() {
+    #[test]
+    fn a_new_group_begins_at_zero_on_a_young_queue() {
         let mut bench = Bench::new();
         bench.commit_message(TOPIC, 0, "", b"m");
-        let committed = |zero_if_none| Question::Committed {
-            group: "g".to_owned(),
-            zero_if_none,
-        };
+        let committed = |zero_if_none| Question::Committed { zero_if_none };
         assert_eq!(answer(&bench, TOPIC, 0, committed(true)), Ok(0));
         assert_eq!(answer(&bench, TOPIC, 0, committed(false)), Err(22));
         bench.commit_ops(&[

@@ -1,54 +1,36 @@
-//! Pulls: 11.
+//! Pulls: 11, 361.
 //!
 //! Every replica serves what is committed here. Only the leader commits the offset that rides on a pull, creates an
-//! unknown group, and corrects an offset outside of its queue (21), and this only after a fresh read: a view that is
+//! unknown group, and corrects an offset outside of its queue (21), and this only after ReadIndex: a view that is
 //! behind must not send a consumer back.
 
 mod admission;
 mod answering;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tern_log::planted::{Bug, is_planted};
+use tern_wire::Command;
 use tern_wire::codes::response;
+use tern_wire::headers::PullRequest;
 use tern_wire::tags::Subscription;
-use tokio::runtime::Handle;
-use tokio::time::Instant;
 
+use super::effects::Effects;
+use super::handler::{Consistency, Halt, Handler, Hold, Looked, Reads, Request, Verdict, View};
 use super::reading::scan;
-use super::reply::{Incoming, Reply};
-use super::second_look::{Halt, Judge, SecondLook, Sight};
-use crate::answers::{Answers, Ticket};
-use crate::clients::ClientRegistry;
-use crate::commits::Commits;
-use crate::counters::Counters;
-use crate::holds::{Held, HoldId, HoldTable, QueueKey};
-use crate::mailbox::Mailbox;
+use crate::holds::QueueKey;
 use crate::refused::Refused;
-use crate::replica::Outcome;
-use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::views::Views;
+use admission::admit;
 pub(super) use admission::no_filter;
-use answering::{correction, unreadable};
+use answering::{answer_empty, answer_messages, correction, nothing, unreadable};
 
-/// Answers consumers that ask for messages.
-pub(crate) struct Pulls {
-    settings: Settings,
-    views: Arc<Views>,
-    roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
-    holds: Arc<HoldTable>,
-    clients: Arc<ClientRegistry>,
-    second_look: SecondLook,
-    commits: Arc<Commits>,
-    counters: Arc<Counters>,
-    runtime: Handle,
-}
+/// Answers consumers that ask for messages: at once if there are any, otherwise when one arrives.
+pub(crate) struct PullHandler;
 
 /// A pull that passed the checks.
-struct Pull {
-    reply: Reply,
+#[derive(Debug)]
+pub(crate) struct Pull {
     topic: Arc<str>,
     queue: QueueKey,
     filter: Arc<Subscription>,
@@ -57,200 +39,121 @@ struct Pull {
     begin: i64,
     /// Everything from there up to here was looked at, and the filter wants none of it.
     next: u64,
-    /// Until when it may be parked.
-    until: Option<Instant>,
-    /// Its name among the parked ones, once it is.
-    hold: Option<HoldId>,
+    /// For how long it may be parked.
+    wait: Option<Duration>,
     topic_sys_flag: i32,
     group_sys_flag: i32,
 }
 
-/// A parked pull. Weak, as the table that holds it belongs to what answers it.
-struct Parked {
-    pulls: Weak<Pulls>,
-    pull: Pull,
-}
+impl Handler for PullHandler {
+    type Header<'a> = PullRequest<'a>;
+    type Pending = Pull;
 
-impl Held for Parked {
-    fn wake(self: Box<Self>) {
-        if let Some(pulls) = self.pulls.upgrade() {
-            pulls.serve(self.pull);
-        }
+    const READS: Reads = Reads::Files;
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(PullRequest::decode(&command.fields)?)
     }
 
-    fn expire(self: Box<Self>) {
-        if let Some(pulls) = self.pulls.upgrade() {
-            pulls.give_up(self.pull);
-        }
-    }
-}
-
-impl Pulls {
-    pub fn new(services: &Services) -> Self {
-        Self {
-            settings: services.settings.clone(),
-            views: Arc::clone(&services.views),
-            roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
-            holds: Arc::clone(&services.holds),
-            clients: Arc::clone(&services.clients),
-            second_look: SecondLook::new(services),
-            commits: Arc::clone(&services.commits),
-            counters: Arc::clone(&services.counters),
-            runtime: services.runtime.clone(),
-        }
-    }
-
-    /// Answer a pull: messages if there are any, otherwise park it until one arrives.
-    pub fn pull(self: &Arc<Self>, incoming: Incoming) {
-        self.attempt(incoming, Sight::Published);
-    }
-
-    fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight) {
-        let leads = self.roles.view().leads();
-        match self.admit(&incoming, leads) {
-            Ok(admitted) => self.begin(admitted.with(incoming.reply), sight),
-            Err(halt) if leads => Answers::at_once(|answers| {
-                self.second_look
-                    .halted(self, incoming, (halt, sight), answers);
-            }),
-            Err(Halt::Refused(refused)) => incoming.reply.refuse_now(refused),
-            // Who cannot make a fresh read may be behind, just after a start by all of it: the leader knows.
-            Err(_) => {
-                let role = self.roles.view();
-                incoming.reply.refuse_now(Refused::not_leader(&role));
+    fn judge(
+        header: &Self::Header<'_>,
+        request: &Request<'_>,
+        view: &View<'_>,
+        effects: &mut Effects,
+    ) -> Result<Verdict<Pull>, Halt> {
+        match admit(header, request.command.version, view, effects) {
+            Ok(pull) => Ok(begin(pull, view, effects)?),
+            // A follower cannot make ReadIndex. It may be behind, just after a start by all of its log: the leader knows.
+            Err(Halt::Stale(_) | Halt::Missing(..)) if !view.leads() => {
+                Err(Refused::not_leader(&view.role).into())
             }
+            Err(halt) => Err(halt),
         }
-    }
-
-    /// First look: inside the queue, at its end, or outside of it.
-    fn begin(self: &Arc<Self>, pull: Pull, sight: Sight) {
-        if !pull.reply.is_awaited() {
-            return;
-        }
-        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
-        let inside = u64::try_from(pull.begin).is_ok_and(|begin| (min..=max).contains(&begin));
-        if inside {
-            self.serve(pull);
-        } else if !self.roles.view().leads() {
-            self.wait(pull, max);
-        } else if sight == Sight::Published && !is_planted(Bug::CorrectedStale) {
-            self.check_outside(pull, max);
-        } else if self.is_gone(pull.queue) {
-            pull.reply.refuse_now(Refused::no_topic(&pull.topic));
-        } else {
-            let (remark, next) = correction(pull.begin, min, max);
-            self.answer_empty(pull, response::PULL_OFFSET_MOVED, remark, next);
-        }
-    }
-
-    /// Messages, or a place among the parked pulls. Runs again when the queue has got messages.
-    fn serve(self: &Arc<Self>, mut pull: Pull) {
-        if !pull.reply.is_awaited() {
-            return;
-        }
-        if self.holds.is_closed() {
-            return self.send_away(pull);
-        }
-        if pull.hold.is_some() && self.is_gone(pull.queue) {
-            return pull.reply.refuse_now(Refused::no_topic(&pull.topic));
-        }
-        let end = self.views.queues.range(pull.queue.0, pull.queue.1).1;
-        let mut found = match scan(
-            &self.views.queues,
-            pull.queue,
-            pull.next,
-            &pull.filter,
-            pull.most,
-        ) {
-            Ok(found) => found,
-            Err(error) => return pull.reply.refuse_now(unreadable(&error)),
-        };
-        let is_first = pull.hold.is_none();
-        let moved = found.next != pull.next;
-        pull.next = found.next;
-        if !found.entries.is_empty() {
-            return self.answer_messages(pull, &mut found);
-        }
-        self.counters.missed();
-        if moved && (is_first || pull.next < end) {
-            self.give_up(pull);
-        } else {
-            self.wait(pull, end);
-        }
-    }
-
-    /// Park a pull, if it may wait. `end` is where its queue ended before it was looked at.
-    fn wait(self: &Arc<Self>, mut pull: Pull, end: u64) {
-        let Some(until) = pull.until else {
-            return self.give_up(pull);
-        };
-        let queue = pull.queue;
-        let id = pull.hold.unwrap_or_else(|| self.holds.next_id());
-        pull.hold = Some(id);
-        pull.reply.park();
-        let parked = Parked {
-            pulls: Arc::downgrade(self),
-            pull,
-        };
-        self.holds.park(id, queue, until, Box::new(parked));
-        // A message that came between the look and the parking has woken nobody, nor has a deletion.
-        if (self.views.queues.range(queue.0, queue.1).1 > end
-            || self.is_gone(queue)
-            || self.holds.is_closed())
-            && let Some(parked) = self.holds.take(id)
-        {
-            self.runtime.spawn(async move { parked.wake() });
-        }
-    }
-
-    /// This replica is going, and another leads: its consumers shall not wait until the connection breaks.
-    fn send_away(&self, pull: Pull) {
-        let role = self.roles.view();
-        pull.reply.refuse_now(Refused::not_leader(&role));
-    }
-
-    /// Whether the queue's topic was deleted since the pull was admitted.
-    fn is_gone(&self, queue: QueueKey) -> bool {
-        self.views.state().topic_by_id(queue.0).is_none()
-    }
-
-    /// An offset outside of the queue is corrected only after a fresh read. Who cannot make one waits.
-    fn check_outside(self: &Arc<Self>, pull: Pull, end: u64) {
-        let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, _| {
-            let runtime = this.runtime.clone();
-            runtime.spawn(async move {
-                match outcome {
-                    Outcome::Confirmed(_) => this.begin(pull, Sight::Fresh),
-                    _ => this.wait(pull, end),
-                }
-            });
-        });
-        Answers::at_once(|answers| answers.settle(self.mailbox.read(ticket)));
     }
 }
 
-impl Judge for Pulls {
-    type Request = Incoming;
-
-    /// Off the apply thread: from here on files may be read.
-    fn judge_again(self: Arc<Self>, incoming: Incoming, _: &mut Answers) {
-        let runtime = self.runtime.clone();
-        runtime.spawn(async move { self.attempt(incoming, Sight::Fresh) });
+/// First look: inside the queue, at its end, or outside of it.
+fn begin(pull: Pull, view: &View<'_>, effects: &mut Effects) -> Result<Verdict<Pull>, Refused> {
+    let (min, max) = view.views.queues.range(pull.queue.0, pull.queue.1);
+    let is_inside = u64::try_from(pull.begin).is_ok_and(|begin| (min..=max).contains(&begin));
+    if is_inside {
+        return Ok(look(pull, true, view, effects)?.into());
     }
+    if !view.leads() {
+        return Ok(Verdict::Hold(pull.hold(max)));
+    }
+    if view.consistency == Consistency::Local && !is_planted(Bug::CorrectedStale) {
+        return Ok(Verdict::ConfirmOrHold(pull.hold(max)));
+    }
+    let (remark, next) = correction(pull.begin, min, max);
+    let answer = answer_empty(&pull, response::PULL_OFFSET_MOVED, remark, next, view);
+    Ok(Verdict::Answer(answer))
+}
 
-    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
-        incoming.reply.refuse(refused, answers);
+/// A parked pull looks again.
+fn resume(pull: Pull, view: &View<'_>, effects: &mut Effects) -> Result<Looked<Pull>, Refused> {
+    if view.state.topic_by_id(pull.queue.0).is_none() && !view.is_leaving {
+        return Err(Refused::no_topic(&pull.topic));
+    }
+    look(pull, false, view, effects)
+}
+
+/// Messages, or a place among the parked pulls.
+fn look(
+    mut pull: Pull,
+    is_first: bool,
+    view: &View<'_>,
+    effects: &mut Effects,
+) -> Result<Looked<Pull>, Refused> {
+    // This replica is going, and another leads: its consumers shall not wait until the connection breaks.
+    if view.is_leaving {
+        return Err(Refused::not_leader(&view.role));
+    }
+    let queues = &view.views.queues;
+    // Read before the look: a message that comes in between is behind this end, and wakes the pull.
+    let end = queues.range(pull.queue.0, pull.queue.1).1;
+    let mut found = scan(queues, pull.queue, pull.next, &pull.filter, pull.most)
+        .map_err(|error| unreadable(&error))?;
+    let has_moved = found.next != pull.next;
+    pull.next = found.next;
+    if !found.entries.is_empty() {
+        return answer_messages(&pull, &mut found, view, effects).map(Looked::Found);
+    }
+    effects.found_none = true;
+    if has_moved && (is_first || pull.next < end) {
+        Ok(Looked::Found(nothing(&pull, view)))
+    } else {
+        Ok(Looked::Nothing(pull.hold(end)))
+    }
+}
+
+impl Pull {
+    /// Waits for messages behind the queue's end, as it was before the look.
+    fn hold(self, end: u64) -> Hold<Self> {
+        Hold {
+            queue: self.queue,
+            wait: self.wait,
+            end,
+            pending: self,
+            resume,
+            expire: nothing,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::admission::{Admitted, MAX_WAIT};
+    use super::admission::MAX_WAIT;
     use super::*;
+    use crate::answers::Answers;
+    use crate::replica::Outcome;
     use crate::replica::Refusal;
+    use crate::requests::{Driver, Incoming};
+    use crate::roles::RoleBoard;
+    use crate::routes::WaitsFor;
+    use crate::services::Services;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_net::Credit;
     use tern_state::{GroupConfig, Op};
     use tern_wire::Command;
     use tern_wire::codes::request;
@@ -261,8 +164,8 @@ mod tests {
 
     struct Fixture {
         bench: Bench,
-        services: Services,
-        pulls: Arc<Pulls>,
+        services: Arc<Services>,
+        driver: Arc<Driver>,
         client: Client,
     }
 
@@ -279,9 +182,9 @@ mod tests {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
             }]);
-            let services = bench.services(roles);
+            let services = Arc::new(bench.services(roles));
             Self {
-                pulls: Arc::new(Pulls::new(&services)),
+                driver: Driver::start(&services),
                 services,
                 bench,
                 client: Client::connect().await,
@@ -295,12 +198,17 @@ mod tests {
         fn ask(&self, header: &PullRequest<'_>) {
             let mut command = Command::request(request::PULL_MESSAGE, 1);
             header.encode(&mut command.fields);
-            self.pulls.pull(self.client.asks(command));
+            self.client.asks(&self.driver, command);
         }
 
         fn confirm(&self) {
             let read = self.bench.read().expect("a fresh read is asked for");
             read(Outcome::Confirmed(1), &mut Answers::default());
+        }
+
+        fn topic_id(&self) -> u32 {
+            let state = self.bench.views.state();
+            state.topic(TOPIC).expect("it exists").id
         }
 
         async fn code(&mut self) -> i32 {
@@ -459,8 +367,9 @@ mod tests {
     #[tokio::test]
     async fn where_followers_do_not_serve_they_name_the_leader() {
         let mut fixture = Fixture::new(role_board()).await;
-        fixture.services.settings.slave_read = false;
-        fixture.pulls = Arc::new(Pulls::new(&fixture.services));
+        let mut services = fixture.bench.services(role_board());
+        services.settings.slave_read = false;
+        fixture.driver = Driver::start(&Arc::new(services));
         fixture.pull(0, 0);
         assert_eq!(fixture.code().await, response::SERVICE_NOT_AVAILABLE);
     }
@@ -502,30 +411,22 @@ mod tests {
         let mut fixture = Fixture::new(leading()).await;
         // It comes after the pull has looked at a queue that ended at 3, and before it parks.
         fixture.bench.commit_message(TOPIC, 0, "", b"m");
-        let pull = Admitted {
+        let topic_id = fixture.topic_id();
+        let pull = Pull {
             topic: TOPIC.into(),
-            queue: (
-                fixture
-                    .bench
-                    .views
-                    .state()
-                    .topic(TOPIC)
-                    .expect("it exists")
-                    .id,
-                0,
-            ),
+            queue: (topic_id, 0),
             filter: Arc::new(Subscription::All),
             most: 32,
             begin: 3,
-            until: Some(Instant::now() + MAX_WAIT),
+            next: 3,
+            wait: Some(MAX_WAIT),
             topic_sys_flag: 0,
             group_sys_flag: 0,
         };
-        let reply = fixture
-            .client
-            .asks(Command::request(request::PULL_MESSAGE, 2))
-            .reply;
-        fixture.pulls.wait(pull.with(reply), 3);
+        let command = Command::request(request::PULL_MESSAGE, 2);
+        let connection = &fixture.client.connection;
+        let incoming = Incoming::new(connection, command, Credit::free(), WaitsFor::View);
+        fixture.driver.hold(incoming.reply, pull.hold(3), None);
         assert_eq!(fixture.code().await, 0);
     }
 

@@ -4,8 +4,6 @@
 //! record, so that what is found is right even where hashes meet. A leader that finds nothing looks once more after a
 //! fresh read: a producer is answered before its message is in the index.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use tern_log::{KeyHasher, LogError};
 use tern_wire::codes::response;
@@ -13,18 +11,13 @@ use tern_wire::headers::{QueryMessage, QueryMessageResponse};
 use tern_wire::names::check_topic;
 use tern_wire::properties::names::{KEYS, UNIQ_KEY};
 use tern_wire::record::Record;
-use tern_wire::{Command, Fields, encode_frame_head, properties};
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tern_wire::{Command, Fields, properties};
 
+use super::effects::Effects;
+use super::handler::{Halt, Handler, Reads, Request, Response, Verdict, View};
 use super::reading::record_at;
-use super::reply::{Incoming, Reply};
-use super::second_look::{Halt, Judge, SecondLook, Sight};
-use crate::answers::Answers;
 use crate::refused::Refused;
 use crate::replica::words;
-use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
 use crate::views::Views;
 
 /// Messages of one answer.
@@ -35,35 +28,49 @@ const MAX_UNIQUE: usize = 32;
 const MAX_BYTES: usize = 2 << 20;
 /// Candidates that are compared for one answer: who makes keys whose hashes meet does not keep a thread forever.
 const MAX_CANDIDATES: usize = 4096;
-/// Searches at a time: each reads many places of files.
-const SEARCHES: usize = 2;
+/// 12: the newest messages with a key.
+pub(crate) struct QueryMessageHandler;
 
-/// Answers queries by key.
-pub(crate) struct Queries {
-    settings: Settings,
-    views: Arc<Views>,
-    roles: Arc<RoleBoard>,
-    second_look: SecondLook,
-    turns: Arc<Semaphore>,
-    runtime: Handle,
+impl Handler for QueryMessageHandler {
+    type Header<'a> = QueryMessage<'a>;
+    type Pending = ();
+
+    const READS: Reads = Reads::ManyFiles;
+
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(QueryMessage::decode(&command.fields)?)
+    }
+
+    fn check(header: &Self::Header<'_>, _: &Request<'_>, view: &View<'_>) -> Result<(), Refused> {
+        if !view.leads() && !view.settings.slave_read {
+            return Err(Refused::not_leader(&view.role));
+        }
+        Query::new(header).map(drop)
+    }
+
+    fn judge(
+        header: &Self::Header<'_>,
+        _: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let found = Query::new(header)?.find(view.views)?;
+        Ok(Verdict::Answer(answer(view.views, &found)))
+    }
 }
 
 /// What is looked for.
-pub(super) struct Query {
-    topic: String,
-    key: String,
+struct Query<'a> {
+    topic: &'a str,
+    key: &'a str,
     from_ms: u64,
     to_ms: u64,
     most: usize,
     is_unique_key: bool,
 }
 
-/// A query, and the way back to who asks.
-type Asked = (Query, Reply);
-
-impl Query {
-    fn read(command: &Command) -> Result<Self, Refused> {
-        let header = QueryMessage::decode(&command.fields)?;
+impl<'a> Query<'a> {
+    fn new(header: &QueryMessage<'a>) -> Result<Self, Refused> {
         check_topic(header.topic)?;
         if header.index_type == Some("T") {
             let remark = "the broker does not support queries by tag";
@@ -74,8 +81,8 @@ impl Query {
         // Before all time lies no message.
         let time = |ms| u64::try_from(ms).unwrap_or(0);
         Ok(Self {
-            topic: header.topic.to_owned(),
-            key: header.key.to_owned(),
+            topic: header.topic,
+            key: header.key,
             from_ms: time(header.begin_timestamp_ms),
             to_ms: time(header.end_timestamp_ms),
             most: if is_unique_key {
@@ -91,88 +98,33 @@ impl Query {
     fn matches(&self, record: &Record<'_>) -> bool {
         let value = |name| properties::get(record.properties(), name);
         record.topic() == self.topic
-            && (value(UNIQ_KEY) == Some(&*self.key)
+            && (value(UNIQ_KEY) == Some(self.key)
                 || (!self.is_unique_key
                     && value(KEYS).is_some_and(|keys| words(keys).any(|word| word == self.key))))
     }
-}
-
-impl Queries {
-    pub fn new(services: &Services) -> Self {
-        Self {
-            settings: services.settings.clone(),
-            views: Arc::clone(&services.views),
-            roles: Arc::clone(&services.roles),
-            second_look: SecondLook::new(services),
-            turns: Arc::new(Semaphore::new(SEARCHES)),
-            runtime: services.runtime.clone(),
-        }
-    }
-
-    /// 12: the newest messages with a key.
-    pub fn query(self: &Arc<Self>, incoming: Incoming) {
-        let role = self.roles.view();
-        if !role.leads() && !self.settings.slave_read {
-            return incoming.reply.refuse_now(Refused::not_leader(&role));
-        }
-        match Query::read(&incoming.command) {
-            Ok(query) => self.search((query, incoming.reply), Sight::Published),
-            Err(refused) => incoming.reply.refuse_now(refused),
-        }
-    }
-
-    /// Search when it is this one's turn, where a thread may wait for a disk.
-    fn search(self: &Arc<Self>, asked: Asked, sight: Sight) {
-        let (this, turns) = (Arc::clone(self), Arc::clone(&self.turns));
-        self.runtime.spawn(async move {
-            let Ok(turn) = turns.acquire_owned().await else {
-                return;
-            };
-            let runtime = this.runtime.clone();
-            runtime.spawn_blocking(move || {
-                this.answer(asked, sight);
-                drop(turn);
-            });
-        });
-    }
-
-    fn answer(self: &Arc<Self>, (query, reply): Asked, sight: Sight) {
-        if !reply.is_awaited() {
-            return;
-        }
-        match self.find(&query) {
-            Ok(found) => self.send(reply, &found),
-            Err(halt) if self.roles.view().leads() => Answers::at_once(|answers| {
-                let asked = (query, reply);
-                self.second_look.halted(self, asked, (halt, sight), answers);
-            }),
-            Err(halt) => reply.refuse_now(halt.refused()),
-        }
-    }
 
     /// The records that match, newest first, at least one.
-    fn find(&self, query: &Query) -> Result<Vec<Bytes>, Halt> {
-        let found = self.candidates(query)?;
+    fn find(&self, views: &Views) -> Result<Vec<Bytes>, Halt> {
+        let found = self.candidates(views)?;
         if !found.is_empty() {
             return Ok(found);
         }
-        Err(Halt::Doubt(if self.views.keys.is_whole() {
+        Err(Halt::Stale(if views.keys.is_whole() {
             not_found()
         } else {
             incomplete()
         }))
     }
 
-    fn candidates(&self, query: &Query) -> Result<Vec<Bytes>, Refused> {
-        let hash = KeyHasher::new(&query.topic).hash(&query.key);
-        let mut asked = query.most;
+    fn candidates(&self, views: &Views) -> Result<Vec<Bytes>, Refused> {
+        let hash = KeyHasher::new(self.topic).hash(self.key);
+        let mut asked = self.most;
         loop {
-            let candidates = self
-                .views
+            let candidates = views
                 .keys
-                .find(hash, query.from_ms, query.to_ms, asked)
+                .find(hash, self.from_ms, self.to_ms, asked)
                 .map_err(|error| unreadable(&error))?;
-            let (found, is_full) = self.compare(query, &candidates)?;
+            let (found, is_full) = self.compare(views, &candidates)?;
             if is_full || candidates.len() < asked || asked == MAX_CANDIDATES {
                 return Ok(found);
             }
@@ -182,19 +134,19 @@ impl Queries {
     }
 
     /// Those candidates that match, and whether they are as many as an answer takes.
-    fn compare(&self, query: &Query, candidates: &[u64]) -> Result<(Vec<Bytes>, bool), Refused> {
+    fn compare(&self, views: &Views, candidates: &[u64]) -> Result<(Vec<Bytes>, bool), Refused> {
         let mut found = Vec::new();
         let mut bytes = 0;
         for physical_offset in candidates {
             // None for what is indexed and not published yet, or belongs to a topic that was deleted.
-            let stored = record_at(&self.views, *physical_offset);
+            let stored = record_at(views, *physical_offset);
             let Some(stored) = stored.map_err(|error| unreadable(&error))? else {
                 continue;
             };
             let Ok(record) = Record::parse(&stored) else {
                 continue;
             };
-            if query.matches(&record) {
+            if self.matches(&record) {
                 bytes += stored.len();
                 if bytes > MAX_BYTES && !found.is_empty() {
                     return Ok((found, true));
@@ -202,44 +154,26 @@ impl Queries {
                 found.push(stored);
             }
         }
-        let is_full = found.len() == query.most;
+        let is_full = found.len() == self.most;
         Ok((found, is_full))
-    }
-
-    fn send(&self, reply: Reply, found: &[Bytes]) {
-        let newest = self.views.keys.newest();
-        let header = QueryMessageResponse {
-            index_last_update_timestamp_ms: newest
-                .map_or(0, |newest| newest.store_timestamp_ms.cast_signed()),
-            index_last_update_physical_offset: newest
-                .map_or(0, |newest| newest.physical_offset.cast_signed()),
-        };
-        let mut fields = Fields::with_capacity(96);
-        header.encode(&mut fields);
-        let answer = reply.with_fields(response::SUCCESS, fields);
-        let length = found.iter().map(Bytes::len).sum();
-        let mut frame = BytesMut::with_capacity(length + 512);
-        if encode_frame_head(&answer, length, &mut frame).is_err() {
-            let remark = "the messages are longer than a frame";
-            return reply.refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
-        }
-        for record in found {
-            frame.extend_from_slice(record);
-        }
-        reply.send_frame(frame.freeze());
     }
 }
 
-impl Judge for Queries {
-    type Request = Asked;
-
-    fn judge_again(self: Arc<Self>, asked: Asked, _: &mut Answers) {
-        self.search(asked, Sight::Fresh);
+fn answer(views: &Views, found: &[Bytes]) -> Response {
+    let newest = views.keys.newest();
+    let header = QueryMessageResponse {
+        index_last_update_timestamp_ms: newest
+            .map_or(0, |newest| newest.store_timestamp_ms.cast_signed()),
+        index_last_update_physical_offset: newest
+            .map_or(0, |newest| newest.physical_offset.cast_signed()),
+    };
+    let mut fields = Fields::with_capacity(96);
+    header.encode(&mut fields);
+    let mut body = BytesMut::with_capacity(found.iter().map(Bytes::len).sum());
+    for record in found {
+        body.extend_from_slice(record);
     }
-
-    fn refuse((_, reply): Asked, refused: Refused, answers: &mut Answers) {
-        reply.refuse(refused, answers);
-    }
+    Response::with_fields(response::SUCCESS, fields).with_body(body.freeze())
 }
 
 fn not_found() -> Refused {
@@ -269,7 +203,11 @@ fn unreadable(error: &LogError) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::answers::Answers;
     use crate::replica::{Outcome, Refusal};
+    use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, record, role_board};
     use tern_wire::codes::request;
     use tern_wire::record::iter;
@@ -278,7 +216,7 @@ mod tests {
 
     struct Fixture {
         bench: Bench,
-        queries: Arc<Queries>,
+        driver: Arc<Driver>,
         client: Client,
     }
 
@@ -300,10 +238,10 @@ mod tests {
         }
 
         async fn on(bench: Bench, roles: crate::RoleBoard) -> Self {
-            let services = bench.services(roles);
+            let driver = bench.driver(roles);
             Self {
                 bench,
-                queries: Arc::new(Queries::new(&services)),
+                driver,
                 client: Client::connect().await,
             }
         }
@@ -331,7 +269,7 @@ mod tests {
         fn ask(&self, header: &QueryMessage<'_>) {
             let mut command = Command::request(request::QUERY_MESSAGE, 7);
             header.encode(&mut command.fields);
-            self.queries.query(self.client.asks(command));
+            self.client.asks(&self.driver, command);
         }
 
         async fn bodies(&mut self, header: &QueryMessage<'_>) -> Vec<String> {
@@ -540,7 +478,7 @@ mod tests {
         let mut fixture = Fixture::new(role_board()).await;
         let mut services = fixture.bench.services(role_board());
         services.settings.slave_read = false;
-        fixture.queries = Arc::new(Queries::new(&services));
+        fixture.driver = Driver::start(&Arc::new(services));
         fixture.commit(TOPIC, "k", "", b"m");
         assert_eq!(
             fixture.code(&header("k")).await,
@@ -579,7 +517,7 @@ mod tests {
         };
         assert_eq!(fixture.code(&by_tag).await, response::SYSTEM_ERROR);
         let command = Command::request(request::QUERY_MESSAGE, 7);
-        fixture.queries.query(fixture.client.asks(command));
+        fixture.client.asks(&fixture.driver, command);
         let answer = fixture.client.answer().await;
         assert_eq!(answer.code, response::INVALID_PARAMETER);
     }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tern_net::{Connection, Credit};
 use tern_wire::codes::response;
-use tern_wire::{Command, Fields, HeaderEncoding, encode_frame};
+use tern_wire::{Command, HeaderEncoding, encode_frame};
 
+use super::handler::{Request, Response};
 use crate::answers::Answers;
 use crate::clock;
 use crate::refused::Refused;
+use crate::routes::WaitsFor;
 
 /// A request, and the way back to its sender.
 pub(crate) struct Incoming {
@@ -17,10 +19,16 @@ pub(crate) struct Incoming {
     pub reply: Reply,
     /// Monotonic time of its arrival, nanoseconds.
     pub received_ns: u64,
+    pub waits_for: WaitsFor,
 }
 
 impl Incoming {
-    pub fn new(connection: &Arc<Connection>, command: Command, credit: Credit) -> Self {
+    pub fn new(
+        connection: &Arc<Connection>,
+        command: Command,
+        credit: Credit,
+        waits_for: WaitsFor,
+    ) -> Self {
         let reply = Reply {
             connection: Arc::clone(connection),
             opaque: command.opaque,
@@ -32,6 +40,16 @@ impl Incoming {
             command,
             reply,
             received_ns: clock::monotonic_ns(),
+            waits_for,
+        }
+    }
+
+    /// The request as its handler sees it.
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            command: &self.command,
+            peer: self.reply.connection.peer(),
+            caller: Some(&self.reply.connection),
         }
     }
 }
@@ -64,26 +82,27 @@ impl Reply {
         Command::answer(code, self.opaque, self.encoding)
     }
 
-    /// An answer with these fields.
-    pub fn with_fields(&self, code: i32, fields: Fields) -> Command {
+    /// The answer in the form that the request came in.
+    pub fn answer(&self, response: Response) -> Command {
         Command {
-            fields,
-            ..self.command(code)
+            remark: response.remark.map(Into::into),
+            fields: response.fields,
+            body: response.body,
+            ..self.command(response.code)
         }
     }
 
     /// Answer now.
     pub fn send(self, answer: Command) {
-        if !self.one_way {
-            self.connection.send_command(answer);
+        if self.one_way || self.connection.send_command(answer) || !self.connection.is_open() {
+            return;
         }
+        self.connection.send_command(self.too_long());
     }
 
-    /// Answer now, with a frame that was encoded for this reply.
-    pub fn send_frame(self, frame: Bytes) {
-        if !self.one_way {
-            self.connection.send(frame);
-        }
+    fn too_long(&self) -> Command {
+        self.command(response::SYSTEM_ERROR)
+            .with_remark("the answer is longer than a frame")
     }
 
     /// Answer together with others.
@@ -93,19 +112,9 @@ impl Reply {
         }
         let mut frame = BytesMut::new();
         if encode_frame(answer, &mut frame).is_err() {
-            let too_long = self
-                .command(response::SYSTEM_ERROR)
-                .with_remark("the answer is longer than a frame");
-            encode_frame(&too_long, &mut frame).expect("a short answer fits into a frame");
+            encode_frame(&self.too_long(), &mut frame).expect("a short answer fits into a frame");
         }
         answers.push(&self.connection, frame.freeze());
-    }
-
-    /// Refuse together with others.
-    pub fn refuse(self, refused: Refused, answers: &mut Answers) {
-        let mut answer = self.command(refused.code);
-        refused.write(&mut answer);
-        self.add(&answer, answers);
     }
 
     /// Refuse now.

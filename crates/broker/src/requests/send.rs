@@ -2,199 +2,116 @@
 
 mod target;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use bytes::Bytes;
 use tern_state::{State, Topic, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{SendRequest, SendResponse};
-use tern_wire::message_id::{UniqueIdMaker, offset_id};
+use tern_wire::message_id::offset_id;
 use tern_wire::{Command, Fields};
 
-use super::drafting::{Drafted, REGION, Sending, draft_limit};
-use super::reply::{Incoming, Reply};
-use super::second_look::{Halt, Judge, SecondLook, Sight};
-use crate::answers::{Answers, Ticket};
+use super::destination::{Destination, dead_letter_name, destination};
+use super::drafting::{Drafted, REGION, Sending, asked, draft_limit};
+use super::effects::Effects;
+use super::handler::{Append, Halt, Handler, Request, Response, Verdict, View};
 use crate::clock;
-use crate::counters::Counters;
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Outcome, Proposal, Stored};
-use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::views::Views;
-use target::{check_kind, check_target, given_up, missing};
+use crate::replica::Stored;
+use target::{check_kind, check_target, missing, retry};
 
-/// Takes messages from producers.
-pub(crate) struct Sends {
-    settings: Settings,
-    views: Arc<Views>,
-    roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
-    second_look: SecondLook,
-    counters: Arc<Counters>,
-    unique_ids: UniqueIdMaker,
-    picks: AtomicU32,
-}
+/// Takes messages from producers. The answer follows when they are committed.
+pub(crate) struct SendHandler;
 
 /// What the answer to a send says besides its place in the log.
-struct Sent {
+#[derive(Debug)]
+pub(crate) struct PendingSend {
     queue_id: u32,
-    bytes: u32,
     unique_key: Option<Box<str>>,
 }
 
-impl Sends {
-    pub fn new(services: &Services) -> Self {
-        let address = services.settings.store_host.ip();
-        let salt = clock::monotonic_ns() as u32;
-        Self {
-            settings: services.settings.clone(),
-            views: Arc::clone(&services.views),
-            roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
-            second_look: SecondLook::new(services),
-            counters: Arc::clone(&services.counters),
-            unique_ids: UniqueIdMaker::new(address, std::process::id(), salt),
-            picks: AtomicU32::new(salt),
-        }
-    }
+impl Handler for SendHandler {
+    type Header<'a> = SendRequest<'a>;
+    type Pending = PendingSend;
 
-    /// Check a send, encode its records, hand them to the log. The answer follows when they are committed.
-    pub fn send(self: &Arc<Self>, incoming: Incoming) {
-        Answers::at_once(|answers| self.attempt(incoming, Sight::Published, answers));
-    }
-
-    fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
-        match self.prepare(&incoming) {
-            Ok(drafted) => self.propose(incoming, drafted, answers),
-            Err(halt) => self
-                .second_look
-                .halted(self, incoming, (halt, sight), answers),
-        }
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(SendRequest::decode(command.code, &command.fields)?)
     }
 
     /// The checks, in RocketMQ's order: the first one that fails decides the code.
-    fn prepare(&self, incoming: &Incoming) -> Result<Drafted, Halt> {
-        let role = self.roles.view();
-        if !role.leads() {
-            return Err(Refused::not_leader(&role).into());
-        }
-        let command = &incoming.command;
-        let header = SendRequest::decode(command.code, &command.fields)?;
-        check_target(&header)?;
-        let state = self.views.state();
-        let given_up = given_up(&header, command.version, &state, || {
-            role.lease_time(clock::monotonic_ms())
-        })?;
-        let name = given_up.as_deref().unwrap_or(header.topic);
-        let topic = state
+    fn judge(
+        header: &Self::Header<'_>,
+        request: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<PendingSend>, Halt> {
+        let command = request.command;
+        check_target(header)?;
+        let retry = retry(header, command.version, view)?;
+        let asked = asked(header.properties.unwrap_or_default());
+        let level = asked.as_ref().ok().and_then(|asked| asked.delay);
+        let destination = destination(retry.as_ref(), level.filter(|_| !header.is_batch()));
+        let dead_letters;
+        let name = match &retry {
+            Some(retry) if destination.is_dead_letter() => {
+                dead_letters = dead_letter_name(&retry.group.name);
+                &*dead_letters
+            }
+            _ => header.topic,
+        };
+        let topic = view
+            .state
             .topic(name)
-            .ok_or_else(|| Halt::missing_topic(missing(&header, given_up.is_some(), name), name))?;
+            .ok_or_else(|| Halt::missing_topic(missing(header, destination, name), name))?;
         if topic.config.perm & perm::WRITE == 0 {
-            return Err(Halt::Doubt(Refused::new(
+            return Err(Halt::Stale(Refused::new(
                 response::NO_PERMISSION,
                 format!(
                     "the broker[{}] sending message to topic[{}] is forbidden",
-                    self.settings.group, name
+                    view.settings.group, name
                 ),
             )));
         }
-        let queue_id = match &given_up {
-            Some(_) => 0,
-            None => self.pick_queue(&header, topic)?,
-        };
-        check_kind(&header)?;
+        let queue_id = pick_queue(header, destination, topic, view)?;
+        check_kind(header)?;
         let sending = Sending {
-            header: &header,
+            header,
             body: &command.body,
             topic,
             queue_id,
-            given_up: given_up.is_some(),
-            born_host: incoming.reply.connection().peer(),
-            settings: &self.settings,
-            limit: limit(&state),
+            destination,
+            asked,
+            born_host: request.peer,
+            settings: view.settings,
+            limit: limit(&view.state),
         };
         let drafted = if header.is_batch() {
             sending.batch()?
         } else {
-            sending.single(|| self.unique_ids.make(clock::wall_ms()))?
+            sending.single(|| view.numbering.unique_id(clock::wall_ms()))?
         };
-        Ok(drafted)
+        let Drafted {
+            draft,
+            queue_id,
+            unique_key,
+        } = drafted;
+        let pending = PendingSend {
+            queue_id,
+            unique_key,
+        };
+        Ok(Verdict::Propose(Append::messages(draft, pending)))
     }
 
-    /// The queue that the producer names; any one it may write to if it names none.
-    fn pick_queue(&self, header: &SendRequest<'_>, topic: &Topic) -> Result<u32, Halt> {
-        let config = &topic.config;
-        let queue_id = match u32::try_from(header.queue_id) {
-            Ok(named) => Some(named).filter(|named| *named < config.queues()),
-            Err(_) => self
-                .picks
-                .fetch_add(1, Ordering::Relaxed)
-                .checked_rem(config.write_queues),
-        };
-        queue_id.ok_or_else(|| {
-            Halt::Doubt(Refused::invalid(format!(
-                "request queueId[{}] is illegal, topic[{}] has {} read and {} write queues",
-                header.queue_id, config.name, config.read_queues, config.write_queues
-            )))
-        })
-    }
-
-    fn propose(self: &Arc<Self>, incoming: Incoming, drafted: Drafted, answers: &mut Answers) {
-        // The request's body goes here: the records are a copy of it.
-        let Incoming {
-            reply, received_ns, ..
-        } = incoming;
-        let sent = Sent {
-            queue_id: drafted.queue_id,
-            bytes: drafted.draft.bytes.len() as u32,
-            unique_key: drafted.unique_key,
-        };
-        let this = Arc::clone(self);
-        let ticket: Ticket =
-            Box::new(move |outcome, answers| this.decided(&outcome, reply, &sent, answers));
-        let proposal = Proposal {
-            drafts: smallvec::smallvec![drafted.draft],
-            ops: Bytes::new(),
-            answer: AnswerAt::Commit,
-            ticket,
-            received_ns,
-        };
-        answers.settle(self.mailbox.propose(proposal));
-    }
-
-    fn decided(&self, outcome: &Outcome, reply: Reply, sent: &Sent, answers: &mut Answers) {
-        match outcome {
-            Outcome::Stored(stored) => {
-                let count = stored.physical_offsets.len();
-                self.counters.put(count, u64::from(sent.bytes));
-                if reply.is_awaited() {
-                    let answer = self.answer(&reply, stored, sent);
-                    reply.add(&answer, answers);
-                }
-            }
-            other => {
-                self.counters.put_failed();
-                refuse(reply, Refused::of(other, &self.roles), answers);
-            }
-        }
-    }
-
-    fn answer(&self, reply: &Reply, stored: &Stored, sent: &Sent) -> Command {
+    fn stored(pending: PendingSend, stored: &Stored, view: &View<'_>) -> Response {
         let mut ids = String::new();
         for physical_offset in &stored.physical_offsets {
             if !ids.is_empty() {
                 ids.push(',');
             }
-            ids.push_str(&offset_id(self.settings.store_host, *physical_offset));
+            ids.push_str(&offset_id(view.settings.store_host, *physical_offset));
         }
         let response = SendResponse {
             message_id: &ids,
-            queue_id: sent.queue_id.cast_signed(),
+            queue_id: pending.queue_id.cast_signed(),
             queue_offset: stored.queue_offset.cast_signed(),
-            transaction_id: sent.unique_key.as_deref(),
+            transaction_id: pending.unique_key.as_deref(),
             batch_unique_id: None,
             recall_handle: None,
             region: Some(REGION),
@@ -202,34 +119,40 @@ impl Sends {
         };
         let mut fields = Fields::with_capacity(ids.len() + 192);
         response.encode(&mut fields);
-        reply.with_fields(response::SUCCESS, fields)
+        Response::with_fields(response::SUCCESS, fields)
+    }
+
+    /// Region and trace switch stand in refusals, too.
+    fn complete_refusal(answer: &mut Command) {
+        answer.fields.set("MSG_REGION", REGION);
+        answer.fields.set("TRACE_ON", "true");
     }
 }
 
-impl Judge for Sends {
-    type Request = Incoming;
-
-    fn judge_again(self: Arc<Self>, incoming: Incoming, answers: &mut Answers) {
-        self.attempt(incoming, Sight::Fresh, answers);
+/// The queue that the producer names; the next one of those that it may write to if it names none.
+fn pick_queue(
+    header: &SendRequest<'_>,
+    destination: Destination,
+    topic: &Topic,
+    view: &View<'_>,
+) -> Result<u32, Halt> {
+    if destination.is_dead_letter() {
+        return Ok(0);
     }
-
-    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
-        refuse(incoming.reply, refused, answers);
-    }
+    let config = &topic.config;
+    let queue_id = match u32::try_from(header.queue_id) {
+        Ok(named) => Some(named).filter(|named| *named < config.queues()),
+        Err(_) => view.numbering.pick(config.write_queues),
+    };
+    queue_id.ok_or_else(|| {
+        Halt::Stale(Refused::invalid(format!(
+            "request queueId[{}] is illegal, topic[{}] has {} read and {} write queues",
+            header.queue_id, config.name, config.read_queues, config.write_queues
+        )))
+    })
 }
 
-/// Region and trace switch stand in refusals, too.
-fn refuse(reply: Reply, refused: Refused, answers: &mut Answers) {
-    if reply.is_one_way() {
-        return;
-    }
-    let mut answer = reply.command(refused.code);
-    answer.fields.set("MSG_REGION", REGION);
-    answer.fields.set("TRACE_ON", "true");
-    refused.write(&mut answer);
-    reply.add(&answer, answers);
-}
-
+/// Bytes that the records of one send may take.
 pub(super) fn limit(state: &State) -> usize {
     state
         .settings()
@@ -239,7 +162,13 @@ pub(super) fn limit(state: &State) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::answers::Answers;
     use crate::replica::Refusal;
+    use crate::replica::{AnswerAt, Outcome};
+    use crate::requests::Driver;
+    use crate::roles::RoleBoard;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_state::{Op, TopicConfig};
     use tern_wire::codes::request;
@@ -247,7 +176,7 @@ mod tests {
 
     struct Fixture {
         bench: Bench,
-        sends: Arc<Sends>,
+        driver: Arc<Driver>,
         client: Client,
     }
 
@@ -274,7 +203,7 @@ mod tests {
         async fn new(roles: RoleBoard) -> Self {
             let bench = Bench::new();
             Self {
-                sends: Arc::new(Sends::new(&bench.services(roles))),
+                driver: bench.driver(roles),
                 bench,
                 client: Client::connect().await,
             }
@@ -291,7 +220,7 @@ mod tests {
             let header = header(topic, queue_id);
             let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(&b"m"[..]);
             header.encode_v2(&mut command.fields);
-            self.sends.send(self.client.asks(command));
+            self.client.asks(&self.driver, command);
         }
 
         fn confirm(&self) {
@@ -346,7 +275,7 @@ mod tests {
         let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(&b"m"[..]);
         command.version = version;
         header.encode_v2(&mut command.fields);
-        fixture.sends.send(fixture.client.asks(command));
+        fixture.client.asks(&fixture.driver, command);
         let proposal = fixture.bench.proposal().expect("it is proposed");
         proposal.drafts[0].topic.to_string()
     }
@@ -359,7 +288,7 @@ mod tests {
             ..Stored::default()
         };
         assert_eq!(fixture.end(Outcome::Stored(stored)).await.code, 0);
-        let totals = fixture.sends.counters.totals();
+        let totals = fixture.driver.services().counters.totals();
         assert_eq!((totals.put_messages, totals.put_failed), (3, 0));
         let size = totals.put_bytes;
         assert!(size > 100, "the record has more than its head");
@@ -369,7 +298,7 @@ mod tests {
             ..Stored::default()
         };
         assert_eq!(fixture.end(Outcome::Stored(stored)).await.code, 0);
-        let totals = fixture.sends.counters.totals();
+        let totals = fixture.driver.services().counters.totals();
         assert_eq!((totals.put_messages, totals.put_failed), (4, 1));
         assert_eq!(totals.put_bytes, 2 * size, "each send had the same record");
     }
@@ -397,7 +326,7 @@ mod tests {
         };
         let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(&b"m"[..]);
         header.encode_v2(&mut command.fields);
-        fixture.sends.send(fixture.client.asks(command));
+        fixture.client.asks(&fixture.driver, command);
         fixture.confirm();
         let proposal = fixture.bench.proposal().expect("the topic is proposed");
         fixture

@@ -4,169 +4,160 @@
 //! often enough; then among the group's dead letters. Only the leader takes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use smallvec::smallvec;
 use tern_log::LogError;
-use tern_state::{GroupConfig, TopicConfig, perm, retry_topic};
+use tern_state::{perm, retry_topic};
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::headers::SendBack;
 use tern_wire::message_id::offset_id;
-use tern_wire::names::{DLQ_PREFIX, MAX_LEGACY, check_group_from};
+use tern_wire::names::{MAX_LEGACY, check_group_from};
 use tern_wire::properties::{NAME_END, PropertyError, VALUE_END, Writer, get, names};
 use tern_wire::record::{MAX_PROPERTIES, NewRecord, Record, encode};
-use tern_wire::version::V3_4_9;
-use tokio::runtime::Handle;
 
-use super::drafting::{Place, delay_level, delayed};
+use super::destination::{
+    Destination, Retry, TopicQueue, dead_letter_name, dead_letter_topic, delay_level, destination,
+};
+use super::effects::Effects;
+use super::handler::{Append, Halt, Handler, Missing, Reads, Request, Response, Verdict, View};
 use super::reading::sound_record_at;
-use super::reply::{Incoming, Reply};
-use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
-use crate::answers::{Answers, Ticket};
-use crate::clock;
-use crate::counters::Counters;
-use crate::mailbox::Mailbox;
+use super::send::limit;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Draft, Outcome, Proposal};
-use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::views::Views;
+use crate::replica::Draft;
 
 /// The level of a message that comes back for the first time, where the broker decides.
 const FIRST_LEVEL: i64 = 3;
 /// Bytes of a reason that are kept.
 const MAX_REASON: usize = 1024;
 
-/// Takes messages back from consumers.
-pub(crate) struct SendBacks {
-    settings: Settings,
-    views: Arc<Views>,
-    roles: Arc<RoleBoard>,
-    mailbox: Mailbox,
-    second_look: SecondLook,
-    counters: Arc<Counters>,
-    runtime: Handle,
-    picks: AtomicU32,
-}
+/// Takes messages back from consumers. The answer follows when the message is committed again.
+pub(crate) struct SendBackHandler;
 
-/// What a request asks for, as the view stands.
-enum Way {
-    /// The group has no queues for it: it is dropped, as RocketMQ does.
-    Nowhere,
-    /// Store this.
-    Again(Draft),
-}
+impl Handler for SendBackHandler {
+    type Header<'a> = SendBack<'a>;
+    type Pending = ();
 
-impl SendBacks {
-    pub fn new(services: &Services) -> Self {
-        Self {
-            settings: services.settings.clone(),
-            views: Arc::clone(&services.views),
-            roles: Arc::clone(&services.roles),
-            mailbox: services.mailbox.clone(),
-            second_look: SecondLook::new(services),
-            counters: Arc::clone(&services.counters),
-            runtime: services.runtime.clone(),
-            picks: AtomicU32::new(clock::monotonic_ns() as u32),
-        }
-    }
+    /// The message may be on the disk.
+    const READS: Reads = Reads::Files;
 
-    /// Store a message for its group again. The answer follows when that is committed.
-    pub fn send_back(self: &Arc<Self>, incoming: Incoming) {
-        Answers::at_once(|answers| self.attempt(incoming, Sight::Published, answers));
-    }
-
-    fn attempt(self: &Arc<Self>, incoming: Incoming, sight: Sight, answers: &mut Answers) {
-        match self.prepare(&incoming) {
-            Ok(Way::Nowhere) => stored(incoming.reply, answers),
-            Ok(Way::Again(draft)) => self.propose(incoming, draft, answers),
-            Err(halt) => self
-                .second_look
-                .halted(self, incoming, (halt, sight), answers),
-        }
+    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+        Ok(SendBack::decode(&command.fields)?)
     }
 
     /// The checks, in RocketMQ's order: the first one that fails decides the code.
-    fn prepare(&self, incoming: &Incoming) -> Result<Way, Halt> {
-        let role = self.roles.view();
-        if !role.leads() {
-            return Err(Refused::not_leader(&role).into());
-        }
-        let command = &incoming.command;
-        let header = SendBack::decode(&command.fields)?;
-        check_group_from(header.group, command.version)?;
-        let state = self.views.state();
-        let group = state
+    fn judge(
+        header: &Self::Header<'_>,
+        request: &Request<'_>,
+        view: &View<'_>,
+        _: &mut Effects,
+    ) -> Result<Verdict<()>, Halt> {
+        let version = request.command.version;
+        check_group_from(header.group, version)?;
+        let group = view
+            .state
             .group(header.group)
-            .ok_or_else(|| Halt::Doubt(Refused::no_group(header.group)))?;
+            .ok_or_else(|| Halt::Stale(Refused::no_group(header.group)))?;
         if group.retry_queue_nums <= 0 {
-            return Ok(Way::Nowhere);
+            // The group has no queues for it: it is dropped, as RocketMQ does.
+            return Ok(Verdict::Answer(Response::new(response::SUCCESS)));
         }
-        let original = self.original(header.offset)?;
+        let original = original(header.offset, view)?;
         let original = Record::parse(&original).map_err(|_| lost(header.offset))?;
-        let given_up = is_given_up(&header, command.version, group, &original);
-        let config = if given_up {
-            dead_letter_topic(&dead_letter_name(&group.name))
-        } else {
-            retry_topic(group, header.unit_mode == Some(true), false)
+        let times = original.reconsume_times();
+        let retry = Retry {
+            group,
+            times: times.saturating_add(1),
+            limit: header.max_reconsume_times,
+            version,
+            is_over: header.delay_level < 0,
         };
-        let Some(topic) = state.topic(&config.name) else {
-            let name = Arc::clone(&config.name);
-            return Err(if name.len() > MAX_LEGACY {
-                Refused::no_topic(&name)
-                    .with_code(response::SYSTEM_ERROR)
-                    .into()
-            } else {
-                Halt::missing_topic(Missing::OwnTopic(config), &name)
-            });
-        };
-        if topic.config.perm & perm::WRITE == 0 {
-            return Err(Halt::Doubt(Refused::new(
-                response::NO_PERMISSION,
-                format!("the topic[{}] sending message is forbidden", config.name),
-            )));
-        }
-        let queues = if given_up {
-            1
-        } else {
-            let wanted = group.retry_queue_nums.unsigned_abs();
-            wanted.min(topic.config.queues()).max(1)
-        };
-        let queue_id = self.picks.fetch_add(1, Ordering::Relaxed) % queues;
-        let place = (Arc::clone(&topic.config.name), queue_id);
         let level = match header.delay_level {
-            _ if given_up => None,
-            0 => delay_level(FIRST_LEVEL + i64::from(original.reconsume_times())),
+            0 => delay_level(FIRST_LEVEL + i64::from(times)),
             level => delay_level(i64::from(level)),
         };
-        let reason = header.reason.filter(|_| given_up);
-        let times = original
-            .reconsume_times()
-            .saturating_add(1)
-            .max(header.attempts.unwrap_or(0));
-        self.again(&original, place, level, times, reason)
-            .map(Way::Again)
+        let destination = destination(Some(&retry), level);
+        let resent = Resent {
+            original: &original,
+            queue: queue(header, &retry, destination, view)?,
+            destination,
+            times: retry.times.max(header.attempts.unwrap_or(0)),
+            reason: header.reason.filter(|_| destination.is_dead_letter()),
+        };
+        Ok(Verdict::Propose(Append::messages(resent.draft(view)?, ())))
     }
+}
 
-    /// The bytes of the message that the consumer names.
-    fn original(&self, offset: i64) -> Result<Bytes, Halt> {
-        let position = u64::try_from(offset).map_err(|_| lost(offset))?;
-        sound_record_at(&self.views, position)
-            .map_err(|error| unreadable(&error))?
-            .ok_or_else(|| Halt::Doubt(lost(offset)))
+/// The bytes of the message that the consumer names.
+fn original(offset: i64, view: &View<'_>) -> Result<Bytes, Halt> {
+    let position = u64::try_from(offset).map_err(|_| lost(offset))?;
+    sound_record_at(view.views, position)
+        .map_err(|error| unreadable(&error))?
+        .ok_or_else(|| Halt::Stale(lost(offset)))
+}
+
+/// The queue that the message belongs to from now on: one of the group's retry topic, or of its dead letters.
+fn queue(
+    header: &SendBack<'_>,
+    retry: &Retry<'_>,
+    destination: Destination,
+    view: &View<'_>,
+) -> Result<TopicQueue, Halt> {
+    let group = retry.group;
+    let is_dead_letter = destination.is_dead_letter();
+    let config = if is_dead_letter {
+        dead_letter_topic(&dead_letter_name(&group.name))
+    } else {
+        retry_topic(group, header.unit_mode == Some(true), false)
+    };
+    let Some(topic) = view.state.topic(&config.name) else {
+        let name = Arc::clone(&config.name);
+        return Err(if name.len() > MAX_LEGACY {
+            Refused::no_topic(&name)
+                .with_code(response::SYSTEM_ERROR)
+                .into()
+        } else {
+            Halt::missing_topic(Missing::OwnTopic(config), &name)
+        });
+    };
+    if topic.config.perm & perm::WRITE == 0 {
+        return Err(Halt::Stale(Refused::new(
+            response::NO_PERMISSION,
+            format!("the topic[{}] sending message is forbidden", config.name),
+        )));
     }
+    let queues = if is_dead_letter {
+        1
+    } else {
+        let wanted = group.retry_queue_nums.unsigned_abs();
+        wanted.min(topic.config.queues()).max(1)
+    };
+    let queue_id = view.numbering.pick(queues).unwrap_or(0);
+    Ok((Arc::clone(&topic.config.name), queue_id))
+}
 
-    /// The message once more, for another place.
-    fn again(
-        &self,
-        original: &Record<'_>,
-        place: Place,
-        level: Option<u16>,
-        times: i32,
-        reason: Option<&str>,
-    ) -> Result<Draft, Halt> {
+/// A message that is stored again.
+struct Resent<'a> {
+    original: &'a Record<'a>,
+    queue: TopicQueue,
+    destination: Destination,
+    /// How often it was tried again.
+    times: i32,
+    /// Why it is a dead letter.
+    reason: Option<&'a str>,
+}
+
+impl Resent<'_> {
+    /// The message once more, for another queue.
+    fn draft(self, view: &View<'_>) -> Result<Draft, Halt> {
+        let Self {
+            original,
+            queue,
+            destination,
+            times,
+            reason,
+        } = self;
         let text = original.properties();
         let is_first = get(text, names::RETRY_TOPIC).is_none();
         let too_long = |error: &dyn std::fmt::Display| {
@@ -182,11 +173,11 @@ impl SendBacks {
             names::DEAD_LETTER_REASON => reason.is_none(),
             _ => true,
         });
-        let mut place = place;
+        let mut queue = queue;
         let mut complete = || {
             if is_first {
-                let (group, queue) = (&self.settings.group, original.queue_id());
-                let origin = format!("{group}:{queue}:{}", original.queue_offset());
+                let (group, queue_id) = (&view.settings.group, original.queue_id());
+                let origin = format!("{group}:{queue_id}:{}", original.queue_offset());
                 properties.push(names::RETRY_TOPIC, original.topic())?;
                 properties.push(names::ORIGIN_QUEUE, &origin)?;
             }
@@ -194,9 +185,7 @@ impl SendBacks {
                 let id = offset_id(original.store_host(), original.physical_offset());
                 properties.push(names::ORIGIN_MESSAGE_ID, &id)?;
             }
-            if let Some(level) = level {
-                place = delayed(level, &place, &mut properties)?;
-            }
+            queue = destination.stored_in(queue.clone(), &mut properties)?;
             Ok::<_, PropertyError>(())
         };
         complete().map_err(|error| too_long(&error))?;
@@ -204,86 +193,31 @@ impl SendBacks {
             add_reason(reason, &mut properties).map_err(|error| too_long(&error))?;
         }
         let record = NewRecord {
-            queue_id: place.1.cast_signed(),
+            queue_id: queue.1.cast_signed(),
             flag: original.flag(),
             sys_flag: original.sys_flag(),
             born_timestamp_ms: original.born_timestamp_ms(),
             born_host: original.born_host(),
-            store_host: self.settings.store_host,
+            store_host: view.settings.store_host,
             reconsume_times: times,
             prepared_transaction_offset: 0,
             body: original.body(),
-            topic: &place.0,
+            topic: &queue.0,
             properties: properties.as_str().as_bytes(),
         };
         let mut bytes = Vec::with_capacity(record.encoded_len());
         let size = encode(&record, &mut bytes).map_err(|error| too_long(&error))?;
-        let limit = super::send::limit(&self.views.state());
+        let limit = limit(&view.state);
         if size > limit {
             return Err(too_long(&format_args!("{size} bytes, the limit is {limit}")).into());
         }
         Ok(Draft {
-            topic: place.0,
-            queue_id: place.1,
+            topic: queue.0,
+            queue_id: queue.1,
             bytes,
             sizes: smallvec![size as u32],
         })
     }
-
-    fn propose(self: &Arc<Self>, incoming: Incoming, draft: Draft, answers: &mut Answers) {
-        let Incoming {
-            reply, received_ns, ..
-        } = incoming;
-        let (this, bytes) = (Arc::clone(self), draft.bytes.len() as u64);
-        let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
-            Outcome::Stored(_) => {
-                this.counters.put(1, bytes);
-                stored(reply, answers);
-            }
-            other => {
-                this.counters.put_failed();
-                reply.refuse(Refused::of(&other, &this.roles), answers);
-            }
-        });
-        let proposal = Proposal {
-            drafts: smallvec![draft],
-            ops: Bytes::new(),
-            answer: AnswerAt::Commit,
-            ticket,
-            received_ns,
-        };
-        answers.settle(self.mailbox.propose(proposal));
-    }
-}
-
-impl Judge for SendBacks {
-    type Request = Incoming;
-
-    /// Not on the thread that applies: the message may be on the disk.
-    fn judge_again(self: Arc<Self>, incoming: Incoming, _: &mut Answers) {
-        let runtime = self.runtime.clone();
-        runtime.spawn(async move {
-            Answers::at_once(|answers| self.attempt(incoming, Sight::Fresh, answers));
-        });
-    }
-
-    fn refuse(incoming: Incoming, refused: Refused, answers: &mut Answers) {
-        incoming.reply.refuse(refused, answers);
-    }
-}
-
-/// Whether a message is not tried again.
-fn is_given_up(
-    header: &SendBack<'_>,
-    version: i32,
-    group: &GroupConfig,
-    original: &Record<'_>,
-) -> bool {
-    let limit = header
-        .max_reconsume_times
-        .filter(|_| version >= V3_4_9)
-        .unwrap_or(group.retry_max_times);
-    header.delay_level < 0 || original.reconsume_times() >= limit
 }
 
 /// Adds as much of a reason as there is room for: without it a message is still a dead letter.
@@ -301,13 +235,6 @@ fn add_reason(reason: &str, properties: &mut Writer) -> Result<(), PropertyError
     }
 }
 
-fn stored(reply: Reply, answers: &mut Answers) {
-    if reply.is_awaited() {
-        let answer: Command = reply.command(response::SUCCESS);
-        reply.add(&answer, answers);
-    }
-}
-
 fn lost(offset: i64) -> Refused {
     Refused::new(
         response::SYSTEM_ERROR,
@@ -322,21 +249,13 @@ fn unreadable(error: &LogError) -> Refused {
     )
 }
 
-/// Name of a group's topic of dead letters.
-pub(super) fn dead_letter_name(group: &str) -> String {
-    format!("{DLQ_PREFIX}{group}")
-}
-
-/// A group's topic of dead letters, as it comes into being.
-pub(super) fn dead_letter_topic(name: &str) -> TopicConfig {
-    TopicConfig::new(name, 1, perm::READ | perm::WRITE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answers::Answers;
+    use crate::replica::{AnswerAt, Outcome};
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::Op;
+    use tern_state::{GroupConfig, Op, TopicConfig};
     use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";
@@ -388,8 +307,8 @@ mod tests {
         let (mut bench, mut client) = (Bench::new(), Client::connect().await);
         put_group(&mut bench);
         let offset = message(&mut bench);
-        let backs = Arc::new(SendBacks::new(&bench.services(role_board())));
-        backs.send_back(client.asks(command(offset)));
+        let driver = bench.driver(role_board());
+        client.asks(&driver, command(offset));
         assert_eq!(client.answer().await.code, 14);
         assert!(bench.proposal().is_none());
     }
@@ -398,8 +317,8 @@ mod tests {
     async fn a_view_that_is_behind_decides_against_no_group() {
         let (mut bench, mut client) = (Bench::new(), Client::connect().await);
         let offset = message(&mut bench);
-        let backs = Arc::new(SendBacks::new(&bench.services(leading())));
-        backs.send_back(client.asks(command(offset)));
+        let driver = bench.driver(leading());
+        client.asks(&driver, command(offset));
         let read = bench.read().expect("a fresh read is asked for");
         read(Outcome::Confirmed(9), &mut Answers::default());
         assert_eq!(client.answer().await.code, 26);
@@ -410,8 +329,8 @@ mod tests {
         let (mut bench, client) = (Bench::new(), Client::connect().await);
         put_group(&mut bench);
         let first = message(&mut bench);
-        let backs = Arc::new(SendBacks::new(&bench.services(leading())));
-        backs.send_back(client.asks(command(first + (1 << 20))));
+        let driver = bench.driver(leading());
+        client.asks(&driver, command(first + (1 << 20)));
         assert!(bench.read().is_some());
         assert!(bench.proposal().is_none());
     }
@@ -421,8 +340,8 @@ mod tests {
         let (mut bench, mut client) = (Bench::new(), Client::connect().await);
         put_group(&mut bench);
         let offset = message(&mut bench);
-        let backs = Arc::new(SendBacks::new(&bench.services(leading())));
-        backs.send_back(client.asks(command(offset)));
+        let driver = bench.driver(leading());
+        client.asks(&driver, command(offset));
         let proposal = bench.proposal().expect("it is proposed");
         assert_eq!(proposal.answer, AnswerAt::Commit);
         let draft = &proposal.drafts[0];
@@ -453,8 +372,8 @@ mod tests {
         let offset = message(&mut bench);
         bench.commit_message(TOPIC, 3, "", b"a frame behind it");
         bench.rot_properties(TOPIC, 3, 0, "TAGS");
-        let backs = Arc::new(SendBacks::new(&bench.services(leading())));
-        backs.send_back(client.asks(command(offset)));
+        let driver = bench.driver(leading());
+        client.asks(&driver, command(offset));
         assert!(bench.proposal().is_none());
         let answer = client.answer().await;
         let remark = answer.remark.unwrap_or_default();

@@ -2,96 +2,84 @@
 
 use bytes::BytesMut;
 use tern_log::LogError;
+use tern_wire::Fields;
 use tern_wire::codes::response;
 use tern_wire::headers::PullResponse;
-use tern_wire::{Fields, encode_frame_head};
 
-use super::{Pull, Pulls};
+use super::Pull;
 use crate::refused::Refused;
+use crate::requests::effects::Effects;
+use crate::requests::handler::{Response, View};
 use crate::requests::reading::Scanned;
 
-impl Pulls {
-    /// Nothing to give: go on behind what was looked at, or ask again later.
-    pub(super) fn give_up(&self, pull: Pull) {
-        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
-        let begin = u64::try_from(pull.begin).unwrap_or(0);
-        if pull.next > begin {
-            let next = pull.next.cast_signed();
-            self.answer_empty(
-                pull,
-                response::PULL_RETRY_IMMEDIATELY,
-                "NO_MATCHED_MESSAGE",
-                next,
-            );
+/// Nothing to give: go on behind what was looked at, or ask again later.
+pub(super) fn nothing(pull: &Pull, view: &View<'_>) -> Response {
+    let (min, max) = view.views.queues.range(pull.queue.0, pull.queue.1);
+    let begin = u64::try_from(pull.begin).unwrap_or(0);
+    if pull.next > begin {
+        let (code, next) = (response::PULL_RETRY_IMMEDIATELY, pull.next.cast_signed());
+        answer_empty(pull, code, "NO_MATCHED_MESSAGE", next, view)
+    } else {
+        let remark = if min == max {
+            "NO_MESSAGE_IN_QUEUE"
         } else {
-            let remark = if min == max {
-                "NO_MESSAGE_IN_QUEUE"
-            } else {
-                "OFFSET_OVERFLOW_ONE"
-            };
-            let next = pull.begin;
-            self.answer_empty(pull, response::PULL_NOT_FOUND, remark, next);
-        }
-    }
-
-    /// A message that cannot be read is not passed over: those before it are answered, and who asks for it gets an
-    /// error, on this replica.
-    pub(super) fn answer_messages(&self, pull: Pull, found: &mut Scanned) {
-        let length = found.bytes();
-        let mut answer = pull.reply.with_fields(
-            response::SUCCESS,
-            self.fields(&pull, found.next.cast_signed()),
-        );
-        answer.remark = Some("FOUND".to_owned());
-        let mut frame = BytesMut::with_capacity(length + 512);
-        // The messages are copied once: from the log into the frame that is sent.
-        if encode_frame_head(&answer, length, &mut frame).is_err() {
-            let remark = "the messages are longer than a frame";
-            return pull
-                .reply
-                .refuse_now(Refused::new(response::SYSTEM_ERROR, remark));
-        }
-        match self.views.log.copy_records(&found.entries, &mut frame) {
-            Ok(()) => {
-                self.counters.got(found.entries.len(), length);
-                pull.reply.send_frame(frame.freeze());
-            }
-            Err(unread) => {
-                self.views.damage.note(unread.position, &unread.error);
-                if unread.intact == 0 {
-                    return pull.reply.refuse_now(unreadable(&unread.error));
-                }
-                found.cut(unread.intact);
-                self.answer_messages(pull, found);
-            }
-        }
-    }
-
-    /// An answer without messages.
-    pub(super) fn answer_empty(&self, pull: Pull, code: i32, remark: &str, next: i64) {
-        let answer = pull
-            .reply
-            .with_fields(code, self.fields(&pull, next))
-            .with_remark(remark);
-        pull.reply.send(answer);
-    }
-
-    fn fields(&self, pull: &Pull, next: i64) -> Fields {
-        let (min, max) = self.views.queues.range(pull.queue.0, pull.queue.1);
-        let response = PullResponse {
-            suggested_broker_id: 0,
-            next_begin_offset: next,
-            min_offset: min.cast_signed(),
-            max_offset: max.cast_signed(),
-            offset_delta: None,
-            topic_sys_flag: Some(pull.topic_sys_flag),
-            group_sys_flag: Some(pull.group_sys_flag),
-            forbidden_type: None,
+            "OFFSET_OVERFLOW_ONE"
         };
-        let mut fields = Fields::with_capacity(160);
-        response.encode(&mut fields);
-        fields
+        answer_empty(pull, response::PULL_NOT_FOUND, remark, pull.begin, view)
     }
+}
+
+/// A message that cannot be read is not passed over: those before it are answered, and a consumer that asks for it gets
+/// an error, on this replica.
+pub(super) fn answer_messages(
+    pull: &Pull,
+    found: &mut Scanned,
+    view: &View<'_>,
+    effects: &mut Effects,
+) -> Result<Response, Refused> {
+    // The messages are copied once: from the log into the body that is sent.
+    let mut body = BytesMut::with_capacity(found.bytes());
+    while let Err(unread) = view.views.log.copy_records(&found.entries, &mut body) {
+        view.views.damage.note(unread.position, &unread.error);
+        if unread.intact == 0 {
+            return Err(unreadable(&unread.error));
+        }
+        found.cut(unread.intact);
+        body.clear();
+    }
+    effects.taken = Some((found.entries.len(), found.bytes()));
+    let fields = fields(pull, found.next.cast_signed(), view);
+    Ok(Response::with_fields(response::SUCCESS, fields)
+        .with_remark("FOUND")
+        .with_body(body.freeze()))
+}
+
+/// An answer without messages.
+pub(super) fn answer_empty(
+    pull: &Pull,
+    code: i32,
+    remark: &'static str,
+    next: i64,
+    view: &View<'_>,
+) -> Response {
+    Response::with_fields(code, fields(pull, next, view)).with_remark(remark)
+}
+
+fn fields(pull: &Pull, next: i64, view: &View<'_>) -> Fields {
+    let (min, max) = view.views.queues.range(pull.queue.0, pull.queue.1);
+    let response = PullResponse {
+        suggested_broker_id: 0,
+        next_begin_offset: next,
+        min_offset: min.cast_signed(),
+        max_offset: max.cast_signed(),
+        offset_delta: None,
+        topic_sys_flag: Some(pull.topic_sys_flag),
+        group_sys_flag: Some(pull.group_sys_flag),
+        forbidden_type: None,
+    };
+    let mut fields = Fields::with_capacity(160);
+    response.encode(&mut fields);
+    fields
 }
 
 /// Remark and next offset of an answer 21.

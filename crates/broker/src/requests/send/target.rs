@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use tern_state::{LeaseTime, State};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
 use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
 use tern_wire::sys_flag;
-use tern_wire::version::V3_4_9;
 
+use crate::clock;
 use crate::creations::NewTopic;
 use crate::refused::Refused;
+use crate::requests::destination::{Destination, Retry, dead_letter_topic};
 use crate::requests::drafting::not_delivered;
-use crate::requests::second_look::{Halt, Missing};
-use crate::requests::sendback::{dead_letter_name, dead_letter_topic};
+use crate::requests::handler::{Halt, Missing, View};
 
 /// Beginning of the names of the system's own topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
@@ -49,27 +48,29 @@ pub(super) fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The dead letters' topic, if a message that a consumer sends to its group's retry topic is not tried again. That is
-/// the way of clients whose send-back failed, and of those that consume in order and give a message up: so it is not
-/// tried again either while the group holds queues. `at` tells the moment, by the clock that leases are measured in.
-pub(super) fn given_up(
+/// What decides about a message that a consumer sends to its group's retry topic, if it is one. That is the way of
+/// clients whose send-back failed, and of those that consume in order and give a message up: so it is not tried again
+/// either while the group holds queues.
+pub(super) fn retry<'a>(
     header: &SendRequest<'_>,
     version: i32,
-    state: &State,
-    at: impl FnOnce() -> LeaseTime,
-) -> Result<Option<String>, Halt> {
+    view: &'a View<'_>,
+) -> Result<Option<Retry<'a>>, Halt> {
     let Some(name) = header.topic.strip_prefix(RETRY_PREFIX) else {
         return Ok(None);
     };
-    let group = state
+    let group = view
+        .state
         .group(name)
-        .ok_or_else(|| Halt::Doubt(Refused::no_group(name)))?;
-    let limit = header
-        .max_reconsume_times
-        .filter(|_| version >= V3_4_9)
-        .unwrap_or(group.retry_max_times);
-    let is_over = header.reconsume_times.unwrap_or(0) > limit;
-    Ok((is_over || state.has_locks(name, at())).then(|| dead_letter_name(name)))
+        .ok_or_else(|| Halt::Stale(Refused::no_group(name)))?;
+    let at = view.role.lease_time(clock::monotonic_ms());
+    Ok(Some(Retry {
+        group,
+        times: header.reconsume_times.unwrap_or(0),
+        limit: header.max_reconsume_times,
+        version,
+        is_over: view.state.has_locks(name, at),
+    }))
 }
 
 /// Kinds of messages that this version does not have, as the message flag names them.
@@ -84,8 +85,8 @@ pub(super) fn check_kind(header: &SendRequest<'_>) -> Result<(), Refused> {
 }
 
 /// The topic that a send needs and the view does not know.
-pub(super) fn missing(header: &SendRequest<'_>, given_up: bool, name: &str) -> Missing {
-    if given_up {
+pub(super) fn missing(header: &SendRequest<'_>, destination: Destination, name: &str) -> Missing {
+    if destination.is_dead_letter() {
         return Missing::OwnTopic(dead_letter_topic(name));
     }
     Missing::Topic(NewTopic {
