@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tern_wire::codes::request;
 
 use crate::requests as handlers;
-use crate::requests::{Driver, Handler, Incoming};
+use crate::requests::{Driver, Incoming, RequestHandler};
 
 /// What a request has to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Route {
     }
 }
 
-const fn route<H: Handler>(code: i32, waits_for: WaitsFor) -> Route {
+const fn route<H: RequestHandler>(code: i32, waits_for: WaitsFor) -> Route {
     Route {
         code,
         waits_for,
@@ -51,7 +51,7 @@ const fn route<H: Handler>(code: i32, waits_for: WaitsFor) -> Route {
     }
 }
 
-fn header_name<H: Handler>() -> &'static str {
+fn header_name<H: RequestHandler>() -> &'static str {
     let path = std::any::type_name::<H::Header<'static>>();
     path.rsplit("::").next().unwrap_or(path)
 }

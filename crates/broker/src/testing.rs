@@ -27,7 +27,7 @@ use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::node::NodeEvents;
 use crate::replica::{Draft, Proposal, RoleChange, index_keys};
 use crate::requests::{
-    Consistency, Driver, Effects, Halt, Handler as RequestHandler, Incoming, Request, Verdict, View,
+    ClientRequest, Consistency, Driver, Effects, Incoming, NotServed, RequestHandler, Verdict, View,
 };
 use crate::roles::RoleBoard;
 use crate::routes;
@@ -372,7 +372,7 @@ pub(crate) fn judge<H: RequestHandler>(
     bench: &Bench,
     roles: &RoleBoard,
     command: &Command,
-) -> Result<Verdict<H::Pending>, Halt> {
+) -> Result<Verdict<H::Pending>, NotServed> {
     let (settings, clients) = (settings(), ClientRegistry::new());
     let numbering = Numbering::new(settings.store_host.ip());
     let view = View {
@@ -385,7 +385,7 @@ pub(crate) fn judge<H: RequestHandler>(
         consistency: Consistency::Linearizable,
         is_leaving: false,
     };
-    let request = Request {
+    let request = ClientRequest {
         command,
         peer: "127.0.0.1:1234".parse().expect("an address"),
         caller: None,

@@ -14,7 +14,7 @@ use tern_wire::names::check_group_from;
 use tern_wire::{Command, Fields};
 
 use super::effects::{Effects, HeartbeatEffects, MissingGroup};
-use super::handler::{Halt, Handler, Request, Response, Verdict, View};
+use super::handler::{ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
 use crate::clients::{Caller, Members, Said};
 use crate::creations::missing_of_group;
 use crate::heartbeat::{ConsumerData, Heartbeat};
@@ -23,7 +23,7 @@ use crate::refused::Refused;
 /// 34: a client is alive, and these are its groups.
 pub(crate) struct HeartbeatHandler;
 
-impl Handler for HeartbeatHandler {
+impl RequestHandler for HeartbeatHandler {
     type Header<'a> = Heartbeat;
     type Pending = ();
 
@@ -36,10 +36,10 @@ impl Handler for HeartbeatHandler {
 
     fn judge(
         heartbeat: &Heartbeat,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         effects: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let connection = request.connection()?;
         let caller = Caller {
             id: connection.id(),
@@ -72,7 +72,7 @@ impl Handler for HeartbeatHandler {
 /// 35: a client leaves groups.
 pub(crate) struct UnregisterClientHandler;
 
-impl Handler for UnregisterClientHandler {
+impl RequestHandler for UnregisterClientHandler {
     type Header<'a> = UnregisterClient<'a>;
     type Pending = ();
 
@@ -82,10 +82,10 @@ impl Handler for UnregisterClientHandler {
 
     fn judge(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         effects: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let id = request.connection()?.id();
         let (producers, consumers) = (header.producer_group, header.consumer_group);
         let changed = view.clients.leave(id, producers, consumers);
@@ -97,7 +97,7 @@ impl Handler for UnregisterClientHandler {
 /// 38: who is in this group? Only the leader says so; without an answer clients keep their assignment.
 pub(crate) struct ConsumerListHandler;
 
-impl Handler for ConsumerListHandler {
+impl RequestHandler for ConsumerListHandler {
     type Header<'a> = ConsumerListRequest<'a>;
     type Pending = ();
 
@@ -107,10 +107,10 @@ impl Handler for ConsumerListHandler {
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         if !view.leads() {
             let refused = Refused::not_leader(&view.role);
             return Err(refused.with_code(response::SYSTEM_ERROR).into());

@@ -32,7 +32,7 @@ pub(super) struct Sending<'a> {
     pub queue_id: u32,
     pub destination: Destination,
     /// What its properties ask for.
-    pub asked: Result<Asked<'a>, Refused>,
+    pub asked: Result<DeliveryProperties<'a>, Refused>,
     pub born_host: SocketAddr,
     pub settings: &'a Settings,
     /// Bytes that the records may take, [`draft_limit`].
@@ -135,7 +135,7 @@ impl Sending<'_> {
         queue: &TopicQueue,
         draft: &mut Draft,
     ) -> Result<(), Refused> {
-        if asked(&item.properties)?.delay.is_some() {
+        if delivery_properties(&item.properties)?.delay.is_some() {
             return Err(illegal(
                 "a message of a batch cannot have a delay".to_owned(),
             ));
@@ -247,7 +247,7 @@ fn illegal(remark: String) -> Refused {
 
 /// What the properties of a message ask for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct DeliveryProperties<'a> {
     pub unique_key: Option<&'a str>,
     /// A delay level.
     pub delay: Option<u16>,
@@ -263,7 +263,7 @@ fn is_time(name: &str) -> bool {
 
 /// What properties ask for. Refuses what would have to be kept back for later: delivering it at once would be a lie. A delay level wins over the
 /// times beside it, as in Apache's broker.
-pub(super) fn asked(text: &str) -> Result<Asked<'_>, Refused> {
+pub(super) fn delivery_properties(text: &str) -> Result<DeliveryProperties<'_>, Refused> {
     let mut unique_key = None;
     let mut delay = None;
     let mut is_timed = false;
@@ -287,7 +287,7 @@ pub(super) fn asked(text: &str) -> Result<Asked<'_>, Refused> {
     if is_timed && delay.is_none() {
         return Err(not_delivered("timed"));
     }
-    Ok(Asked { unique_key, delay })
+    Ok(DeliveryProperties { unique_key, delay })
 }
 
 /// The answer to messages of kinds that this version does not have.
@@ -332,7 +332,7 @@ mod tests {
     ) -> T {
         let bench = Bench::new();
         let state = bench.views.state();
-        let asked = asked(header.properties.unwrap_or_default());
+        let asked = delivery_properties(header.properties.unwrap_or_default());
         let level = asked.as_ref().ok().and_then(|asked| asked.delay);
         let sending = Sending {
             header,

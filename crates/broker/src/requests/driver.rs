@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::client_events::ClientEvents;
 use super::effects::Effects;
 use super::handler::{
-    Append, Consistency, Halt, Handler, Hold, Looked, Missing, Reads, Response, Verdict, View,
+    Append, Consistency, Hold, Looked, Missing, NotServed, Reads, RequestHandler, Response,
+    Verdict, View,
 };
 use super::reply::{Incoming, Reply};
 use crate::answers::{Answers, Ticket};
@@ -48,7 +49,7 @@ enum Out<'a> {
 }
 
 /// A parked pull. Weak, because the table that holds it belongs to the driver's services.
-struct Parked<P> {
+struct ParkedPull<P> {
     driver: Weak<Driver>,
     reply: Reply,
     id: HoldId,
@@ -56,7 +57,7 @@ struct Parked<P> {
     hold: Hold<P>,
 }
 
-impl<P: Send + 'static> Held for Parked<P> {
+impl<P: Send + 'static> Held for ParkedPull<P> {
     fn wake(self: Box<Self>) {
         if let Some(driver) = self.driver.upgrade() {
             driver.resume(*self);
@@ -88,7 +89,7 @@ impl Driver {
     }
 
     /// Serves a request. Called on a net thread.
-    pub fn serve<H: Handler>(self: &Arc<Self>, incoming: Incoming) {
+    pub fn serve<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming) {
         match H::READS {
             Reads::Memory | Reads::Files if incoming.waits_for != WaitsFor::ReadIndex => {
                 self.judge::<H>(incoming, Consistency::Local, Out::Now);
@@ -103,7 +104,7 @@ impl Driver {
     }
 
     /// Refuses what can be refused before it waits, then has it wait for ReadIndex or for a free search.
-    fn serve_later<H: Handler>(self: &Arc<Self>, incoming: Incoming) {
+    fn serve_later<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming) {
         let group = match self.check_first::<H>(&incoming) {
             Ok(group) => group,
             Err(refused) => return self.refuse::<H>(incoming.reply, refused, Out::Now),
@@ -119,7 +120,10 @@ impl Driver {
     }
 
     /// The group whose offset commits have to be applied first, if the request reads some.
-    fn check_first<H: Handler>(&self, incoming: &Incoming) -> Result<Option<String>, Refused> {
+    fn check_first<H: RequestHandler>(
+        &self,
+        incoming: &Incoming,
+    ) -> Result<Option<String>, Refused> {
         let view = self.view(Consistency::Local);
         check_leads(incoming.waits_for, &view)?;
         let header = H::decode(&incoming.command)?;
@@ -141,7 +145,7 @@ impl Driver {
         }
     }
 
-    fn judge<H: Handler>(
+    fn judge<H: RequestHandler>(
         self: &Arc<Self>,
         incoming: Incoming,
         consistency: Consistency,
@@ -152,7 +156,7 @@ impl Driver {
             let view = self.view(consistency);
             let verdict = check_leads(incoming.waits_for, &view)
                 .and_then(|()| H::decode(&incoming.command))
-                .map_err(Halt::from)
+                .map_err(NotServed::from)
                 .and_then(|header| H::judge(&header, &incoming.request(), &view, &mut effects));
             (verdict, view.leads())
         };
@@ -163,18 +167,18 @@ impl Driver {
             Err(halt) if consistency == Consistency::Linearizable || !leads => {
                 self.refuse::<H>(incoming.reply, halt.refused(), out);
             }
-            Err(Halt::Refused(refused)) => self.refuse::<H>(incoming.reply, refused, out),
-            Err(Halt::Stale(_)) => {
+            Err(NotServed::Rejected(refused)) => self.refuse::<H>(incoming.reply, refused, out),
+            Err(NotServed::StaleView(_)) => {
                 let ticket = self.judge_when_confirmed::<H>(incoming);
                 out.batch(|answers| answers.settle(self.services.mailbox.read(ticket)));
             }
-            Err(Halt::Missing(missing, _)) => {
+            Err(NotServed::Missing(missing, _)) => {
                 out.batch(|answers| self.create::<H>(incoming, *missing, answers));
             }
         }
     }
 
-    fn act<H: Handler>(
+    fn act<H: RequestHandler>(
         self: &Arc<Self>,
         incoming: Incoming,
         verdict: Verdict<H::Pending>,
@@ -194,7 +198,7 @@ impl Driver {
     }
 
     /// Has a request judged again with all that was committed until now.
-    fn judge_when_confirmed<H: Handler>(self: &Arc<Self>, incoming: Incoming) -> Ticket {
+    fn judge_when_confirmed<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming) -> Ticket {
         let this = Arc::clone(self);
         Box::new(move |outcome, answers| match outcome {
             Outcome::Confirmed(_) | Outcome::Stored(_) => this.judge_again::<H>(incoming, answers),
@@ -205,7 +209,7 @@ impl Driver {
         })
     }
 
-    fn create<H: Handler>(
+    fn create<H: RequestHandler>(
         self: &Arc<Self>,
         incoming: Incoming,
         missing: Missing,
@@ -227,7 +231,7 @@ impl Driver {
     }
 
     /// Called on the apply thread, which must not wait for a disk.
-    fn judge_again<H: Handler>(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
+    fn judge_again<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
         match H::READS {
             Reads::Memory => {
                 let out = Out::Together(answers);
@@ -239,7 +243,11 @@ impl Driver {
         }
     }
 
-    fn judge_elsewhere<H: Handler>(self: &Arc<Self>, incoming: Incoming, consistency: Consistency) {
+    fn judge_elsewhere<H: RequestHandler>(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        consistency: Consistency,
+    ) {
         let this = Arc::clone(self);
         self.services.runtime.spawn(async move {
             if H::READS == Reads::Files {
@@ -258,7 +266,7 @@ impl Driver {
         });
     }
 
-    fn propose<H: Handler>(
+    fn propose<H: RequestHandler>(
         self: &Arc<Self>,
         incoming: Incoming,
         append: Append<H::Pending>,
@@ -289,7 +297,7 @@ impl Driver {
         answers.settle(self.services.mailbox.propose(proposal));
     }
 
-    fn decided<H: Handler>(
+    fn decided<H: RequestHandler>(
         self: &Arc<Self>,
         outcome: &Outcome,
         reply: Reply,
@@ -318,7 +326,7 @@ impl Driver {
         }
     }
 
-    fn commit<H: Handler>(
+    fn commit<H: RequestHandler>(
         self: &Arc<Self>,
         reply: Reply,
         place: Place,
@@ -344,7 +352,7 @@ impl Driver {
     }
 
     /// A deposed leader must not send a consumer elsewhere by what its view shows, so without ReadIndex the pull waits.
-    fn confirm_or_hold<H: Handler>(
+    fn confirm_or_hold<H: RequestHandler>(
         self: &Arc<Self>,
         incoming: Incoming,
         hold: Hold<H::Pending>,
@@ -383,7 +391,7 @@ impl Driver {
         };
         let (queue, end) = (hold.queue, hold.end);
         reply.park();
-        let parked = Parked {
+        let parked = ParkedPull {
             driver: Arc::downgrade(self),
             reply,
             id,
@@ -401,8 +409,8 @@ impl Driver {
         }
     }
 
-    fn resume<P: Send + 'static>(self: &Arc<Self>, parked: Parked<P>) {
-        let Parked {
+    fn resume<P: Send + 'static>(self: &Arc<Self>, parked: ParkedPull<P>) {
+        let ParkedPull {
             reply,
             id,
             until,
@@ -440,7 +448,7 @@ impl Driver {
     }
 
     #[expect(clippy::unused_self, reason = "reads as the other verdicts do")]
-    fn refuse<H: Handler>(&self, reply: Reply, refused: Refused, out: Out<'_>) {
+    fn refuse<H: RequestHandler>(&self, reply: Reply, refused: Refused, out: Out<'_>) {
         refuse(reply, refused, H::complete_refusal, out);
     }
 }

@@ -29,7 +29,7 @@ use crate::services::{Numbering, Settings};
 use crate::views::{RoleView, Views};
 
 /// The handler of one request code, or of several that differ in their header's form.
-pub(crate) trait Handler: 'static {
+pub(crate) trait RequestHandler: 'static {
     /// The request's header, or what its body is decoded into.
     type Header<'a>;
     /// What the answer needs of the request, kept while the request waits in the log or among the parked pulls.
@@ -48,7 +48,7 @@ pub(crate) trait Handler: 'static {
     ///
     /// # Errors
     /// The request is refused, whatever is committed meanwhile.
-    fn check(_: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+    fn check(_: &Self::Header<'_>, _: &ClientRequest<'_>, _: &View<'_>) -> Result<(), Refused> {
         Ok(())
     }
 
@@ -57,16 +57,16 @@ pub(crate) trait Handler: 'static {
         None
     }
 
-    /// Judges the request. Called again with [`Consistency::Linearizable`] after [`Halt::Stale`] or [`Halt::Missing`].
+    /// Judges the request. Called again with [`Consistency::Linearizable`] after [`NotServed::StaleView`] or [`NotServed::Missing`].
     ///
     /// # Errors
     /// Why the request is not served as the view stands.
     fn judge(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         effects: &mut Effects,
-    ) -> Result<Verdict<Self::Pending>, Halt>;
+    ) -> Result<Verdict<Self::Pending>, NotServed>;
 
     /// The answer to a request whose proposal is committed, and applied if it asked for that.
     fn stored(_: Self::Pending, _: &Stored, _: &View<'_>) -> Response {
@@ -89,7 +89,7 @@ pub(crate) enum Reads {
 }
 
 /// A request as its handler sees it.
-pub(crate) struct Request<'a> {
+pub(crate) struct ClientRequest<'a> {
     /// Code, header, body; language and version of the client.
     pub command: &'a Command,
     /// The client's address.
@@ -98,7 +98,7 @@ pub(crate) struct Request<'a> {
     pub caller: Option<&'a Arc<Connection>>,
 }
 
-impl Request<'_> {
+impl ClientRequest<'_> {
     /// The connection.
     ///
     /// # Errors
@@ -253,12 +253,12 @@ impl<P: std::fmt::Debug> std::fmt::Debug for Hold<P> {
 
 /// Why a request is not served as the view stands.
 #[derive(Debug)]
-pub(crate) enum Halt {
+pub(crate) enum NotServed {
     /// Whatever the view says.
-    Refused(Refused),
+    Rejected(Refused),
     /// Because of the view, which may be behind: right after a change of leaders it is behind the log. A leader says it
     /// only after ReadIndex.
-    Stale(Refused),
+    StaleView(Refused),
     /// The view does not know what the request needs and what may come into being by use: it is created first.
     Missing(Box<Missing>, Refused),
 }
@@ -274,7 +274,7 @@ pub(crate) enum Missing {
     Group(Arc<str>),
 }
 
-impl Halt {
+impl NotServed {
     /// A topic that the view does not know and that this request may bring into being.
     pub fn missing_topic(missing: Missing, name: &str) -> Self {
         Self::Missing(Box::new(missing), Refused::no_topic(name))
@@ -286,33 +286,35 @@ impl Halt {
         if settings.creates_group(name) {
             Self::Missing(Box::new(Missing::Group(Arc::from(name))), refused)
         } else {
-            Self::Stale(refused)
+            Self::StaleView(refused)
         }
     }
 
     /// The refusal, whatever could be done about it.
     pub fn refused(self) -> Refused {
         match self {
-            Self::Refused(refused) | Self::Stale(refused) | Self::Missing(_, refused) => refused,
+            Self::Rejected(refused) | Self::StaleView(refused) | Self::Missing(_, refused) => {
+                refused
+            }
         }
     }
 }
 
-impl From<Refused> for Halt {
+impl From<Refused> for NotServed {
     fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+        Self::Rejected(refused)
     }
 }
 
-impl From<HeaderError> for Halt {
+impl From<HeaderError> for NotServed {
     fn from(error: HeaderError) -> Self {
-        Self::Refused(error.into())
+        Self::Rejected(error.into())
     }
 }
 
-impl From<NameError> for Halt {
+impl From<NameError> for NotServed {
     fn from(error: NameError) -> Self {
-        Self::Refused(error.into())
+        Self::Rejected(error.into())
     }
 }
 

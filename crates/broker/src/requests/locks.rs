@@ -16,7 +16,9 @@ use tern_wire::codes::response;
 use tern_wire::names::{check_group_from, check_topic};
 
 use super::effects::Effects;
-use super::handler::{Append, Consistency, Halt, Handler, Request, Response, Verdict, View};
+use super::handler::{
+    Append, ClientRequest, Consistency, NotServed, RequestHandler, Response, Verdict, View,
+};
 use crate::clock;
 use crate::heartbeat::{nullable, number};
 use crate::refused::Refused;
@@ -70,7 +72,7 @@ pub(crate) struct PendingLock {
     at: LeaseTime,
 }
 
-impl Handler for LockHandler {
+impl RequestHandler for LockHandler {
     type Header<'a> = LockBatch;
     type Pending = PendingLock;
 
@@ -80,10 +82,10 @@ impl Handler for LockHandler {
 
     fn judge(
         body: &LockBatch,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<PendingLock>, Halt> {
+    ) -> Result<Verdict<PendingLock>, NotServed> {
         check(body, request)?;
         let group = &*body.consumer_group;
         // Locks belong to a group that exists. A client that is faster than its heartbeat brings its group along.
@@ -91,7 +93,7 @@ impl Handler for LockHandler {
             && view.state.group(group).is_none()
             && view.settings.creates_group(group)
         {
-            return Err(Halt::no_group(view.settings, group));
+            return Err(NotServed::no_group(view.settings, group));
         }
         let at = view.role.lease_time(clock::monotonic_ms());
         let op = Op::LockQueues {
@@ -129,7 +131,7 @@ impl Handler for LockHandler {
 /// 42: give locks up; usually one-way. Those of other clients stay.
 pub(crate) struct UnlockHandler;
 
-impl Handler for UnlockHandler {
+impl RequestHandler for UnlockHandler {
     type Header<'a> = LockBatch;
     type Pending = ();
 
@@ -139,10 +141,10 @@ impl Handler for UnlockHandler {
 
     fn judge(
         body: &LockBatch,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         _: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         check(body, request)?;
         let op = Op::UnlockQueues {
             group: (*body.consumer_group).into(),
@@ -160,7 +162,7 @@ fn decode(command: &Command) -> Result<LockBatch, Refused> {
     })
 }
 
-fn check(body: &LockBatch, request: &Request<'_>) -> Result<(), Refused> {
+fn check(body: &LockBatch, request: &ClientRequest<'_>) -> Result<(), Refused> {
     check_group_from(&body.consumer_group, request.command.version)?;
     if body.client_id.is_empty() || body.client_id.len() > LONGEST_CLIENT {
         let remark = format!("a clientId has 1 to {LONGEST_CLIENT} bytes");

@@ -10,7 +10,7 @@ use tern_wire::headers::ViewMessage;
 use tern_wire::record::iter;
 
 use super::effects::Effects;
-use super::handler::{Halt, Handler, Reads, Request, Response, Verdict, View};
+use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
 use super::pull::no_filter;
 use crate::heartbeat::SubscriptionData;
 use crate::refused::Refused;
@@ -26,7 +26,7 @@ pub(crate) struct CheckedClient {
 /// 33: the message at this position of the log. Every replica answers for what is committed here.
 pub(crate) struct ViewMessageHandler;
 
-impl Handler for ViewMessageHandler {
+impl RequestHandler for ViewMessageHandler {
     type Header<'a> = ViewMessage<'a>;
     type Pending = ();
 
@@ -40,10 +40,10 @@ impl Handler for ViewMessageHandler {
     /// that there is none.
     fn judge(
         header: &ViewMessage<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let offset = header.offset;
         let refused = |remark| Refused::new(response::SYSTEM_ERROR, remark);
         let none = refused(format!("can not find message by the offset, {offset}"));
@@ -55,7 +55,7 @@ impl Handler for ViewMessageHandler {
                 let answer = Response::new(response::SUCCESS).with_body(record);
                 Ok(Verdict::Answer(answer))
             }
-            Ok(None) if may_come(view.views, position) => Err(Halt::Stale(none)),
+            Ok(None) if may_come(view.views, position) => Err(NotServed::StaleView(none)),
             Ok(None) => Err(none.into()),
             Err(error) => {
                 view.views.damage.note(position, &error);
@@ -102,7 +102,7 @@ fn record_at(views: &Views, offset: u64) -> Result<Option<Bytes>, LogError> {
 /// 46: may a consumer subscribe like this? Asked at its start. Messages are filtered by tag only.
 pub(crate) struct CheckClientHandler;
 
-impl Handler for CheckClientHandler {
+impl RequestHandler for CheckClientHandler {
     type Header<'a> = CheckedClient;
     type Pending = ();
 
@@ -112,10 +112,10 @@ impl Handler for CheckClientHandler {
 
     fn judge(
         body: &CheckedClient,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         _: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         check_client(body)?;
         Ok(Verdict::Answer(Response::new(response::SUCCESS)))
     }

@@ -21,7 +21,7 @@ mod sendback;
 
 pub(crate) use clients::{ConsumerListHandler, HeartbeatHandler, UnregisterClientHandler};
 pub(crate) use driver::Driver;
-pub(crate) use handler::Handler;
+pub(crate) use handler::RequestHandler;
 pub(crate) use locks::{LockHandler, UnlockHandler};
 pub(crate) use lookups::{CheckClientHandler, ViewMessageHandler};
 pub(crate) use offsets::{
@@ -36,5 +36,5 @@ pub(crate) use sendback::SendBackHandler;
 #[cfg(test)]
 pub(crate) use {
     effects::Effects,
-    handler::{Consistency, Halt, Request, Verdict, View},
+    handler::{ClientRequest, Consistency, NotServed, Verdict, View},
 };

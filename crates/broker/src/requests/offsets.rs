@@ -15,7 +15,7 @@ use tern_wire::record::Record;
 use tern_wire::{Command, Fields};
 
 use super::effects::Effects;
-use super::handler::{Halt, Handler, Reads, Request, Response, Verdict, View};
+use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
 use crate::commits::Place;
 use crate::refused::Refused;
 
@@ -26,7 +26,7 @@ const YOUNG_BYTES: u64 = 4 << 30;
 /// 14: what has this group committed?
 pub(crate) struct QueryConsumerOffsetHandler;
 
-impl Handler for QueryConsumerOffsetHandler {
+impl RequestHandler for QueryConsumerOffsetHandler {
     type Header<'a> = QueryConsumerOffsetRequest<'a>;
     type Pending = ();
 
@@ -36,7 +36,7 @@ impl Handler for QueryConsumerOffsetHandler {
 
     fn check(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         _: &View<'_>,
     ) -> Result<(), Refused> {
         check_group_from(header.consumer_group, request.command.version)?;
@@ -50,10 +50,10 @@ impl Handler for QueryConsumerOffsetHandler {
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
         let zero_if_none = header.set_zero_if_not_found != Some(false);
         let offset = queue.committed(header.consumer_group, zero_if_none)?;
@@ -64,7 +64,7 @@ impl Handler for QueryConsumerOffsetHandler {
 /// 29: where was this queue at a time?
 pub(crate) struct SearchOffsetHandler;
 
-impl Handler for SearchOffsetHandler {
+impl RequestHandler for SearchOffsetHandler {
     type Header<'a> = SearchOffset<'a>;
     type Pending = ();
 
@@ -74,16 +74,20 @@ impl Handler for SearchOffsetHandler {
         Ok(SearchOffset::decode(&command.fields)?)
     }
 
-    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+    fn check(
+        header: &Self::Header<'_>,
+        _: &ClientRequest<'_>,
+        _: &View<'_>,
+    ) -> Result<(), Refused> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
         // Before all time lies no message.
         let time = u64::try_from(header.timestamp_ms).unwrap_or(0);
@@ -102,7 +106,7 @@ impl Handler for SearchOffsetHandler {
 /// 30: which offset will the next message get?
 pub(crate) struct MaxOffsetHandler;
 
-impl Handler for MaxOffsetHandler {
+impl RequestHandler for MaxOffsetHandler {
     type Header<'a> = QueueRequest<'a>;
     type Pending = ();
 
@@ -110,16 +114,20 @@ impl Handler for MaxOffsetHandler {
         Ok(QueueRequest::decode(&command.fields)?)
     }
 
-    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+    fn check(
+        header: &Self::Header<'_>,
+        _: &ClientRequest<'_>,
+        _: &View<'_>,
+    ) -> Result<(), Refused> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
         Ok(offset_answer(queue.range().1))
     }
@@ -128,7 +136,7 @@ impl Handler for MaxOffsetHandler {
 /// 31: which is the oldest offset kept?
 pub(crate) struct MinOffsetHandler;
 
-impl Handler for MinOffsetHandler {
+impl RequestHandler for MinOffsetHandler {
     type Header<'a> = QueueRequest<'a>;
     type Pending = ();
 
@@ -136,16 +144,20 @@ impl Handler for MinOffsetHandler {
         Ok(QueueRequest::decode(&command.fields)?)
     }
 
-    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+    fn check(
+        header: &Self::Header<'_>,
+        _: &ClientRequest<'_>,
+        _: &View<'_>,
+    ) -> Result<(), Refused> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
         Ok(offset_answer(queue.range().0))
     }
@@ -154,7 +166,7 @@ impl Handler for MinOffsetHandler {
 /// 32: when was the oldest message stored?
 pub(crate) struct EarliestStoreTimeHandler;
 
-impl Handler for EarliestStoreTimeHandler {
+impl RequestHandler for EarliestStoreTimeHandler {
     type Header<'a> = QueueRequest<'a>;
     type Pending = ();
 
@@ -164,16 +176,20 @@ impl Handler for EarliestStoreTimeHandler {
         Ok(QueueRequest::decode(&command.fields)?)
     }
 
-    fn check(header: &Self::Header<'_>, _: &Request<'_>, _: &View<'_>) -> Result<(), Refused> {
+    fn check(
+        header: &Self::Header<'_>,
+        _: &ClientRequest<'_>,
+        _: &View<'_>,
+    ) -> Result<(), Refused> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
         let timestamp_ms = queue.oldest_time().map_err(|error| unreadable(&error))?;
         let mut fields = Fields::with_capacity(48);
@@ -188,7 +204,7 @@ impl Handler for EarliestStoreTimeHandler {
 /// 15: a group has consumed up to here.
 pub(crate) struct UpdateConsumerOffsetHandler;
 
-impl Handler for UpdateConsumerOffsetHandler {
+impl RequestHandler for UpdateConsumerOffsetHandler {
     type Header<'a> = UpdateConsumerOffset<'a>;
     type Pending = ();
 
@@ -198,27 +214,27 @@ impl Handler for UpdateConsumerOffsetHandler {
 
     fn judge(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         check_group_from(header.consumer_group, request.command.version)?;
         check_topic(header.topic)?;
         let offset = u64::try_from(header.commit_offset).map_err(|_| {
             Refused::invalid(format!("commitOffset[{}] is illegal", header.commit_offset))
         })?;
         let Some(group) = view.state.group(header.consumer_group) else {
-            return Err(Halt::no_group(view.settings, header.consumer_group));
+            return Err(NotServed::no_group(view.settings, header.consumer_group));
         };
         let topic = view
             .state
             .topic(header.topic)
-            .ok_or_else(|| Halt::Stale(Refused::no_topic(header.topic)))?;
+            .ok_or_else(|| NotServed::StaleView(Refused::no_topic(header.topic)))?;
         let queue_id = u32::try_from(header.queue_id)
             .ok()
             .filter(|queue_id| *queue_id < topic.config.queues());
         let queue_id = queue_id.ok_or_else(|| {
-            Halt::Stale(Refused::invalid(format!(
+            NotServed::StaleView(Refused::invalid(format!(
                 "queueId[{}] is illegal, topic[{}]",
                 header.queue_id, header.topic
             )))

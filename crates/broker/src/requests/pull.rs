@@ -17,7 +17,9 @@ use tern_wire::headers::PullRequest;
 use tern_wire::tags::Subscription;
 
 use super::effects::Effects;
-use super::handler::{Consistency, Halt, Handler, Hold, Looked, Reads, Request, Verdict, View};
+use super::handler::{
+    ClientRequest, Consistency, Hold, Looked, NotServed, Reads, RequestHandler, Verdict, View,
+};
 use super::reading::scan;
 use crate::holds::QueueKey;
 use crate::refused::Refused;
@@ -45,7 +47,7 @@ pub(crate) struct Pull {
     group_sys_flag: i32,
 }
 
-impl Handler for PullHandler {
+impl RequestHandler for PullHandler {
     type Header<'a> = PullRequest<'a>;
     type Pending = Pull;
 
@@ -57,14 +59,14 @@ impl Handler for PullHandler {
 
     fn judge(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         effects: &mut Effects,
-    ) -> Result<Verdict<Pull>, Halt> {
+    ) -> Result<Verdict<Pull>, NotServed> {
         match admit(header, request.command.version, view, effects) {
             Ok(pull) => Ok(begin(pull, view, effects)?),
             // A follower cannot make ReadIndex. It may be behind, just after a start by all of its log: the leader knows.
-            Err(Halt::Stale(_) | Halt::Missing(..)) if !view.leads() => {
+            Err(NotServed::StaleView(_) | NotServed::Missing(..)) if !view.leads() => {
                 Err(Refused::not_leader(&view.role).into())
             }
             Err(halt) => Err(halt),

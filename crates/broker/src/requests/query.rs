@@ -14,7 +14,7 @@ use tern_wire::record::Record;
 use tern_wire::{Command, Fields, properties};
 
 use super::effects::Effects;
-use super::handler::{Halt, Handler, Reads, Request, Response, Verdict, View};
+use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
 use super::reading::record_at;
 use crate::refused::Refused;
 use crate::replica::words;
@@ -31,7 +31,7 @@ const MAX_CANDIDATES: usize = 4096;
 /// 12: the newest messages with a key.
 pub(crate) struct QueryMessageHandler;
 
-impl Handler for QueryMessageHandler {
+impl RequestHandler for QueryMessageHandler {
     type Header<'a> = QueryMessage<'a>;
     type Pending = ();
 
@@ -41,7 +41,11 @@ impl Handler for QueryMessageHandler {
         Ok(QueryMessage::decode(&command.fields)?)
     }
 
-    fn check(header: &Self::Header<'_>, _: &Request<'_>, view: &View<'_>) -> Result<(), Refused> {
+    fn check(
+        header: &Self::Header<'_>,
+        _: &ClientRequest<'_>,
+        view: &View<'_>,
+    ) -> Result<(), Refused> {
         if !view.leads() && !view.settings.slave_read {
             return Err(Refused::not_leader(&view.role));
         }
@@ -50,10 +54,10 @@ impl Handler for QueryMessageHandler {
 
     fn judge(
         header: &Self::Header<'_>,
-        _: &Request<'_>,
+        _: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let found = Query::new(header)?.find(view.views)?;
         Ok(Verdict::Answer(answer(view.views, &found)))
     }
@@ -104,12 +108,12 @@ impl<'a> Query<'a> {
     }
 
     /// The records that match, newest first, at least one.
-    fn find(&self, views: &Views) -> Result<Vec<Bytes>, Halt> {
+    fn find(&self, views: &Views) -> Result<Vec<Bytes>, NotServed> {
         let found = self.candidates(views)?;
         if !found.is_empty() {
             return Ok(found);
         }
-        Err(Halt::Stale(if views.keys.is_whole() {
+        Err(NotServed::StaleView(if views.keys.is_whole() {
             not_found()
         } else {
             incomplete()

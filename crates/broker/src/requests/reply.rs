@@ -7,7 +7,7 @@ use tern_net::{Connection, Credit};
 use tern_wire::codes::response;
 use tern_wire::{Command, HeaderEncoding, encode_frame};
 
-use super::handler::{Request, Response};
+use super::handler::{ClientRequest, Response};
 use crate::answers::Answers;
 use crate::clock;
 use crate::refused::Refused;
@@ -45,8 +45,8 @@ impl Incoming {
     }
 
     /// The request as its handler sees it.
-    pub fn request(&self) -> Request<'_> {
-        Request {
+    pub fn request(&self) -> ClientRequest<'_> {
+        ClientRequest {
             command: &self.command,
             peer: self.reply.connection.peer(),
             caller: Some(&self.reply.connection),

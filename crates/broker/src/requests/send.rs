@@ -9,9 +9,9 @@ use tern_wire::message_id::offset_id;
 use tern_wire::{Command, Fields};
 
 use super::destination::{Destination, dead_letter_name, destination};
-use super::drafting::{Drafted, REGION, Sending, asked, draft_limit};
+use super::drafting::{Drafted, REGION, Sending, delivery_properties, draft_limit};
 use super::effects::Effects;
-use super::handler::{Append, Halt, Handler, Request, Response, Verdict, View};
+use super::handler::{Append, ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
 use crate::clock;
 use crate::refused::Refused;
 use crate::replica::Stored;
@@ -27,7 +27,7 @@ pub(crate) struct PendingSend {
     unique_key: Option<Box<str>>,
 }
 
-impl Handler for SendHandler {
+impl RequestHandler for SendHandler {
     type Header<'a> = SendRequest<'a>;
     type Pending = PendingSend;
 
@@ -38,14 +38,14 @@ impl Handler for SendHandler {
     /// The checks, in RocketMQ's order: the first one that fails decides the code.
     fn judge(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<PendingSend>, Halt> {
+    ) -> Result<Verdict<PendingSend>, NotServed> {
         let command = request.command;
         check_target(header)?;
         let retry = retry(header, command.version, view)?;
-        let asked = asked(header.properties.unwrap_or_default());
+        let asked = delivery_properties(header.properties.unwrap_or_default());
         let level = asked.as_ref().ok().and_then(|asked| asked.delay);
         let destination = destination(retry.as_ref(), level.filter(|_| !header.is_batch()));
         let dead_letters;
@@ -59,9 +59,9 @@ impl Handler for SendHandler {
         let topic = view
             .state
             .topic(name)
-            .ok_or_else(|| Halt::missing_topic(missing(header, destination, name), name))?;
+            .ok_or_else(|| NotServed::missing_topic(missing(header, destination, name), name))?;
         if topic.config.perm & perm::WRITE == 0 {
-            return Err(Halt::Stale(Refused::new(
+            return Err(NotServed::StaleView(Refused::new(
                 response::NO_PERMISSION,
                 format!(
                     "the broker[{}] sending message to topic[{}] is forbidden",
@@ -135,7 +135,7 @@ fn pick_queue(
     destination: Destination,
     topic: &Topic,
     view: &View<'_>,
-) -> Result<u32, Halt> {
+) -> Result<u32, NotServed> {
     if destination.is_dead_letter() {
         return Ok(0);
     }
@@ -145,7 +145,7 @@ fn pick_queue(
         Err(_) => view.numbering.pick(config.write_queues),
     };
     queue_id.ok_or_else(|| {
-        Halt::Stale(Refused::invalid(format!(
+        NotServed::StaleView(Refused::invalid(format!(
             "request queueId[{}] is illegal, topic[{}] has {} read and {} write queues",
             header.queue_id, config.name, config.read_queues, config.write_queues
         )))

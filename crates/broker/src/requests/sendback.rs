@@ -21,7 +21,9 @@ use super::destination::{
     Destination, Retry, TopicQueue, dead_letter_name, dead_letter_topic, delay_level, destination,
 };
 use super::effects::Effects;
-use super::handler::{Append, Halt, Handler, Missing, Reads, Request, Response, Verdict, View};
+use super::handler::{
+    Append, ClientRequest, Missing, NotServed, Reads, RequestHandler, Response, Verdict, View,
+};
 use super::reading::sound_record_at;
 use super::send::limit;
 use crate::refused::Refused;
@@ -35,7 +37,7 @@ const MAX_REASON: usize = 1024;
 /// Takes messages back from consumers. The answer follows when the message is committed again.
 pub(crate) struct SendBackHandler;
 
-impl Handler for SendBackHandler {
+impl RequestHandler for SendBackHandler {
     type Header<'a> = SendBack<'a>;
     type Pending = ();
 
@@ -49,16 +51,16 @@ impl Handler for SendBackHandler {
     /// The checks, in RocketMQ's order: the first one that fails decides the code.
     fn judge(
         header: &Self::Header<'_>,
-        request: &Request<'_>,
+        request: &ClientRequest<'_>,
         view: &View<'_>,
         _: &mut Effects,
-    ) -> Result<Verdict<()>, Halt> {
+    ) -> Result<Verdict<()>, NotServed> {
         let version = request.command.version;
         check_group_from(header.group, version)?;
         let group = view
             .state
             .group(header.group)
-            .ok_or_else(|| Halt::Stale(Refused::no_group(header.group)))?;
+            .ok_or_else(|| NotServed::StaleView(Refused::no_group(header.group)))?;
         if group.retry_queue_nums <= 0 {
             // The group has no queues for it: it is dropped, as RocketMQ does.
             return Ok(Verdict::Answer(Response::new(response::SUCCESS)));
@@ -90,11 +92,11 @@ impl Handler for SendBackHandler {
 }
 
 /// The bytes of the message that the consumer names.
-fn original(offset: i64, view: &View<'_>) -> Result<Bytes, Halt> {
+fn original(offset: i64, view: &View<'_>) -> Result<Bytes, NotServed> {
     let position = u64::try_from(offset).map_err(|_| lost(offset))?;
     sound_record_at(view.views, position)
         .map_err(|error| unreadable(&error))?
-        .ok_or_else(|| Halt::Stale(lost(offset)))
+        .ok_or_else(|| NotServed::StaleView(lost(offset)))
 }
 
 /// The queue that the message belongs to from now on: one of the group's retry topic, or of its dead letters.
@@ -103,7 +105,7 @@ fn queue(
     retry: &Retry<'_>,
     destination: Destination,
     view: &View<'_>,
-) -> Result<TopicQueue, Halt> {
+) -> Result<TopicQueue, NotServed> {
     let group = retry.group;
     let is_dead_letter = destination.is_dead_letter();
     let config = if is_dead_letter {
@@ -118,11 +120,11 @@ fn queue(
                 .with_code(response::SYSTEM_ERROR)
                 .into()
         } else {
-            Halt::missing_topic(Missing::OwnTopic(config), &name)
+            NotServed::missing_topic(Missing::OwnTopic(config), &name)
         });
     };
     if topic.config.perm & perm::WRITE == 0 {
-        return Err(Halt::Stale(Refused::new(
+        return Err(NotServed::StaleView(Refused::new(
             response::NO_PERMISSION,
             format!("the topic[{}] sending message is forbidden", config.name),
         )));
@@ -150,7 +152,7 @@ struct Resent<'a> {
 
 impl Resent<'_> {
     /// The message once more, for another queue.
-    fn draft(self, view: &View<'_>) -> Result<Draft, Halt> {
+    fn draft(self, view: &View<'_>) -> Result<Draft, NotServed> {
         let Self {
             original,
             queue,

@@ -16,7 +16,7 @@ use crate::commits::Place;
 use crate::heartbeat::MessageModel;
 use crate::refused::{Forbidden, Refused};
 use crate::requests::effects::Effects;
-use crate::requests::handler::{Halt, View};
+use crate::requests::handler::{NotServed, View};
 use crate::requests::reading::MAX_MESSAGES;
 
 /// A pull is never parked for longer.
@@ -28,7 +28,7 @@ pub(super) fn admit(
     version: i32,
     view: &View<'_>,
     effects: &mut Effects,
-) -> Result<Pull, Halt> {
+) -> Result<Pull, NotServed> {
     if !view.leads() && !view.settings.slave_read {
         return Err(Refused::not_leader(&view.role).into());
     }
@@ -59,16 +59,19 @@ pub(super) fn admit(
 
 /// The group's flags. Where groups come into being by use, a replica that does not lead reads for one that it
 /// does not know.
-fn check_group(name: &str, view: &View<'_>) -> Result<i32, Halt> {
+fn check_group(name: &str, view: &View<'_>) -> Result<i32, NotServed> {
     let Some(group) = view.state.group(name) else {
         if !view.leads() && view.settings.creates_group(name) {
             return Ok(0);
         }
-        return Err(Halt::no_group(view.settings, name));
+        return Err(NotServed::no_group(view.settings, name));
     };
     if !group.consume_enable {
         let remark = format!("subscription group no permission, {name}");
-        return Err(Halt::Stale(Refused::forbidden(Forbidden::Group, remark)));
+        return Err(NotServed::StaleView(Refused::forbidden(
+            Forbidden::Group,
+            remark,
+        )));
     }
     Ok(group.group_sys_flag)
 }
@@ -78,7 +81,7 @@ fn filter(
     header: &PullRequest<'_>,
     group: Option<&GroupConfig>,
     clients: &ClientRegistry,
-) -> Result<Arc<Subscription>, Halt> {
+) -> Result<Arc<Subscription>, NotServed> {
     if header.sys_flag & flags::CLASS_FILTER != 0 {
         let remark = "The broker does not support consumer to filter message by a class";
         return Err(Refused::new(response::SYSTEM_ERROR, remark).into());
@@ -152,24 +155,27 @@ fn commit(
     Some((place, offset))
 }
 
-fn readable_topic<'a>(state: &'a State, name: &str) -> Result<&'a Topic, Halt> {
+fn readable_topic<'a>(state: &'a State, name: &str) -> Result<&'a Topic, NotServed> {
     let topic = state
         .topic(name)
-        .ok_or_else(|| Halt::Stale(Refused::no_topic(name)))?;
+        .ok_or_else(|| NotServed::StaleView(Refused::no_topic(name)))?;
     if topic.config.perm & perm::READ == 0 {
         let remark = format!("the topic[{name}] pulling message is forbidden");
-        return Err(Halt::Stale(Refused::forbidden(Forbidden::Topic, remark)));
+        return Err(NotServed::StaleView(Refused::forbidden(
+            Forbidden::Topic,
+            remark,
+        )));
     }
     Ok(topic)
 }
 
-fn queue_of(topic: &Topic, queue_id: i32) -> Result<u32, Halt> {
+fn queue_of(topic: &Topic, queue_id: i32) -> Result<u32, NotServed> {
     let queues = topic.config.read_queues;
     u32::try_from(queue_id)
         .ok()
         .filter(|queue_id| *queue_id < queues)
         .ok_or_else(|| {
-            Halt::Stale(Refused::invalid(format!(
+            NotServed::StaleView(Refused::invalid(format!(
                 "queueId[{queue_id}] is illegal, topic:[{}] topicConfig.readQueueNums:[{queues}]",
                 topic.config.name
             )))

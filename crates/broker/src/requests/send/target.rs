@@ -12,7 +12,7 @@ use crate::creations::NewTopic;
 use crate::refused::Refused;
 use crate::requests::destination::{Destination, Retry, dead_letter_topic};
 use crate::requests::drafting::not_delivered;
-use crate::requests::handler::{Halt, Missing, View};
+use crate::requests::handler::{Missing, NotServed, View};
 
 /// Beginning of the names of the system's own topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
@@ -55,14 +55,14 @@ pub(super) fn retry<'a>(
     header: &SendRequest<'_>,
     version: i32,
     view: &'a View<'_>,
-) -> Result<Option<Retry<'a>>, Halt> {
+) -> Result<Option<Retry<'a>>, NotServed> {
     let Some(name) = header.topic.strip_prefix(RETRY_PREFIX) else {
         return Ok(None);
     };
     let group = view
         .state
         .group(name)
-        .ok_or_else(|| Halt::Stale(Refused::no_group(name)))?;
+        .ok_or_else(|| NotServed::StaleView(Refused::no_group(name)))?;
     let at = view.role.lease_time(clock::monotonic_ms());
     Ok(Some(Retry {
         group,
