@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use tern_replica::{AnswerAt, Outcome, Proposal, Refusal};
 use tern_state::{OffsetCommit, Op};
 use tokio::runtime::Handle;
 
@@ -19,7 +20,6 @@ use crate::answers::{Answers, Ticket};
 use crate::clock;
 use crate::holds::QueueKey;
 use crate::mailbox::Mailbox;
-use crate::replica::{AnswerAt, Outcome, Proposal, Refusal};
 use crate::views::Views;
 
 /// How long a one-way commit waits for others.
@@ -284,8 +284,8 @@ mod tests {
     use tern_state::{GroupConfig, TopicConfig};
 
     use super::*;
-    use crate::replica::{Bound, Stored};
     use crate::testing::Bench;
+    use tern_replica::{Bound, Stored};
 
     struct Fixture {
         bench: Bench,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use tern_replica::{AnswerAt, Outcome, Proposal};
 use tern_state::{Op, State};
 use tern_wire::codes::response;
 
@@ -20,7 +21,6 @@ use crate::answers::{Answers, Ticket};
 use crate::clock;
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Outcome, Proposal};
 use crate::roles::RoleBoard;
 use crate::views::Views;
 use limits::News;
@@ -242,8 +242,8 @@ fn limit_code(want: &Want, subject: &Subject) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::{Refusal, Stored};
     use crate::testing::{Bench, leading};
+    use tern_replica::{Refusal, Stored};
     use tern_state::TopicConfig;
 
     type Ends = Arc<Mutex<Vec<Result<(), i32>>>>;
@@ -471,11 +471,7 @@ mod tests {
         commit(bench, proposal, answers);
     }
 
-    fn commit(
-        bench: &mut Bench,
-        proposal: crate::replica::Proposal<Ticket>,
-        answers: &mut Answers,
-    ) {
+    fn commit(bench: &mut Bench, proposal: tern_replica::Proposal<Ticket>, answers: &mut Answers) {
         bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
         (proposal.ticket)(Outcome::Stored(Stored::default()), answers);
     }

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tern_net::{Complaint, Level, Logger};
+use tern_replica::{
+    AnswerAt, DelayProposal, DelayTicket, DelayView, Delays, Outcome, Proposal, Refusal, Touched,
+};
 use tern_state::State;
 use tern_state::delay::SCHEDULE_TOPIC;
 
@@ -17,9 +20,6 @@ use crate::answers::Ticket;
 use crate::clock;
 use crate::mailbox::Mailbox;
 use crate::post::{Post, PostBox};
-use crate::replica::{
-    AnswerAt, DelayProposal, DelayTicket, DelayView, Delays, Outcome, Proposal, Refusal, Touched,
-};
 use crate::roles::RoleBoard;
 use crate::views::Views;
 

@@ -8,13 +8,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tern_log::Space;
 use tern_net::peers::Room;
+use tern_replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::answers::Ticket;
 use crate::post::{Post, PostBox, post_box};
-use crate::replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
 
 /// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
 const WAITING_LIMIT: usize = 10_000;

@@ -15,6 +15,7 @@ use tern_log::{
 };
 use tern_net::peers::{PeerOptions, Peers};
 use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
+use tern_replica::{Identity, Plan, Standing};
 use tern_replication::{Member, Progress, Timing, member_number};
 use tern_wire::Command;
 use thiserror::Error;
@@ -23,10 +24,8 @@ use tokio::runtime::Handle;
 use crate::front::Front;
 use crate::mailbox::{Input, Mailbox};
 use crate::peer_front::PeerFront;
-use crate::replica::Plan;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
-use crate::standing::{Identity, Standing};
 use crate::threads::{self, Stopper};
 use crate::views::RoleView;
 

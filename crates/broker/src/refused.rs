@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use tern_replica::{Outcome, Refusal};
 use tern_wire::codes::response;
 use tern_wire::headers::LeaderHint;
 use tern_wire::names::NameError;
 use tern_wire::{Command, HeaderError};
 
-use crate::replica::{Outcome, Refusal};
 use crate::roles::RoleBoard;
 use crate::views::RoleView;
 
@@ -219,8 +219,8 @@ impl From<NameError> for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::Bound;
     use crate::testing::role_board;
+    use tern_replica::Bound;
 
     #[test]
     fn codes_2_and_14_stand_only_for_what_was_never_appended() {

@@ -148,7 +148,7 @@ mod tests {
     fn a_clock_that_was_ahead_is_seen_when_it_is_right_again() {
         let mut bench = Bench::new();
         for (clock_ms, falls) in [(100_000, 0), (90_000, 0), (9_000_000, 0), (101_000, 1)] {
-            bench.clock_ms = Some(clock_ms);
+            bench.set_clock(clock_ms);
             bench.commit_message("BenchmarkTest", 0, "", b"m");
             assert_eq!(bench.views.timestamp_falls(), falls);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tern_log::{FRAME_HEADER_SIZE, MAX_FRAME_LENGTH, SEGMENT_HEADER_SIZE};
+use tern_replica::Draft;
 use tern_state::{Topic, delay};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
@@ -13,7 +14,6 @@ use tern_wire::record::{NewRecord, RecordError, encode};
 use tern_wire::{batch, sys_flag};
 
 use crate::refused::Refused;
-use crate::replica::Draft;
 use crate::services::Settings;
 
 /// Region of every broker, until there are more.
@@ -317,7 +317,8 @@ pub(super) fn not_delivered(kind: &str) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, SEGMENT_SIZE, settings};
+    use crate::testing::{Bench, settings};
+    use tern_replica::testing::SEGMENT_SIZE;
     use tern_wire::record::{Record, iter};
 
     fn header(properties: &str) -> SendRequest<'_> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tern_replica::{AnswerAt, Outcome, Proposal};
 use tern_state::{LeaseTime, MAX_QUEUES, Op};
 use tern_wire::codes::response;
 use tern_wire::names::{check_group_from, check_topic};
@@ -22,7 +23,6 @@ use crate::clock;
 use crate::heartbeat::{nullable, number};
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Outcome, Proposal};
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;
@@ -244,8 +244,8 @@ fn keys(queues: &[MessageQueue]) -> Vec<(Arc<str>, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::Stored;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Stored;
     use tern_state::GroupConfig;
     use tern_wire::Command;
     use tern_wire::codes::request;

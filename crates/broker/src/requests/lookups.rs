@@ -171,8 +171,8 @@ fn check_client(body: &[u8]) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::Outcome;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Outcome;
     use tern_wire::Command;
     use tern_wire::codes::request;
 

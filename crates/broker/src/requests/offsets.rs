@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tern_log::{LogError, QueueEntry};
+use tern_replica::Outcome;
 use tern_wire::codes::response;
 use tern_wire::headers::{
     OffsetResponse, QueryConsumerOffsetRequest, QueueRequest, SearchOffset, TimestampResponse,
@@ -21,7 +22,6 @@ use crate::answers::{Answers, Ticket};
 use crate::commits::{Commits, Place};
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::Outcome;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;

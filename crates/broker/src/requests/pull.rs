@@ -10,6 +10,7 @@ mod answering;
 use std::sync::{Arc, Weak};
 
 use tern_log::planted::{Bug, is_planted};
+use tern_replica::Outcome;
 use tern_wire::codes::response;
 use tern_wire::tags::Subscription;
 use tokio::runtime::Handle;
@@ -25,7 +26,6 @@ use crate::counters::Counters;
 use crate::holds::{Held, HoldId, HoldTable, QueueKey};
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::Outcome;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;
@@ -249,8 +249,8 @@ impl Judge for Pulls {
 mod tests {
     use super::admission::{Admitted, MAX_WAIT};
     use super::*;
-    use crate::replica::Refusal;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Refusal;
     use tern_state::{GroupConfig, Op};
     use tern_wire::Command;
     use tern_wire::codes::request;
@@ -400,7 +400,6 @@ mod tests {
         assert_eq!(fixture.code().await, response::PULL_OFFSET_MOVED);
     }
 
-    #[cfg(feature = "planted-bugs")]
     #[tokio::test]
     async fn a_correction_without_a_fresh_read_is_seen() {
         use tern_log::planted::{Bug, plant};
@@ -534,7 +533,7 @@ mod tests {
         let mut fixture = Fixture::new(leading()).await;
         fixture.pull(3, 20_000);
         fixture.services.roles.learn_address(2, "127.0.0.1:10921");
-        fixture.services.roles.changed(crate::replica::RoleChange {
+        fixture.services.roles.changed(tern_replica::RoleChange {
             role: tern_replication::Role::Follower,
             term: 2,
             leader: 2 << 32 | 1,
@@ -554,7 +553,7 @@ mod tests {
     async fn a_change_of_roles_leaves_pulls_parked() {
         let mut fixture = Fixture::new(leading()).await;
         fixture.pull(3, 20_000);
-        fixture.services.roles.changed(crate::replica::RoleChange {
+        fixture.services.roles.changed(tern_replica::RoleChange {
             role: tern_replication::Role::Follower,
             term: 2,
             leader: 0,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tern_log::{KeyHasher, LogError};
+use tern_replica::words;
 use tern_wire::codes::response;
 use tern_wire::headers::{QueryMessage, QueryMessageResponse};
 use tern_wire::names::check_topic;
@@ -22,7 +23,6 @@ use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::Answers;
 use crate::refused::Refused;
-use crate::replica::words;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;
@@ -269,8 +269,9 @@ fn unreadable(error: &LogError) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::{Outcome, Refusal};
-    use crate::testing::{Bench, Client, leading, record, role_board};
+    use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::testing::record;
+    use tern_replica::{Outcome, Refusal};
     use tern_wire::codes::request;
     use tern_wire::record::iter;
 

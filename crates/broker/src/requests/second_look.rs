@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use tern_replica::Outcome;
 use tern_state::TopicConfig;
 use tern_wire::HeaderError;
 use tern_wire::names::NameError;
@@ -14,7 +15,6 @@ use crate::answers::{Answers, Ticket};
 use crate::creations::{Creations, NewTopic, Then};
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::Outcome;
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use tern_replica::{AnswerAt, Outcome, Proposal, Stored};
 use tern_state::{State, Topic, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{SendRequest, SendResponse};
@@ -20,7 +21,6 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::mailbox::Mailbox;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Outcome, Proposal, Stored};
 use crate::roles::RoleBoard;
 use crate::services::{Services, Settings};
 use crate::views::Views;
@@ -239,8 +239,8 @@ pub(super) fn limit(state: &State) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::Refusal;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Refusal;
     use tern_state::{Op, TopicConfig};
     use tern_wire::codes::request;
     use tern_wire::version::V3_4_9;
@@ -456,7 +456,7 @@ mod tests {
             (14, Outcome::Refused(Refusal::Stopping)),
             (
                 2,
-                Outcome::Refused(Refusal::Busy(crate::replica::Bound::Uncommitted)),
+                Outcome::Refused(Refusal::Busy(tern_replica::Bound::Uncommitted)),
             ),
             (1, Outcome::NotStored),
             (1, Outcome::Unknown),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tern_net::{Complaint, Level, Logger};
+use tern_replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
 
 use crate::answers::{Answers, Ticket};
 use crate::clock;
@@ -13,7 +14,6 @@ use crate::holds::HoldTable;
 use crate::mailbox::{Input, Mailbox};
 use crate::node::NodeEvents;
 use crate::post::PostBox;
-use crate::replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
 use crate::views::Views;
 
 pub(super) enum Step {

@@ -9,6 +9,9 @@ use tern_log::{
 };
 use tern_net::Level;
 use tern_net::peers::{Peers, Phase};
+use tern_replica::{
+    Applier, Applying, Fatal, Flusher, Opened, Opening, Plan, Standing, Strategy, TurnOptions,
+};
 use tern_state::State;
 use tokio::runtime::Handle;
 
@@ -23,12 +26,8 @@ use crate::holds::HoldTable;
 use crate::mailbox::{Mailbox, MailboxReceiver};
 use crate::node::{Mode, NodeEvents, NodeOptions};
 use crate::post::{Post, post_box};
-use crate::replica::{
-    Applier, Applying, Fatal, Flusher, Opened, Opening, Plan, Strategy, TurnOptions,
-};
 use crate::roles::RoleBoard;
 use crate::services::Services;
-use crate::standing::Standing;
 use crate::views::Views;
 
 /// What the log thread starts with.

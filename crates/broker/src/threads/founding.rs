@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
 use tern_net::peers::Phase;
+use tern_replica::{Birth, Born, Fatal, wiped_sentence};
 use tern_replication::replica_id;
 use tern_state::{Flush, GroupFounding, Member};
 
@@ -11,8 +12,6 @@ use super::begin::Beginning;
 use crate::clock;
 use crate::mailbox::{Input, MailboxReceiver};
 use crate::node::random_id;
-use crate::replica::{Birth, Born, Fatal};
-use crate::standing::wiped_sentence;
 
 const TICK_NS: u64 = 10_000_000;
 

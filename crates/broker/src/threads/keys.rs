@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tern_log::{LogError, NewestKey};
 use tern_net::Level;
+use tern_replica::index_keys;
 
-use crate::replica::index_keys;
 use crate::views::Views;
 
 /// How long to wait after an error: the disk may be full. It doubles, as each try to fill a lost index again reads some

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use tern_net::Level;
 use tern_net::peers::{Peers, Room};
+use tern_replica::{
+    Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica, RoomChange, Standing,
+};
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;
@@ -15,9 +19,7 @@ use crate::clock;
 use crate::delays::DelayBell;
 use crate::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::post::Post;
-use crate::replica::{Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica};
 use crate::roles::{RoleBoard, announce_when_applied};
-use crate::standing::Standing;
 use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
@@ -165,9 +167,17 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         tell(&outlets.io, io::Request::Look);
     }
     if let Some(change) = out.room.take() {
-        say(change.level(), change.sentence());
+        say(level_of(change), change.sentence());
     }
     answer(std::mem::take(&mut out.answers), outlets);
+}
+
+/// How much a change of room matters to an operator.
+const fn level_of(change: RoomChange) -> Level {
+    match change {
+        RoomChange::Gone => Level::Error,
+        RoomChange::Back => Level::Info,
+    }
 }
 
 /// Refusals leave from here; confirmed reads wait for the views.

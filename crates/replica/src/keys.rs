@@ -1,28 +1,25 @@
 //! A record's keys into the key index.
 
 use tern_log::{KeyHasher, KeyIndex};
-use tern_wire::properties::{
-    self,
-    names::{KEYS, UNIQ_KEY},
-};
+use tern_wire::properties::names::{KEYS, UNIQ_KEY};
 use tern_wire::record::Record;
 use tern_wire::sys_flag::{TRANSACTION_MASK, TRANSACTION_ROLLBACK};
 
 /// What stands between the keys of a message.
-pub(crate) const KEY_SEPARATOR: char = ' ';
+const KEY_SEPARATOR: char = ' ';
 
 /// Adds the keys of one record.
-pub(crate) fn index_keys(index: &KeyIndex, record: &Record<'_>) {
+pub fn index_keys(index: &KeyIndex, record: &Record<'_>) {
     if let Some(mut writer) = KeyWriter::of(index, record) {
-        for (name, value) in properties::iter(record.properties()) {
+        for (name, value) in tern_wire::properties::iter(record.properties()) {
             writer.property(name, value);
         }
     }
 }
 
 /// Adds the keys of one record while its properties are walked: an entry for the unique id and for every word of the
-/// keys, as in RocketMQ. A name that comes twice costs an entry that leads to nothing.
-pub(super) struct KeyWriter<'a> {
+/// keys, as in `RocketMQ`. A name that comes twice costs an entry that leads to nothing.
+pub(crate) struct KeyWriter<'a> {
     index: &'a KeyIndex,
     record: &'a Record<'a>,
     hasher: Option<KeyHasher>,
@@ -58,8 +55,8 @@ impl<'a> KeyWriter<'a> {
     }
 }
 
-/// The keys in the value of `KEYS`.
-pub(crate) fn words(keys: &str) -> impl Iterator<Item = &str> {
+/// The keys in the value of the property `KEYS`.
+pub fn words(keys: &str) -> impl Iterator<Item = &str> {
     keys.split(KEY_SEPARATOR).filter(|word| !word.is_empty())
 }
 

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use std::sync::Arc;
 
-use super::inputs::{Draft, Refusal};
+use crate::inputs::{Draft, Refusal};
 use tern_state::Guarded;
 use tern_state::delay::LEVELS;
 

@@ -1,16 +1,16 @@
 //! From waiting proposals to sealed frames: batching, queue numbers, placement.
 
-use super::inputs::{Proposal, Refusal, Stored};
-use super::numbers::QueueNumbers;
-use super::tickets::Placed;
-use super::turn::Fatal;
+use crate::inputs::{Proposal, Refusal, Stored};
+use crate::numbers::QueueNumbers;
+use crate::tickets::Placed;
+use crate::turn::Fatal;
 use tern_log::{Frame, FrameDraft, LogEnd};
 use tern_state::Guarded;
 use tern_state::delay::SCHEDULE_TOPIC;
 
 /// When a frame closes, and how much one trip takes (L8).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     frame_bytes: usize,
     frame_messages: usize,
     trip_frames: usize,
@@ -36,13 +36,13 @@ impl Limits {
 }
 
 /// A sealed frame and the tickets that wait for it.
-pub(super) struct BuiltFrame<T> {
+pub(crate) struct BuiltFrame<T> {
     pub frame: Frame,
     pub tickets: Vec<Placed<T>>,
 }
 
 /// A trip being built.
-pub(super) struct Building<T> {
+pub(crate) struct Building<T> {
     end: LogEnd,
     term: u64,
     wall_ms: u64,
@@ -183,8 +183,8 @@ impl<T> Building<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::{AnswerAt, Draft};
     use crate::testing::{SEGMENT_SIZE, record};
+    use crate::{AnswerAt, Draft};
     use tern_wire::record::{encode, iter};
 
     fn proposal(topics: &[&str]) -> Proposal<()> {

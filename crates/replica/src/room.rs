@@ -5,7 +5,6 @@
 //! may find no room. The first shows by itself, for the second the disk is looked at now and then.
 
 use tern_log::{Reserve, Space};
-use tern_net::Level;
 
 /// Bytes appended from one look at the disk to the next, as a share of what is kept for views: these grow by less than
 /// the log, so a part of the reserve is left when a look shows that somebody else takes it.
@@ -15,7 +14,7 @@ const LOW_TICKS: u32 = 50;
 
 /// What was seen of the disk.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     reserve: Reserve,
     /// The next segment could not be made.
     is_short: bool,
@@ -45,14 +44,6 @@ pub enum RoomChange {
 }
 
 impl RoomChange {
-    /// How much it matters.
-    pub const fn level(self) -> Level {
-        match self {
-            Self::Gone => Level::Error,
-            Self::Back => Level::Info,
-        }
-    }
-
     /// For the log of the process.
     pub const fn sentence(self) -> &'static str {
         match self {

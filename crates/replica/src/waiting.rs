@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::inputs::Proposal;
+use crate::inputs::Proposal;
 
 /// A queue that knows its weight.
 #[derive(Debug)]
-pub(super) struct Waiting<T> {
+pub(crate) struct Waiting<T> {
     proposals: VecDeque<Proposal<T>>,
     bytes: usize,
     messages: usize,

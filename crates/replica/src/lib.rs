@@ -1,4 +1,7 @@
 //! One replica without threads: its turn, its tickets, its founding, and the views it builds.
+//!
+//! Everything here is pure: no thread, clock or socket (`clippy.toml` holds this). A process carries inputs in and
+//! effects out by its threads (`tern-broker`), `tern-sim` by turns in one; both call the same steps.
 
 mod apply;
 mod applying;
@@ -14,12 +17,13 @@ mod numbers;
 mod opening;
 mod options;
 mod room;
+mod standing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod tickets;
 mod turn;
 mod waiting;
 
-#[cfg(test)]
-pub(crate) use apply::tags_code;
 pub use apply::{Applied, Applier, Touched};
 pub use applying::{Advanced, Applying};
 pub use birth::{Birth, Born};
@@ -30,9 +34,10 @@ pub use inputs::{
     AnswerAt, Bound, Committed, Draft, Flush, Fold, FoldEnd, Folded, Inbox, Outbox, Outcome,
     PreparedSegment, Proposal, Refusal, RoleChange, Stored,
 };
-pub(crate) use keys::{index_keys, words};
+pub use keys::{index_keys, words};
 pub use numbers::QueueNumbers;
 pub use opening::{Opened, Opening, Strategy};
 pub use options::TurnOptions;
 pub use room::RoomChange;
+pub use standing::{Identity, Standing, wiped_sentence};
 pub use turn::{Fatal, Replica};

@@ -7,9 +7,9 @@ use tern_log::planted::{Bug, is_planted};
 use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery};
 use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo, Timing};
 
-use super::flusher::Flusher;
-use super::options::TurnOptions;
-use super::turn::{Fatal, Replica};
+use crate::flusher::Flusher;
+use crate::options::TurnOptions;
+use crate::turn::{Fatal, Replica};
 
 /// Who may append, and what is committed.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tern_log::LogError;
 use tern_replication::{PeerMessage, Persisted, ReplicaId, Role};
 
-use super::flusher::Durable;
-use super::numbers::QueueNumbers;
-use super::room::RoomChange;
+use crate::flusher::Durable;
+use crate::numbers::QueueNumbers;
+use crate::room::RoomChange;
 
 /// Records of one send, all for one queue, encoded with holes for the three numbers that the leader stamps.
 #[derive(Debug, Clone)]
@@ -50,12 +50,12 @@ impl<T> Proposal<T> {
     }
 
     /// Whether it holds no message: it may take from what is kept of a full disk.
-    pub(super) fn is_op(&self) -> bool {
+    pub(crate) fn is_op(&self) -> bool {
         self.drafts.is_empty()
     }
 
     /// Weight against the limits of a frame: bytes and messages.
-    pub(super) fn weight(&self) -> (usize, usize) {
+    pub(crate) fn weight(&self) -> (usize, usize) {
         (self.bytes(), self.count())
     }
 }

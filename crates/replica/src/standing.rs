@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tern_log::{LogReader, RaftState};
-use tern_net::peers::{Hello, PeerRefusal, Phase};
-use tern_replication::{PeerMessage, ReplicaId, Role, Status, Timing, replica_id, replica_number};
+use tern_replication::{
+    Hello, PeerMessage, PeerRefusal, Phase, ReplicaId, Role, Status, Timing, replica_id,
+    replica_number,
+};
 
-use crate::replica::{Founding, Hail, Stage};
+use crate::founding::{Founding, Hail, Stage};
 
 /// What does not change about a replica.
 #[derive(Debug, Clone)]
@@ -267,7 +269,7 @@ impl Standing {
 }
 
 /// What an operator reads when a replica comes back with an empty directory.
-pub(crate) fn wiped_sentence(group: &str, member: &str) -> String {
+pub fn wiped_sentence(group: &str, member: &str) -> String {
     format!(
         "the data directory of {group}/{member} is empty, but its group was founded with it: a replica that lost its \
          memory may not vote again under its old id. Rejoining is not there yet; put its directory back"

@@ -1,11 +1,11 @@
 //! Pending answers of frames that were placed and are not decided.
 
-use super::inputs::{AnswerAt, Outcome, Stored};
+use crate::inputs::{AnswerAt, Outcome, Stored};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One ticket inside a placed frame.
 #[derive(Debug)]
-pub(super) struct Placed<T> {
+pub(crate) struct Placed<T> {
     pub ticket: T,
     pub answer: AnswerAt,
     pub stored: Stored,
@@ -20,14 +20,14 @@ struct PlacedFrame<T> {
 /// A ticket is decided when the commit index reaches its index: same term, stored; another term, not stored.
 /// Being truncated here decides nothing: another replica may hold the frame and win.
 #[derive(Debug)]
-pub(super) struct Tickets<T> {
+pub(crate) struct Tickets<T> {
     frames: BTreeMap<u64, Vec<PlacedFrame<T>>>,
     deadlines: VecDeque<(u64, u64, u64)>,
     count: usize,
 }
 
 /// Tickets that a commit decided.
-pub(super) struct Decided<T> {
+pub(crate) struct Decided<T> {
     pub at_once: Vec<(T, Outcome)>,
     pub at_apply: Vec<(u64, T, Outcome)>,
 }

@@ -2,8 +2,8 @@
 
 use tern_replication::Role;
 
-use super::super::inputs::{Bound, Outbox, Outcome, Refusal};
 use super::Replica;
+use crate::inputs::{Bound, Outbox, Outcome, Refusal};
 use tern_log::planted::{Bug, is_planted};
 
 impl<T> Replica<T> {

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use tern_log::planted::{Bug, is_planted};
 
-use super::apply::{Applied, Applier};
-use super::inputs::{Bound, Committed, Fold, FoldEnd, Folded, Outcome, Refusal};
-use super::turn::Fatal;
+use crate::apply::{Applied, Applier};
+use crate::inputs::{Bound, Committed, Fold, FoldEnd, Folded, Outcome, Refusal};
+use crate::turn::Fatal;
 
 /// So long a committed request, or a confirmed read, waits for the views, nanoseconds: then its client has given it up, and
 /// what it holds is given back. Views wait for a disk without room, or one that does not give the log back.

@@ -25,7 +25,7 @@ use tern_state::{Op, State};
 use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, encode};
 
-use super::inputs::{Draft, Outcome};
+use crate::inputs::{Draft, Outcome};
 use reprieve::Reprieve;
 use tern_log::planted::{Bug, is_planted};
 
@@ -410,13 +410,13 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::{Refusal, Stored};
-    use crate::testing::Bench;
+    use crate::testing::LogBench;
+    use crate::{Refusal, Stored};
     use tern_wire::record::iter;
 
-    pub(super) const REAL: &str = "BenchmarkTest";
+    pub(crate) const REAL: &str = "BenchmarkTest";
 
-    pub(super) fn put(bench: &mut Bench, level: u16, real: &str, body: &[u8]) -> u64 {
+    pub(crate) fn put(bench: &mut LogBench, level: u16, real: &str, body: &[u8]) -> u64 {
         let properties = format!(
             "TAGS\u{1}a\u{2}DELAY\u{1}{level}\u{2}REAL_TOPIC\u{1}{real}\u{2}REAL_QID\u{1}3\u{2}"
         );
@@ -436,19 +436,18 @@ mod tests {
         })
     }
 
-    pub(super) fn work(delays: &mut Delays, bench: &Bench, now_ms: u64) -> DelayWork {
-        let state = bench.views.state();
+    pub(crate) fn work(delays: &mut Delays, bench: &LogBench, now_ms: u64) -> DelayWork {
         delays.work(&DelayView {
-            state: &state,
-            queues: &bench.views.queues,
-            log: &bench.views.log,
+            state: bench.state(),
+            queues: &bench.queues,
+            log: &bench.reader,
             now_ms,
             store_host: "127.0.0.1:10911".parse().unwrap(),
         })
     }
 
     /// The only proposal of a look, applied; how many messages it has.
-    fn carried_out(delays: &mut Delays, bench: &mut Bench, now_ms: u64) -> usize {
+    fn carried_out(delays: &mut Delays, bench: &mut LogBench, now_ms: u64) -> usize {
         let mut work = work(delays, bench, now_ms);
         assert_eq!(work.proposals.len(), 1);
         let proposal = work.proposals.remove(0);
@@ -457,7 +456,7 @@ mod tests {
         proposal.drafts.iter().map(|draft| draft.sizes.len()).sum()
     }
 
-    pub(super) fn leading() -> Delays {
+    pub(crate) fn leading() -> Delays {
         let mut delays = Delays::new();
         delays.begin(1);
         delays
@@ -465,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_message_is_put_when_it_is_due_with_its_progress_and_once() {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         put(&mut bench, 1, REAL, b"hello");
         // The second frame is stored at 10 ms.
         assert!(work(&mut delays, &bench, 1_009).proposals.is_empty());
@@ -502,13 +501,13 @@ mod tests {
         bench.commit_proposal(&proposal.drafts, &proposal.ops);
         delays.decided(proposal.ticket, &Outcome::Stored(Stored::default()));
         assert!(work(&mut delays, &bench, 9_999).proposals.is_empty());
-        assert_eq!(bench.views.state().next_offset(REAL, 3), 1);
+        assert_eq!(bench.state().next_offset(REAL, 3), 1);
         assert_eq!(delays.idle_ms(9_999), None, "nothing waits");
     }
 
     #[test]
     fn new_messages_wake_a_level_that_was_empty() {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         assert!(work(&mut delays, &bench, 0).proposals.is_empty());
         put(&mut bench, 2, REAL, b"m");
         assert_eq!(delays.idle_ms(0), None);
@@ -519,7 +518,7 @@ mod tests {
 
     #[test]
     fn what_was_not_stored_is_proposed_again_after_a_pause() {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         put(&mut bench, 1, REAL, b"m");
         for outcome in [
             Outcome::Refused(Refusal::Outdated),
@@ -535,7 +534,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_term_changes_nothing() {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         put(&mut bench, 1, REAL, b"m");
         let old = work(&mut delays, &bench, 2_000).proposals.remove(0);
         delays.begin(3);
@@ -549,7 +548,7 @@ mod tests {
 
     #[test]
     fn a_message_whose_topic_is_gone_is_left_out_and_the_rest_is_put() {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         put(&mut bench, 1, "gone", b"m0");
         put(&mut bench, 1, REAL, b"m1");
         let proposal = work(&mut delays, &bench, 9_000);
@@ -567,7 +566,7 @@ mod tests {
 
     #[test]
     fn a_damaged_message_is_neither_put_nor_left_out_and_those_before_it_are_put() {
-        let (mut bench, mut delays) = (Bench::cold(), leading());
+        let (mut bench, mut delays) = (LogBench::cold(), leading());
         for number in 0..4 {
             put(&mut bench, 1, REAL, format!("m{number}").as_bytes());
         }
@@ -587,7 +586,7 @@ mod tests {
     /// The body's own checksum is right, so nothing but the frame's says that the real topic is not what it reads.
     #[test]
     fn a_message_whose_properties_rotted_is_not_left_out_as_one_of_a_deleted_topic() {
-        let (mut bench, mut delays) = (Bench::cold(), leading());
+        let (mut bench, mut delays) = (LogBench::cold(), leading());
         for number in 0..4 {
             put(&mut bench, 1, REAL, format!("m{number}").as_bytes());
         }
@@ -602,7 +601,7 @@ mod tests {
 
     #[test]
     fn a_batch_has_64_messages_or_256_kib_and_ends_before_what_is_not_due() {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         for _ in 0..70 {
             put(&mut bench, 1, REAL, b"m");
         }
@@ -618,6 +617,6 @@ mod tests {
         for count in [1, 2, 1] {
             assert_eq!(carried_out(&mut delays, &mut bench, 50_000), count);
         }
-        assert_eq!(bench.views.state().delay_progress(3), 4);
+        assert_eq!(bench.state().delay_progress(3), 4);
     }
 }

@@ -1,10 +1,10 @@
 //! Committed frames into views and state, in order, on every replica (L25, L26).
 
-use super::inputs::Fold;
-use super::keys::KeyWriter;
-use super::mending::Mending;
-use super::numbers::QueueNumbers;
-use super::turn::Fatal;
+use crate::inputs::Fold;
+use crate::keys::KeyWriter;
+use crate::mending::Mending;
+use crate::numbers::QueueNumbers;
+use crate::turn::Fatal;
 use std::sync::Arc;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{ConsumeQueues, Frame, KeyIndex, LogError, LogReader, QueueEntry};
@@ -198,7 +198,7 @@ impl Applier {
     }
 
     /// As [`Self::fold`], with the scan beginning behind a frame; right only for the newest applied one.
-    pub(super) fn fold_behind(&self, applied: u64, fold: Fold) -> Result<QueueNumbers, Fatal> {
+    pub(crate) fn fold_behind(&self, applied: u64, fold: Fold) -> Result<QueueNumbers, Fatal> {
         let mut numbers = QueueNumbers::default();
         for level in 1..=LEVELS {
             numbers.set_delay(level, self.state.delay_progress(level));
@@ -230,14 +230,14 @@ impl Applier {
     }
 
     /// Whether the log has lost the frames behind which a leader began: it leads no more, and another one has cut them.
-    pub(super) fn is_cut(&self, fold: Fold) -> bool {
+    pub(crate) fn is_cut(&self, fold: Fold) -> bool {
         self.reader.term(fold.upto) != Some(fold.upto_term)
     }
 }
 
 /// What stands in a record's queue. One walk over the properties for all that is looked for in them: the others go to
 /// `other`.
-pub(super) fn entry_of(record: &Record<'_>, mut other: impl FnMut(&str, &str)) -> QueueEntry {
+pub(crate) fn entry_of(record: &Record<'_>, mut other: impl FnMut(&str, &str)) -> QueueEntry {
     let mut tag = None;
     for (name, value) in properties::iter(record.properties()) {
         if name == TAGS {

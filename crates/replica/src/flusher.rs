@@ -6,7 +6,7 @@
 use tern_log::{LogError, LogSyncer, Syncing};
 use tern_replication::Persisted;
 
-use super::inputs::Flush;
+use crate::inputs::Flush;
 
 /// `flushed.pos` itself is synced this often while it changes: it is exact after a process died, and at most this old
 /// after a power cut.

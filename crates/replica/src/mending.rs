@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tern_log::{ConsumeQueues, Frame, LogError, LogReader, QueueEntry};
 use tern_state::State;
 
-use super::apply::entry_of;
-use super::turn::Fatal;
+use crate::apply::entry_of;
+use crate::turn::Fatal;
 
 /// A walk through the log for some queues.
-pub(super) struct Mending {
+pub(crate) struct Mending {
     queues: BTreeSet<(u32, u32)>,
     state: State,
     next: u64,

@@ -3,10 +3,10 @@
 use tern_log::{Descriptor, SegmentRoom, fits_frame};
 use tern_replication::Role;
 
-use super::super::building::{Building, BuiltFrame, Limits};
-use super::super::inputs::{Bound, Inbox, Outbox, Outcome, Proposal, Refusal};
-use super::super::numbers::QueueNumbers;
 use super::{Fatal, Replica};
+use crate::building::{Building, BuiltFrame, Limits};
+use crate::inputs::{Bound, Inbox, Outbox, Outcome, Proposal, Refusal};
+use crate::numbers::QueueNumbers;
 
 impl<T> Replica<T> {
     /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.

@@ -52,9 +52,9 @@ fn delay_of(level: u16) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::replica::delays::tests::{REAL, leading, put, work};
-    use crate::replica::{Delays, Outcome, Stored};
-    use crate::testing::Bench;
+    use crate::delays::tests::{REAL, leading, put, work};
+    use crate::testing::LogBench;
+    use crate::{Delays, Outcome, Stored};
 
     const YEAR_MS: u64 = 31_536_000_000;
     /// The wall clock of the tests below, when the monotonic one stands at 0.
@@ -62,8 +62,8 @@ mod tests {
 
     /// A replica that leads, whose clock was ahead, or behind, while it stored one message; one before and one after
     /// it were stored by the right clock.
-    fn after_a_jump(level: u16, clock_ms: u64) -> (Bench, Delays) {
-        let (mut bench, mut delays) = (Bench::new(), leading());
+    fn after_a_jump(level: u16, clock_ms: u64) -> (LogBench, Delays) {
+        let (mut bench, mut delays) = (LogBench::new(), leading());
         for (clock_ms, body) in [(NOW_MS, &b"1"[..]), (clock_ms, b"2"), (NOW_MS, b"3")] {
             bench.clock_ms = Some(clock_ms);
             put(&mut bench, level, REAL, body);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     /// How many messages are put when both clocks have gone on for so long.
-    fn put_after(delays: &mut Delays, bench: &mut Bench, passed_ms: u64) -> usize {
+    fn put_after(delays: &mut Delays, bench: &mut LogBench, passed_ms: u64) -> usize {
         delays.at(passed_ms);
         let mut count = 0;
         loop {

@@ -8,14 +8,14 @@ mod proposing;
 mod refusing;
 mod suspecting;
 
-use super::inputs::{
+use crate::inputs::{
     Committed, Flush, Fold, Folded, Inbox, Outbox, Outcome, PreparedSegment, RoleChange,
 };
-use super::numbers::QueueNumbers;
-use super::options::TurnOptions;
-use super::room::Room;
-use super::tickets::Tickets;
-use super::waiting::Waiting;
+use crate::numbers::QueueNumbers;
+use crate::options::TurnOptions;
+use crate::room::Room;
+use crate::tickets::Tickets;
+use crate::waiting::Waiting;
 use hashbrown::HashMap;
 use health::Health;
 use std::collections::VecDeque;
