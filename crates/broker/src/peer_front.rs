@@ -7,7 +7,7 @@ use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase,
 use tern_replica::Standing;
 use tern_replication::{PeerKind, PeerMessage, ThinEntry, replica_id};
 
-use crate::mailbox::{Input, Mailbox};
+use crate::channels::mailbox::{Input, Mailbox};
 use crate::roles::RoleBoard;
 use crate::services::Services;
 

@@ -8,8 +8,8 @@ use tern_wire::headers::LeaderHint;
 use tern_wire::names::NameError;
 use tern_wire::{Command, HeaderError};
 
+use crate::role_view::RoleView;
 use crate::roles::RoleBoard;
-use crate::views::RoleView;
 
 /// A refusal: response code, remark, and where the leader is if that is the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,12 @@ impl Refused {
             response::SUBSCRIPTION_GROUP_NOT_EXIST,
             format!("subscription group [{name}] does not exist"),
         )
+    }
+
+    /// Messages are filtered by tag only.
+    pub(crate) fn no_filter(kind: &str) -> Self {
+        let remark = format!("The broker does not support consumer to filter message by {kind}");
+        Self::new(response::SYSTEM_ERROR, remark)
     }
 
     /// The same under another code.

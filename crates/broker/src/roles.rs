@@ -10,10 +10,10 @@ use std::sync::Arc;
 use tern_replica::{Outcome, Refusal, RoleChange};
 use tern_replication::{Role, replica_number};
 
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
-use crate::mailbox::Mailbox;
-use crate::node::NodeEvents;
-use crate::views::RoleView;
+use crate::events::NodeEvents;
+use crate::role_view::RoleView;
 
 /// Publishes the role, and knows the client addresses that other members named.
 pub struct RoleBoard {

@@ -16,16 +16,18 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot::{Sender, channel};
 
 use crate::Ticket;
-use crate::clients::ClientRegistry;
-use crate::commits::Commits;
-use crate::creations::{Creations, TableLimits};
-use crate::holds::HoldTable;
-use crate::mailbox::{Input, Mailbox, MailboxReceiver};
-use crate::node::NodeEvents;
+use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
+use crate::events::NodeEvents;
 use crate::requests::Incoming;
+use crate::role_view::RoleView;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::views::{RoleView, Views};
+use crate::services::Services;
+use crate::services::commits::Commits;
+use crate::services::creations::Creations;
+use crate::services::holds::HoldTable;
+use crate::services::registry::ClientRegistry;
+use crate::settings::{Settings, TableLimits};
+use crate::views::Views;
 
 pub(crate) struct NoEvents;
 

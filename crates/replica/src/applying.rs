@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use tern_log::planted::{Bug, is_planted};
 
 use crate::apply::{Applied, Applier};
-use crate::inputs::{Bound, Committed, Fold, FoldEnd, Folded, Outcome, Refusal};
-use crate::turn::Fatal;
+use crate::fatal::Fatal;
+use crate::inputs::{Committed, Fold, FoldEnd, Folded};
+use crate::proposal::{Bound, Outcome, Refusal};
 
 /// So long a committed request, or a confirmed read, waits for the views, nanoseconds: then its client has given it up, and
 /// what it holds is given back. Views wait for a disk without room, or one that does not give the log back.

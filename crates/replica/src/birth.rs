@@ -8,8 +8,8 @@ use tern_log::{Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, RaftState, Raft
 use tern_replication::{PeerKind, PeerMessage, replica_id, replica_number};
 use tern_state::{GroupFounding, Op};
 
+use crate::fatal::Fatal;
 use crate::founding::{Founding, FoundingOutcome, Hail, Plan};
-use crate::turn::Fatal;
 
 /// A member on its way into its group: the founding, with its writes.
 pub struct Birth {

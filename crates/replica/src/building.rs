@@ -1,9 +1,9 @@
 //! From waiting proposals to sealed frames: batching, queue numbers, placement.
 
-use crate::inputs::{Proposal, Refusal, Stored};
+use crate::fatal::Fatal;
 use crate::numbers::QueueNumbers;
+use crate::proposal::{Proposal, Refusal, Stored};
 use crate::tickets::Placed;
-use crate::turn::Fatal;
 use tern_log::{Frame, FrameDraft, LogEnd};
 use tern_state::Guarded;
 use tern_state::delay::SCHEDULE_TOPIC;

@@ -25,7 +25,7 @@ use tern_state::{Op, State};
 use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, encode};
 
-use crate::inputs::{Draft, Outcome};
+use crate::proposal::{Draft, Outcome};
 use reprieve::Reprieve;
 use tern_log::planted::{Bug, is_planted};
 

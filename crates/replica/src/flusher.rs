@@ -6,13 +6,20 @@
 use tern_log::{LogError, LogSyncer, Syncing};
 use tern_replication::Persisted;
 
-use crate::inputs::Flush;
-
 /// `flushed.pos` itself is synced this often while it changes: it is exact after a process died, and at most this old
 /// after a power cut.
 const POSITION_EVERY_NS: u64 = 1_000_000_000;
 /// A newer commit index waits so long for a flush that takes it along, before it is written by itself.
 const MARK_AFTER_NS: u64 = 100_000_000;
+
+/// A request to the flush thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flush {
+    /// Comes back when the position is durable.
+    pub number: Persisted,
+    /// End of the written log.
+    pub position: u64,
+}
 
 /// Makes the log durable, one flush at a time.
 pub struct Flusher {

@@ -8,6 +8,8 @@ mod applying;
 mod birth;
 mod building;
 mod delays;
+mod entries;
+mod fatal;
 mod flusher;
 mod founding;
 mod inputs;
@@ -16,6 +18,7 @@ mod mending;
 mod numbers;
 mod opening;
 mod options;
+mod proposal;
 mod room;
 mod standing;
 #[cfg(any(test, feature = "testing"))]
@@ -28,16 +31,15 @@ pub use apply::{Applied, Applier, Touched};
 pub use applying::{Advanced, Applying};
 pub use birth::{Birth, Born};
 pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays, UnreadLevel};
-pub use flusher::{Durable, FlushUnderWay, Flusher};
+pub use fatal::Fatal;
+pub use flusher::{Durable, Flush, FlushUnderWay, Flusher};
 pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
-pub use inputs::{
-    AnswerAt, Bound, Committed, Draft, Flush, Fold, FoldEnd, Folded, Inbox, Outbox, Outcome,
-    PreparedSegment, Proposal, Refusal, RoleChange, Stored,
-};
+pub use inputs::{Committed, Fold, FoldEnd, Folded, Inbox, Outbox, PreparedSegment, RoleChange};
 pub use keys::{index_keys, words};
 pub use numbers::QueueNumbers;
 pub use opening::{Opened, Opening, Strategy};
 pub use options::TurnOptions;
+pub use proposal::{AnswerAt, Bound, Draft, Outcome, Proposal, Refusal, Stored};
 pub use room::RoomChange;
 pub use standing::{Identity, Standing, wiped_sentence};
-pub use turn::{Fatal, Replica};
+pub use turn::Replica;

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tern_log::{ConsumeQueues, Frame, LogError, LogReader, QueueEntry};
 use tern_state::State;
 
-use crate::apply::entry_of;
-use crate::turn::Fatal;
+use crate::entries::entry_of;
+use crate::fatal::Fatal;
 
 /// A walk through the log for some queues.
 pub(crate) struct Mending {

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use std::sync::Arc;
 
-use crate::inputs::{Draft, Refusal};
+use crate::proposal::{Draft, Refusal};
 use tern_state::Guarded;
 use tern_state::delay::LEVELS;
 

@@ -7,9 +7,10 @@ use tern_log::planted::{Bug, is_planted};
 use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery};
 use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo, Timing};
 
+use crate::fatal::Fatal;
 use crate::flusher::Flusher;
 use crate::options::TurnOptions;
-use crate::turn::{Fatal, Replica};
+use crate::turn::Replica;
 
 /// Who may append, and what is committed.
 #[derive(Debug, Clone, Copy)]

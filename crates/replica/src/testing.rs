@@ -12,9 +12,9 @@ use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{Flush, GroupFounding, Member, Op, State};
 use tern_wire::record::{NewRecord, Record};
 
-use crate::apply::tags_code;
-use crate::inputs::Draft;
+use crate::entries::tags_code;
 use crate::keys::index_keys;
+use crate::proposal::Draft;
 
 /// Size of a segment in tests.
 pub const SEGMENT_SIZE: u64 = 16 << 20;

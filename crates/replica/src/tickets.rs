@@ -1,6 +1,6 @@
 //! Pending answers of frames that were placed and are not decided.
 
-use crate::inputs::{AnswerAt, Outcome, Stored};
+use crate::proposal::{AnswerAt, Outcome, Stored};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One ticket inside a placed frame.

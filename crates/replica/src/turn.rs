@@ -4,48 +4,31 @@
 
 mod checking;
 mod health;
+mod leadership;
 mod proposing;
 mod refusing;
 mod suspecting;
 
-use crate::inputs::{
-    Committed, Flush, Fold, Folded, Inbox, Outbox, Outcome, PreparedSegment, RoleChange,
-};
+use crate::fatal::Fatal;
+use crate::flusher::Flush;
+use crate::inputs::{Committed, Fold, Folded, Inbox, Outbox, PreparedSegment, RoleChange};
 use crate::numbers::QueueNumbers;
 use crate::options::TurnOptions;
+use crate::proposal::Outcome;
 use crate::room::Room;
 use crate::tickets::Tickets;
 use crate::waiting::Waiting;
 use hashbrown::HashMap;
-use health::Health;
+use leadership::{Health, Suspicion};
 use std::collections::VecDeque;
-use suspecting::Suspicion;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{
-    FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, LogError, RaftState, RaftStateFile, place,
+    FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, RaftState, RaftStateFile, place,
 };
 use tern_replication::{
     MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
     ThinEntry, Work,
 };
-use thiserror::Error;
-
-/// An error after which the replica must stop (`log-and-consensus.md` §14).
-#[derive(Debug, Error)]
-pub enum Fatal {
-    /// The log could not be written, or contradicts what the group says.
-    #[error("log: {0}")]
-    Log(#[from] LogError),
-    /// Applying a committed frame contradicted the state.
-    #[error("state: {0}")]
-    State(String),
-    /// This replica may not take part, or cannot begin: a whole sentence for a person.
-    #[error("{0}")]
-    Refused(String),
-    /// The consensus engine is in a state it must not be in.
-    #[error("consensus: {0}")]
-    Consensus(String),
-}
 
 /// Whether a message may lead to this replica's being elected.
 const fn makes_leaders(kind: MessageKind) -> bool {

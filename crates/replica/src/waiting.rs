@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::inputs::Proposal;
+use crate::proposal::Proposal;
 
 /// A queue that knows its weight.
 #[derive(Debug)]

@@ -21,12 +21,13 @@ use tokio::runtime::Handle;
 
 use super::reply::Incoming;
 use crate::answers::Answers;
-use crate::clients::{Caller, ClientRegistry, Members as MemberList, Said};
-use crate::creations::{Creations, missing_of_group};
-use crate::heartbeat::{ConsumerData, Heartbeat};
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::services::creations::{Creations, missing_of_group};
+use crate::services::registry::heartbeat::{ConsumerData, Heartbeat};
+use crate::services::registry::{Caller, ClientRegistry, Members as MemberList, Said};
+use crate::settings::Settings;
 use crate::views::Views;
 
 /// How often entries without heartbeats are looked for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tern_log::{FRAME_HEADER_SIZE, MAX_FRAME_LENGTH, SEGMENT_HEADER_SIZE};
 use tern_replica::Draft;
-use tern_state::{Topic, delay};
+use tern_state::{State, Topic, delay};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
 use tern_wire::properties::{self, PropertyError, Writer, names};
@@ -14,7 +14,7 @@ use tern_wire::record::{NewRecord, RecordError, encode};
 use tern_wire::{batch, sys_flag};
 
 use crate::refused::Refused;
-use crate::services::Settings;
+use crate::settings::Settings;
 
 /// Region of every broker, until there are more.
 pub(super) const REGION: &str = "DefaultRegion";
@@ -44,6 +44,13 @@ pub(super) struct Drafted {
     /// The queue that the producer asked for, also if the message waits elsewhere until its delay is over.
     pub queue_id: u32,
     pub unique_key: Option<Box<str>>,
+}
+
+/// The limit of a draft in this group; none fits before it is founded.
+pub(super) fn limit_of(state: &State) -> usize {
+    state
+        .settings()
+        .map_or(0, |founding| draft_limit(founding.segment_size))
 }
 
 /// Bytes that the records of one send may take: they share a frame, and a frame has its place in one segment. A

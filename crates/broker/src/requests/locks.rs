@@ -19,12 +19,13 @@ use tern_wire::names::{check_group_from, check_topic};
 use super::reply::{Incoming, Reply};
 use super::second_look::{Judge, Missing, SecondLook};
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
-use crate::heartbeat::{nullable, number};
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::services::registry::heartbeat::{nullable, number};
+use crate::settings::Settings;
 use crate::views::Views;
 
 /// A lock lives for this long after it was given or renewed; clients renew every 20 s.

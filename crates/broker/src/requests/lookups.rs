@@ -11,14 +11,13 @@ use tern_wire::headers::ViewMessage;
 use tern_wire::record::iter;
 use tokio::runtime::Handle;
 
-use super::pull::no_filter;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::Answers;
-use crate::heartbeat::SubscriptionData;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
 use crate::services::Services;
+use crate::services::registry::heartbeat::SubscriptionData;
 use crate::views::Views;
 
 /// Looks into the committed log.
@@ -162,7 +161,7 @@ fn check_client(body: &[u8]) -> Result<(), Refused> {
             if !subscription.expression_type.is_empty()
                 && !subscription.expression_type.eq_ignore_ascii_case("TAG") =>
         {
-            Err(no_filter(&subscription.expression_type))
+            Err(Refused::no_filter(&subscription.expression_type))
         }
         _ => Ok(()),
     }

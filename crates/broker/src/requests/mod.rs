@@ -4,6 +4,7 @@
 //! the log, a wish among the creations, or a parked pull, never a blocked thread.
 
 mod clients;
+mod dead_letters;
 mod drafting;
 mod locks;
 mod lookups;

@@ -19,11 +19,12 @@ use tokio::runtime::Handle;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
-use crate::commits::{Commits, Place};
-use crate::mailbox::Mailbox;
+use crate::channels::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::services::commits::{Commits, Place};
+use crate::settings::Settings;
 use crate::views::Views;
 
 /// A queue is young while its first message lies within the newest so many bytes of the log. A group that is new on

@@ -11,7 +11,6 @@ use std::sync::{Arc, Weak};
 
 use tern_log::planted::{Bug, is_planted};
 use tern_replica::Outcome;
-use tern_wire::codes::response;
 use tern_wire::tags::Subscription;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -20,17 +19,16 @@ use super::reading::scan;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
-use crate::clients::ClientRegistry;
-use crate::commits::Commits;
+use crate::channels::mailbox::Mailbox;
 use crate::counters::Counters;
-use crate::holds::{Held, HoldId, HoldTable, QueueKey};
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::services::commits::Commits;
+use crate::services::holds::{Held, HoldId, HoldTable, QueueKey};
+use crate::services::registry::ClientRegistry;
+use crate::settings::Settings;
 use crate::views::Views;
-pub(super) use admission::no_filter;
-use answering::{correction, unreadable};
 
 /// Answers consumers that ask for messages.
 pub(crate) struct Pulls {
@@ -139,8 +137,7 @@ impl Pulls {
         } else if self.is_gone(pull.queue) {
             pull.reply.refuse_now(Refused::no_topic(&pull.topic));
         } else {
-            let (remark, next) = correction(pull.begin, min, max);
-            self.answer_empty(pull, response::PULL_OFFSET_MOVED, remark, next);
+            self.answer_moved(pull, min, max);
         }
     }
 
@@ -164,7 +161,7 @@ impl Pulls {
             pull.most,
         ) {
             Ok(found) => found,
-            Err(error) => return pull.reply.refuse_now(unreadable(&error)),
+            Err(error) => return Self::answer_unreadable(pull, &error),
         };
         let is_first = pull.hold.is_none();
         let moved = found.next != pull.next;
@@ -253,7 +250,7 @@ mod tests {
     use tern_replica::Refusal;
     use tern_state::{GroupConfig, Op};
     use tern_wire::Command;
-    use tern_wire::codes::request;
+    use tern_wire::codes::{request, response};
     use tern_wire::headers::PullRequest;
     use tern_wire::sys_flag::pull as flags;
 

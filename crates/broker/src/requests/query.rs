@@ -24,7 +24,8 @@ use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::Answers;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::settings::Settings;
 use crate::views::Views;
 
 /// Messages of one answer.

@@ -12,11 +12,12 @@ use tern_wire::HeaderError;
 use tern_wire::names::NameError;
 
 use crate::answers::{Answers, Ticket};
-use crate::creations::{Creations, NewTopic, Then};
-use crate::mailbox::Mailbox;
+use crate::channels::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::services::creations::{Creations, NewTopic, Then};
+use crate::settings::Settings;
 
 /// Why a request is not served as the view of the state stands.
 #[derive(Debug)]

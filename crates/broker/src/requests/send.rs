@@ -7,22 +7,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use tern_replica::{AnswerAt, Outcome, Proposal, Stored};
-use tern_state::{State, Topic, perm};
+use tern_state::{Topic, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{SendRequest, SendResponse};
 use tern_wire::message_id::{UniqueIdMaker, offset_id};
 use tern_wire::{Command, Fields};
 
-use super::drafting::{Drafted, REGION, Sending, draft_limit};
+use super::drafting::{Drafted, REGION, Sending, limit_of};
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
 use crate::counters::Counters;
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::settings::Settings;
 use crate::views::Views;
 use target::{check_kind, check_target, given_up, missing};
 
@@ -114,7 +115,7 @@ impl Sends {
             given_up: given_up.is_some(),
             born_host: incoming.reply.connection().peer(),
             settings: &self.settings,
-            limit: limit(&state),
+            limit: limit_of(&state),
         };
         let drafted = if header.is_batch() {
             sending.batch()?
@@ -228,12 +229,6 @@ fn refuse(reply: Reply, refused: Refused, answers: &mut Answers) {
     answer.fields.set("TRACE_ON", "true");
     refused.write(&mut answer);
     reply.add(&answer, answers);
-}
-
-pub(super) fn limit(state: &State) -> usize {
-    state
-        .settings()
-        .map_or(0, |founding| draft_limit(founding.segment_size))
 }
 
 #[cfg(test)]

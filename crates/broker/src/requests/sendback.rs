@@ -10,28 +10,30 @@ use bytes::Bytes;
 use smallvec::smallvec;
 use tern_log::LogError;
 use tern_replica::{AnswerAt, Draft, Outcome, Proposal};
-use tern_state::{GroupConfig, TopicConfig, perm, retry_topic};
+use tern_state::{GroupConfig, perm, retry_topic};
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::headers::SendBack;
 use tern_wire::message_id::offset_id;
-use tern_wire::names::{DLQ_PREFIX, MAX_LEGACY, check_group_from};
+use tern_wire::names::{MAX_LEGACY, check_group_from};
 use tern_wire::properties::{NAME_END, PropertyError, VALUE_END, Writer, get, names};
 use tern_wire::record::{MAX_PROPERTIES, NewRecord, Record, encode};
 use tern_wire::version::V3_4_9;
 use tokio::runtime::Handle;
 
-use super::drafting::{Place, delay_level, delayed};
+use super::dead_letters::{dead_letter_name, dead_letter_topic};
+use super::drafting::{Place, delay_level, delayed, limit_of};
 use super::reading::sound_record_at;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
 use crate::counters::Counters;
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
+use crate::services::Services;
+use crate::settings::Settings;
 use crate::views::Views;
 
 /// The level of a message that comes back for the first time, where the broker decides.
@@ -218,7 +220,7 @@ impl SendBacks {
         };
         let mut bytes = Vec::with_capacity(record.encoded_len());
         let size = encode(&record, &mut bytes).map_err(|error| too_long(&error))?;
-        let limit = super::send::limit(&self.views.state());
+        let limit = limit_of(&self.views.state());
         if size > limit {
             return Err(too_long(&format_args!("{size} bytes, the limit is {limit}")).into());
         }
@@ -322,21 +324,11 @@ fn unreadable(error: &LogError) -> Refused {
     )
 }
 
-/// Name of a group's topic of dead letters.
-pub(super) fn dead_letter_name(group: &str) -> String {
-    format!("{DLQ_PREFIX}{group}")
-}
-
-/// A group's topic of dead letters, as it comes into being.
-pub(super) fn dead_letter_topic(name: &str) -> TopicConfig {
-    TopicConfig::new(name, 1, perm::READ | perm::WRITE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::Op;
+    use tern_state::{Op, TopicConfig};
     use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";

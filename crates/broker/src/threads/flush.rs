@@ -6,9 +6,9 @@ use std::time::Duration;
 use tern_log::LogError;
 use tern_replica::{Flush, Flusher};
 
+use crate::channels::mailbox::{Input, Mailbox};
+use crate::channels::post::PostBox;
 use crate::clock;
-use crate::mailbox::{Input, Mailbox};
-use crate::post::PostBox;
 
 pub(super) enum Request {
     Sync(Flush),

@@ -8,10 +8,10 @@ use tern_replica::{Birth, Born, Fatal, wiped_sentence};
 use tern_replication::replica_id;
 use tern_state::{Flush, GroupFounding, Member};
 
-use super::begin::Beginning;
+use super::beginning::Beginning;
+use crate::channels::mailbox::{Input, MailboxReceiver};
 use crate::clock;
-use crate::mailbox::{Input, MailboxReceiver};
-use crate::node::random_id;
+use crate::random::random_id;
 
 const TICK_NS: u64 = 10_000_000;
 

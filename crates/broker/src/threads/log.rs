@@ -13,12 +13,13 @@ use tern_replica::{
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;
-use super::{flush, io, say, tell};
+use super::delays::DelayBell;
+use super::plain::{say, tell};
+use super::{flush, io};
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
+use crate::channels::post::Post;
 use crate::clock;
-use crate::delays::DelayBell;
-use crate::mailbox::{Input, Mailbox, MailboxReceiver};
-use crate::post::Post;
 use crate::roles::{RoleBoard, announce_when_applied};
 use crate::views::Views;
 

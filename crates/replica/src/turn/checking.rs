@@ -5,7 +5,8 @@ use tern_log::planted::{Bug, is_planted};
 use tern_log::{Fault, Frame, LogError};
 use tern_replication::{MessageKind, PeerMessage};
 
-use super::{Fatal, Replica};
+use super::Replica;
+use crate::fatal::Fatal;
 
 impl<T> Replica<T> {
     /// A message that contradicts what this replica holds stops it, with a sentence: going on would make the difference

@@ -7,22 +7,6 @@ const SLOW_NS: u64 = 1_000_000_000;
 /// A leader without durable progress for so long steps down (D13), and so does one whose successor has not taken over.
 const STUCK_NS: u64 = 2_000_000_000;
 
-/// What keeps this replica from leading.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    /// Damage was met in the log: for good, until it is repaired.
-    rotted: bool,
-    /// When a successor was asked to take over.
-    handing_over_ns: Option<u64>,
-}
-
-impl Health {
-    /// Damage was met in the log.
-    pub(super) const fn met_rot(&mut self) {
-        self.rotted = true;
-    }
-}
-
 impl<T> Replica<T> {
     /// Whether damage was met in the log since the start.
     pub fn has_rotted(&self) -> bool {

@@ -3,10 +3,12 @@
 use tern_log::{Descriptor, SegmentRoom, fits_frame};
 use tern_replication::Role;
 
-use super::{Fatal, Replica};
+use super::Replica;
 use crate::building::{Building, BuiltFrame, Limits};
-use crate::inputs::{Bound, Inbox, Outbox, Outcome, Proposal, Refusal};
+use crate::fatal::Fatal;
+use crate::inputs::{Inbox, Outbox};
 use crate::numbers::QueueNumbers;
+use crate::proposal::{Bound, Outcome, Proposal, Refusal};
 
 impl<T> Replica<T> {
     /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.

@@ -3,7 +3,8 @@
 use tern_replication::Role;
 
 use super::Replica;
-use crate::inputs::{Bound, Outbox, Outcome, Refusal};
+use crate::inputs::Outbox;
+use crate::proposal::{Bound, Outcome, Refusal};
 use tern_log::planted::{Bug, is_planted};
 
 impl<T> Replica<T> {

@@ -8,21 +8,12 @@
 use tern_replication::{MessageKind, PeerMessage, ReplicaId, Role};
 
 use super::Replica;
+use super::leadership::Suspicion;
 
 /// Campaigns before the ordinary time-out is left to decide.
 const TRIES: u32 = 8;
 /// The pause before the first turn, and the spread within a turn, are so much of a turn.
 const TURN_PARTS: u64 = 5;
-
-/// A leader that is taken for dead.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Suspicion {
-    term: u64,
-    /// Voters without that leader.
-    survivors: u64,
-    campaign_ns: u64,
-    tries: u32,
-}
 
 impl<T> Replica<T> {
     /// The process of a peer is gone. Anybody but the leader is not missed.

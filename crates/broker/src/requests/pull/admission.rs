@@ -12,14 +12,14 @@ use tern_wire::tags::Subscription;
 use tokio::time::Instant;
 
 use super::{Pull, Pulls};
-use crate::clients::Subscribed;
-use crate::commits::Place;
-use crate::heartbeat::MessageModel;
-use crate::holds::QueueKey;
 use crate::refused::{Forbidden, Refused};
 use crate::requests::reading::MAX_MESSAGES;
 use crate::requests::reply::{Incoming, Reply};
 use crate::requests::second_look::Halt;
+use crate::services::commits::Place;
+use crate::services::holds::QueueKey;
+use crate::services::registry::Subscribed;
+use crate::services::registry::heartbeat::MessageModel;
 
 /// A pull is never parked for longer.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -210,13 +210,7 @@ fn deadline(header: &PullRequest<'_>) -> Option<Instant> {
 }
 
 fn no_sql() -> Refused {
-    no_filter("SQL92")
-}
-
-/// Messages are filtered by tag only.
-pub(in crate::requests) fn no_filter(kind: &str) -> Refused {
-    let remark = format!("The broker does not support consumer to filter message by {kind}");
-    Refused::new(response::SYSTEM_ERROR, remark)
+    Refused::no_filter("SQL92")
 }
 
 fn not_parsed() -> Refused {

@@ -59,7 +59,7 @@ impl Pulls {
             Err(unread) => {
                 self.views.damage.note(unread.position, &unread.error);
                 if unread.intact == 0 {
-                    return pull.reply.refuse_now(unreadable(&unread.error));
+                    return Self::answer_unreadable(pull, &unread.error);
                 }
                 found.cut(unread.intact);
                 self.answer_messages(pull, found);
@@ -74,6 +74,16 @@ impl Pulls {
             .with_fields(code, self.fields(&pull, next))
             .with_remark(remark);
         pull.reply.send(answer);
+    }
+
+    /// The offset is outside of the queue: where to go on.
+    pub(super) fn answer_moved(&self, pull: Pull, min: u64, max: u64) {
+        let (remark, next) = correction(pull.begin, min, max);
+        self.answer_empty(pull, response::PULL_OFFSET_MOVED, remark, next);
+    }
+
+    pub(super) fn answer_unreadable(pull: Pull, error: &LogError) {
+        pull.reply.refuse_now(unreadable(error));
     }
 
     fn fields(&self, pull: &Pull, next: i64) -> Fields {
@@ -95,7 +105,7 @@ impl Pulls {
 }
 
 /// Remark and next offset of an answer 21.
-pub(super) fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) {
+fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) {
     if min == max {
         ("NO_MESSAGE_IN_QUEUE", max.cast_signed())
     } else if u64::try_from(begin).is_ok_and(|begin| begin > max) {
@@ -105,7 +115,7 @@ pub(super) fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) 
     }
 }
 
-pub(super) fn unreadable(error: &LogError) -> Refused {
+fn unreadable(error: &LogError) -> Refused {
     Refused::new(
         response::SYSTEM_ERROR,
         format!("the messages cannot be read: {error}"),

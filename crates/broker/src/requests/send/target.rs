@@ -9,11 +9,11 @@ use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
 use tern_wire::sys_flag;
 use tern_wire::version::V3_4_9;
 
-use crate::creations::NewTopic;
 use crate::refused::Refused;
+use crate::requests::dead_letters::{dead_letter_name, dead_letter_topic};
 use crate::requests::drafting::not_delivered;
 use crate::requests::second_look::{Halt, Missing};
-use crate::requests::sendback::{dead_letter_name, dead_letter_topic};
+use crate::services::creations::NewTopic;
 
 /// Beginning of the names of the system's own topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";

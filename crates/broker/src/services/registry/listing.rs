@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::tables::Member;
-use super::{ClientRegistry, Said};
-use crate::heartbeat::MessageModel;
+use super::ClientRegistry;
+use super::heartbeat::MessageModel;
+use super::members::Member;
+use super::said::Said;
 
 /// Client ids of a group, in order, each once, with what they subscribe to as far as it is known.
 pub type Members = Vec<(Arc<str>, Option<Arc<Said>>)>;
@@ -132,8 +133,8 @@ mod tests {
     use tern_wire::Language;
 
     use super::*;
-    use crate::clients::Caller;
-    use crate::heartbeat::Heartbeat;
+    use crate::services::registry::Caller;
+    use crate::services::registry::heartbeat::Heartbeat;
 
     fn registry(beats: &[&str]) -> ClientRegistry<u64> {
         let registry = ClientRegistry::new();

@@ -8,23 +8,7 @@
 use tern_state::{Op, State};
 use tern_wire::names;
 
-/// The most there may be. Each process may choose for itself; the leader's hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableLimits {
-    /// Topics, those of the system's own making among them.
-    pub topics: usize,
-    /// Subscription groups.
-    pub groups: usize,
-}
-
-impl Default for TableLimits {
-    fn default() -> Self {
-        Self {
-            topics: 20_000,
-            groups: 20_000,
-        }
-    }
-}
+use crate::settings::TableLimits;
 
 /// New topics and groups.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tern_wire::tags::Subscription;
 
-use super::said::{MAX_SETS_OF_GROUP, Said, disputes};
-use super::tables::Member;
-use crate::heartbeat::{ConsumeFrom, ConsumeType, ConsumerData, MessageModel, SubscriptionData};
-
-/// Topics of one group.
-pub(super) const MAX_TOPICS_OF_GROUP: usize = 1_024;
-/// What a subscription takes besides its texts, about.
-const SUBSCRIPTION_BYTES: usize = 256;
+use super::bounds::{MAX_SETS_OF_GROUP, MAX_TOPICS_OF_GROUP, subscription_bytes};
+use super::heartbeat::{ConsumeFrom, ConsumeType, ConsumerData, MessageModel, SubscriptionData};
+use super::members::Member;
+use super::said::{Said, disputes};
 
 /// A group of consumers.
 pub(super) struct ConsumerGroup<C> {
@@ -154,11 +150,6 @@ impl<C> ConsumerGroup<C> {
         self.disputed = found;
         news
     }
-}
-
-pub(super) fn subscription_bytes(topic: &str, expression: &str) -> usize {
-    // The expression is held as text and, apart, tag by tag.
-    topic.len() + 2 * expression.len() + SUBSCRIPTION_BYTES
 }
 
 impl TopicSubscription {

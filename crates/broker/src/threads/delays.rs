@@ -17,9 +17,9 @@ use tern_state::State;
 use tern_state::delay::SCHEDULE_TOPIC;
 
 use crate::answers::Ticket;
+use crate::channels::mailbox::Mailbox;
+use crate::channels::post::{Post, PostBox};
 use crate::clock;
-use crate::mailbox::Mailbox;
-use crate::post::{Post, PostBox};
 use crate::roles::RoleBoard;
 use crate::views::Views;
 

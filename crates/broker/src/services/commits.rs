@@ -17,9 +17,9 @@ use tern_state::{OffsetCommit, Op};
 use tokio::runtime::Handle;
 
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
-use crate::holds::QueueKey;
-use crate::mailbox::Mailbox;
+use crate::services::holds::QueueKey;
 use crate::views::Views;
 
 /// How long a one-way commit waits for others.

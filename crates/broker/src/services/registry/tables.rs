@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use tern_wire::Language;
 
-use super::said::Said;
+use super::bounds::{MAX_ENTRIES, MAX_GROUPS_OF_CONNECTION, MAX_SUBSCRIPTION_BYTES};
+use super::heartbeat::{ConsumerData, Heartbeat, MessageModel};
+use super::members::{Caller, Member};
 use super::subscriptions::ConsumerGroup;
-use super::{Beaten, Caller};
-use crate::heartbeat::{ConsumerData, Heartbeat, MessageModel};
 
-/// Entries of all clients together: one for each group of each connection.
-const MAX_ENTRIES: usize = 200_000;
-/// Groups of one connection.
-pub(super) const MAX_GROUPS_OF_CONNECTION: usize = 1_024;
-/// Bytes of all subscriptions together.
-pub(super) const MAX_SUBSCRIPTION_BYTES: usize = 64 << 20;
+/// What a heartbeat did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Beaten {
+    /// Consumer groups whose members or subscriptions changed, and whose members want to know.
+    pub changed: Vec<Arc<str>>,
+    /// Consumer groups whose members do not agree from now on, and in what.
+    pub disputes: Vec<(Arc<str>, String)>,
+    /// The client must send its subscriptions: those known are none, or others.
+    pub wants_subscriptions: bool,
+    /// Entries that were left out because a bound is reached.
+    pub left_out: usize,
+}
 
 /// All tables, under one lock.
 pub(super) struct Tables<C> {
@@ -32,30 +37,6 @@ pub(super) struct Tables<C> {
 pub(super) struct Groups {
     pub consumers: Vec<Arc<str>>,
     pub producers: Vec<Arc<str>>,
-}
-
-/// One client of a group.
-pub(super) struct Member<C> {
-    pub client_id: Arc<str>,
-    pub connection: C,
-    pub language: Language,
-    pub version: i32,
-    pub seen: Instant,
-    /// What it subscribes to; none while it has not said so, or if that is beyond the bounds.
-    pub said: Option<Arc<Said>>,
-}
-
-impl<C: Clone> Member<C> {
-    pub fn new(caller: &Caller<C>, client_id: &str, seen: Instant) -> Self {
-        Self {
-            client_id: Arc::from(client_id),
-            connection: caller.connection.clone(),
-            language: caller.language,
-            version: caller.version,
-            seen,
-            said: None,
-        }
-    }
 }
 
 impl<C: Clone> Tables<C> {

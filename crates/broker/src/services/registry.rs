@@ -4,7 +4,10 @@
 //! its members. Bounded in entries and in bytes. An entry goes with its connection, or 120 s after the last
 //! heartbeat.
 
+mod bounds;
+pub(crate) mod heartbeat;
 mod listing;
+mod members;
 mod said;
 mod subscriptions;
 mod tables;
@@ -14,42 +17,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tern_net::Connection;
-use tern_wire::Language;
 use tern_wire::tags::Subscription;
 
-use crate::heartbeat::{Heartbeat, MessageModel};
+use heartbeat::{Heartbeat, MessageModel};
 pub use listing::{ConsumerListing, Members, Peer, SubscriptionListing};
+pub use members::Caller;
 pub use said::Said;
+pub use tables::Beaten;
 use tables::Tables;
 
 /// How long an entry lives without a heartbeat.
 const EXPIRY: Duration = Duration::from_secs(120);
-
-/// Who sends a heartbeat. The registry is generic over what a connection is, for its tests.
-#[derive(Debug, Clone)]
-pub struct Caller<C> {
-    /// Id of the connection.
-    pub id: u64,
-    /// The connection.
-    pub connection: C,
-    /// Language of its client library.
-    pub language: Language,
-    /// Version of its client library.
-    pub version: i32,
-}
-
-/// What a heartbeat did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Beaten {
-    /// Consumer groups whose members or subscriptions changed, and whose members want to know.
-    pub changed: Vec<Arc<str>>,
-    /// Consumer groups whose members do not agree from now on, and in what.
-    pub disputes: Vec<(Arc<str>, String)>,
-    /// The client must send its subscriptions: those known are none, or others.
-    pub wants_subscriptions: bool,
-    /// Entries that were left out because a bound is reached.
-    pub left_out: usize,
-}
 
 /// What a group subscribes to of a topic.
 #[derive(Debug, Clone)]
@@ -207,11 +185,12 @@ impl<C: Clone> ClientRegistry<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::said::MAX_SETS_OF_GROUP;
-    use super::subscriptions::MAX_TOPICS_OF_GROUP;
-    use super::tables::{MAX_GROUPS_OF_CONNECTION, MAX_SUBSCRIPTION_BYTES};
+    use super::bounds::{
+        MAX_GROUPS_OF_CONNECTION, MAX_SETS_OF_GROUP, MAX_SUBSCRIPTION_BYTES, MAX_TOPICS_OF_GROUP,
+    };
+    use super::heartbeat::{ConsumerData, SubscriptionData};
     use super::*;
-    use crate::heartbeat::{ConsumerData, SubscriptionData};
+    use tern_wire::Language;
 
     fn caller(id: u64) -> Caller<u64> {
         Caller {
@@ -304,9 +283,10 @@ mod tests {
         let registry = ClientRegistry::new();
         let start = Instant::now();
         let mut both = beat("a", "g", &[("T", "*", 1)]);
-        both.producer_data_set.push(crate::heartbeat::ProducerData {
-            group_name: "p".to_owned(),
-        });
+        both.producer_data_set
+            .push(crate::services::registry::heartbeat::ProducerData {
+                group_name: "p".to_owned(),
+            });
         registry.beat(&caller(1), &both, start);
         registry.beat(
             &caller(2),

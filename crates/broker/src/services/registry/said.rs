@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use tern_wire::names::{RETRY_PREFIX, check_topic};
 
-use super::subscriptions::{MAX_TOPICS_OF_GROUP, subscription_bytes};
-use crate::heartbeat::ConsumerData;
+use super::bounds::{MAX_TOPICS_OF_GROUP, subscription_bytes};
+use super::heartbeat::ConsumerData;
 
-/// Different sets of subscriptions in one group; who comes with one more counts as unknown.
-pub(super) const MAX_SETS_OF_GROUP: usize = 64;
 /// Client ids that a line names of each side.
 const NAMED: usize = 5;
 /// Topics of a group that lines are written about.
@@ -148,7 +146,7 @@ fn sides<'a>(sides: impl Iterator<Item = (String, &'a Vec<&'a str>)>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heartbeat::SubscriptionData;
+    use crate::services::registry::heartbeat::SubscriptionData;
 
     fn said(topics: &[(&str, &str)], shares_by_topic: bool) -> Arc<Said> {
         let subscription = |(topic, expression): &(&str, &str)| SubscriptionData {

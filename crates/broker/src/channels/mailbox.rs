@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::answers::Ticket;
-use crate::post::{Post, PostBox, post_box};
+use crate::channels::post::{Post, PostBox, post_box};
 
 /// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
 const WAITING_LIMIT: usize = 10_000;

@@ -18,13 +18,13 @@ use tern_state::{Op, State};
 use tern_wire::codes::response;
 
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
-use crate::mailbox::Mailbox;
 use crate::refused::Refused;
 use crate::roles::RoleBoard;
+use crate::settings::TableLimits;
 use crate::views::Views;
 use limits::News;
-pub use limits::TableLimits;
 pub(crate) use wants::{NewTopic, missing_of_group};
 
 /// Requests that wait for creations at most.
