@@ -1,9 +1,9 @@
 //! Answers on their way out: collected while tickets are completed, written once a connection.
 
-use crate::replica::Outcome;
 use bytes::Bytes;
 use std::sync::Arc;
 use tern_net::Connection;
+use tern_replica::Outcome;
 
 /// What a proposal or read leaves behind to be called once with its outcome.
 pub type Ticket = Box<dyn FnOnce(Outcome, &mut Answers) + Send>;

@@ -6,7 +6,7 @@ use tern_net::{Connection, Credit, Handler};
 use tern_wire::Command;
 use tern_wire::codes::response;
 
-use crate::node::NodeEvents;
+use crate::events::NodeEvents;
 use crate::refused::Refused;
 use crate::requests::{Driver, Incoming};
 use crate::routes::{self, WaitsFor};

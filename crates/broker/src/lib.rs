@@ -1,46 +1,43 @@
-//! One replica of a broker group: its turn (no thread, clock or socket), then the threads around it, and one
-//! file per family of client requests.
+//! The process around a replica: threads that carry inputs into its turn and effects out of it, and one file per
+//! family of client requests. What is decided about the log is decided in `tern-replica`.
 
 mod answers;
-mod clients;
+mod channels;
 mod clock;
-mod commits;
 mod counters;
-mod creations;
-mod damage;
-mod delays;
+mod events;
 mod front;
-mod heartbeat;
-mod holds;
-mod mailbox;
 mod node;
+mod options;
 mod peer_front;
-mod post;
+mod random;
 mod refused;
-pub mod replica;
 mod requests;
+mod role_view;
 mod roles;
 pub mod routes;
 mod services;
-mod stamps;
-mod standing;
+mod settings;
 #[cfg(test)]
 mod testing;
 mod threads;
 mod views;
 
 pub use answers::{Answers, Ticket};
-pub use clients::{ClientRegistry, ConsumerListing, Peer, SubscriptionListing};
+pub use channels::mailbox::Mailbox;
 pub use clock::monotonic_ns;
-pub use commits::Commits;
 pub use counters::{Counters, Totals};
-pub use creations::{Creations, TableLimits, Then};
-pub use damage::{Damage, DamageLog};
-pub use holds::HoldTable;
-pub use mailbox::Mailbox;
-pub use node::{Mode, Node, NodeEvents, NodeOptions, StartError};
+pub use events::NodeEvents;
+pub use node::{Node, StartError};
+pub use options::{Mode, NodeOptions};
 pub use refused::Refused;
+pub use role_view::RoleView;
 pub use roles::RoleBoard;
-pub use services::{Services, Settings};
-pub use standing::{Identity, Standing};
-pub use views::{RoleView, Views};
+pub use services::Services;
+pub use services::commits::Commits;
+pub use services::creations::{Creations, Then};
+pub use services::holds::HoldTable;
+pub use services::registry::{ClientRegistry, ConsumerListing, Peer, SubscriptionListing};
+pub use settings::{Settings, TableLimits};
+pub use views::Views;
+pub use views::damage::{Damage, DamageLog};

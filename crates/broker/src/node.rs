@@ -8,89 +8,26 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use ring::rand::{SecureRandom, SystemRandom};
 use tern_log::{
     BootMark, DirectoryId, DirectoryLock, Disk, LogError, RaftState, RaftStateFile, RealDisk,
     StopRecord, claim_directory,
 };
 use tern_net::peers::{PeerOptions, Peers};
-use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
-use tern_replication::{Member, Progress, Timing, member_number};
-use tern_wire::Command;
+use tern_net::{Budget, Listener, ServerOptions, listen};
+use tern_replica::{Identity, Plan, Standing};
+use tern_replication::{Member, Progress, member_number};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
+use crate::channels::mailbox::{Input, Mailbox};
+use crate::events::NodeEvents;
 use crate::front::Front;
-use crate::mailbox::{Input, Mailbox};
+use crate::options::{Mode, NodeOptions};
 use crate::peer_front::PeerFront;
-use crate::replica::Plan;
+use crate::random::random_id;
 use crate::roles::RoleBoard;
-use crate::services::{Services, Settings};
-use crate::standing::{Identity, Standing};
+use crate::services::Services;
 use crate::threads::{self, Stopper};
-use crate::views::RoleView;
-
-/// How a group replicates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Three or more replicas that elect their leader.
-    Raft,
-    /// One replica, no slaves.
-    MultiMaster,
-}
-
-/// Everything a replica is started with.
-#[derive(Debug, Clone)]
-pub struct NodeOptions {
-    /// What handlers have to know.
-    pub settings: Settings,
-    /// Own member id.
-    pub member: String,
-    /// All members of the group.
-    pub members: Vec<Member>,
-    /// How the group replicates.
-    pub mode: Mode,
-    /// Where clients connect.
-    pub listen: SocketAddr,
-    /// The second client port, two below the first.
-    pub fast_listen: Option<SocketAddr>,
-    /// Where peers connect.
-    pub peer_listen: SocketAddr,
-    /// The address that clients are told.
-    pub advertise: String,
-    /// Data directory of this replica.
-    pub data: PathBuf,
-    /// Authenticates members of the cluster to each other.
-    pub secret: Option<Vec<u8>>,
-    /// Heartbeat and election times.
-    pub timing: Timing,
-    /// Size of a segment for a new group, bytes.
-    pub segment_size: u64,
-    /// Recent frames kept in memory, bytes.
-    pub ring_bytes: usize,
-    /// Bytes from socket to answer, over all connections.
-    pub in_flight_bytes: usize,
-    /// Sends to unknown topics may create them; fixed when the group is founded.
-    pub auto_create_topic: bool,
-    /// Queues of an automatically created topic's template; fixed when the group is founded.
-    pub default_topic_queues: u32,
-    /// Request codes that are answered by the control plane.
-    pub control_codes: Vec<i32>,
-}
-
-/// What the control plane is told. Called on the replica's threads; must not block.
-pub trait NodeEvents: Send + Sync + 'static {
-    /// Role, term or leader changed.
-    fn role_changed(&self, view: &RoleView);
-    /// The topic table changed.
-    fn topics_changed(&self, counter: u64, changed_at_ms: u64);
-    /// The replica stopped by itself; the sentence says why and what to do.
-    fn stopped(&self, sentence: &str);
-    /// A request with one of the control codes.
-    fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit);
-    /// A client connection ended.
-    fn closed(&self, connection: &Arc<Connection>);
-}
 
 /// Why a replica does not start. Each is a sentence that says what to change.
 #[derive(Debug, Error)]
@@ -332,15 +269,6 @@ fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Stand
         timing: options.timing,
     };
     Standing::new(identity, state)
-}
-
-/// 16 bytes that nobody else draws: the id of a group or of a directory.
-pub(crate) fn random_id() -> Result<[u8; 16], String> {
-    let mut id = [0; 16];
-    SystemRandom::new()
-        .fill(&mut id)
-        .map_err(|_| "the system gives no random bytes for an id".to_owned())?;
-    Ok(id)
 }
 
 /// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
 use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase, Room};
+use tern_replica::Standing;
 use tern_replication::{PeerKind, PeerMessage, ThinEntry, replica_id};
 
-use crate::mailbox::{Input, Mailbox};
+use crate::channels::mailbox::{Input, Mailbox};
 use crate::roles::RoleBoard;
 use crate::services::Services;
-use crate::standing::Standing;
 
 /// The events of the peer streams.
 pub(crate) struct PeerFront {

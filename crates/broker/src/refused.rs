@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use tern_replica::{Outcome, Refusal};
 use tern_wire::codes::response;
 use tern_wire::headers::LeaderHint;
 use tern_wire::names::NameError;
 use tern_wire::{Command, HeaderError};
 
-use crate::replica::{Outcome, Refusal};
+use crate::role_view::RoleView;
 use crate::roles::RoleBoard;
-use crate::views::RoleView;
 
 /// A refusal: response code, remark, and where the leader is if that is the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,12 @@ impl Refused {
             response::SUBSCRIPTION_GROUP_NOT_EXIST,
             format!("subscription group [{name}] does not exist"),
         )
+    }
+
+    /// Messages are filtered by tag only.
+    pub(crate) fn no_filter(kind: &str) -> Self {
+        let remark = format!("The broker does not support consumer to filter message by {kind}");
+        Self::new(response::SYSTEM_ERROR, remark)
     }
 
     /// The same under another code.
@@ -219,8 +225,8 @@ impl From<NameError> for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::Bound;
     use crate::testing::role_board;
+    use tern_replica::Bound;
 
     #[test]
     fn codes_2_and_14_stand_only_for_what_was_never_appended() {

@@ -7,13 +7,13 @@ use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use tern_replica::{Outcome, Refusal, RoleChange};
 use tern_replication::{Role, replica_number};
 
+use crate::channels::mailbox::Mailbox;
 use crate::clock;
-use crate::mailbox::Mailbox;
-use crate::node::NodeEvents;
-use crate::replica::{Outcome, Refusal, RoleChange};
-use crate::views::RoleView;
+use crate::events::NodeEvents;
+use crate::role_view::RoleView;
 
 /// Publishes the role, and knows the client addresses that other members named.
 pub struct RoleBoard {
@@ -127,8 +127,8 @@ pub(crate) fn announce_when_applied(roles: &Arc<RoleBoard>, mailbox: &Mailbox, t
 mod tests {
     use super::*;
     use crate::answers::Answers;
-    use crate::replica::Bound;
     use crate::testing::{Bench, leading, role_board};
+    use tern_replica::Bound;
 
     const OWN: u64 = 1 << 32 | 1;
 

@@ -5,20 +5,8 @@ use std::sync::Arc;
 use tern_wire::codes::request;
 
 use crate::requests as handlers;
+pub use crate::requests::WaitsFor;
 use crate::requests::{Driver, Incoming, RequestHandler};
-
-/// What a request has to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitsFor {
-    /// A place in the log, on the leader: bounded by the log thread's box and the bounds behind it.
-    Log,
-    /// ReadIndex, on the leader: leadership is confirmed, and what was committed is applied.
-    ReadIndex,
-    /// Nothing but the published views; perhaps for a message.
-    View,
-    /// Nothing: memory of this process alone.
-    Memory,
-}
 
 /// One row.
 pub struct Route {

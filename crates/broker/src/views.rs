@@ -1,15 +1,17 @@
-//! What readers see: snapshots that the apply thread publishes, and who leads.
+//! What readers see: snapshots that the apply thread publishes.
+
+pub(crate) mod damage;
+mod stamps;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tern_log::{ConsumeQueues, KeyIndex, LogError, LogReader, QueueEntry};
-use tern_replication::{ReplicaId, Role};
-use tern_state::{LeaseTime, State};
+use tern_state::State;
 
-use crate::damage::DamageLog;
-use crate::stamps::StampWatch;
+use damage::DamageLog;
+use stamps::StampWatch;
 
 /// The committed past, as far as it is applied. Shared by all threads, changed by the apply thread.
 pub struct Views {
@@ -109,37 +111,6 @@ impl Views {
     }
 }
 
-/// Who this replica is in its group, as of the last turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleView {
-    /// Role.
-    pub role: Role,
-    /// Term.
-    pub term: u64,
-    /// Who leads, 0 if unknown.
-    pub leader: ReplicaId,
-    /// Client address of the leader, if it is known.
-    pub leader_address: Option<String>,
-    /// Since when it has this role in this term, by the monotonic clock, ms.
-    pub since_ms: u64,
-}
-
-impl RoleView {
-    /// Whether this replica may take what only the leader may.
-    pub fn leads(&self) -> bool {
-        self.role == Role::Leader
-    }
-
-    /// A moment of this leadership, for the leases of queue locks.
-    pub fn lease_time(&self, now_ms: u64) -> LeaseTime {
-        LeaseTime {
-            term: self.term,
-            since_ms: self.since_ms,
-            now_ms,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::testing::Bench;
@@ -148,7 +119,7 @@ mod tests {
     fn a_clock_that_was_ahead_is_seen_when_it_is_right_again() {
         let mut bench = Bench::new();
         for (clock_ms, falls) in [(100_000, 0), (90_000, 0), (9_000_000, 0), (101_000, 1)] {
-            bench.clock_ms = Some(clock_ms);
+            bench.set_clock(clock_ms);
             bench.commit_message("BenchmarkTest", 0, "", b"m");
             assert_eq!(bench.views.timestamp_falls(), falls);
         }

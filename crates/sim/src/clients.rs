@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tern_broker::replica::Outcome;
+use tern_replica::Outcome;
 use tern_state::{GroupConfig, OffsetCommit, Op, TopicConfig};
 use tern_wire::record::Record;
 

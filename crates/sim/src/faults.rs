@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use tern_broker::replica::Fatal;
 use tern_log::LogError;
 use tern_log::memory_disk::{MemoryDisk, Operation};
+use tern_replica::Fatal;
 
 use crate::ledger::Violation;
 use crate::machine::directory;

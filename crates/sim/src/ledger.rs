@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tern_broker::replica::Stored;
 use tern_log::{Frame, FrameHeader, LogReader};
+use tern_replica::Stored;
 use tern_replication::{MessageKind, PeerKind, PeerMessage};
 use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
 use tern_state::{LeaseTime, Op};

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tern_broker::replica::{Birth, Born, Fatal, Opening, Plan, Strategy, TurnOptions};
-use tern_broker::{Identity, Standing};
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, Disk, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord, claim_directory,
 };
-use tern_net::peers::Phase;
+use tern_replica::{Birth, Born, Fatal, Opening, Plan, Strategy, TurnOptions};
+use tern_replica::{Identity, Standing};
+use tern_replication::Phase;
 use tern_replication::{PeerMessage, Timing, replica_id};
 use tern_state::{GroupFounding, Member};
 

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use tern_broker::replica::{
+use tern_log::memory_disk::MemoryDisk;
+use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
+use tern_replica::{
     AnswerAt, Applier, Applying, DelayTicket, DelayView, Delays, Draft, Fatal, Flush,
     FlushUnderWay, Flusher, Fold, FoldEnd, Inbox, Opened, Outbox, Outcome, PreparedSegment,
     Proposal, Replica,
 };
-use tern_log::memory_disk::MemoryDisk;
-use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
 use tern_state::{LeaseTime, Op, State};

@@ -3,7 +3,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_broker::replica::{Applying, Bound, Committed, Fold, FoldEnd, Outcome, Refusal, Stored};
+use tern_replica::{Applying, Bound, Committed, Fold, FoldEnd, Outcome, Refusal, Stored};
 
 fn fold(upto: u64, upto_term: u64) -> FoldEnd {
     let mut solitary = Solitary::new();

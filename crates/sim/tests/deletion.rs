@@ -4,7 +4,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_broker::replica::{Fold, Outcome, Refusal};
+use tern_replica::{Fold, Outcome, Refusal};
 use tern_state::{Op, TopicConfig};
 
 fn put(queues: u32) -> Op {

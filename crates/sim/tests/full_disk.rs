@@ -3,8 +3,8 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_broker::replica::{Outcome, Refusal};
 use tern_log::MIN_SEGMENT_SIZE;
+use tern_replica::{Outcome, Refusal};
 
 const TOPIC: &str = "TBW102";
 const BODY: usize = 1 << 20;

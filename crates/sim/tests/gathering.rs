@@ -3,7 +3,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_broker::replica::{Outcome, Refusal, TurnOptions};
+use tern_replica::{Outcome, Refusal, TurnOptions};
 use tern_state::{Op, TopicConfig};
 
 /// With a topic, and a first message that is written and not synced.

@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tern_broker::replica::{
-    Fatal, Flush, Flusher, Inbox, Opening, Outbox, Replica, Strategy, TurnOptions,
-};
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::planted::{Bug, plant};
 use tern_log::{
     Disk, Fault, Frame, FrameDraft, Log, LogEnd, LogError, LogOptions, MIN_SEGMENT_SIZE, RaftState,
     RaftStateFile, StopKind,
 };
+use tern_replica::{Fatal, Flush, Flusher, Inbox, Opening, Outbox, Replica, Strategy, TurnOptions};
 use tern_replication::{MessageKind, PeerMessage, Timing, replica_id};
 use tern_sim::{Kind, Plan, Random, Swarm, World, run, run_in};
 

@@ -42,7 +42,7 @@ def test_the_life_of_a_message_names_functions_that_exist() -> None:
 
 
 def test_a_function_that_does_not_exist_is_found() -> None:
-    assert missing("crates/broker/src/replica/turn.rs", ["step", "does_not_exist"]) == ["does_not_exist"]
+    assert missing("crates/replica/src/turn.rs", ["step", "does_not_exist"]) == ["does_not_exist"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -15,10 +15,10 @@ use tern_wire::{Command, Fields};
 
 use super::effects::{Effects, HeartbeatEffects, MissingGroup};
 use super::handler::{ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
-use crate::clients::{Caller, Members, Said};
-use crate::creations::missing_of_group;
-use crate::heartbeat::{ConsumerData, Heartbeat};
 use crate::refused::Refused;
+use crate::services::creations::missing_of_group;
+use crate::services::registry::heartbeat::{ConsumerData, Heartbeat};
+use crate::services::registry::{Caller, Members, Said};
 
 /// 34: a client is alive, and these are its groups.
 pub(crate) struct HeartbeatHandler;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tern_log::{FRAME_HEADER_SIZE, MAX_FRAME_LENGTH, SEGMENT_HEADER_SIZE};
-use tern_state::Topic;
+use tern_state::{State, Topic};
 use tern_wire::codes::response;
 use tern_wire::headers::SendRequest;
 use tern_wire::properties::{self, PropertyError, Writer, names};
@@ -14,8 +14,8 @@ use tern_wire::{batch, sys_flag};
 
 use super::destination::{Destination, TopicQueue, delay_level};
 use crate::refused::Refused;
-use crate::replica::Draft;
-use crate::services::Settings;
+use crate::settings::Settings;
+use tern_replica::Draft;
 
 /// Region of every broker, until there are more.
 pub(super) const REGION: &str = "DefaultRegion";
@@ -48,9 +48,16 @@ pub(super) struct Drafted {
     pub unique_key: Option<Box<str>>,
 }
 
+/// [`draft_limit`] of this group.
+pub(super) fn limit_of(state: &State) -> usize {
+    state
+        .settings()
+        .map_or(0, |founding| draft_limit(founding.segment_size))
+}
+
 /// Bytes that the records of one send may take: they share a frame, and a frame has its place in one segment. A
 /// frame may get a map of its zero sectors, two bytes for each.
-pub(super) fn draft_limit(segment_size: u64) -> usize {
+fn draft_limit(segment_size: u64) -> usize {
     let room = segment_size
         .saturating_sub(SEGMENT_HEADER_SIZE)
         .min(u64::from(MAX_FRAME_LENGTH));
@@ -301,7 +308,8 @@ pub(super) fn not_delivered(kind: &str) -> Refused {
 mod tests {
     use super::*;
     use crate::requests::destination::destination;
-    use crate::testing::{Bench, SEGMENT_SIZE, settings};
+    use crate::testing::{Bench, settings};
+    use tern_replica::testing::SEGMENT_SIZE;
     use tern_wire::record::{Record, iter};
 
     fn header(properties: &str) -> SendRequest<'_> {

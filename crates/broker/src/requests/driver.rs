@@ -17,17 +17,17 @@ use super::client_events::ClientEvents;
 use super::effects::Effects;
 use super::handler::{
     Append, Consistency, Hold, Looked, Missing, NotServed, Reads, RequestHandler, Response,
-    Verdict, View,
+    Verdict, View, WaitsFor,
 };
 use super::reply::{Incoming, Reply};
 use crate::answers::{Answers, Ticket};
-use crate::commits::Place;
-use crate::creations::Then;
-use crate::holds::{Held, HoldId};
 use crate::refused::Refused;
-use crate::replica::{Outcome, Proposal};
-use crate::routes::WaitsFor;
-use crate::services::{Numbering, Services};
+use crate::services::Services;
+use crate::services::commits::Place;
+use crate::services::creations::Then;
+use crate::services::holds::{Held, HoldId};
+use crate::services::numbering::Numbering;
+use tern_replica::{Outcome, Proposal};
 
 /// Requests that read many places of files, at a time.
 const SEARCHES: usize = 2;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::commits::Place;
+use crate::services::commits::Place;
 
 /// Nothing in most cases, and then it costs nothing.
 #[derive(Debug, Default)]

@@ -19,14 +19,16 @@ use tern_wire::names::NameError;
 use tern_wire::{Command, Fields, HeaderError};
 
 use super::effects::Effects;
-use crate::clients::ClientRegistry;
-use crate::commits::Place;
-use crate::creations::NewTopic;
-use crate::holds::QueueKey;
 use crate::refused::Refused;
-use crate::replica::{AnswerAt, Draft, Stored};
-use crate::services::{Numbering, Settings};
-use crate::views::{RoleView, Views};
+use crate::role_view::RoleView;
+use crate::services::commits::Place;
+use crate::services::creations::NewTopic;
+use crate::services::holds::QueueKey;
+use crate::services::numbering::Numbering;
+use crate::services::registry::ClientRegistry;
+use crate::settings::Settings;
+use crate::views::Views;
+use tern_replica::{AnswerAt, Draft, Stored};
 
 /// The handler of one request code, or of several that differ in their header's form.
 pub(crate) trait RequestHandler: 'static {
@@ -86,6 +88,19 @@ pub(crate) enum Reads {
     Files,
     /// Many places of files: in the pool of blocking threads, a few at a time.
     ManyFiles,
+}
+
+/// What a request has to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A place in the log, on the leader: bounded by the log thread's box and the bounds behind it.
+    Log,
+    /// ReadIndex, on the leader: leadership is confirmed, and what was committed is applied.
+    ReadIndex,
+    /// Nothing but the published views; perhaps for a message.
+    View,
+    /// Nothing: memory of this process alone.
+    Memory,
 }
 
 /// A request as its handler sees it.

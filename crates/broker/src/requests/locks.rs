@@ -20,9 +20,9 @@ use super::handler::{
     Append, ClientRequest, Consistency, NotServed, RequestHandler, Response, Verdict, View,
 };
 use crate::clock;
-use crate::heartbeat::{nullable, number};
 use crate::refused::Refused;
-use crate::replica::Stored;
+use crate::services::registry::heartbeat::{nullable, number};
+use tern_replica::Stored;
 
 /// A lock lives for this long after it was given or renewed; clients renew every 20 s.
 const TTL_MS: u64 = 60_000;
@@ -189,10 +189,10 @@ fn keys(queues: &[MessageQueue]) -> Vec<(Arc<str>, u32)> {
 mod tests {
     use super::*;
     use crate::answers::Answers;
-    use crate::replica::Stored;
-    use crate::replica::{AnswerAt, Outcome};
     use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Stored;
+    use tern_replica::{AnswerAt, Outcome};
     use tern_state::GroupConfig;
     use tern_wire::codes::request;
 

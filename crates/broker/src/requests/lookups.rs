@@ -11,9 +11,8 @@ use tern_wire::record::iter;
 
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
-use super::pull::no_filter;
-use crate::heartbeat::SubscriptionData;
 use crate::refused::Refused;
+use crate::services::registry::heartbeat::SubscriptionData;
 use crate::views::Views;
 
 /// The body of a 46.
@@ -134,7 +133,7 @@ fn check_client(body: &CheckedClient) -> Result<(), Refused> {
             if !subscription.expression_type.is_empty()
                 && !subscription.expression_type.eq_ignore_ascii_case("TAG") =>
         {
-            Err(no_filter(&subscription.expression_type))
+            Err(Refused::no_filter(&subscription.expression_type))
         }
         _ => Ok(()),
     }
@@ -146,9 +145,9 @@ mod tests {
     use std::sync::Arc;
 
     use crate::answers::Answers;
-    use crate::replica::Outcome;
     use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Outcome;
     use tern_wire::Command;
     use tern_wire::codes::request;
 

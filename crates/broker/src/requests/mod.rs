@@ -22,6 +22,7 @@ mod sendback;
 pub(crate) use clients::{ConsumerListHandler, HeartbeatHandler, UnregisterClientHandler};
 pub(crate) use driver::Driver;
 pub(crate) use handler::RequestHandler;
+pub use handler::WaitsFor;
 pub(crate) use locks::{LockHandler, UnlockHandler};
 pub(crate) use lookups::{CheckClientHandler, ViewMessageHandler};
 pub(crate) use offsets::{

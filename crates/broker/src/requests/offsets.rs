@@ -16,8 +16,8 @@ use tern_wire::{Command, Fields};
 
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
-use crate::commits::Place;
 use crate::refused::Refused;
+use crate::services::commits::Place;
 
 /// A queue is young while its first message lies within the newest so many bytes of the log. A group that is new on
 /// a young queue begins at 0, whatever it asks for; RocketMQ takes 40 % of the memory, here all replicas agree.

@@ -21,10 +21,9 @@ use super::handler::{
     ClientRequest, Consistency, Hold, Looked, NotServed, Reads, RequestHandler, Verdict, View,
 };
 use super::reading::scan;
-use crate::holds::QueueKey;
 use crate::refused::Refused;
+use crate::services::holds::QueueKey;
 use admission::admit;
-pub(super) use admission::no_filter;
 use answering::{answer_empty, answer_messages, correction, nothing, unreadable};
 
 /// Answers consumers that ask for messages: at once if there are any, otherwise when one arrives.
@@ -148,14 +147,14 @@ mod tests {
     use super::admission::MAX_WAIT;
     use super::*;
     use crate::answers::Answers;
-    use crate::replica::Outcome;
-    use crate::replica::Refusal;
+    use crate::requests::WaitsFor;
     use crate::requests::{Driver, Incoming};
     use crate::roles::RoleBoard;
-    use crate::routes::WaitsFor;
     use crate::services::Services;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_net::Credit;
+    use tern_replica::Outcome;
+    use tern_replica::Refusal;
     use tern_state::{GroupConfig, Op};
     use tern_wire::Command;
     use tern_wire::codes::request;
@@ -310,7 +309,6 @@ mod tests {
         assert_eq!(fixture.code().await, response::PULL_OFFSET_MOVED);
     }
 
-    #[cfg(feature = "planted-bugs")]
     #[tokio::test]
     async fn a_correction_without_a_fresh_read_is_seen() {
         use tern_log::planted::{Bug, plant};
@@ -437,7 +435,7 @@ mod tests {
         let mut fixture = Fixture::new(leading()).await;
         fixture.pull(3, 20_000);
         fixture.services.roles.learn_address(2, "127.0.0.1:10921");
-        fixture.services.roles.changed(crate::replica::RoleChange {
+        fixture.services.roles.changed(tern_replica::RoleChange {
             role: tern_replication::Role::Follower,
             term: 2,
             leader: 2 << 32 | 1,
@@ -457,7 +455,7 @@ mod tests {
     async fn a_change_of_roles_leaves_pulls_parked() {
         let mut fixture = Fixture::new(leading()).await;
         fixture.pull(3, 20_000);
-        fixture.services.roles.changed(crate::replica::RoleChange {
+        fixture.services.roles.changed(tern_replica::RoleChange {
             role: tern_replication::Role::Follower,
             term: 2,
             leader: 0,

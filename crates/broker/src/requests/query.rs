@@ -17,8 +17,8 @@ use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
 use super::reading::record_at;
 use crate::refused::Refused;
-use crate::replica::words;
 use crate::views::Views;
+use tern_replica::words;
 
 /// Messages of one answer.
 const MAX_MESSAGES: usize = 64;
@@ -210,9 +210,10 @@ mod tests {
     use std::sync::Arc;
 
     use crate::answers::Answers;
-    use crate::replica::{Outcome, Refusal};
     use crate::requests::Driver;
-    use crate::testing::{Bench, Client, leading, record, role_board};
+    use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::testing::record;
+    use tern_replica::{Outcome, Refusal};
     use tern_wire::codes::request;
     use tern_wire::record::iter;
 

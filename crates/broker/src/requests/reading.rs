@@ -6,7 +6,7 @@ use tern_log::{ConsumeQueues, LogError, LogReader, QueuedRecord, Source};
 use tern_wire::record::{MIN_SIZE, Record};
 use tern_wire::tags::Subscription;
 
-use crate::holds::QueueKey;
+use crate::services::holds::QueueKey;
 use crate::views::Views;
 
 /// Messages of one answer.

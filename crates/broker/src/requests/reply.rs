@@ -7,11 +7,10 @@ use tern_net::{Connection, Credit};
 use tern_wire::codes::response;
 use tern_wire::{Command, HeaderEncoding, encode_frame};
 
-use super::handler::{ClientRequest, Response};
+use super::handler::{ClientRequest, Response, WaitsFor};
 use crate::answers::Answers;
 use crate::clock;
 use crate::refused::Refused;
-use crate::routes::WaitsFor;
 
 /// A request, and the way back to its sender.
 pub(crate) struct Incoming {

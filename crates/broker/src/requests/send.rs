@@ -2,20 +2,20 @@
 
 mod target;
 
-use tern_state::{State, Topic, perm};
+use tern_state::{Topic, perm};
 use tern_wire::codes::response;
 use tern_wire::headers::{SendRequest, SendResponse};
 use tern_wire::message_id::offset_id;
 use tern_wire::{Command, Fields};
 
 use super::destination::{Destination, dead_letter_name, destination};
-use super::drafting::{Drafted, REGION, Sending, delivery_properties, draft_limit};
+use super::drafting::{Drafted, REGION, Sending, delivery_properties, limit_of};
 use super::effects::Effects;
 use super::handler::{Append, ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
 use crate::clock;
 use crate::refused::Refused;
-use crate::replica::Stored;
 use target::{check_kind, check_target, missing, retry};
+use tern_replica::Stored;
 
 /// Takes messages from producers. The answer follows when they are committed.
 pub(crate) struct SendHandler;
@@ -80,7 +80,7 @@ impl RequestHandler for SendHandler {
             asked,
             born_host: request.peer,
             settings: view.settings,
-            limit: limit(&view.state),
+            limit: limit_of(&view.state),
         };
         let drafted = if header.is_batch() {
             sending.batch()?
@@ -152,24 +152,17 @@ fn pick_queue(
     })
 }
 
-/// Bytes that the records of one send may take.
-pub(super) fn limit(state: &State) -> usize {
-    state
-        .settings()
-        .map_or(0, |founding| draft_limit(founding.segment_size))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
 
     use crate::answers::Answers;
-    use crate::replica::Refusal;
-    use crate::replica::{AnswerAt, Outcome};
     use crate::requests::Driver;
     use crate::roles::RoleBoard;
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::Refusal;
+    use tern_replica::{AnswerAt, Outcome};
     use tern_state::{Op, TopicConfig};
     use tern_wire::codes::request;
     use tern_wire::version::V3_4_9;
@@ -385,7 +378,7 @@ mod tests {
             (14, Outcome::Refused(Refusal::Stopping)),
             (
                 2,
-                Outcome::Refused(Refusal::Busy(crate::replica::Bound::Uncommitted)),
+                Outcome::Refused(Refusal::Busy(tern_replica::Bound::Uncommitted)),
             ),
             (1, Outcome::NotStored),
             (1, Outcome::Unknown),

@@ -20,14 +20,14 @@ use tern_wire::record::{MAX_PROPERTIES, NewRecord, Record, encode};
 use super::destination::{
     Destination, Retry, TopicQueue, dead_letter_name, dead_letter_topic, delay_level, destination,
 };
+use super::drafting::limit_of;
 use super::effects::Effects;
 use super::handler::{
     Append, ClientRequest, Missing, NotServed, Reads, RequestHandler, Response, Verdict, View,
 };
 use super::reading::sound_record_at;
-use super::send::limit;
 use crate::refused::Refused;
-use crate::replica::Draft;
+use tern_replica::Draft;
 
 /// The level of a message that comes back for the first time, where the broker decides.
 const FIRST_LEVEL: i64 = 3;
@@ -209,7 +209,7 @@ impl Resent<'_> {
         };
         let mut bytes = Vec::with_capacity(record.encoded_len());
         let size = encode(&record, &mut bytes).map_err(|error| too_long(&error))?;
-        let limit = limit(&view.state);
+        let limit = limit_of(&view.state);
         if size > limit {
             return Err(too_long(&format_args!("{size} bytes, the limit is {limit}")).into());
         }
@@ -255,8 +255,8 @@ fn unreadable(error: &LogError) -> Refused {
 mod tests {
     use super::*;
     use crate::answers::Answers;
-    use crate::replica::{AnswerAt, Outcome};
     use crate::testing::{Bench, Client, leading, role_board};
+    use tern_replica::{AnswerAt, Outcome};
     use tern_state::{GroupConfig, Op, TopicConfig};
     use tern_wire::codes::request;
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tern_net::{Complaint, Level, Logger};
+use tern_replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
 
+use super::delays::DelayBell;
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::{Input, Mailbox};
+use crate::channels::post::PostBox;
 use crate::clock;
-use crate::delays::DelayBell;
-use crate::holds::HoldTable;
-use crate::mailbox::{Input, Mailbox};
-use crate::node::NodeEvents;
-use crate::post::PostBox;
-use crate::replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
+use crate::events::NodeEvents;
+use crate::services::holds::HoldTable;
 use crate::views::Views;
 
 pub(super) enum Step {

@@ -1,54 +1,31 @@
 //! The log thread's first half: founding or recovery, then the parts that serve, then the loop.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tern_log::{
-    ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, LogReader, QueueLimits,
-    RaftState, RaftStateFile, StopKind, StopRecord,
+    ConsumeQueues, Found, KeyIndex, KeyLimits, LogReader, QueueLimits, RaftState, RaftStateFile,
 };
 use tern_net::Level;
-use tern_net::peers::{Peers, Phase};
+use tern_replica::{Applier, Applying, Fatal, Flusher, Opened, Opening, Strategy, TurnOptions};
+use tern_replication::Phase;
 use tern_state::State;
-use tokio::runtime::Handle;
 
+use super::beginning::Beginning;
+use super::delays::{DelayBell, Delaying};
 use super::log::Outlets;
-use super::{Stopper, apply, flush, founding, io, keys, log, say, spawn, tell};
+use super::plain::{say, spawn, tell};
+use super::{apply, delays, flush, founding, io, keys, log};
 use crate::answers::Ticket;
-use crate::clients::ClientRegistry;
-use crate::commits::Commits;
-use crate::creations::Creations;
-use crate::delays::{self, DelayBell, Delaying};
-use crate::holds::HoldTable;
-use crate::mailbox::{Mailbox, MailboxReceiver};
-use crate::node::{Mode, NodeEvents, NodeOptions};
-use crate::post::{Post, post_box};
-use crate::replica::{
-    Applier, Applying, Fatal, Flusher, Opened, Opening, Plan, Strategy, TurnOptions,
-};
-use crate::roles::RoleBoard;
+use crate::channels::mailbox::MailboxReceiver;
+use crate::channels::post::{Post, post_box};
+use crate::options::Mode;
 use crate::services::Services;
-use crate::standing::Standing;
+use crate::services::commits::Commits;
+use crate::services::creations::Creations;
+use crate::services::holds::HoldTable;
+use crate::services::registry::ClientRegistry;
 use crate::views::Views;
-
-/// What the log thread starts with.
-pub(crate) struct Beginning {
-    pub options: NodeOptions,
-    pub plan: Plan,
-    pub disk: Arc<dyn Disk>,
-    /// Held until the replica has stopped.
-    pub _lock: DirectoryLock,
-    pub stop_record: StopRecord,
-    pub last_stop: StopKind,
-    pub mailbox: Mailbox,
-    pub peers: Option<Arc<Peers>>,
-    pub roles: Arc<RoleBoard>,
-    pub serving: Arc<OnceLock<Arc<Services>>>,
-    pub standing: Arc<Standing>,
-    pub stopper: Arc<Stopper>,
-    pub events: Arc<dyn NodeEvents>,
-    pub runtime: Handle,
-}
 
 /// The body of the log thread.
 pub(crate) fn begin(

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tern_log::LogError;
+use tern_replica::{Flush, Flusher};
 
+use crate::channels::mailbox::{Input, Mailbox};
+use crate::channels::post::PostBox;
 use crate::clock;
-use crate::mailbox::{Input, Mailbox};
-use crate::post::PostBox;
-use crate::replica::{Flush, Flusher};
 
 pub(super) enum Request {
     Sync(Flush),

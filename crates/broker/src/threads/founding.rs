@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
 use tern_net::peers::Phase;
+use tern_replica::{Birth, Born, Fatal, wiped_sentence};
 use tern_replication::replica_id;
 use tern_state::{Flush, GroupFounding, Member};
 
-use super::begin::Beginning;
+use super::beginning::Beginning;
+use crate::channels::mailbox::{Input, MailboxReceiver};
 use crate::clock;
-use crate::mailbox::{Input, MailboxReceiver};
-use crate::node::random_id;
-use crate::replica::{Birth, Born, Fatal};
-use crate::standing::wiped_sentence;
+use crate::random::random_id;
 
 const TICK_NS: u64 = 10_000_000;
 

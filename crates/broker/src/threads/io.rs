@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use tern_log::{Disk, prepare_segment};
+use tern_replica::PreparedSegment;
 
-use crate::mailbox::{Input, Mailbox};
-use crate::post::PostBox;
-use crate::replica::PreparedSegment;
+use crate::channels::mailbox::{Input, Mailbox};
+use crate::channels::post::PostBox;
 
 pub(super) enum Request {
     Prepare(u64),

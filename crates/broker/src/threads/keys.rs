@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tern_log::{LogError, NewestKey};
 use tern_net::Level;
+use tern_replica::index_keys;
 
-use crate::replica::index_keys;
+use super::plain::say;
 use crate::views::Views;
 
 /// How long to wait after an error: the disk may be full. It doubles, as each try to fill a lost index again reads some
@@ -24,7 +25,7 @@ pub(super) fn run(views: &Views) {
             Err(error) => {
                 // Once, until it works again.
                 if pause == PAUSE {
-                    super::say(
+                    say(
                         Level::Warning,
                         format_args!(
                             "the key index is behind, and queries by key miss messages: {error}"

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use tern_net::Level;
 use tern_net::peers::{Peers, Room};
+use tern_replica::{
+    Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica, RoomChange, Standing,
+};
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;
-use super::{flush, io, say, tell};
+use super::delays::DelayBell;
+use super::plain::{say, tell};
+use super::{flush, io};
 use crate::answers::{Answers, Ticket};
+use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
+use crate::channels::post::Post;
 use crate::clock;
-use crate::delays::DelayBell;
-use crate::mailbox::{Input, Mailbox, MailboxReceiver};
-use crate::post::Post;
-use crate::replica::{Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica};
 use crate::roles::{RoleBoard, announce_when_applied};
-use crate::standing::Standing;
 use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
@@ -165,9 +168,17 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         tell(&outlets.io, io::Request::Look);
     }
     if let Some(change) = out.room.take() {
-        say(change.level(), change.sentence());
+        say(level_of(change), change.sentence());
     }
     answer(std::mem::take(&mut out.answers), outlets);
+}
+
+/// How much a change of room matters to an operator.
+const fn level_of(change: RoomChange) -> Level {
+    match change {
+        RoomChange::Gone => Level::Error,
+        RoomChange::Back => Level::Info,
+    }
 }
 
 /// Refusals leave from here; confirmed reads wait for the views.

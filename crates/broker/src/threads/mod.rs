@@ -1,41 +1,18 @@
-//! The threads of a replica. They carry inputs in and effects out; what they do stands in `replica`.
+//! The threads of a replica. They carry inputs in and effects out; what they do stands in `tern-replica`.
 
 mod apply;
 mod begin;
+mod beginning;
+mod delays;
 mod flush;
 mod founding;
 mod io;
 mod keys;
 mod log;
+mod plain;
 mod stopper;
 
-pub(crate) use begin::{Beginning, begin};
+pub(crate) use begin::begin;
+pub(crate) use beginning::Beginning;
+pub(crate) use plain::spawn;
 pub(crate) use stopper::Stopper;
-
-use std::fmt::Display;
-use std::thread::JoinHandle;
-
-use tern_net::{Level, Logger, journal};
-
-use crate::post::Post;
-
-/// A named plain thread.
-pub(crate) fn spawn<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .expect("the system gives a process its few threads")
-}
-
-/// A sentence for the log of the process.
-fn say(level: Level, sentence: impl Display) {
-    journal().say(Logger::Broker, level, sentence);
-}
-
-/// Send to another thread of the replica. One that is gone has reported why.
-fn tell<T>(to: &Post<T>, what: T) {
-    let _ = to.send(what);
-}

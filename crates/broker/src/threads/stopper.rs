@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tern_net::Level;
 
-use crate::node::NodeEvents;
+use super::plain::{say, spawn};
+use crate::events::NodeEvents;
 
 /// How long the control plane has for a last word after a fatal error (D4: exit within a second).
 const LAST_WORD: Duration = Duration::from_millis(900);
@@ -54,12 +55,12 @@ impl Stopper {
         if self.failed.swap(true, Ordering::AcqRel) {
             return;
         }
-        super::say(
+        say(
             Level::Critical,
             format_args!("this replica stops: {sentence}"),
         );
         self.events.stopped(sentence);
-        super::spawn("last-word", || {
+        spawn("last-word", || {
             std::thread::sleep(LAST_WORD);
             std::process::exit(1);
         });

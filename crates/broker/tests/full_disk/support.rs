@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
-use tern_broker::replica::{
-    AnswerAt, Applier, Draft, Fatal, Flusher, Folded, Inbox, Outbox, Outcome, PreparedSegment,
-    Proposal, Replica, RoomChange, TurnOptions,
-};
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, DiskFile, Frame, FrameDraft, Log, LogEnd, LogOptions, LogReader,
     QueueLimits, RaftState, RaftStateFile, Space, prepare_segment,
+};
+use tern_replica::{
+    AnswerAt, Applier, Draft, Fatal, Flusher, Folded, Inbox, Outbox, Outcome, PreparedSegment,
+    Proposal, Replica, RoomChange, TurnOptions,
 };
 use tern_replication::{
     HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,

@@ -8,7 +8,6 @@ mod accept;
 mod dial;
 mod evidence;
 mod handshake;
-mod hello;
 mod lane;
 mod read;
 mod room;
@@ -26,9 +25,8 @@ use tern_replication::{Lane, Member, PeerMessage, replica_number};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-pub use hello::{Hello, PeerRefusal, Phase};
 pub use room::Room;
-pub use tern_replication::FrameSource;
+pub use tern_replication::{FrameSource, Hello, PeerRefusal, Phase};
 
 use evidence::Evidence;
 use lane::LaneQueue;

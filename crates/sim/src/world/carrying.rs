@@ -1,6 +1,6 @@
 //! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
 
-use tern_broker::replica::{Committed, Fatal, Outcome, Refusal};
+use tern_replica::{Committed, Fatal, Outcome, Refusal};
 
 use super::{BLOCKED_PAUSE, Event, MILLISECOND, World};
 use crate::auditor;

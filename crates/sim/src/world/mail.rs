@@ -1,6 +1,6 @@
 //! Streams between replicas: connections, and messages on their way.
 
-use tern_broker::replica::Fatal;
+use tern_replica::Fatal;
 use tern_replication::{Lane, PeerKind, PeerMessage};
 
 use super::{Event, MILLISECOND, SILENCE, World};

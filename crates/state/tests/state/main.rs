@@ -15,11 +15,10 @@ mod round_trip;
 mod support;
 mod tables;
 
-/// The bans of clocks, chance, files and sockets are the same in both pure crates.
+/// The bans of clocks, chance, files and sockets are the same in all pure crates.
 #[test]
-fn the_replication_crate_has_the_same_bans() {
-    assert_eq!(
-        include_str!("../../clippy.toml"),
-        include_str!("../../../replication/clippy.toml")
-    );
+fn every_pure_crate_has_the_same_bans() {
+    let bans = include_str!("../../clippy.toml");
+    assert_eq!(bans, include_str!("../../../replication/clippy.toml"));
+    assert_eq!(bans, include_str!("../../../replica/clippy.toml"));
 }

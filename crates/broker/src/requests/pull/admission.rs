@@ -11,13 +11,13 @@ use tern_wire::sys_flag::pull as flags;
 use tern_wire::tags::Subscription;
 
 use super::Pull;
-use crate::clients::{ClientRegistry, Subscribed};
-use crate::commits::Place;
-use crate::heartbeat::MessageModel;
 use crate::refused::{Forbidden, Refused};
 use crate::requests::effects::Effects;
 use crate::requests::handler::{NotServed, View};
 use crate::requests::reading::MAX_MESSAGES;
+use crate::services::commits::Place;
+use crate::services::registry::heartbeat::MessageModel;
+use crate::services::registry::{ClientRegistry, Subscribed};
 
 /// A pull is never parked for longer.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -190,13 +190,7 @@ fn wait(header: &PullRequest<'_>) -> Option<Duration> {
 }
 
 fn no_sql() -> Refused {
-    no_filter("SQL92")
-}
-
-/// Messages are filtered by tag only.
-pub(in crate::requests) fn no_filter(kind: &str) -> Refused {
-    let remark = format!("The broker does not support consumer to filter message by {kind}");
-    Refused::new(response::SYSTEM_ERROR, remark)
+    Refused::no_filter("SQL92")
 }
 
 fn not_parsed() -> Refused {

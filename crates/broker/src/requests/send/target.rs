@@ -8,11 +8,11 @@ use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
 use tern_wire::sys_flag;
 
 use crate::clock;
-use crate::creations::NewTopic;
 use crate::refused::Refused;
 use crate::requests::destination::{Destination, Retry, dead_letter_topic};
 use crate::requests::drafting::not_delivered;
 use crate::requests::handler::{Missing, NotServed, View};
+use crate::services::creations::NewTopic;
 
 /// Beginning of the names of the system's own topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";

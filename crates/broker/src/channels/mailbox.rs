@@ -1,0 +1,213 @@
+//! The log thread's only way in: one bounded box for everything that goes into a turn.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+use tern_log::Space;
+use tern_net::peers::Room;
+use tern_replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
+use tern_replication::{PeerMessage, Progress, ReplicaId};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::answers::Ticket;
+use crate::channels::post::{Post, PostBox, post_box};
+
+/// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
+const WAITING_LIMIT: usize = 10_000;
+/// So many proposals end any patience: with 1 KiB each they fill a frame (L8).
+const FRAME_OF_PROPOSALS: usize = 256;
+
+/// One input of a turn.
+pub(crate) enum Input {
+    Propose(Proposal<Ticket>),
+    Read(Ticket, u64),
+    /// Its room is given back when the replica has been stepped: until then its stream may have to wait.
+    Peer(PeerMessage, Room),
+    Durable(Durable),
+    Folded(Folded),
+    Segment(PreparedSegment),
+    /// What a look at the disk showed; none if the disk does not tell.
+    Space(Option<Space>),
+    Unreachable(ReplicaId),
+    /// A peer's process is gone. It comes behind everything that the peer had sent.
+    Gone(ReplicaId),
+    Transfer(ReplicaId),
+    /// Somebody waits to be told how far the others are.
+    Progress(SyncSender<Vec<Progress>>),
+    /// Another thread met an error after which the replica must stop.
+    Failed(String),
+    /// Take nothing new; end when everything appended is decided, or after this time.
+    Stop(Duration),
+}
+
+/// Sends into the box; cheap to clone.
+#[derive(Clone)]
+pub struct Mailbox {
+    post: Post<Input>,
+    proposals: Arc<AtomicUsize>,
+    /// Wakes the task that wakes the log thread; without one, whoever posts does.
+    turn: Option<Arc<Notify>>,
+}
+
+/// The log thread's end.
+pub(crate) struct MailboxReceiver {
+    inputs: PostBox<Input>,
+    /// Taken out of the box and not yet asked for.
+    kept: RefCell<VecDeque<Input>>,
+    proposals: Arc<AtomicUsize>,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> (Self, MailboxReceiver) {
+        let (post, inputs) = post_box();
+        let proposals = Arc::default();
+        let mailbox = Self {
+            post,
+            proposals: Arc::clone(&proposals),
+            turn: None,
+        };
+        let end = MailboxReceiver {
+            inputs,
+            kept: RefCell::default(),
+            proposals,
+        };
+        (mailbox, end)
+    }
+
+    /// Let the net threads wake the log thread once for all requests and peer messages that their sockets had at a
+    /// time. A wake-up a message costs more than the message: the woken thread takes the core from the net thread,
+    /// and finds one message.
+    pub(crate) fn with_turns(mut self, runtime: &Handle) -> Self {
+        let turn = Arc::new(Notify::new());
+        runtime.spawn(ring_after_turns(self.post.clone(), Arc::clone(&turn)));
+        self.turn = Some(turn);
+        self
+    }
+
+    /// Hand in a proposal. Its ticket comes back with the outcome if it is refused here.
+    ///
+    /// # Errors
+    /// The ticket and the refusal, if the box is full or the log thread is gone: nothing was appended.
+    pub fn propose(&self, proposal: Proposal<Ticket>) -> Result<(), (Ticket, Outcome)> {
+        if self.proposals.fetch_add(1, Ordering::Relaxed) >= WAITING_LIMIT {
+            self.proposals.fetch_sub(1, Ordering::Relaxed);
+            let refusal = Refusal::Busy(Bound::Waiting);
+            return Err((proposal.ticket, Outcome::Refused(refusal)));
+        }
+        match self.post_in_turn(Input::Propose(proposal), Post::send_patiently) {
+            Err(Input::Propose(proposal)) => {
+                Err((proposal.ticket, Outcome::Refused(Refusal::Stopping)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ask for a read under confirmed leadership; the ticket is called when everything that was committed
+    /// before is applied ([`Outcome::Confirmed`]), or with a refusal.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub fn read(&self, ticket: Ticket) -> Result<(), (Ticket, Outcome)> {
+        let input = Input::Read(ticket, crate::clock::monotonic_ns());
+        match self.post.send(input) {
+            Err(Input::Read(ticket, _)) => Err((ticket, Outcome::Refused(Refusal::Stopping))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hand leadership to another replica, if this one leads.
+    pub fn transfer(&self, to: ReplicaId) {
+        self.tell(Input::Transfer(to));
+    }
+
+    /// How far the others are, after the next turn; empty if this replica does not lead, or has no turn within `limit`.
+    pub fn progress(&self, limit: Duration) -> Vec<Progress> {
+        let (sender, receiver) = sync_channel(1);
+        self.tell(Input::Progress(sender));
+        receiver.recv_timeout(limit).unwrap_or_default()
+    }
+
+    /// Bounded by the rooms of the peers' streams.
+    pub(crate) fn peer(&self, message: PeerMessage, room: Room) {
+        let _ = self.post_in_turn(Input::Peer(message, room), Post::send_quietly);
+    }
+
+    #[expect(
+        clippy::result_large_err,
+        reason = "the caller gets back what it handed in"
+    )]
+    fn post_in_turn(
+        &self,
+        input: Input,
+        post: fn(&Post<Input>, Input) -> Result<bool, Input>,
+    ) -> Result<(), Input> {
+        if post(&self.post, input)? {
+            match &self.turn {
+                Some(turn) => turn.notify_one(),
+                None => {
+                    self.post.ring();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything else. A box without a reader belongs to a process that is stopping.
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.post.send(input);
+    }
+}
+
+/// Rings for what was posted quietly, after the tasks that were ready have run: yielding puts this task behind them,
+/// and the runtime looks after at most its event interval of 61 tasks.
+async fn ring_after_turns(post: Post<Input>, turn: Arc<Notify>) {
+    loop {
+        turn.notified().await;
+        tokio::task::yield_now().await;
+        if !post.ring() {
+            return;
+        }
+    }
+}
+
+impl MailboxReceiver {
+    /// All that waits, after waiting for the first of it no longer than `limit`.
+    pub fn take(&self, limit: Duration) -> VecDeque<Input> {
+        self.take_by(|inputs| inputs.wait_for(limit))
+    }
+
+    /// As [`Self::take`], but new proposals alone do not end the wait unless they fill a frame.
+    pub fn take_patiently(&self, limit: Duration) -> VecDeque<Input> {
+        self.take_by(|inputs| inputs.wait_patiently(limit, FRAME_OF_PROPOSALS))
+    }
+
+    fn take_by(&self, wait: impl FnOnce(&PostBox<Input>) -> VecDeque<Input>) -> VecDeque<Input> {
+        let mut inputs = self.kept.take();
+        if inputs.is_empty() {
+            inputs = wait(&self.inputs);
+            for input in &inputs {
+                self.taken(input);
+            }
+        }
+        inputs
+    }
+
+    /// One input, or `None` after `limit`.
+    pub fn next(&self, limit: Duration) -> Option<Input> {
+        let mut inputs = self.take(limit);
+        let first = inputs.pop_front();
+        self.kept.replace(inputs);
+        first
+    }
+
+    /// Keep the counts of what waits.
+    fn taken(&self, input: &Input) {
+        if matches!(input, Input::Propose(_)) {
+            self.proposals.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

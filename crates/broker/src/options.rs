@@ -1,0 +1,56 @@
+//! What a replica is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tern_replication::{Member, Timing};
+
+use crate::settings::Settings;
+
+/// How a group replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Three or more replicas that elect their leader.
+    Raft,
+    /// One replica, no slaves.
+    MultiMaster,
+}
+
+/// Everything a replica is started with.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// What handlers have to know.
+    pub settings: Settings,
+    /// Own member id.
+    pub member: String,
+    /// All members of the group.
+    pub members: Vec<Member>,
+    /// How the group replicates.
+    pub mode: Mode,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The second client port, two below the first.
+    pub fast_listen: Option<SocketAddr>,
+    /// Where peers connect.
+    pub peer_listen: SocketAddr,
+    /// The address that clients are told.
+    pub advertise: String,
+    /// Data directory of this replica.
+    pub data: PathBuf,
+    /// Authenticates members of the cluster to each other.
+    pub secret: Option<Vec<u8>>,
+    /// Heartbeat and election times.
+    pub timing: Timing,
+    /// Size of a segment for a new group, bytes.
+    pub segment_size: u64,
+    /// Recent frames kept in memory, bytes.
+    pub ring_bytes: usize,
+    /// Bytes from socket to answer, over all connections.
+    pub in_flight_bytes: usize,
+    /// Sends to unknown topics may create them; fixed when the group is founded.
+    pub auto_create_topic: bool,
+    /// Queues of an automatically created topic's template; fixed when the group is founded.
+    pub default_topic_queues: u32,
+    /// Request codes that are answered by the control plane.
+    pub control_codes: Vec<i32>,
+}

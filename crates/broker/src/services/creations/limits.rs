@@ -1,0 +1,80 @@
+//! How many topics and groups a broker group has at most.
+//!
+//! Each costs memory on every replica, a row in every registration and files of its queues, and whoever may send can
+//! make them. So they are bounded, for operators as well as for creation by use. Topics that groups bring along, those
+//! for retries and dead letters, are counted and never refused: a message must find its way back, and the number of
+//! groups bounds them.
+
+use tern_state::{Op, State};
+use tern_wire::names;
+
+use crate::settings::TableLimits;
+
+/// New topics and groups.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct News {
+    topics: usize,
+    /// Of these topics, how many may be refused.
+    bounded_topics: usize,
+    groups: usize,
+}
+
+impl News {
+    /// What ops bring into being that a state does not have.
+    pub fn of(ops: &[Op], state: &State) -> Self {
+        let mut news = Self::default();
+        for op in ops {
+            match op {
+                Op::PutTopic { config, .. } if state.topic(&config.name).is_none() => {
+                    news.topics += 1;
+                    news.bounded_topics += usize::from(!comes_with_a_group(&config.name));
+                }
+                Op::PutGroup { config, .. } if state.group(&config.name).is_none() => {
+                    news.groups += 1;
+                }
+                _ => {}
+            }
+        }
+        news
+    }
+
+    /// Take note of what is proposed.
+    pub fn add(&mut self, other: Self) {
+        self.topics += other.topics;
+        self.groups += other.groups;
+    }
+
+    /// What was proposed is decided.
+    pub fn remove(&mut self, other: Self) {
+        self.topics -= other.topics;
+        self.groups -= other.groups;
+    }
+}
+
+fn comes_with_a_group(topic: &str) -> bool {
+    topic.starts_with(names::RETRY_PREFIX) || topic.starts_with(names::DLQ_PREFIX)
+}
+
+impl TableLimits {
+    /// The sentence with which new topics or groups are refused, if there is no room for them beside what there is and
+    /// what is on its way.
+    pub(super) fn refusal(self, state: &State, coming: News, new: News) -> Option<String> {
+        let refusal = |what: &str, has: usize, key: &str, apache: &str, limit: usize| {
+            format!(
+                "the broker has {has} {what} and the limit is {limit}; delete some, or raise {key} in the topology \
+                 ({apache} in a broker.conf)"
+            )
+        };
+        let (topics, groups) = (state.topics().len(), state.groups().len());
+        if new.bounded_topics > 0 && topics + coming.topics + new.bounded_topics > self.topics {
+            let (key, apache) = ("max_topics", "maxTopicNums");
+            return Some(refusal("topics", topics, key, apache, self.topics));
+        }
+        if new.groups > 0 && groups + coming.groups + new.groups > self.groups {
+            let (key, apache) = ("max_groups", "maxSubscriptionGroupNums");
+            let what = "subscription groups";
+            return Some(refusal(what, groups, key, apache, self.groups));
+        }
+        None
+    }
+}

@@ -1,0 +1,34 @@
+//! What the log thread starts with.
+
+use std::sync::{Arc, OnceLock};
+
+use tern_log::{DirectoryLock, Disk, StopKind, StopRecord};
+use tern_net::peers::Peers;
+use tern_replica::{Plan, Standing};
+use tokio::runtime::Handle;
+
+use super::stopper::Stopper;
+use crate::channels::mailbox::Mailbox;
+use crate::events::NodeEvents;
+use crate::options::NodeOptions;
+use crate::roles::RoleBoard;
+use crate::services::Services;
+
+/// What the log thread starts with.
+pub(crate) struct Beginning {
+    pub options: NodeOptions,
+    pub plan: Plan,
+    pub disk: Arc<dyn Disk>,
+    /// Held until the replica has stopped.
+    pub _lock: DirectoryLock,
+    pub stop_record: StopRecord,
+    pub last_stop: StopKind,
+    pub mailbox: Mailbox,
+    pub peers: Option<Arc<Peers>>,
+    pub roles: Arc<RoleBoard>,
+    pub serving: Arc<OnceLock<Arc<Services>>>,
+    pub standing: Arc<Standing>,
+    pub stopper: Arc<Stopper>,
+    pub events: Arc<dyn NodeEvents>,
+    pub runtime: Handle,
+}

@@ -1,0 +1,207 @@
+//! How frame 1 reaches the disk, and what a replica begins with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tern_log::planted::{Bug, is_planted};
+use tern_log::{Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, RaftState, RaftStateFile};
+use tern_replication::{PeerKind, PeerMessage, replica_id, replica_number};
+use tern_state::{GroupFounding, Op};
+
+use crate::fatal::Fatal;
+use crate::founding::{Founding, FoundingOutcome, Hail, Plan};
+
+/// A member on its way into its group: the founding, with its writes.
+pub struct Birth {
+    founding: Founding,
+    plan: Plan,
+    disk: Arc<dyn Disk>,
+    options: LogOptions,
+    state_file: RaftStateFile,
+}
+
+/// What a step of a birth led to.
+pub enum Born {
+    /// Go on.
+    NotYet,
+    /// Frame 1 is stored here, under this group id.
+    Holds([u8; 16]),
+    /// The group begins: the engine may start with this state.
+    Started(Box<(RaftState, RaftStateFile)>),
+    /// This replica's directory is empty, but its group has been founded.
+    Wiped,
+    /// What another member says contradicts this one.
+    Contradiction(String),
+}
+
+impl Birth {
+    /// Begin, or go on where a crash interrupted: a marked state without a log counts as empty.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the log of an interrupted founding cannot be read.
+    pub fn new(
+        plan: Plan,
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        state_file: RaftStateFile,
+        state: Option<&RaftState>,
+    ) -> Result<Self, Fatal> {
+        let mut founding = Founding::empty(plan.clone());
+        if let Some(state) = state {
+            let options = LogOptions {
+                group_id: state.group_id,
+                ..options.clone()
+            };
+            let (log, _) = Log::open(Arc::clone(&disk), options)?;
+            if log.end().index > 0 {
+                let frame = log.reader().frame(1)?;
+                founding = Founding::resumed(plan.clone(), state.group_id, frame.bytes);
+            }
+        }
+        Ok(Self {
+            founding,
+            plan,
+            disk,
+            options,
+            state_file,
+        })
+    }
+
+    /// The founding, for hails and the group id.
+    pub fn founding(&mut self) -> &mut Founding {
+        &mut self.founding
+    }
+
+    /// A group of one member founds itself.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the disk refuses.
+    pub fn alone(
+        mut self,
+        group: GroupFounding,
+        group_id: [u8; 16],
+    ) -> Result<(RaftState, RaftStateFile), Fatal> {
+        if self.founding.group_id() == [0; 16] {
+            self.found(group, group_id)?;
+        }
+        self.start()
+    }
+
+    /// A message of another member, which may be a hail; as [`Self::hear`].
+    ///
+    /// # Errors
+    /// As [`Self::hear`].
+    pub fn receive(
+        self,
+        message: &PeerMessage,
+        group: impl FnOnce() -> (GroupFounding, [u8; 16]),
+    ) -> Result<(Option<Self>, Born), Fatal> {
+        let hail = match message.kind {
+            PeerKind::Status => Hail::decode(&message.context),
+            PeerKind::Raft => None,
+        };
+        match hail {
+            Some(hail) => self.hear(replica_number(message.from), &hail, group),
+            None => Ok((Some(self), Born::NotYet)),
+        }
+    }
+
+    /// A hail of another member. `group` and `group_id` are used if it is for this member to found the group.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the disk refuses.
+    pub fn hear(
+        mut self,
+        from: u32,
+        hail: &Hail,
+        group: impl FnOnce() -> (GroupFounding, [u8; 16]),
+    ) -> Result<(Option<Self>, Born), Fatal> {
+        let born = match self.founding.hear(from, hail) {
+            FoundingOutcome::Waiting => Born::NotYet,
+            FoundingOutcome::Found => {
+                let (group, group_id) = group();
+                self.found(group, group_id)?;
+                Born::Holds(group_id)
+            }
+            FoundingOutcome::Store { frame, .. } if !self.is_named_in(&frame)? => Born::Wiped,
+            FoundingOutcome::Store { group_id, frame } => {
+                self.store(group_id, &frame)?;
+                Born::Holds(group_id)
+            }
+            FoundingOutcome::Start => {
+                let (state, file) = self.start()?;
+                return Ok((None, Born::Started(Box::new((state, file)))));
+            }
+            FoundingOutcome::Wiped => Born::Wiped,
+            FoundingOutcome::Contradiction(sentence) => Born::Contradiction(sentence),
+        };
+        Ok((Some(self), born))
+    }
+
+    /// Whether frame 1 names the data directory of this member: one that was emptied since has another id.
+    fn is_named_in(&self, frame: &Bytes) -> Result<bool, Fatal> {
+        if is_planted(Bug::FrameOneToAnyone) {
+            return Ok(true);
+        }
+        let frame = Frame::parse(frame.clone())?;
+        let ops = Op::decode_all(frame.metadata())
+            .map_err(|error| Fatal::Refused(format!("frame 1 cannot be read: {error}")))?;
+        let Some(Op::Found(group)) = ops.into_iter().next() else {
+            return Err(Fatal::Refused("frame 1 founds no group".to_owned()));
+        };
+        let own = replica_id(self.plan.own, 1);
+        let mut named = group.members.iter().zip(&group.directories);
+        Ok(named.any(|(member, directory)| {
+            member.replica_id == own && *directory == self.plan.directory
+        }))
+    }
+
+    fn found(&mut self, mut group: GroupFounding, group_id: [u8; 16]) -> Result<(), Fatal> {
+        let numbers = group.members.iter().map(|m| replica_number(m.replica_id));
+        group.directories = numbers.map(|n| self.founding.directory_of(n)).collect();
+        let now_ms = group.founded_at_ms;
+        let mut draft = FrameDraft::default();
+        Op::Found(group).encode(&mut draft.metadata);
+        let frame = draft.seal(&LogEnd::default(), 1, now_ms, self.options.segment_size)?;
+        self.store(group_id, &frame.bytes)
+    }
+
+    /// The mark first, then the log: a crash in between leaves a marked and empty log, which is an empty member.
+    fn store(&mut self, group_id: [u8; 16], frame: &Bytes) -> Result<(), Fatal> {
+        self.state_file.store(&self.state(group_id, true))?;
+        let options = LogOptions {
+            group_id,
+            ..self.options.clone()
+        };
+        let (mut log, _) = Log::open(Arc::clone(&self.disk), options)?;
+        log.append(&[Frame::parse(frame.clone())?])?;
+        log.syncer().sync(log.end().position)?;
+        self.founding.stored(group_id, frame.clone());
+        Ok(())
+    }
+
+    fn start(mut self) -> Result<(RaftState, RaftStateFile), Fatal> {
+        let state = self.state(self.founding.group_id(), false);
+        self.state_file.store(&state)?;
+        Ok((state, self.state_file))
+    }
+
+    fn state(&self, group_id: [u8; 16], founding: bool) -> RaftState {
+        let voters = self
+            .plan
+            .members
+            .iter()
+            .map(|number| replica_id(*number, 1));
+        RaftState {
+            group_id,
+            own_id: replica_id(self.plan.own, 1),
+            term: 1,
+            vote: 0,
+            commit: 1,
+            membership_index: 1,
+            voters: voters.collect(),
+            founding,
+            ..RaftState::default()
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From a directory to a replica that can take its first turn: recovery, and what is refused there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tern_log::planted::{Bug, is_planted};
+use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery};
+use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo, Timing};
+
+use crate::fatal::Fatal;
+use crate::flusher::Flusher;
+use crate::options::TurnOptions;
+use crate::turn::Replica;
+
+/// Who may append, and what is committed.
+#[derive(Debug, Clone, Copy)]
+pub enum Strategy {
+    /// One replica alone.
+    Solo,
+    /// Replicas that elect their leader, with these times.
+    Raft(Timing),
+}
+
+/// What a replica is opened with.
+pub struct Opening {
+    /// Where its files are.
+    pub disk: Arc<dyn Disk>,
+    /// How its log is opened; the group's id comes from its state.
+    pub log: LogOptions,
+    /// How its group replicates.
+    pub strategy: Strategy,
+    /// Spreads its election timeouts.
+    pub seed: u64,
+    /// Bounds of its turn.
+    pub turn: TurnOptions,
+}
+
+/// A replica whose log has been read.
+pub struct Opened<T> {
+    /// To be stepped by the log thread.
+    pub replica: Replica<T>,
+    /// For the flush thread.
+    pub flusher: Flusher,
+    /// What was found.
+    pub recovery: Recovery,
+    /// Everything up to here was committed before the start: what the views show before that is the past.
+    pub committed: u64,
+}
+
+impl Opening {
+    /// The directory of the replica.
+    pub fn directory(&self) -> &PathBuf {
+        &self.log.directory
+    }
+
+    /// Open the log of a founded replica, and refuse one that shows less than this replica has promised.
+    ///
+    /// # Errors
+    /// [`Fatal`] with a sentence for the operator; nothing was cut then that had been promised.
+    pub fn open<T>(&self, state: RaftState, file: RaftStateFile) -> Result<Opened<T>, Fatal> {
+        let options = LogOptions {
+            group_id: state.group_id,
+            ..self.log.clone()
+        };
+        let (log, recovery) = Log::open(Arc::clone(&self.disk), options)?;
+        let mut commit = committed(&log, &state, &recovery)?;
+        if matches!(self.strategy, Strategy::Solo) {
+            // Nobody else has to agree: what is in the log is committed.
+            commit = log.end().index;
+        }
+        let engine = self.engine(&state, &log, commit)?;
+        let flusher = Flusher::new(log.syncer());
+        Ok(Opened {
+            replica: Replica::new(log, engine, file, state, self.turn, commit),
+            flusher,
+            recovery,
+            committed: commit,
+        })
+    }
+
+    fn engine(
+        &self,
+        state: &RaftState,
+        log: &Log,
+        commit: u64,
+    ) -> Result<Box<dyn Replication>, Fatal> {
+        let timing = match self.strategy {
+            Strategy::Solo => {
+                return Ok(Box::new(Solo::new(
+                    state.own_id,
+                    state.term,
+                    log.end().index,
+                )));
+            }
+            Strategy::Raft(timing) => timing,
+        };
+        let vote = if is_planted(Bug::VoteForgotten) {
+            0
+        } else {
+            state.vote
+        };
+        let options = RaftOptions {
+            id: state.own_id,
+            voters: state.voters.clone(),
+            hard_state: HardState {
+                term: state.term,
+                vote,
+            },
+            commit,
+            timing,
+            seed: self.seed,
+        };
+        let raft = Raft::new(&options, log.reader());
+        Ok(Box::new(
+            raft.map_err(|error| Fatal::Consensus(error.to_string()))?,
+        ))
+    }
+}
+
+/// The greatest index that this replica knows to be committed. Everything up to it is in the log, and is never cut (L22).
+fn committed(log: &Log, state: &RaftState, recovery: &Recovery) -> Result<u64, Fatal> {
+    if recovery.first_index > 1 {
+        return Err(Fatal::Refused(format!(
+            "the log begins at {}, and nothing has been purged: its first segments are missing; put them back",
+            recovery.first_index
+        )));
+    }
+    let commit = state.commit.max(recovery.commit);
+    if log.end().index < commit && !is_planted(Bug::CutAtRot) {
+        return Err(Fatal::Refused(format!(
+            "the log ends at {} but {commit} was known to be committed here: this replica lost acknowledged frames",
+            log.end().index,
+        )));
+    }
+    Ok(commit.min(log.end().index))
+}

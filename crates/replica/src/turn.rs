@@ -1,0 +1,542 @@
+//! One turn of one replica: the loop of `log-and-consensus.md` §4.3 as a step of a plain struct.
+//!
+//! No thread, clock or socket in here: the log thread of a process and `tern-sim` call the same step.
+
+mod checking;
+mod health;
+mod leadership;
+mod proposing;
+mod refusing;
+mod suspecting;
+
+use crate::fatal::Fatal;
+use crate::flusher::Flush;
+use crate::inputs::{Committed, Fold, Folded, Inbox, Outbox, PreparedSegment, RoleChange};
+use crate::numbers::QueueNumbers;
+use crate::options::TurnOptions;
+use crate::proposal::Outcome;
+use crate::room::Room;
+use crate::tickets::Tickets;
+use crate::waiting::Waiting;
+use hashbrown::HashMap;
+use leadership::{Health, Suspicion};
+use std::collections::VecDeque;
+use tern_log::planted::{Bug, is_planted};
+use tern_log::{
+    FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, RaftState, RaftStateFile, place,
+};
+use tern_replication::{
+    MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
+    ThinEntry, Work,
+};
+
+/// Whether a message may lead to this replica's being elected.
+const fn makes_leaders(kind: MessageKind) -> bool {
+    matches!(
+        kind,
+        MessageKind::TimeoutNow | MessageKind::VoteAnswer | MessageKind::PreVoteAnswer
+    )
+}
+
+/// A round that is written and not yet durable, with the messages that wait for it.
+#[derive(Debug)]
+struct Flight {
+    number: Persisted,
+    messages: Vec<PeerMessage>,
+    /// When it was written.
+    since_ns: u64,
+}
+
+/// A replica's log end, engine, rings and tickets.
+pub struct Replica<T> {
+    log: Log,
+    engine: Box<dyn Replication>,
+    state_file: RaftStateFile,
+    state: RaftState,
+    options: TurnOptions,
+    /// Frames that an entry will name: received from a leader, or just built (L15).
+    held: HashMap<(u64, u64), Frame>,
+    numbers: Option<QueueNumbers>,
+    fold_asked: Option<u64>,
+    waiting: Waiting<T>,
+    /// A bound, a transfer or a missing segment kept the last turn from building.
+    blocked: bool,
+    tickets: Tickets<T>,
+    reads: VecDeque<(T, u64)>,
+    asked: Vec<(u64, Vec<(T, u64)>)>,
+    read_context: u64,
+    flights: VecDeque<Flight>,
+    segment_asked: Option<u64>,
+    room: Room,
+    told: Option<RoleChange>,
+    /// Everything up to here is committed and is never cut (L22), also what was known so at the start.
+    floor: u64,
+    committed: u64,
+    now_ns: u64,
+    health: Health,
+    suspicion: Option<Suspicion>,
+    /// When this replica last was a leader that was handing over.
+    handed_over_ns: Option<u64>,
+}
+
+impl<T> Replica<T> {
+    /// Put a replica together. `floor` is an index known to be committed; its views begin with the log.
+    pub fn new(
+        log: Log,
+        engine: Box<dyn Replication>,
+        state_file: RaftStateFile,
+        state: RaftState,
+        options: TurnOptions,
+        floor: u64,
+    ) -> Self {
+        Self {
+            log,
+            engine,
+            state_file,
+            state,
+            options,
+            held: HashMap::new(),
+            numbers: None,
+            fold_asked: None,
+            waiting: Waiting::new(),
+            blocked: false,
+            tickets: Tickets::new(),
+            reads: VecDeque::new(),
+            asked: Vec::new(),
+            read_context: 0,
+            flights: VecDeque::new(),
+            segment_asked: None,
+            room: Room::new(options.segment_size),
+            told: None,
+            floor,
+            committed: 0,
+            now_ns: 0,
+            health: Health::default(),
+            suspicion: None,
+            handed_over_ns: None,
+        }
+    }
+
+    /// The log, for its reader and its end.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Role, term, leader, commit.
+    pub fn status(&self) -> tern_replication::Status {
+        self.engine.status()
+    }
+
+    /// The greatest index that a member is known to have persisted; 0 unless this replica leads.
+    pub fn matched(&self, peer: ReplicaId) -> u64 {
+        self.engine.matched(peer)
+    }
+
+    /// How far the others are, while this replica leads.
+    pub fn progress(&self) -> Vec<tern_replication::Progress> {
+        self.engine.progress()
+    }
+
+    /// One step: take everything in, go round the loop until nothing is left, fill the outbox.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the replica must stop; what is in the outbox must not be used then.
+    pub fn step(&mut self, inbox: &mut Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        self.now_ns = inbox.now_ns;
+        self.take_segments(std::mem::take(&mut inbox.segments))?;
+        if let Some(space) = inbox.space.take() {
+            self.room.saw(space);
+        }
+        if let Some(durable) = inbox.durable.take() {
+            self.durable(durable.number(), out);
+        }
+        self.step_peers(inbox, out)?;
+        self.heed_health(std::mem::take(&mut inbox.rotted));
+        self.heed_suspicion();
+        for peer in inbox.unreachable.drain(..) {
+            self.engine.unreachable(peer);
+        }
+        self.tick(inbox.ticks);
+        if let Some(to) = inbox.transfer.take() {
+            self.engine.transfer(to);
+        }
+        // What was committed before the start is shown at once: reads do not wait for a leader.
+        self.publish(self.floor, out);
+        self.rounds(out)?;
+        self.notice_role(out);
+        self.take_fold(inbox.folded.take());
+        self.queue(&mut inbox.proposals, out);
+        self.reads.extend(inbox.reads.drain(..));
+        self.propose(inbox, out)?;
+        self.ask_reads(out);
+        self.rounds(out)?;
+        self.notice_role(out);
+        self.refuse(inbox.now_ns, out);
+        self.want_segment(out);
+        self.look_after_room(inbox.ticks, out);
+        Ok(())
+    }
+
+    /// Write what a clean stop leaves: the commit index in `raft.state`. The log must be flushed before: what is not
+    /// durable may be lost with the machine, and a start that had been told of a clean stop would take that for damage.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the log is not flushed, or the file cannot be written: then nothing is said.
+    pub fn stop(&mut self) -> Result<(), Fatal> {
+        self.log.check_flushed()?;
+        self.state.commit = self
+            .state
+            .commit
+            .max(self.floor.max(self.committed).min(self.log.end().index));
+        self.state_file.store(&self.state)?;
+        Ok(())
+    }
+
+    /// Whether appended proposals wait to be decided.
+    pub fn has_undecided(&self) -> bool {
+        self.tickets.frames() > 0
+    }
+
+    fn take_segments(&mut self, segments: Vec<PreparedSegment>) -> Result<(), Fatal> {
+        for segment in segments {
+            self.segment_asked = None;
+            self.room.segment(segment.file.is_ok());
+            if let Ok(file) = segment.file {
+                self.log.segment_prepared(segment.base, file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn durable(&mut self, number: Persisted, out: &mut Outbox<T>) {
+        self.engine.durable(number);
+        let all = is_planted(Bug::AnswersOutOfOrder);
+        while self
+            .flights
+            .front()
+            .is_some_and(|f| f.number <= number || all)
+        {
+            let flight = self.flights.pop_front().expect("looked at above");
+            out.messages.extend(flight.messages);
+        }
+    }
+
+    /// Messages before ticks (L10). An append for which the log has no room counts as lost: Raft repeats it.
+    ///
+    /// What a leader had sent before its process was gone is stepped before that is heeded, or it would be taken for a
+    /// sign of life.
+    fn step_peers(&mut self, inbox: &mut Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        let mut gone = std::mem::take(&mut inbox.gone).into_iter().peekable();
+        for (before, message) in std::mem::take(&mut inbox.peers).into_iter().enumerate() {
+            while let Some((_, peer)) = gone.next_if(|(messages, _)| *messages <= before) {
+                self.suspect(peer);
+            }
+            self.step_peer(message, out)?;
+        }
+        for (_, peer) in gone {
+            self.suspect(peer);
+        }
+        Ok(())
+    }
+
+    fn step_peer(&mut self, mut message: PeerMessage, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        if message.kind != PeerKind::Raft || !self.has_room(&message)? {
+            return Ok(());
+        }
+        self.check(&message)?;
+        self.make_way(&message);
+        let append = message.message == MessageKind::Append;
+        for frame in message.frames.drain(..) {
+            self.held
+                .insert((frame.header.index, frame.header.term), frame);
+        }
+        match self.engine.step(&message) {
+            Ok(()) | Err(StepError::UnknownPeer(_)) => {}
+            Err(StepError::Engine(why)) => {
+                // The engine answers what it cannot use with an error and stays as it was.
+                debug_assert!(!why.is_empty());
+            }
+        }
+        if append && !self.held.is_empty() {
+            self.rounds(out)?;
+            self.held.clear();
+        }
+        Ok(())
+    }
+
+    /// Whether what a message may lead to finds a segment. Asked before the engine sees it, which takes nothing back: a
+    /// write without room would stop the replica.
+    fn has_room(&mut self, message: &PeerMessage) -> Result<bool, Fatal> {
+        if makes_leaders(message.message) {
+            return self.may_lead();
+        }
+        let (Some(first), Some(last)) = (message.frames.first(), message.frames.last()) else {
+            return Ok(true);
+        };
+        // The engine refuses what does not continue the log, and the log what stands elsewhere.
+        let end = self.log.end();
+        let far = end.position + 2 * self.options.segment_size;
+        if first.header.index > end.index + 1 || last.header.position > far {
+            return Ok(true);
+        }
+        self.make_room_upto(last.header.position)
+    }
+
+    /// Whether the first frame of a leader finds a segment: who has no room for it hears no vote for itself. It goes on
+    /// counting time and votes for others.
+    fn may_lead(&mut self) -> Result<bool, Fatal> {
+        let end = self.log.end().position;
+        let length = FRAME_HEADER_SIZE as u64;
+        self.make_room_upto(place(end, length, self.options.segment_size))
+    }
+
+    fn make_room_upto(&mut self, position: u64) -> Result<bool, Fatal> {
+        let has_room = self.log.make_room_upto(position)?;
+        if !has_room {
+            self.room.segment(false);
+        }
+        Ok(has_room)
+    }
+
+    fn tick(&mut self, ticks: u32) {
+        let leads = self.engine.status().role == Role::Leader;
+        let limit = if leads {
+            self.options.leader_catch_up_ticks
+        } else {
+            self.options.heartbeat_ticks
+        };
+        for _ in 0..ticks.min(limit) {
+            self.engine.tick();
+        }
+    }
+
+    /// Carry out works until the engine has none.
+    fn rounds(&mut self, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        while self.engine.has_work() {
+            let work = self.engine.work();
+            self.round(work, out)?;
+        }
+        Ok(())
+    }
+
+    fn round(&mut self, mut work: Work, out: &mut Outbox<T>) -> Result<(), Fatal> {
+        if let Some(hard) = work.hard_state {
+            self.state.term = hard.term;
+            self.state.vote = hard.vote;
+            self.store_state()?;
+        }
+        out.messages.append(&mut work.messages);
+        out.messages.append(&mut work.early);
+        planted_early(&mut work.after_durable, out);
+        self.write(&work.entries)?;
+        self.engine.written();
+        let wrote = !work.entries.is_empty();
+        if is_planted(Bug::AckBeforeSync) {
+            out.messages.append(&mut work.after_durable);
+            self.engine.durable(work.number);
+        }
+        if wrote || (!self.flights.is_empty() && !work.after_durable.is_empty()) {
+            self.flights.push_back(Flight {
+                number: work.number,
+                messages: work.after_durable,
+                since_ns: self.now_ns,
+            });
+            out.flush = Some(Flush {
+                number: work.number,
+                position: self.log.end().position,
+            });
+        } else if self.flights.is_empty() {
+            // Nothing is in flight, so this round is as durable as the one before it. A round in between that
+            // wrote nothing and holds no message back is covered by the next notice.
+            out.messages.append(&mut work.after_durable);
+            self.engine.durable(work.number);
+        }
+        self.publish(work.commit, out);
+        self.confirm_reads(work.reads, out);
+        Ok(())
+    }
+
+    fn store_state(&mut self) -> Result<(), Fatal> {
+        if is_planted(Bug::VoteNotSynced) {
+            return Ok(());
+        }
+        match self.state_file.store(&self.state) {
+            Err(_) if is_planted(Bug::VoteErrorIgnored) => Ok(()),
+            stored => Ok(stored?),
+        }
+    }
+
+    /// Append the frames of entries. Frames that the engine made by itself are built here, at the log end.
+    fn write(&mut self, entries: &[ThinEntry]) -> Result<(), Fatal> {
+        let Some(first) = entries.first() else {
+            return Ok(());
+        };
+        if first.index <= self.log.end().index {
+            let floor = self.floor.max(self.committed);
+            assert!(first.index > floor, "committed frames stay (L22)");
+            self.log.truncate_after(first.index - 1)?;
+        }
+        let mut end = self.log.end();
+        let mut frames = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let frame = match self.held.remove(&(entry.index, entry.term)) {
+                Some(frame)
+                    if frame.header.kind == entry.kind || is_planted(Bug::KindOfProposal) =>
+                {
+                    frame
+                }
+                Some(frame) => {
+                    return Err(Fatal::Consensus(format!(
+                        "entry {} of term {} is a {:?}, its frame a {:?}",
+                        entry.index, entry.term, entry.kind, frame.header.kind
+                    )));
+                }
+                None if entry.kind == FrameKind::NoOp => FrameDraft::no_op().seal(
+                    &end,
+                    entry.term,
+                    end.store_timestamp_ms,
+                    self.options.segment_size,
+                )?,
+                None => {
+                    return Err(Fatal::Consensus(format!(
+                        "entry {} of term {} has no frame",
+                        entry.index, entry.term
+                    )));
+                }
+            };
+            end = frame.end();
+            frames.push(frame);
+        }
+        self.log.append(&frames)?;
+        Ok(())
+    }
+
+    fn publish(&mut self, commit: u64, out: &mut Outbox<T>) {
+        let mut commit = commit.min(self.log.end().index);
+        if is_planted(Bug::AckFromLeaderAlone) && self.engine.status().role == Role::Leader {
+            commit = self.log.end().index;
+        }
+        if commit <= self.committed {
+            return;
+        }
+        self.committed = commit;
+        if self.log.committed(commit).is_err() {
+            // The end of a frame that cannot be read is not known, and its mark waits for a later one.
+            self.health.met_rot();
+        }
+        let log = &self.log;
+        let decided = self
+            .tickets
+            .commit(commit, |index| log.term(index).ok().flatten().unwrap_or(0));
+        let committed = out.commit.get_or_insert_with(|| Committed {
+            index: commit,
+            decided: Vec::new(),
+            at_apply: Vec::new(),
+        });
+        committed.index = commit;
+        committed.decided.extend(decided.at_once);
+        committed.at_apply.extend(decided.at_apply);
+    }
+
+    fn confirm_reads(&mut self, confirmed: Vec<(u64, u64)>, out: &mut Outbox<T>) {
+        for (context, index) in confirmed {
+            let Some(at) = self.asked.iter().position(|(asked, _)| *asked == context) else {
+                continue;
+            };
+            // Contexts go up: a confirmed one confirms every one that was asked before it.
+            for (_, reads) in self.asked.drain(..=at) {
+                out.answers.extend(
+                    reads
+                        .into_iter()
+                        .map(|(t, _)| (t, Outcome::Confirmed(index))),
+                );
+            }
+        }
+    }
+
+    fn notice_role(&mut self, out: &mut Outbox<T>) {
+        let status = self.engine.status();
+        let now = RoleChange {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+        };
+        if self.told == Some(now) {
+            return;
+        }
+        self.told = Some(now);
+        out.role = Some(now);
+        if now.role != Role::Leader {
+            self.numbers = None;
+            self.fold_asked = None;
+        } else if self.fold_asked != Some(now.term) {
+            self.numbers = None;
+            self.fold_asked = Some(now.term);
+            out.fold = Some(Fold {
+                term: now.term,
+                upto: self.log.end().index,
+                upto_term: self.log.end().term,
+            });
+        }
+    }
+
+    fn take_fold(&mut self, folded: Option<Folded>) {
+        if let Some(folded) = folded
+            && self.fold_asked == Some(folded.term)
+            && self.numbers.is_none()
+        {
+            self.numbers = Some(folded.numbers);
+        }
+    }
+
+    /// One leadership round confirms all reads that wait; before the term's first commit they go on waiting.
+    fn ask_reads(&mut self, out: &mut Outbox<T>) {
+        if self.reads.is_empty() || !self.engine.status().settled {
+            return;
+        }
+        self.read_context += 1;
+        if is_planted(Bug::StaleAnswer) {
+            let reads = self.reads.drain(..).collect();
+            self.asked.push((self.read_context, reads));
+            self.confirm_reads(vec![(self.read_context, self.committed)], out);
+            return;
+        }
+        if self.engine.read(self.read_context).is_ok() {
+            let reads = self.reads.drain(..).collect();
+            self.asked.push((self.read_context, reads));
+        }
+    }
+
+    /// Ask for the next segment while there is room in this one, so that a roll never waits for the disk.
+    fn want_segment(&mut self, out: &mut Outbox<T>) {
+        if let Some(base) = self.log.segment_to_prepare()
+            && self.segment_asked != Some(base)
+        {
+            self.segment_asked = Some(base);
+            out.prepare_segment = Some(base);
+        }
+    }
+
+    fn look_after_room(&mut self, ticks: u32, out: &mut Outbox<T>) {
+        let end = self.log.end().position;
+        out.look_at_disk |= self.room.wants_look(end, ticks);
+        out.room = self.room.change().or(out.room);
+    }
+}
+
+/// Planted bugs: what promises something leaves before it is durable.
+fn planted_early<T>(held: &mut Vec<PeerMessage>, out: &mut Outbox<T>) {
+    let early = |kind| match kind {
+        MessageKind::Vote | MessageKind::VoteAnswer => is_planted(Bug::VotesEarly),
+        MessageKind::AppendAnswer => is_planted(Bug::AnswersEarly),
+        _ => false,
+    };
+    if is_planted(Bug::VotesEarly) || is_planted(Bug::AnswersEarly) {
+        let (leave, stay) = std::mem::take(held)
+            .into_iter()
+            .partition(|m| early(m.message));
+        *held = stay;
+        let leave: Vec<PeerMessage> = leave;
+        out.messages.extend(leave);
+    }
+}
