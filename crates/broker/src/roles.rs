@@ -109,14 +109,23 @@ impl RoleBoard {
     }
 }
 
-/// Announce a leadership as soon as a fresh read shows that the views have all that was committed before it.
-pub(crate) fn announce_when_applied(roles: &Arc<RoleBoard>, mailbox: &Mailbox, term: u64) {
+/// Announce a leadership as soon as ReadIndex shows that the views have all that was committed before it, then have
+/// `begin` called with the term, on the apply thread.
+pub(crate) fn confirm_leadership(
+    roles: &Arc<RoleBoard>,
+    mailbox: &Mailbox,
+    term: u64,
+    begin: impl Fn(u64) + Send + 'static,
+) {
     let (board, again) = (Arc::clone(roles), mailbox.clone());
     let read = mailbox.read(Box::new(move |outcome, _| match outcome {
-        Outcome::Confirmed(_) => board.announce(term),
+        Outcome::Confirmed(_) if board.leads_in(term) => {
+            board.announce(term);
+            begin(term);
+        }
         Outcome::Refused(Refusal::Stopping) => {}
-        // It took too long; as long as it leads, it has to be announced.
-        _ if board.leads_in(term) => announce_when_applied(&board, &again, term),
+        // It took too long; as long as this replica leads, it has to be announced.
+        _ if board.leads_in(term) => confirm_leadership(&board, &again, term, begin),
         _ => {}
     }));
     // A box without a reader belongs to a process that is stopping.
@@ -147,13 +156,18 @@ mod tests {
         roles.changed(change(Role::Candidate, 3));
         assert_eq!(roles.told().role, Role::Candidate);
         roles.changed(change(Role::Leader, 3));
-        announce_when_applied(&roles, &bench.mailbox, 3);
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let note = Arc::clone(&begun);
+        confirm_leadership(&roles, &bench.mailbox, 3, move |term| {
+            note.lock().push(term)
+        });
         assert!(roles.view().leads() && !roles.told().leads());
         let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
         bench.read().expect("asked")(busy, &mut Answers::default());
         assert!(!roles.told().leads());
         bench.read().expect("asked again")(Outcome::Confirmed(7), &mut Answers::default());
         assert!(roles.told().leads() && roles.told().term == 3);
+        assert_eq!(*begun.lock(), [3]);
         roles.changed(change(Role::Follower, 4));
         assert_eq!(roles.told().role, Role::Follower);
     }
@@ -177,7 +191,7 @@ mod tests {
     fn a_leadership_that_has_passed_is_not_told() {
         let bench = Bench::new();
         let roles = Arc::new(leading());
-        announce_when_applied(&roles, &bench.mailbox, 1);
+        confirm_leadership(&roles, &bench.mailbox, 1, |_| panic!("it has passed"));
         let read = bench.read().expect("asked");
         roles.changed(change(Role::Follower, 2));
         read(Outcome::Confirmed(7), &mut Answers::default());

@@ -14,6 +14,7 @@ mod flusher;
 mod founding;
 mod inputs;
 mod keys;
+mod leader_tasks;
 mod mending;
 mod numbers;
 mod opening;
@@ -30,12 +31,15 @@ mod waiting;
 pub use apply::{Applied, Applier, Touched};
 pub use applying::{Advanced, Applying};
 pub use birth::{Birth, Born};
-pub use delays::{DelayProposal, DelayTicket, DelayView, DelayWork, Delays, UnreadLevel};
+pub use delays::Delays;
 pub use fatal::Fatal;
 pub use flusher::{Durable, Flush, FlushUnderWay, Flusher};
 pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
 pub use inputs::{Committed, Fold, FoldEnd, Folded, Inbox, Outbox, PreparedSegment, RoleChange};
 pub use keys::{index_keys, words};
+pub use leader_tasks::{
+    LeaderTask, LeaderTasks, TaskNotice, TaskProposal, TaskTicket, TaskTime, TaskView, TaskWork,
+};
 pub use numbers::QueueNumbers;
 pub use opening::{Opened, Opening, Strategy};
 pub use options::TurnOptions;

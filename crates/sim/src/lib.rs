@@ -16,6 +16,7 @@ mod ledger;
 mod machine;
 mod network;
 mod process;
+mod progress_apart;
 mod random;
 mod swarm;
 mod world;

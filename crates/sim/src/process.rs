@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tern_log::memory_disk::MemoryDisk;
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replica::{
-    AnswerAt, Applier, Applying, DelayTicket, DelayView, Delays, Draft, Fatal, Flush,
-    FlushUnderWay, Flusher, Fold, FoldEnd, Inbox, Opened, Outbox, Outcome, PreparedSegment,
-    Proposal, Replica,
+    AnswerAt, Applier, Applying, Delays, Draft, Fatal, Flush, FlushUnderWay, Flusher, Fold,
+    FoldEnd, Inbox, LeaderTasks, Opened, Outbox, Outcome, PreparedSegment, Proposal, Replica,
+    TaskNotice, TaskTicket, TaskTime, TaskView,
 };
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
@@ -16,6 +16,7 @@ use tern_state::{LeaseTime, Op, State};
 use tern_wire::properties::to_text;
 
 use crate::machine::directory;
+use crate::progress_apart::ProgressApart;
 
 /// The topic that every group has from its founding.
 pub const TOPIC: &str = "TBW102";
@@ -52,7 +53,7 @@ pub struct Running {
     fold: Option<Fold>,
     /// As the apply thread was told.
     pub committed: u64,
-    delays: Delays,
+    leader_tasks: LeaderTasks,
     /// When it got the role that it has, by its monotonic clock, ms.
     since_ms: u64,
     stop_record: StopRecord,
@@ -87,7 +88,7 @@ impl Running {
             is_flushing: false,
             fold: None,
             committed: 0,
-            delays: Delays::new(),
+            leader_tasks: LeaderTasks::new(vec![Box::new(ProgressApart::new(Delays::new()))]),
             since_ms: 0,
             stop_record,
             segment_size,
@@ -178,32 +179,35 @@ impl Running {
 
     /// The role changed: a leader begins with a read that shows everything that was committed before.
     pub fn role_changed(&mut self, now_ns: u64) {
-        self.delays.end();
+        self.leader_tasks.end();
         self.since_ms = now_ns / 1_000_000;
         if let Some(term) = self.leads() {
             self.inbox.reads.push((READ | term, now_ns));
         }
     }
 
-    /// What the delay thread does whenever it wakes.
+    /// What the leader thread does whenever it wakes.
     pub fn put_due(&mut self, now_ns: u64, wall_ms: u64) {
-        self.delays.at(now_ns / 1_000_000);
-        let work = self.delays.work(&DelayView {
+        let work = self.leader_tasks.work(&TaskView {
             state: self.applying.applier().state(),
             queues: &self.queues,
             log: &self.reader,
-            now_ms: wall_ms,
+            now: TaskTime {
+                wall_ms,
+                monotonic_ms: now_ns / 1_000_000,
+            },
             store_host: ([127, 0, 0, 1], 10911).into(),
         });
-        let mut unread = work.unreadable.iter();
-        self.inbox.rotted |= unread.any(|unread| unread.error.is_damage());
+        self.inbox.rotted |= work.notices.iter().any(
+            |notice| matches!(notice, TaskNotice::Unreadable { error, .. } if error.is_damage()),
+        );
         for proposal in work.proposals {
-            let DelayTicket { term, level } = proposal.ticket;
+            let TaskTicket { term, task, number } = proposal.ticket;
             self.inbox.proposals.push(Proposal {
                 drafts: proposal.drafts,
                 ops: proposal.ops,
                 answer: AnswerAt::Apply,
-                ticket: DUE | term << 8 | u64::from(level),
+                ticket: DUE | term << 16 | u64::from(task) << 8 | u64::from(number),
                 received_ns: now_ns,
             });
         }
@@ -212,13 +216,18 @@ impl Running {
     /// The outcome of a ticket that is no client's; false for a client's. A read is decided when its index is applied.
     pub fn own_outcome(&mut self, ticket: u64, outcome: &Outcome, now_ns: u64) -> bool {
         if ticket & DUE != 0 {
-            let (term, level) = ((ticket & !DUE) >> 8, ticket as u8);
-            let level = u16::from(level);
-            self.delays.decided(DelayTicket { term, level }, outcome);
+            let ticket = TaskTicket {
+                term: (ticket & !DUE) >> 16,
+                task: (ticket >> 8) as u8,
+                number: u16::from(ticket as u8),
+            };
+            self.leader_tasks.decided(ticket, outcome);
         } else if ticket & READ != 0 {
             let term = ticket & !READ;
             match outcome {
-                Outcome::Confirmed(_) if self.leads() == Some(term) => self.delays.begin(term),
+                Outcome::Confirmed(_) if self.leads() == Some(term) => {
+                    self.leader_tasks.begin(term);
+                }
                 Outcome::Confirmed(_) => {}
                 _ if self.leads() == Some(term) => self.inbox.reads.push((ticket, now_ns)),
                 _ => {}
@@ -284,7 +293,7 @@ impl Running {
         let advanced = self.applying.advance(max_bytes, now_ns)?;
         if let Some(applied) = advanced.applied {
             self.inbox.rotted |= applied.blocked.is_some_and(|error| error.is_damage());
-            self.delays.wake();
+            self.leader_tasks.wake();
             for topic_id in applied.topics_deleted {
                 let _ = self.queues.drop_topic(topic_id);
             }

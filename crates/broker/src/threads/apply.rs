@@ -7,7 +7,7 @@ use std::time::Duration;
 use tern_net::{Complaint, Level, Logger};
 use tern_replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
 
-use super::delays::DelayBell;
+use super::leader::LeaderHandle;
 use crate::answers::{Answers, Ticket};
 use crate::channels::mailbox::{Input, Mailbox};
 use crate::channels::post::PostBox;
@@ -40,7 +40,7 @@ pub(super) struct Apply {
     pub applying: Applying<Ticket>,
     pub views: Arc<Views>,
     pub holds: Arc<HoldTable>,
-    pub delays: DelayBell,
+    pub leader: LeaderHandle,
     pub events: Arc<dyn NodeEvents>,
     pub mailbox: Mailbox,
 }
@@ -90,7 +90,7 @@ impl Apply {
         self.views
             .publish(done.state(), done.position(), applied.records);
         self.holds.wake(&applied.touched);
-        self.delays.ring(done.state(), &applied.touched);
+        self.leader.applied(done.state(), &applied.touched);
         for topic_id in applied.topics_deleted {
             // Nobody finds the topic any more. Files that cannot be deleted go at the next start.
             let _ = self.views.queues.drop_topic(topic_id);

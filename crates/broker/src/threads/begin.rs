@@ -7,15 +7,17 @@ use tern_log::{
     ConsumeQueues, Found, KeyIndex, KeyLimits, LogReader, QueueLimits, RaftState, RaftStateFile,
 };
 use tern_net::Level;
-use tern_replica::{Applier, Applying, Fatal, Flusher, Opened, Opening, Strategy, TurnOptions};
+use tern_replica::{
+    Applier, Applying, Delays, Fatal, Flusher, LeaderTasks, Opened, Opening, Strategy, TurnOptions,
+};
 use tern_replication::Phase;
 use tern_state::State;
 
 use super::beginning::Beginning;
-use super::delays::{DelayBell, Delaying};
+use super::leader::{LeaderHandle, LeaderThread};
 use super::log::Outlets;
 use super::plain::{say, spawn, tell};
-use super::{apply, delays, flush, founding, io, keys, log};
+use super::{apply, flush, founding, io, keys, log};
 use crate::answers::Ticket;
 use crate::channels::mailbox::MailboxReceiver;
 use crate::channels::post::{Post, post_box};
@@ -101,7 +103,7 @@ fn serve(
         flush: helpers.flush.0.clone(),
         apply: helpers.apply.0.clone(),
         io: helpers.io.0.clone(),
-        delays: helpers.delays.0.clone(),
+        leader: helpers.leader.0.clone(),
         roles: Arc::clone(&beginning.roles),
         mailbox: beginning.mailbox.clone(),
         standing: Arc::clone(&beginning.standing),
@@ -160,7 +162,7 @@ struct Helpers {
     apply: (Post<apply::Step>, JoinHandle<()>),
     io: (Post<io::Request>, JoinHandle<()>),
     keys: (Arc<Views>, JoinHandle<()>),
-    delays: (DelayBell, JoinHandle<()>),
+    leader: (LeaderHandle, JoinHandle<()>),
 }
 
 fn start_helpers(
@@ -172,8 +174,14 @@ fn start_helpers(
     let (flush_in, flush_out) = post_box();
     let (apply_in, apply_out) = post_box();
     let (io_in, io_out) = post_box();
-    let (delays_in, delays_out) = post_box();
-    let bell = DelayBell::new(delays_in);
+    let leading = LeaderThread::new(
+        LeaderTasks::new(vec![Box::new(Delays::new())]),
+        Arc::clone(views),
+        Arc::clone(&beginning.roles),
+        beginning.mailbox.clone(),
+        beginning.options.settings.store_host,
+    );
+    let handle = leading.handle.clone();
     let mender = apply_in.clone();
     views
         .queues
@@ -189,7 +197,7 @@ fn start_helpers(
         ),
         views: Arc::clone(views),
         holds: Arc::clone(holds),
-        delays: bell.clone(),
+        leader: handle.clone(),
         events: Arc::clone(&beginning.events),
         mailbox: beginning.mailbox.clone(),
     };
@@ -209,31 +217,24 @@ fn start_helpers(
             Ok::<_, Fatal>(())
         });
     });
-    let delaying = Delaying {
-        views: Arc::clone(views),
-        roles: Arc::clone(&beginning.roles),
-        mailbox: beginning.mailbox.clone(),
-        bell: bell.clone(),
-        store_host: beginning.options.settings.store_host,
-    };
     let stopper = Arc::clone(&beginning.stopper);
-    let delays = spawn("delays", move || {
-        stopper.guard("delays", || delays::run(&delaying, &delays_out));
+    let leader = spawn("leader", move || {
+        stopper.guard("leader", || leading.run());
     });
     Helpers {
         flush: (flush_in, flush),
         apply: (apply_in, apply),
         io: (io_in, io),
         keys: (Arc::clone(views), keys),
-        delays: (bell, delays),
+        leader: (handle, leader),
     }
 }
 
 impl Helpers {
     /// Flush first: what was written becomes durable. A panic of a thread was reported when it happened.
     fn stop(self) {
-        self.delays.0.stop();
-        let _ = self.delays.1.join();
+        self.leader.0.stop();
+        let _ = self.leader.1.join();
         let _ = self.flush.0.send(flush::Request::Stop);
         let _ = self.flush.1.join();
         let _ = self.apply.0.send(apply::Step::Stop);

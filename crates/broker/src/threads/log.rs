@@ -13,14 +13,14 @@ use tern_replica::{
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;
-use super::delays::DelayBell;
+use super::leader::LeaderHandle;
 use super::plain::{say, tell};
 use super::{flush, io};
 use crate::answers::{Answers, Ticket};
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::channels::post::Post;
 use crate::clock;
-use crate::roles::{RoleBoard, announce_when_applied};
+use crate::roles::RoleBoard;
 use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
@@ -32,7 +32,7 @@ pub(super) struct Outlets {
     pub flush: Post<flush::Request>,
     pub apply: Post<Step>,
     pub io: Post<io::Request>,
-    pub delays: DelayBell,
+    pub leader: LeaderHandle,
     pub roles: Arc<RoleBoard>,
     pub mailbox: Mailbox,
     pub standing: Arc<Standing>,
@@ -147,12 +147,11 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
     if let Some(role) = out.role.take() {
         outlets.roles.changed(role);
         if role.role == Role::Leader {
-            announce_when_applied(&outlets.roles, &outlets.mailbox, role.term);
             outlets
-                .delays
+                .leader
                 .lead(&outlets.roles, &outlets.mailbox, role.term);
         } else {
-            outlets.delays.follow();
+            outlets.leader.follow();
         }
     }
     if let Some(fold) = out.fold.take() {

@@ -3,11 +3,11 @@
 mod apply;
 mod begin;
 mod beginning;
-mod delays;
 mod flush;
 mod founding;
 mod io;
 mod keys;
+mod leader;
 mod log;
 mod plain;
 mod stopper;

@@ -52,9 +52,9 @@ fn delay_of(level: u16) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::delays::tests::{REAL, leading, put, work};
+    use crate::delays::tests::{Leader, REAL, leading, put, work};
     use crate::testing::LogBench;
-    use crate::{Delays, Outcome, Stored};
+    use crate::{Outcome, Stored};
 
     const YEAR_MS: u64 = 31_536_000_000;
     /// The wall clock of the tests below, when the monotonic one stands at 0.
@@ -62,27 +62,27 @@ mod tests {
 
     /// A replica that leads, whose clock was ahead, or behind, while it stored one message; one before and one after
     /// it were stored by the right clock.
-    fn after_a_jump(level: u16, clock_ms: u64) -> (LogBench, Delays) {
-        let (mut bench, mut delays) = (LogBench::new(), leading());
+    fn after_a_jump(level: u16, clock_ms: u64) -> (LogBench, Leader) {
+        let (mut bench, leader) = (LogBench::new(), leading());
         for (clock_ms, body) in [(NOW_MS, &b"1"[..]), (clock_ms, b"2"), (NOW_MS, b"3")] {
             bench.clock_ms = Some(clock_ms);
             put(&mut bench, level, REAL, body);
         }
-        delays.at(0);
-        (bench, delays)
+        (bench, leader)
     }
 
     /// How many messages are put when both clocks have gone on for so long.
-    fn put_after(delays: &mut Delays, bench: &mut LogBench, passed_ms: u64) -> usize {
-        delays.at(passed_ms);
+    fn put_after(leader: &mut Leader, bench: &mut LogBench, passed_ms: u64) -> usize {
+        leader.monotonic_ms = passed_ms;
         let mut count = 0;
         loop {
-            let mut work = work(delays, bench, NOW_MS + passed_ms);
+            let mut work = work(leader, bench, NOW_MS + passed_ms);
             let Some(proposal) = work.proposals.pop() else {
                 return count;
             };
             bench.commit_proposal(&proposal.drafts, &proposal.ops);
-            delays.decided(proposal.ticket, &Outcome::Stored(Stored::default()));
+            let stored = Outcome::Stored(Stored::default());
+            leader.tasks.decided(proposal.ticket, &stored);
             count += proposal
                 .drafts
                 .iter()
@@ -94,72 +94,72 @@ mod tests {
     #[test]
     fn a_message_from_a_clock_a_year_ahead_holds_nothing_back_for_longer_than_its_level() {
         for (level, delay_ms) in [(1, 1_000), (3, 10_000), (18, 7_200_000)] {
-            let (mut bench, mut delays) = after_a_jump(level, NOW_MS + YEAR_MS);
-            assert_eq!(put_after(&mut delays, &mut bench, delay_ms - 1), 0);
+            let (mut bench, mut leader) = after_a_jump(level, NOW_MS + YEAR_MS);
+            assert_eq!(put_after(&mut leader, &mut bench, delay_ms - 1), 0);
             // The right one goes at its time; then the wrong one is seen, and waits for the level's delay from there.
-            assert_eq!(put_after(&mut delays, &mut bench, delay_ms), 1);
-            assert_eq!(delays.idle_ms(NOW_MS + delay_ms), Some(delay_ms));
-            assert_eq!(put_after(&mut delays, &mut bench, 2 * delay_ms - 1), 0);
-            assert_eq!(put_after(&mut delays, &mut bench, 2 * delay_ms), 2);
+            assert_eq!(put_after(&mut leader, &mut bench, delay_ms), 1);
+            assert_eq!(leader.idle_ms(NOW_MS + delay_ms), Some(delay_ms));
+            assert_eq!(put_after(&mut leader, &mut bench, 2 * delay_ms - 1), 0);
+            assert_eq!(put_after(&mut leader, &mut bench, 2 * delay_ms), 2);
         }
     }
 
     #[test]
     fn what_is_stored_behind_such_a_message_later_still_waits_for_its_time() {
-        let (mut bench, mut delays) = after_a_jump(3, NOW_MS + YEAR_MS);
-        assert_eq!(put_after(&mut delays, &mut bench, 10_000), 1);
+        let (mut bench, mut leader) = after_a_jump(3, NOW_MS + YEAR_MS);
+        assert_eq!(put_after(&mut leader, &mut bench, 10_000), 1);
         bench.clock_ms = Some(NOW_MS + 15_000);
         put(&mut bench, 3, REAL, b"4");
-        assert_eq!(put_after(&mut delays, &mut bench, 20_000), 2);
-        assert_eq!(put_after(&mut delays, &mut bench, 24_999), 0);
-        assert_eq!(put_after(&mut delays, &mut bench, 25_000), 1);
+        assert_eq!(put_after(&mut leader, &mut bench, 20_000), 2);
+        assert_eq!(put_after(&mut leader, &mut bench, 24_999), 0);
+        assert_eq!(put_after(&mut leader, &mut bench, 25_000), 1);
     }
 
     #[test]
     fn each_of_two_moments_of_a_wrong_clock_is_waited_for_once() {
-        let (mut bench, mut delays) = after_a_jump(1, NOW_MS + YEAR_MS);
-        assert_eq!(put_after(&mut delays, &mut bench, 1_000), 1);
+        let (mut bench, mut leader) = after_a_jump(1, NOW_MS + YEAR_MS);
+        assert_eq!(put_after(&mut leader, &mut bench, 1_000), 1);
         bench.clock_ms = Some(NOW_MS + YEAR_MS);
         put(&mut bench, 1, REAL, b"4");
-        assert_eq!(put_after(&mut delays, &mut bench, 2_000), 2);
-        assert_eq!(put_after(&mut delays, &mut bench, 2_999), 0);
-        assert_eq!(put_after(&mut delays, &mut bench, 3_000), 1);
+        assert_eq!(put_after(&mut leader, &mut bench, 2_000), 2);
+        assert_eq!(put_after(&mut leader, &mut bench, 2_999), 0);
+        assert_eq!(put_after(&mut leader, &mut bench, 3_000), 1);
     }
 
     #[test]
     fn a_new_leader_sees_for_itself_that_a_clock_was_wrong() {
-        let (mut bench, mut delays) = after_a_jump(1, NOW_MS + YEAR_MS);
-        assert_eq!(put_after(&mut delays, &mut bench, 1_000), 1);
-        delays.begin(2);
-        assert_eq!(put_after(&mut delays, &mut bench, 1_500), 0);
-        assert_eq!(put_after(&mut delays, &mut bench, 2_499), 0);
-        assert_eq!(put_after(&mut delays, &mut bench, 2_500), 2);
+        let (mut bench, mut leader) = after_a_jump(1, NOW_MS + YEAR_MS);
+        assert_eq!(put_after(&mut leader, &mut bench, 1_000), 1);
+        leader.tasks.begin(2);
+        assert_eq!(put_after(&mut leader, &mut bench, 1_500), 0);
+        assert_eq!(put_after(&mut leader, &mut bench, 2_499), 0);
+        assert_eq!(put_after(&mut leader, &mut bench, 2_500), 2);
     }
 
     #[test]
     fn a_clock_that_was_behind_for_a_moment_loses_nothing() {
-        let (mut bench, mut delays) = after_a_jump(3, NOW_MS - 3_600_000);
-        assert_eq!(put_after(&mut delays, &mut bench, 9_999), 0);
-        assert_eq!(put_after(&mut delays, &mut bench, 10_000), 3);
+        let (mut bench, mut leader) = after_a_jump(3, NOW_MS - 3_600_000);
+        assert_eq!(put_after(&mut leader, &mut bench, 9_999), 0);
+        assert_eq!(put_after(&mut leader, &mut bench, 10_000), 3);
     }
 
     /// The clock of the leader goes back while messages wait that it stored before.
     #[test]
     fn a_clock_that_goes_back_holds_what_waits_for_no_longer_than_its_level() {
-        let (bench, mut delays) = after_a_jump(3, NOW_MS);
-        assert!(work(&mut delays, &bench, NOW_MS).proposals.is_empty());
+        let (bench, mut leader) = after_a_jump(3, NOW_MS);
+        assert!(work(&mut leader, &bench, NOW_MS).proposals.is_empty());
         let back_ms = NOW_MS - 3_600_000;
-        delays.at(4_000);
-        assert!(work(&mut delays, &bench, back_ms).proposals.is_empty());
-        assert_eq!(delays.idle_ms(back_ms), Some(10_000));
-        delays.at(13_999);
+        leader.monotonic_ms = 4_000;
+        assert!(work(&mut leader, &bench, back_ms).proposals.is_empty());
+        assert_eq!(leader.idle_ms(back_ms), Some(10_000));
+        leader.monotonic_ms = 13_999;
         assert!(
-            work(&mut delays, &bench, back_ms + 9_999)
+            work(&mut leader, &bench, back_ms + 9_999)
                 .proposals
                 .is_empty()
         );
-        delays.at(14_000);
-        let found = work(&mut delays, &bench, back_ms + 10_000);
+        leader.monotonic_ms = 14_000;
+        let found = work(&mut leader, &bench, back_ms + 10_000);
         assert_eq!(found.proposals[0].drafts[0].sizes.len(), 3);
     }
 }
