@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tern_net::{Complaint, Level, Logger};
+use tern_net::{Level, Logger, RateLimitedLog};
 use tern_state::State;
 use tern_state::delay::SCHEDULE_TOPIC;
 
@@ -26,12 +26,12 @@ use crate::views::Views;
 /// The wall clock may be set while the thread sleeps: it looks again after so long, and sees what a wrong clock stored.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-static DROPPED: Complaint = Complaint::new(
+static DROPPED: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Warning,
     "due message left out: its topic does not exist any more",
 );
-static UNREADABLE: Complaint = Complaint::new(
+static UNREADABLE: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Error,
     "delay level cannot be read and waits",
@@ -159,13 +159,13 @@ impl Delaying {
         });
         drop(state);
         for (topic, queue_offset) in work.dropped {
-            DROPPED.say(topic, format_args!("message {queue_offset} of its level"));
+            DROPPED.log(topic, format_args!("message {queue_offset} of its level"));
         }
         for unread in work.unreadable {
             if let Some(position) = unread.position {
                 self.views.damage.note(position, &unread.error);
             }
-            UNREADABLE.say(format_args!("level {}", unread.level), unread.error);
+            UNREADABLE.log(format_args!("level {}", unread.level), unread.error);
         }
         for proposal in work.proposals {
             self.propose(proposal);

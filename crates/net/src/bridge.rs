@@ -15,7 +15,6 @@ use tern_wire::{Command, Fields, HeaderEncoding};
 
 use crate::budget::Credit;
 use crate::client::PushHandler;
-use crate::complaint::Complaint;
 use crate::connection::Connection;
 use crate::error::CallError;
 use crate::events::{Event, EventQueue};
@@ -23,9 +22,11 @@ use crate::heartbeats::Heartbeats;
 use crate::journal::{Level, Logger};
 use crate::outbound::Pushed;
 use crate::pending::CallSink;
+use crate::rate_limited_log::RateLimitedLog;
 use crate::server::{Handler, answer_busy};
 
-static UNSENDABLE: Complaint = Complaint::new(Logger::Net, Level::Error, "answer not sent");
+static UNSENDABLE: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Error, "answer not sent");
 
 /// What a request is charged beside its body: its header and its place in the tables.
 const REQUEST_BYTES: usize = 1024;
@@ -149,7 +150,7 @@ impl Bridge {
                 Ok(Pushed::Full) => asked.connection.close_as_unread(),
                 Ok(Pushed::Closed) => continue,
                 Err(error) => {
-                    UNSENDABLE.say(asked.connection.peer(), &error);
+                    UNSENDABLE.log(asked.connection.peer(), &error);
                     let failed = Command::answer(1, asked.opaque, asked.encoding);
                     asked
                         .connection

@@ -15,7 +15,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::budget::{Budget, Credit, Load};
-use crate::complaint::Complaint;
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
 use crate::inbound::{End, Frames, Reading, read_frames};
@@ -23,13 +22,14 @@ use crate::journal::{Level, Logger};
 use crate::link::{Attempt, Link, Lost, Queued};
 use crate::outbound::Outbound;
 use crate::pending::{CallSink, Completion};
+use crate::rate_limited_log::RateLimitedLog;
 
-static BAD_ANSWER: Complaint = Complaint::new(
+static BAD_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "bad frame from a server, connection closed",
 );
-static LATE_ANSWER: Complaint = Complaint::new(
+static LATE_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Info,
     "answer that nobody waits for, dropped",
@@ -433,7 +433,7 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
             link: &link,
         };
         if let End::BadFrame(error) = read_frames(&connection, socket, &frames, &reading).await {
-            BAD_ANSWER.say(link.address(), error);
+            BAD_ANSWER.log(link.address(), error);
         }
         connection.close();
         drop(ended);
@@ -517,7 +517,7 @@ impl Frames for LinkFrames<'_> {
                 self.inner.release_calls(1);
                 completion.complete(Ok(command));
             }
-            None => LATE_ANSWER.say(
+            None => LATE_ANSWER.log(
                 self.link.address(),
                 format_args!("opaque {}", command.opaque),
             ),

@@ -13,16 +13,17 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::budget::Load;
-use crate::complaint::Complaint;
 use crate::journal::{Level, Logger};
 use crate::outbound::{By, Flushed, Outbound, Pushed};
+use crate::rate_limited_log::RateLimitedLog;
 
-static NEVER_READS: Complaint = Complaint::new(
+static NEVER_READS: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "peer does not read, connection closed",
 );
-static UNSENDABLE: Complaint = Complaint::new(Logger::Net, Level::Error, "frame of ours not sent");
+static UNSENDABLE: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Error, "frame of ours not sent");
 
 /// A connection to a peer. Frames are queued by any thread and written in their order.
 pub struct Connection {
@@ -141,7 +142,7 @@ impl Connection {
         match self.queue_command(command) {
             Ok(pushed) => self.pushed(pushed),
             Err(error) => {
-                UNSENDABLE.say(self.peer, error);
+                UNSENDABLE.log(self.peer, error);
                 false
             }
         }
@@ -172,7 +173,7 @@ impl Connection {
 
     pub(crate) fn close_as_unread(&self) {
         if self.is_open() {
-            NEVER_READS.say(
+            NEVER_READS.log(
                 self.peer,
                 format_args!("{} bytes wait for it", self.queued_bytes()),
             );

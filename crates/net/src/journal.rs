@@ -98,7 +98,7 @@ impl Journal {
     }
 
     /// Leaves a record, or counts it where too many wait. Never waits for a reader.
-    pub fn say(&self, logger: Logger, level: Level, sentence: impl Display) {
+    pub fn log(&self, logger: Logger, level: Level, sentence: impl Display) {
         // Before the lock: whatever displays itself may be slow.
         let text = one_line(sentence);
         let mut waiting = self.0.lock();
@@ -203,7 +203,7 @@ pub(crate) mod tests {
     fn what_nobody_reads_is_bounded_and_what_is_dropped_is_counted() {
         let journal = Journal::new();
         for number in 0..MAX_RECORDS + 7 {
-            journal.say(Logger::Net, Level::Warning, number);
+            journal.log(Logger::Net, Level::Warning, number);
         }
         let (records, dropped) = journal.take();
         assert_eq!((records.len(), dropped), (MAX_RECORDS, 7));
@@ -214,12 +214,12 @@ pub(crate) mod tests {
     #[test]
     fn the_descriptor_is_readable_exactly_while_records_wait_those_of_before_included() {
         let journal = Journal::new();
-        journal.say(Logger::Broker, Level::Error, "early");
+        journal.log(Logger::Broker, Level::Error, "early");
         let number = journal.open().expect("a descriptor");
         assert!(has_woken(number, &journal));
         assert_eq!(journal.take().0.len(), 1);
         assert!(!has_woken(number, &journal));
-        journal.say(Logger::Broker, Level::Error, "late");
+        journal.log(Logger::Broker, Level::Error, "late");
         assert!(has_woken(number, &journal));
     }
 

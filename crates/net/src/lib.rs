@@ -8,7 +8,6 @@
 mod bridge;
 mod budget;
 mod client;
-mod complaint;
 mod connection;
 mod error;
 mod events;
@@ -19,18 +18,19 @@ mod link;
 mod outbound;
 pub mod peers;
 mod pending;
+mod rate_limited_log;
 mod sends;
 mod server;
 
 pub use bridge::{Answer, Bridge};
 pub use budget::{Budget, Credit};
 pub use client::{Call, Client, ClientOptions, PushHandler};
-pub use complaint::Complaint;
 pub use connection::Connection;
 pub use error::CallError;
 pub use events::{Event, EventQueue, StoredSend};
 pub use heartbeats::{Beating, Heartbeats};
 pub use journal::{Journal, Level, Logger, Record, journal};
 pub use pending::CallSink;
+pub use rate_limited_log::RateLimitedLog;
 pub use sends::SendOutcomes;
 pub use server::{Handler, Listener, OVERLOAD_REMARK, ServerCounts, ServerOptions, listen};

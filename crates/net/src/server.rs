@@ -14,24 +14,25 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 
 use crate::budget::{Budget, Credit, Load};
-use crate::complaint::Complaint;
 use crate::connection::{Connection, Taking, now_ms};
 use crate::inbound::{End, Frames, Reading, read_frames};
 use crate::journal::{Level, Logger};
 use crate::outbound::Outbound;
+use crate::rate_limited_log::RateLimitedLog;
 
-static BAD_FRAME: Complaint =
-    Complaint::new(Logger::Net, Level::Warning, "bad frame, connection closed");
-static NOT_ACCEPTED: Complaint =
-    Complaint::new(Logger::Net, Level::Warning, "connection not accepted");
-static ACCEPT_FAILED: Complaint = Complaint::new(Logger::Net, Level::Error, "accept failed");
-static UNEXPECTED_ANSWER: Complaint = Complaint::new(
+static BAD_FRAME: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "bad frame, connection closed");
+static NOT_ACCEPTED: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "connection not accepted");
+static ACCEPT_FAILED: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Error, "accept failed");
+static UNEXPECTED_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Info,
     "answer that nobody waits for, dropped",
 );
-static TOO_SLOW: Complaint =
-    Complaint::new(Logger::Net, Level::Warning, "slow peer, connection closed");
+static TOO_SLOW: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "slow peer, connection closed");
 
 /// Remark of an answer that says the server has no room for the request.
 pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
@@ -296,7 +297,7 @@ async fn accept(shared: Arc<Shared>, socket: Arc<TcpListener>) {
             Ok((stream, peer)) => shared.admit(stream, peer),
             Err(_) if !shared.accepting.load(Ordering::Acquire) => return,
             Err(error) => {
-                ACCEPT_FAILED.say(shared.local, error);
+                ACCEPT_FAILED.log(shared.local, error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -331,7 +332,7 @@ impl Shared {
     fn check(&self, connection: &Connection, now: u64) {
         if connection.frame_is_overdue(now) {
             count(&self.counters.slow_frames);
-            TOO_SLOW.say(connection.peer(), "a frame took too long to arrive");
+            TOO_SLOW.log(connection.peer(), "a frame took too long to arrive");
         } else if connection.is_stalled(now, self.options.taking()) {
             count(&self.counters.stalled);
             return connection.close_as_unread();
@@ -347,7 +348,7 @@ impl Shared {
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         if let Err(limit) = self.connections.lock().enter(peer.ip(), &self.options) {
             count(&self.counters.not_accepted);
-            return NOT_ACCEPTED.say(peer, limit);
+            return NOT_ACCEPTED.log(peer, limit);
         }
         let load = Load::new(
             Arc::clone(&self.options.budget),
@@ -384,11 +385,11 @@ impl Shared {
             End::Closed => {}
             End::BadFrame(error) => {
                 count(&self.counters.bad_frames);
-                BAD_FRAME.say(connection.peer(), error);
+                BAD_FRAME.log(connection.peer(), error);
             }
             End::NoRoom => {
                 count(&self.counters.no_room);
-                BAD_FRAME.say(
+                BAD_FRAME.log(
                     connection.peer(),
                     "no room for a frame, and none of its header to answer to",
                 );
@@ -402,7 +403,7 @@ impl Frames for Shared {
         if command.is_response() {
             count(&self.counters.unexpected_answers);
             return UNEXPECTED_ANSWER
-                .say(connection.peer(), format_args!("opaque {}", command.opaque));
+                .log(connection.peer(), format_args!("opaque {}", command.opaque));
         }
         self.handler.request(connection, command, credit);
     }

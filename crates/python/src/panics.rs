@@ -35,7 +35,7 @@ fn report(panic: &PanicHookInfo<'_>) {
     } else {
         String::new()
     };
-    journal().say(
+    journal().log(
         logger,
         Level::Critical,
         format_args!("thread {thread} panicked at {place}, a mistake in ternmq: {words}{frames}"),

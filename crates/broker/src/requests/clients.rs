@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tern_net::{Complaint, Connection, Level, Logger};
+use tern_net::{Connection, Level, Logger, RateLimitedLog};
 use tern_state::State;
 use tern_wire::codes::{request, response};
 use tern_wire::headers::{
@@ -32,7 +32,7 @@ use crate::views::Views;
 /// How often entries without heartbeats are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
-static LEFT_OUT: Complaint = Complaint::new(
+static LEFT_OUT: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Warning,
     "heartbeat beyond the bounds of the client registry, partly left out",
@@ -43,7 +43,7 @@ const MAX_DISPUTES: usize = 256;
 /// A little longer than the time between two lines of one kind.
 const DISPUTE_PAUSE: Duration = Duration::from_millis(1_100);
 
-static DISPUTE: Complaint = Complaint::new(
+static DISPUTE: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Warning,
     "one group, several subscriptions",
@@ -106,7 +106,7 @@ impl Members {
         };
         let beaten = self.clients.beat(&caller, &beat, Instant::now());
         if beaten.left_out > 0 {
-            LEFT_OUT.say(
+            LEFT_OUT.log(
                 connection.peer(),
                 format_args!("{} entries", beaten.left_out),
             );
@@ -200,7 +200,7 @@ impl Members {
         }
     }
 
-    /// One after the other, no faster than complaints are printed: what is said once must not be left out.
+    /// One after the other, no faster than such lines are written: what is said once must not be left out.
     fn say_disputes(self: &Arc<Self>, disputes: Vec<(Arc<str>, String)>) {
         let mut waiting = self.disputes.lock();
         let room = MAX_DISPUTES.saturating_sub(waiting.lines.len());
@@ -304,7 +304,7 @@ async fn say_all(members: Weak<Members>) {
                 waiting.is_said = false;
                 return;
             };
-            DISPUTE.say(group, what);
+            DISPUTE.log(group, what);
         }
         drop(members);
         tokio::time::sleep(DISPUTE_PAUSE).await;

@@ -32,7 +32,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 
 /// A sentence for the log of the process.
 fn say(level: Level, sentence: impl Display) {
-    journal().say(Logger::Broker, level, sentence);
+    journal().log(Logger::Broker, level, sentence);
 }
 
 /// Send to another thread of the replica. One that is gone has reported why.

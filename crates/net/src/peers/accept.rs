@@ -17,11 +17,12 @@ use super::handshake::{self, Failed, Opened};
 use super::read::{End, read};
 use super::strangers::Strangers;
 use super::{PeerOptions, PeerRefusal, Shared};
-use crate::complaint::Complaint;
 use crate::journal::{Level, Logger};
+use crate::rate_limited_log::RateLimitedLog;
 
-static REFUSED: Complaint = Complaint::new(Logger::Net, Level::Warning, "peer connection refused");
-static TURNED_OUT: Complaint = Complaint::new(
+static REFUSED: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
+static TURNED_OUT: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "too many strangers at the peers' port, one had to go for",
@@ -93,7 +94,7 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, accepted: Ar
         });
         if let Some(gone) = gone {
             gone.abort();
-            TURNED_OUT.say(address, "a newer one");
+            TURNED_OUT.log(address, "a newer one");
         }
     }
 }
@@ -116,7 +117,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr, 
     let opened = match timeout(limit, shake(&shared, &mut stream, address, &place)).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(failed)) => return refused(&shared, address, &failed),
-        Err(_) => return REFUSED.say(address, "the handshake took too long"),
+        Err(_) => return REFUSED.log(address, "the handshake took too long"),
     };
     let accepted = Arc::clone(&place.accepted);
     drop(place);
@@ -174,11 +175,11 @@ fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {
     match *failed {
         Failed::Io | Failed::NobodyThere => {}
         Failed::ByUs(why, number) => {
-            REFUSED.say(address, why);
+            REFUSED.log(address, why);
             if let Some(number) = number {
                 shared.events.refused(number, false, why);
             }
         }
-        Failed::ByThem(why) => REFUSED.say(address, format_args!("it refuses us: {why}")),
+        Failed::ByThem(why) => REFUSED.log(address, format_args!("it refuses us: {why}")),
     }
 }

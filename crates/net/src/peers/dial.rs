@@ -16,10 +16,11 @@ use super::accept::tune;
 use super::evidence::Evidence;
 use super::handshake::{self, Failed};
 use super::lane::LaneQueue;
-use crate::complaint::Complaint;
 use crate::journal::{Level, Logger};
+use crate::rate_limited_log::RateLimitedLog;
 
-static REFUSED: Complaint = Complaint::new(Logger::Net, Level::Warning, "peer connection refused");
+static REFUSED: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
 
 /// Pauses between two attempts; a peer that was heard of is dialled at once.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -127,7 +128,7 @@ fn refused(shared: &Shared, peer: &Member, failed: &Failed) {
         Failed::ByThem(why) => (true, why),
     };
     let side = if by_them { "refuses us" } else { "is refused" };
-    REFUSED.say(&peer.address, format_args!("{} {side}: {why}", peer.id));
+    REFUSED.log(&peer.address, format_args!("{} {side}: {why}", peer.id));
     shared.events.refused(peer.number, by_them, why);
 }
 

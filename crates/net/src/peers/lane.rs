@@ -6,18 +6,18 @@ use parking_lot::Mutex;
 use tern_replication::{Lane, PeerMessage};
 use tokio::sync::Notify;
 
-use crate::complaint::Complaint;
 use crate::journal::{Level, Logger};
+use crate::rate_limited_log::RateLimitedLog;
 
 /// Messages that wait for *control* at most. Above, the oldest makes way: the newest heartbeat says what it said.
 const CONTROL_MESSAGES: usize = 1024;
 
-static TOO_OLD: Complaint = Complaint::new(
+static TOO_OLD: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "message to a peer dropped, 1024 wait for its control stream",
 );
-static TOO_MUCH: Complaint = Complaint::new(
+static TOO_MUCH: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "message to a peer dropped, too many bytes wait for it",
@@ -67,13 +67,13 @@ impl LaneQueue {
         let bytes = message.held_bytes();
         if inner.bytes + bytes > self.limit {
             drop(inner);
-            TOO_MUCH.say(message.to, format_args!("{} bytes may", self.limit));
+            TOO_MUCH.log(message.to, format_args!("{} bytes may", self.limit));
             return false;
         }
         if self.lane == Lane::Control && inner.messages.len() >= CONTROL_MESSAGES {
             let oldest = inner.messages.pop_front().expect("there are many");
             inner.bytes -= oldest.held_bytes();
-            TOO_OLD.say(message.to, "the oldest of them");
+            TOO_OLD.log(message.to, "the oldest of them");
         }
         inner.bytes += bytes;
         inner.messages.push_back(message);

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use super::handshake::Opened;
 use super::{Room, Shared};
-use crate::complaint::Complaint;
 use crate::journal::{Level, Logger};
+use crate::rate_limited_log::RateLimitedLog;
 
-static BAD_MESSAGE: Complaint = Complaint::new(
+static BAD_MESSAGE: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "bad peer message, connection closed",
@@ -58,7 +58,7 @@ pub(super) async fn read(shared: &Shared, stream: TcpStream, opened: Opened) -> 
             Ok(Some((message, room))) => shared.events.message(message, room),
             Ok(None) => {}
             Err(Broken::Bad(why)) => {
-                BAD_MESSAGE.say(address, why);
+                BAD_MESSAGE.log(address, why);
                 return End::Ours;
             }
             // A time-out of the own kernel says as little of the peer as one of our own.

@@ -10,13 +10,13 @@ use hashbrown::HashMap;
 use tern_replication::Lane;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::complaint::Complaint;
 use crate::journal::{Level, Logger};
+use crate::rate_limited_log::RateLimitedLog;
 
 /// Messages of one peer's control stream that may wait.
 const CONTROL_MESSAGES: usize = 1024;
 
-static TOO_MANY: Complaint = Complaint::new(
+static TOO_MANY: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "peer message dropped, 1024 on its control stream wait already",
@@ -70,7 +70,7 @@ impl Rooms {
             Lane::Control => free.try_acquire_owned().ok(),
         };
         if permit.is_none() {
-            TOO_MANY.say(peer, lane_name(lane));
+            TOO_MANY.log(peer, lane_name(lane));
         }
         permit.map(|permit| Room(Some(permit)))
     }

@@ -8,28 +8,28 @@ use parking_lot::Mutex;
 
 use crate::journal::{Level, Logger, journal};
 
-/// One kind of complaint. Made once, as a static; counts everything, says what its rate allows.
+/// One kind of line. Made once, as a static; counts every call, writes what its rate allows.
 #[derive(Debug)]
-pub struct Complaint {
+pub struct RateLimitedLog {
     logger: Logger,
     level: Level,
     kind: &'static str,
     total: AtomicU64,
-    printed: Mutex<Printed>,
+    written: Mutex<Written>,
 }
 
 #[derive(Debug)]
-struct Printed {
+struct Written {
     last: Option<Instant>,
     suppressed: u64,
 }
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-impl Complaint {
-    /// A kind of complaint; `kind` opens each line.
+impl RateLimitedLog {
+    /// A kind of line; `kind` opens each one.
     pub const fn new(logger: Logger, level: Level, kind: &'static str) -> Self {
-        let printed = Mutex::new(Printed {
+        let written = Mutex::new(Written {
             last: None,
             suppressed: 0,
         });
@@ -38,39 +38,39 @@ impl Complaint {
             level,
             kind,
             total: AtomicU64::new(0),
-            printed,
+            written,
         }
     }
 
-    /// How often it was said, printed or not.
+    /// How often it was logged, written or not.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Says that `who` did `what`, into the journal of the process.
-    pub fn say(&self, who: impl Display, what: impl Display) {
+    /// Logs that `peer` did `what`, in the journal of the process.
+    pub fn log(&self, peer: impl Display, what: impl Display) {
         self.total.fetch_add(1, Ordering::Relaxed);
         if let Some(suppressed) = self.admit(Instant::now()) {
             let more = match suppressed {
                 0 => String::new(),
                 count => format!(" ({count} more of this kind not shown)"),
             };
-            let line = format_args!("{}: {who}: {what}{more}", self.kind);
-            journal().say(self.logger, self.level, line);
+            let line = format_args!("{}: {peer}: {what}{more}", self.kind);
+            journal().log(self.logger, self.level, line);
         }
     }
 
-    /// Whether a line may be printed now, and how many were not since the last one.
+    /// Whether a line may be written now, and how many were not since the last one.
     fn admit(&self, now: Instant) -> Option<u64> {
-        let mut printed = self.printed.lock();
-        match printed.last {
+        let mut written = self.written.lock();
+        match written.last {
             Some(last) if now.saturating_duration_since(last) < INTERVAL => {
-                printed.suppressed += 1;
+                written.suppressed += 1;
                 None
             }
             _ => {
-                printed.last = Some(now);
-                Some(std::mem::take(&mut printed.suppressed))
+                written.last = Some(now);
+                Some(std::mem::take(&mut written.suppressed))
             }
         }
     }
@@ -82,12 +82,12 @@ mod tests {
 
     #[test]
     fn one_line_a_second_and_the_next_one_tells_how_many_were_left_out() {
-        let complaint = Complaint::new(Logger::Net, Level::Warning, "test");
+        let log = RateLimitedLog::new(Logger::Net, Level::Warning, "test");
         let start = Instant::now();
-        assert_eq!(complaint.admit(start), Some(0));
-        assert_eq!(complaint.admit(start + Duration::from_millis(1)), None);
-        assert_eq!(complaint.admit(start + Duration::from_millis(999)), None);
-        assert_eq!(complaint.admit(start + Duration::from_secs(1)), Some(2));
-        assert_eq!(complaint.admit(start + Duration::from_secs(3)), Some(0));
+        assert_eq!(log.admit(start), Some(0));
+        assert_eq!(log.admit(start + Duration::from_millis(1)), None);
+        assert_eq!(log.admit(start + Duration::from_millis(999)), None);
+        assert_eq!(log.admit(start + Duration::from_secs(1)), Some(2));
+        assert_eq!(log.admit(start + Duration::from_secs(3)), Some(0));
     }
 }
