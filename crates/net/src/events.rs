@@ -71,8 +71,8 @@ pub enum Event {
         outcome: Result<Command, CallError>,
     },
     /// The first heartbeat of a version to an address has ended.
-    Beaten {
-        /// Whose turn it was.
+    HeartbeatOutcome {
+        /// The version, as the schedule gave it.
         version: u64,
         /// Where it went.
         address: Arc<str>,

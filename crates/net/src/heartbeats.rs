@@ -1,7 +1,7 @@
 //! Heartbeats: one body to many addresses, again and again, whatever the control plane does meanwhile.
 //!
-//! Who is called, with what and how often is told from outside; here it is only kept up. A server forgets its clients with
-//! their connections, so after a lost connection the next beat goes out at once.
+//! The caller sets the addresses, the body and the interval; here they are only kept going. A server forgets its clients
+//! with their connections, so after a lost connection the next heartbeat is sent at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::events::Event;
 
 /// What is sent, to whom, and how often.
 #[derive(Debug, Clone)]
-pub struct Beating {
-    /// Comes back with the outcome of the first beat to each address.
+pub struct HeartbeatSchedule {
+    /// Comes back with the outcome of the first heartbeat to each address.
     pub version: u64,
     /// Request code.
     pub code: i32,
-    /// Body of each beat.
+    /// Body of each heartbeat.
     pub body: Bytes,
     /// Whom to send it to.
     pub addresses: Vec<Arc<str>>,
-    /// Between two beats.
+    /// Between two heartbeats.
     pub interval: Duration,
-    /// Between a beat that failed and the next.
+    /// Between a heartbeat that failed and the next.
     pub retry: Duration,
     /// How long to wait for an answer.
     pub timeout: Duration,
@@ -39,7 +39,7 @@ pub struct Beating {
 
 /// Keeps the heartbeats of a process going.
 pub struct Heartbeats {
-    state: Mutex<State>,
+    state: Mutex<HeartbeatState>,
     wake: Notify,
     client: Client,
     bridge: Arc<Bridge>,
@@ -47,24 +47,24 @@ pub struct Heartbeats {
 }
 
 #[derive(Default)]
-struct State {
-    beating: Option<Arc<Beating>>,
+struct HeartbeatState {
+    schedule: Option<Arc<HeartbeatSchedule>>,
     targets: HashMap<Arc<str>, Target>,
 }
 
 /// One address.
 struct Target {
     due: Instant,
-    /// When the last beat went out.
+    /// When the last heartbeat was sent.
     began: Instant,
-    /// A beat waits for its answer.
-    beats: bool,
-    /// The connection went away during that beat.
+    /// A heartbeat waits for its answer.
+    in_flight: bool,
+    /// The connection went away during that heartbeat.
     lost: bool,
     /// Failures since the last answer.
     failures: u32,
-    /// The last version whose first outcome was told.
-    told: u64,
+    /// The last version whose first outcome was reported.
+    reported_version: u64,
 }
 
 impl Heartbeats {
@@ -82,18 +82,19 @@ impl Heartbeats {
         heartbeats
     }
 
-    /// Beats like this from now on. A new version goes to all addresses at once; the same one only to new addresses.
-    pub fn set(&self, beating: Beating) {
+    /// Sends heartbeats like this from now on. A new version goes to all addresses at once; the same one only to new
+    /// addresses.
+    pub fn set(&self, schedule: HeartbeatSchedule) {
         let now = Instant::now();
         let mut state = self.state.lock();
         let renewed = state
-            .beating
+            .schedule
             .as_ref()
-            .is_none_or(|last| last.version != beating.version);
+            .is_none_or(|last| last.version != schedule.version);
         state
             .targets
-            .retain(|address, _| beating.addresses.contains(address));
-        for address in &beating.addresses {
+            .retain(|address, _| schedule.addresses.contains(address));
+        for address in &schedule.addresses {
             let target = state
                 .targets
                 .entry(Arc::clone(address))
@@ -102,7 +103,7 @@ impl Heartbeats {
                 target.due = now;
             }
         }
-        state.beating = Some(Arc::new(beating));
+        state.schedule = Some(Arc::new(schedule));
         drop(state);
         self.wake.notify_one();
     }
@@ -110,21 +111,21 @@ impl Heartbeats {
     /// The connection to an address is gone, and with it what the server knew.
     pub fn disconnected(&self, address: &str) {
         let mut state = self.state.lock();
-        let Some(retry) = state.beating.as_ref().map(|beating| beating.retry) else {
+        let Some(retry) = state.schedule.as_ref().map(|schedule| schedule.retry) else {
             return;
         };
         if let Some(target) = state.targets.get_mut(address)
-            && target.told > 0
+            && target.reported_version > 0
         {
-            // A server that closes after each beat is not called in a tight circle.
+            // A server that closes after each heartbeat is not called in a tight circle.
             target.due = Instant::now().max(target.began + retry);
-            target.lost = target.beats;
+            target.lost = target.in_flight;
             drop(state);
             self.wake.notify_one();
         }
     }
 
-    /// Addresses that have not answered their last beats, and how many of them.
+    /// Addresses that have not answered their last heartbeats, and how many of them.
     pub fn failures(&self) -> Vec<(Arc<str>, u32)> {
         let state = self.state.lock();
         let failing = state.targets.iter().filter(|(_, it)| it.failures > 0);
@@ -137,19 +138,19 @@ impl Heartbeats {
     fn start_due(self: &Arc<Self>) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.state.lock();
-        let beating = Arc::clone(state.beating.as_ref()?);
+        let schedule = Arc::clone(state.schedule.as_ref()?);
         let mut next: Option<Instant> = None;
         for (address, target) in &mut state.targets {
-            if target.beats {
+            if target.in_flight {
                 continue;
             }
             if target.due <= now {
-                target.beats = true;
+                target.in_flight = true;
                 target.began = now;
                 target.lost = false;
-                self.runtime.spawn(beat(
+                self.runtime.spawn(send_heartbeat(
                     Arc::clone(self),
-                    Arc::clone(&beating),
+                    Arc::clone(&schedule),
                     Arc::clone(address),
                 ));
             } else {
@@ -159,23 +160,23 @@ impl Heartbeats {
         next
     }
 
-    fn beaten(&self, beating: &Beating, address: &Arc<str>, answered: bool) {
+    fn on_outcome(&self, schedule: &HeartbeatSchedule, address: &Arc<str>, answered: bool) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        let version = state.beating.as_ref().map(|current| current.version);
+        let version = state.schedule.as_ref().map(|current| current.version);
         if let Some(target) = state.targets.get_mut(address) {
-            target.beats = false;
-            let renewed = version != Some(beating.version);
+            target.in_flight = false;
+            let renewed = version != Some(schedule.version);
             target.due = match answered {
                 true if renewed || target.lost => now,
-                true => now + beating.interval,
-                false => now + beating.retry,
+                true => now + schedule.interval,
+                false => now + schedule.retry,
             };
             target.failures = if answered { 0 } else { target.failures + 1 };
-            if target.told < beating.version {
-                target.told = beating.version;
-                self.bridge.queue().push(Event::Beaten {
-                    version: beating.version,
+            if target.reported_version < schedule.version {
+                target.reported_version = schedule.version;
+                self.bridge.queue().push(Event::HeartbeatOutcome {
+                    version: schedule.version,
                     address: Arc::clone(address),
                     answered,
                 });
@@ -191,22 +192,26 @@ impl Target {
         Self {
             due,
             began: due,
-            beats: false,
+            in_flight: false,
             lost: false,
             failures: 0,
-            told: 0,
+            reported_version: 0,
         }
     }
 }
 
-/// Sends one beat; whatever is answered, the server is there.
-async fn beat(heartbeats: Arc<Heartbeats>, beating: Arc<Beating>, address: Arc<str>) {
-    let command = Command::request(beating.code, 0).with_body(beating.body.clone());
+/// Sends one heartbeat; whatever is answered, the server is there.
+async fn send_heartbeat(
+    heartbeats: Arc<Heartbeats>,
+    schedule: Arc<HeartbeatSchedule>,
+    address: Arc<str>,
+) {
+    let command = Command::request(schedule.code, 0).with_body(schedule.body.clone());
     let answer = heartbeats
         .client
-        .call(&address, command, beating.timeout)
+        .call(&address, command, schedule.timeout)
         .await;
-    heartbeats.beaten(&beating, &address, answer.is_ok());
+    heartbeats.on_outcome(&schedule, &address, answer.is_ok());
 }
 
 async fn run(heartbeats: Arc<Heartbeats>) {

@@ -28,7 +28,7 @@ pub use client::{Call, Client, ClientOptions, PushHandler};
 pub use connection::Connection;
 pub use error::CallError;
 pub use events::{Event, EventQueue, StoredSend};
-pub use heartbeats::{Beating, Heartbeats};
+pub use heartbeats::{HeartbeatSchedule, Heartbeats};
 pub use journal::{Journal, Level, Logger, Record, journal};
 pub use pending::CallSink;
 pub use rate_limited_log::RateLimitedLog;

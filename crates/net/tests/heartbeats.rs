@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{ECHO, eventually, runtime, serve};
-use tern_net::{Beating, Bridge, Client, ClientOptions, Event, Heartbeats, ServerOptions};
+use tern_net::{
+    Bridge, Client, ClientOptions, Event, HeartbeatSchedule, Heartbeats, ServerOptions,
+};
 
-fn beating(version: u64, addresses: Vec<Arc<str>>, interval_ms: u64) -> Beating {
-    Beating {
+fn schedule(version: u64, addresses: Vec<Arc<str>>, interval_ms: u64) -> HeartbeatSchedule {
+    HeartbeatSchedule {
         version,
         code: ECHO,
         body: "beat".into(),
@@ -33,7 +35,11 @@ fn they_go_on_by_themselves_and_start_again_when_a_server_comes_back() {
     let heartbeats = Heartbeats::new(client.clone(), Arc::clone(&bridge), runtime.handle());
     let address: Arc<str> = server.address().into();
     let dead: Arc<str> = "127.0.0.1:1".into();
-    heartbeats.set(beating(1, vec![Arc::clone(&address), Arc::clone(&dead)], 5));
+    heartbeats.set(schedule(
+        1,
+        vec![Arc::clone(&address), Arc::clone(&dead)],
+        5,
+    ));
     eventually("ten beats", || server.control.seen() >= 10);
     eventually("failures to be counted", || {
         heartbeats
@@ -42,10 +48,10 @@ fn they_go_on_by_themselves_and_start_again_when_a_server_comes_back() {
             .any(|(failing, count)| **failing == *dead && *count >= 3)
     });
     // An hour to the next one: only the loss of the connection can bring it.
-    heartbeats.set(beating(2, vec![Arc::clone(&address)], 3_600_000));
+    heartbeats.set(schedule(2, vec![Arc::clone(&address)], 3_600_000));
     let told = |version| {
         bridge.drain().iter().any(|event| {
-            matches!(event, Event::Beaten { version: told, answered: true, .. } if *told == version)
+            matches!(event, Event::HeartbeatOutcome { version: told, answered: true, .. } if *told == version)
         })
     };
     eventually("the new version to be told", || told(2));
@@ -55,11 +61,11 @@ fn they_go_on_by_themselves_and_start_again_when_a_server_comes_back() {
     eventually("a beat on a new connection", || {
         server.control.seen() == before + 1
     });
-    heartbeats.set(beating(3, Vec::new(), 5));
+    heartbeats.set(schedule(3, Vec::new(), 5));
     let ended = server.control.seen();
-    heartbeats.set(beating(4, vec![Arc::clone(&address)], 3_600_000));
+    heartbeats.set(schedule(4, vec![Arc::clone(&address)], 3_600_000));
     eventually("a beat again", || server.control.seen() == ended + 1);
     // Long before its time, because it says something new.
-    heartbeats.set(beating(5, vec![address], 3_600_000));
+    heartbeats.set(schedule(5, vec![address], 3_600_000));
     eventually("the news", || server.control.seen() == ended + 2);
 }

@@ -12,8 +12,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use tern_net::{
-    Answer, Beating, Bridge, Budget, Call, CallSink, Client, ClientOptions, Heartbeats, Listener,
-    SendOutcomes, ServerOptions, listen,
+    Answer, Bridge, Budget, Call, CallSink, Client, ClientOptions, HeartbeatSchedule, Heartbeats,
+    Listener, SendOutcomes, ServerOptions, listen,
 };
 use tern_wire::{Command, Fields, Language, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -189,7 +189,7 @@ impl Endpoint {
         timeout_ms: u64,
     ) -> PyResult<()> {
         self.check_open()?;
-        self.heartbeats.set(Beating {
+        self.heartbeats.set(HeartbeatSchedule {
             version,
             code,
             body: body_of(body),

@@ -15,7 +15,7 @@ const PUSH: u8 = 5;
 const STORED: u8 = 6;
 const SEND_ANSWERED: u8 = 7;
 const SEND_FAILED: u8 = 8;
-const BEATEN: u8 = 9;
+const HEARTBEAT_OUTCOME: u8 = 9;
 const ROLE: u8 = 10;
 const TOPICS: u8 = 11;
 const PROPOSED: u8 = 12;
@@ -79,11 +79,11 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             call_id,
             outcome: Err(error),
         } => (SEND_FAILED, sender, call_id, reason(&error), words(error)).into_pyobject(py),
-        Event::Beaten {
+        Event::HeartbeatOutcome {
             version,
             address,
             answered,
-        } => (BEATEN, version, &*address, answered).into_pyobject(py),
+        } => (HEARTBEAT_OUTCOME, version, &*address, answered).into_pyobject(py),
         Event::Closed {
             connection_id,
             peer,
