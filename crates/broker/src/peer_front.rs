@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
-use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase, Room};
+use tern_net::peers::{FrameSource, Hello, MessagePermit, PeerEvents, PeerRefusal, Peers, Phase};
 use tern_replication::{PeerKind, PeerMessage, ThinEntry, replica_id};
 
 use crate::mailbox::{Input, Mailbox};
@@ -42,7 +42,7 @@ impl PeerFront {
     }
 
     /// A started replica answers the hails of those that have not; the founding itself reads its own mail.
-    fn hailed(&self, message: PeerMessage, room: Room) {
+    fn hailed(&self, message: PeerMessage, room: MessagePermit) {
         if self.standing.phase().0 != Phase::Started {
             self.mailbox.peer(message, room);
         } else if let Some(answer) = self.standing.answer_to_hail(&message)
@@ -72,7 +72,7 @@ impl PeerEvents for PeerFront {
         self.standing.judge(theirs, confirmed, log)
     }
 
-    fn message(&self, message: PeerMessage, room: Room) {
+    fn message(&self, message: PeerMessage, room: MessagePermit) {
         match message.kind {
             PeerKind::Raft => self.mailbox.peer(message, room),
             PeerKind::Status => self.hailed(message, room),

@@ -17,7 +17,7 @@ use crate::budget::Credit;
 use crate::client::PushHandler;
 use crate::connection::Connection;
 use crate::error::CallError;
-use crate::events::{Event, EventQueue};
+use crate::events::{BridgeEvent, EventQueue};
 use crate::heartbeats::Heartbeats;
 use crate::journal::{Level, Logger};
 use crate::outbound::Pushed;
@@ -33,7 +33,7 @@ const REQUEST_BYTES: usize = 1024;
 
 /// An answer of the control plane.
 #[derive(Debug)]
-pub struct Answer {
+pub struct BridgeAnswer {
     /// The request, as its event named it.
     pub request_id: u64,
     /// Response code.
@@ -51,14 +51,14 @@ pub struct Bridge {
     queue: EventQueue,
     max_pending: usize,
     max_pending_bytes: usize,
-    open: Mutex<Open>,
+    open: Mutex<Outstanding>,
     refused: AtomicU64,
     heartbeats: OnceLock<Weak<Heartbeats>>,
 }
 
 /// What is on the control plane's side of the bridge.
 #[derive(Default)]
-struct Open {
+struct Outstanding {
     last_id: u64,
     /// Requests that wait to be taken or to be answered.
     count: usize,
@@ -66,12 +66,12 @@ struct Open {
     /// The share of one-way requests in both; they are done when they are taken.
     oneway_count: usize,
     oneway_bytes: usize,
-    asked: HashMap<u64, Asked>,
+    asked: HashMap<u64, PendingRequest>,
     /// Connections that sent requests: only their end is worth an event.
     known: HashSet<u64>,
 }
 
-struct Asked {
+struct PendingRequest {
     connection: Arc<Connection>,
     opaque: i32,
     encoding: HeaderEncoding,
@@ -119,7 +119,7 @@ impl Bridge {
     }
 
     /// Takes all events. One-way requests are done with this.
-    pub fn drain(&self) -> Vec<Event> {
+    pub fn drain(&self) -> Vec<BridgeEvent> {
         let events = self.queue.drain();
         let mut open = self.open.lock();
         let oneway = events.iter().filter_map(oneway_bytes);
@@ -133,7 +133,7 @@ impl Bridge {
     }
 
     /// Sends answers; each connection is written to once. Unknown requests and closed connections are passed over.
-    pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+    pub fn answer(&self, answers: impl IntoIterator<Item = BridgeAnswer>) {
         let mut touched: Vec<Arc<Connection>> = Vec::new();
         for answer in answers {
             let Some(asked) = self.open.lock().take(answer.request_id) else {
@@ -194,7 +194,7 @@ impl Bridge {
         }
         open.last_id += 1;
         let request_id = open.last_id;
-        let asked = Asked {
+        let asked = PendingRequest {
             connection: Arc::clone(connection),
             opaque: command.opaque,
             encoding: command.encoding,
@@ -228,8 +228,8 @@ impl Bridge {
     }
 }
 
-impl Open {
-    fn take(&mut self, request_id: u64) -> Option<Asked> {
+impl Outstanding {
+    fn take(&mut self, request_id: u64) -> Option<PendingRequest> {
         let asked = self.asked.remove(&request_id)?;
         self.count -= 1;
         self.bytes -= asked.bytes;
@@ -241,14 +241,14 @@ fn charge(command: &Command) -> usize {
     REQUEST_BYTES + command.body.len()
 }
 
-fn oneway_bytes(event: &Event) -> Option<usize> {
+fn oneway_bytes(event: &BridgeEvent) -> Option<usize> {
     match event {
-        Event::Request {
+        BridgeEvent::Request {
             request_id: 0,
             command,
             ..
         }
-        | Event::Push {
+        | BridgeEvent::Push {
             request_id: 0,
             command,
             ..
@@ -262,7 +262,7 @@ impl Handler for Bridge {
 
     fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
         match self.admit(connection, &command, credit) {
-            Some((request_id, credit)) => self.queue.push(Event::Request {
+            Some((request_id, credit)) => self.queue.push(BridgeEvent::Request {
                 request_id,
                 connection_id: connection.id(),
                 peer: connection.peer(),
@@ -275,7 +275,7 @@ impl Handler for Bridge {
 
     fn closed(&self, connection: &Arc<Connection>) {
         if self.forget(connection) {
-            self.queue.push(Event::Closed {
+            self.queue.push(BridgeEvent::Closed {
                 connection_id: connection.id(),
                 peer: connection.peer(),
             });
@@ -287,7 +287,7 @@ impl PushHandler for Bridge {
     fn pushed(&self, connection: &Arc<Connection>, address: &Arc<str>, command: Command) {
         match self.admit(connection, &command, Credit::free()) {
             Some((request_id, _)) => {
-                self.queue.push(Event::Push {
+                self.queue.push(BridgeEvent::Push {
                     request_id,
                     address: Arc::clone(address),
                     command,
@@ -302,7 +302,7 @@ impl PushHandler for Bridge {
         if let Some(heartbeats) = self.heartbeats.get().and_then(Weak::upgrade) {
             heartbeats.disconnected(address);
         }
-        self.queue.push(Event::Disconnected {
+        self.queue.push(BridgeEvent::Disconnected {
             address: Arc::clone(address),
         });
     }
@@ -311,8 +311,8 @@ impl PushHandler for Bridge {
 impl CallSink for Bridge {
     fn done(&self, call_id: u64, outcome: Result<Command, CallError>) {
         self.queue.push(match outcome {
-            Ok(command) => Event::Answer { call_id, command },
-            Err(error) => Event::Failed { call_id, error },
+            Ok(command) => BridgeEvent::Answer { call_id, command },
+            Err(error) => BridgeEvent::Failed { call_id, error },
         });
     }
 }

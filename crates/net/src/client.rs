@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::budget::{Budget, Credit, Load};
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
-use crate::inbound::{End, Frames, Reading, read_frames};
+use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
 use crate::journal::{Level, Logger};
 use crate::link::{Attempt, Link, Lost, Queued};
 use crate::outbound::Outbound;
@@ -104,10 +104,10 @@ pub struct Call {
 /// Outgoing connections and the calls on them. Clones share both.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<ClientShared>,
 }
 
-pub(crate) struct Inner {
+pub(crate) struct ClientShared {
     runtime: Handle,
     handler: Arc<dyn PushHandler>,
     options: ClientOptions,
@@ -122,7 +122,7 @@ pub(crate) struct Inner {
 impl Client {
     /// A client without connections, whose tasks run on `runtime`.
     pub fn new(runtime: &Handle, handler: Arc<dyn PushHandler>, options: ClientOptions) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(ClientShared {
             runtime: runtime.clone(),
             handler,
             options,
@@ -161,7 +161,7 @@ impl Client {
 
     /// Starts many calls; each outcome goes to `sink`. Never waits. Each connection is written to once.
     pub fn start_calls(&self, calls: impl IntoIterator<Item = Call>, sink: &Arc<dyn CallSink>) {
-        let mut touched = Touched::default();
+        let mut touched = TouchedLinks::default();
         for call in calls {
             let completion = Completion::Sink {
                 sink: Arc::clone(sink),
@@ -178,7 +178,7 @@ impl Client {
 
     /// Sends requests that nobody answers. Never waits; what cannot be sent is dropped.
     pub fn send_oneway(&self, requests: impl IntoIterator<Item = (Arc<str>, Command)>) {
-        let mut touched = Touched::default();
+        let mut touched = TouchedLinks::default();
         for (address, command) in requests {
             touched.add(self.inner.start_oneway(&address, command.one_way()));
         }
@@ -221,9 +221,9 @@ impl Client {
 
 /// The links that a batch has queued frames on.
 #[derive(Default)]
-struct Touched(Vec<Arc<Link>>);
+struct TouchedLinks(Vec<Arc<Link>>);
 
-impl Touched {
+impl TouchedLinks {
     /// The link of the last call, if it went to this very address: most calls of a batch go to one broker.
     fn link_to(&self, address: &Arc<str>) -> Option<Arc<Link>> {
         let last = self.0.last()?;
@@ -245,7 +245,7 @@ impl Touched {
     }
 }
 
-impl Inner {
+impl ClientShared {
     /// Starts a call; returns the link to flush, or completes the call at once with why it was refused.
     fn start(
         self: &Arc<Self>,
@@ -387,7 +387,7 @@ impl Inner {
     }
 }
 
-impl Inner {
+impl ClientShared {
     fn sweep(&self, now_ms: u64) {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         for link in links {
@@ -400,7 +400,7 @@ impl Inner {
 }
 
 /// The life of one link: connect, read until it ends.
-async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
+async fn serve(inner: Arc<ClientShared>, link: Arc<Link>) {
     let ended = Ended {
         inner: &inner,
         link: &link,
@@ -432,7 +432,8 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
             inner: &inner,
             link: &link,
         };
-        if let End::BadFrame(error) = read_frames(&connection, socket, &frames, &reading).await {
+        if let ReadEnd::BadFrame(error) = read_frames(&connection, socket, &frames, &reading).await
+        {
             BAD_ANSWER.log(link.address(), error);
         }
         connection.close();
@@ -444,7 +445,7 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
 
 /// Ends the link however its task ends.
 struct Ended<'a> {
-    inner: &'a Inner,
+    inner: &'a ClientShared,
     link: &'a Arc<Link>,
 }
 
@@ -499,7 +500,7 @@ fn connected_to_itself(stream: &TcpStream, candidate: SocketAddr) -> bool {
 }
 
 struct LinkFrames<'a> {
-    inner: &'a Inner,
+    inner: &'a ClientShared,
     link: &'a Arc<Link>,
 }
 
@@ -531,7 +532,7 @@ impl Frames for LinkFrames<'_> {
 }
 
 /// Ends calls whose time is over and closes idle links.
-async fn sweep(inner: Weak<Inner>) {
+async fn sweep(inner: Weak<ClientShared>) {
     while let Some(strong) = inner.upgrade() {
         if strong.pending.load(Ordering::Acquire) > 0 {
             drop(strong);

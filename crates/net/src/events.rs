@@ -17,7 +17,7 @@ use crate::error::CallError;
 
 /// Something that the control plane is told.
 #[derive(Debug)]
-pub enum Event {
+pub enum BridgeEvent {
     /// A client sent a request.
     Request {
         /// Names the request in the answer; 0 for a one-way request.
@@ -137,13 +137,13 @@ pub struct StoredSend {
 /// Events that wait for the event loop. What may be pushed is bounded by whoever pushes.
 #[derive(Debug)]
 pub struct EventQueue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<QueuedEvents>,
     signal: OwnedFd,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
-    events: Vec<Event>,
+struct QueuedEvents {
+    events: Vec<BridgeEvent>,
     /// The eventfd has been written and not been read since.
     signalled: bool,
 }
@@ -162,25 +162,25 @@ impl EventQueue {
     }
 
     /// Appends an event and makes the file descriptor readable.
-    pub fn push(&self, event: Event) {
+    pub fn push(&self, event: BridgeEvent) {
         self.add(|events| events.push(event));
     }
 
     /// Appends a stored send, to the last event if that tells of the same sender's.
     pub fn push_stored(&self, sender: u32, send: StoredSend) {
         self.add(|events| match events.last_mut() {
-            Some(Event::Stored {
+            Some(BridgeEvent::Stored {
                 sender: last,
                 sends,
             }) if *last == sender => sends.push(send),
-            _ => events.push(Event::Stored {
+            _ => events.push(BridgeEvent::Stored {
                 sender,
                 sends: vec![send],
             }),
         });
     }
 
-    fn add(&self, change: impl FnOnce(&mut Vec<Event>)) {
+    fn add(&self, change: impl FnOnce(&mut Vec<BridgeEvent>)) {
         let mut waiting = self.waiting.lock();
         change(&mut waiting.events);
         let first = !std::mem::replace(&mut waiting.signalled, true);
@@ -192,7 +192,7 @@ impl EventQueue {
     }
 
     /// Takes all events, in the order in which they were pushed. Never waits.
-    pub fn drain(&self) -> Vec<Event> {
+    pub fn drain(&self) -> Vec<BridgeEvent> {
         // Read before the events are taken: an event that is pushed in between is taken too, or writes anew.
         let mut counter = [0; 8];
         let _ = rustix::io::read(&self.signal, &mut counter);
@@ -224,8 +224,8 @@ mod tests {
     use super::*;
     use crate::journal::tests::is_readable;
 
-    fn stopped(number: usize) -> Event {
-        Event::Stopped {
+    fn stopped(number: usize) -> BridgeEvent {
+        BridgeEvent::Stopped {
             sentence: number.to_string(),
         }
     }
@@ -261,7 +261,7 @@ mod tests {
             .drain()
             .into_iter()
             .map(|event| match event {
-                Event::Stored { sender, sends } => {
+                BridgeEvent::Stored { sender, sends } => {
                     (sender, sends.iter().map(|send| send.call_id).collect())
                 }
                 _ => (0, Vec::new()),

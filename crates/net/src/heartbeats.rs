@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::bridge::Bridge;
 use crate::client::Client;
-use crate::events::Event;
+use crate::events::BridgeEvent;
 
 /// What is sent, to whom, and how often.
 #[derive(Debug, Clone)]
@@ -175,7 +175,7 @@ impl Heartbeats {
             target.failures = if answered { 0 } else { target.failures + 1 };
             if target.reported_version < schedule.version {
                 target.reported_version = schedule.version;
-                self.bridge.queue().push(Event::HeartbeatOutcome {
+                self.bridge.queue().push(BridgeEvent::HeartbeatOutcome {
                     version: schedule.version,
                     address: Arc::clone(address),
                     answered,

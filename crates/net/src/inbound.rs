@@ -54,7 +54,7 @@ pub(crate) struct Reading {
 
 /// Why a connection is not read any more.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum ReadEnd {
     /// The peer closed or reset it, or we closed it.
     Closed,
     BadFrame(FrameError),
@@ -62,13 +62,13 @@ pub(crate) enum End {
     NoRoom,
 }
 
-impl From<FrameError> for End {
+impl From<FrameError> for ReadEnd {
     fn from(error: FrameError) -> Self {
         Self::BadFrame(error)
     }
 }
 
-impl From<io::Error> for End {
+impl From<io::Error> for ReadEnd {
     /// A reset is a way to hang up.
     fn from(_: io::Error) -> Self {
         Self::Closed
@@ -81,8 +81,8 @@ pub(crate) async fn read_frames(
     socket: OwnedReadHalf,
     frames: &impl Frames,
     reading: &Reading,
-) -> End {
-    let mut reader = Reader {
+) -> ReadEnd {
+    let mut reader = FrameReader {
         connection,
         socket,
         frames,
@@ -97,7 +97,7 @@ pub(crate) async fn read_frames(
     }
 }
 
-struct Reader<'a, F> {
+struct FrameReader<'a, F> {
     connection: &'a Arc<Connection>,
     socket: OwnedReadHalf,
     frames: &'a F,
@@ -120,9 +120,9 @@ enum Obstacle {
     Answers,
 }
 
-impl<F: Frames> Reader<'_, F> {
+impl<F: Frames> FrameReader<'_, F> {
     /// Reads once and hands on every frame that this completes.
-    async fn turn(&mut self) -> Result<(), End> {
+    async fn turn(&mut self) -> Result<(), ReadEnd> {
         let mut received = self.receive().await?;
         loop {
             let obstacle = self.hand_on(&mut received)?;
@@ -141,7 +141,7 @@ impl<F: Frames> Reader<'_, F> {
                 Obstacle::Budget(size) => self.wait_for_budget(&mut received, size).await?,
             }
             if !self.connection.is_open() {
-                return Err(End::Closed);
+                return Err(ReadEnd::Closed);
             }
         }
         self.keep(&received)?;
@@ -152,7 +152,7 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Reads what the socket has, behind what waits already.
-    async fn receive(&mut self) -> Result<Bytes, End> {
+    async fn receive(&mut self) -> Result<Bytes, ReadEnd> {
         let waiting = &mut self.waiting;
         let socket = &mut self.socket;
         let received = poll_fn(|cx| {
@@ -172,17 +172,17 @@ impl<F: Frames> Reader<'_, F> {
         })
         .await?;
         self.connection.touch();
-        received.ok_or(End::Closed)
+        received.ok_or(ReadEnd::Closed)
     }
 
     /// Hands on complete frames, with their answers held back until all are through or something is in the way.
-    fn hand_on(&mut self, received: &mut Bytes) -> Result<Obstacle, End> {
+    fn hand_on(&mut self, received: &mut Bytes) -> Result<Obstacle, ReadEnd> {
         self.connection.outbound.cork();
         let obstacle = loop {
             match self.next(received) {
                 Ok(Ok((command, credit))) => self.frames.frame(self.connection, command, credit),
                 Ok(Err(obstacle)) => break Ok(obstacle),
-                Err(error) => break Err(End::BadFrame(error)),
+                Err(error) => break Err(ReadEnd::BadFrame(error)),
             }
         };
         self.connection.outbound.uncork();
@@ -228,7 +228,7 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Waits for room for the complete frame that comes next; refuses it if there is none in time.
-    async fn wait_for_budget(&mut self, received: &mut Bytes, size: usize) -> Result<(), End> {
+    async fn wait_for_budget(&mut self, received: &mut Bytes, size: usize) -> Result<(), ReadEnd> {
         let mut credit = Credit::new(&self.connection.load);
         let granted = credit.grow_to(size, self.reading.patience).await;
         let command = self.take(received, size)?;
@@ -242,7 +242,7 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Keeps the beginning of a frame for the next read, and says when its end must have come.
-    fn keep(&mut self, rest: &[u8]) -> Result<(), End> {
+    fn keep(&mut self, rest: &[u8]) -> Result<(), ReadEnd> {
         if rest.is_empty() {
             self.connection.frame_due(0);
             return Ok(());
@@ -265,12 +265,12 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// The size of the frame that waits, if it needs a buffer of its own.
-    fn size_of_large(&self) -> Result<Option<usize>, End> {
+    fn size_of_large(&self) -> Result<Option<usize>, ReadEnd> {
         Ok(self.size(&self.waiting)?.filter(|size| *size > READ_BYTES))
     }
 
     /// Receives a large frame to its end and hands it on.
-    async fn receive_large(&mut self, size: usize) -> Result<(), End> {
+    async fn receive_large(&mut self, size: usize) -> Result<(), ReadEnd> {
         let mut credit = Credit::new(&self.connection.load);
         let mut frame = std::mem::take(&mut self.waiting);
         while frame.len() < size {
@@ -297,18 +297,22 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Reads into the room that `frame` has, not beyond `size`.
-    async fn receive_into(&mut self, frame: &mut BytesMut, size: usize) -> Result<(), End> {
+    async fn receive_into(&mut self, frame: &mut BytesMut, size: usize) -> Result<(), ReadEnd> {
         let mut room = frame.limit(size.min(frame.capacity()) - frame.len());
         let count = tokio::io::AsyncReadExt::read_buf(&mut self.socket, &mut room).await?;
         self.connection.touch();
-        if count == 0 { Err(End::Closed) } else { Ok(()) }
+        if count == 0 {
+            Err(ReadEnd::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets a frame pass by without keeping its body, and has it refused.
-    async fn refuse_large(&mut self, frame: BytesMut, size: usize) -> Result<(), End> {
+    async fn refuse_large(&mut self, frame: BytesMut, size: usize) -> Result<(), ReadEnd> {
         let mut left = size - frame.len();
-        let header_end = PREFIX_BYTES + header_length(&frame).ok_or(End::NoRoom)?;
-        let header = frame.get(4..header_end).ok_or(End::NoRoom)?;
+        let header_end = PREFIX_BYTES + header_length(&frame).ok_or(ReadEnd::NoRoom)?;
+        let header = frame.get(4..header_end).ok_or(ReadEnd::NoRoom)?;
         let command = decode_frame(Bytes::copy_from_slice(header), &self.reading.limits)?;
         drop(frame);
         while left > 0 {
@@ -321,7 +325,7 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Reads up to `most` bytes and forgets them.
-    async fn drop_received(&mut self, most: usize) -> Result<usize, End> {
+    async fn drop_received(&mut self, most: usize) -> Result<usize, ReadEnd> {
         let socket = &mut self.socket;
         let count = poll_fn(|cx| {
             SCRATCH.with_borrow_mut(|scratch| {
@@ -334,7 +338,7 @@ impl<F: Frames> Reader<'_, F> {
         .await?;
         self.connection.touch();
         if count == 0 {
-            Err(End::Closed)
+            Err(ReadEnd::Closed)
         } else {
             Ok(count)
         }

@@ -51,7 +51,7 @@ pub enum Level {
 
 /// One thing that was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct JournalRecord {
     /// Whose words.
     pub logger: Logger,
     /// How much it matters.
@@ -62,17 +62,17 @@ pub struct Record {
 
 /// The records of a process that were not read yet.
 #[derive(Debug)]
-pub struct Journal(Mutex<Waiting>);
+pub struct Journal(Mutex<QueuedRecords>);
 
 #[derive(Debug)]
-struct Waiting {
-    records: VecDeque<Record>,
+struct QueuedRecords {
+    records: VecDeque<JournalRecord>,
     dropped: u64,
     /// An eventfd, readable while records wait; none before somebody reads.
     signal: Option<OwnedFd>,
 }
 
-impl Waiting {
+impl QueuedRecords {
     fn wake(&self) {
         if let Some(signal) = &self.signal {
             // Cannot fail but for a full counter, and then it is readable anyway.
@@ -90,7 +90,7 @@ pub fn journal() -> &'static Journal {
 
 impl Journal {
     const fn new() -> Self {
-        Self(Mutex::new(Waiting {
+        Self(Mutex::new(QueuedRecords {
             records: VecDeque::new(),
             dropped: 0,
             signal: None,
@@ -106,7 +106,7 @@ impl Journal {
             waiting.dropped += 1;
             return;
         }
-        waiting.records.push_back(Record {
+        waiting.records.push_back(JournalRecord {
             logger,
             level,
             text,
@@ -117,7 +117,7 @@ impl Journal {
     }
 
     /// Takes all records, and how many were dropped since the last time. Never waits.
-    pub fn take(&self) -> (Vec<Record>, u64) {
+    pub fn take(&self) -> (Vec<JournalRecord>, u64) {
         let mut waiting = self.0.lock();
         if let Some(signal) = &waiting.signal {
             let mut counter = [0; 8];

@@ -22,14 +22,14 @@ mod rate_limited_log;
 mod sends;
 mod server;
 
-pub use bridge::{Answer, Bridge};
+pub use bridge::{Bridge, BridgeAnswer};
 pub use budget::{Budget, Credit};
 pub use client::{Call, Client, ClientOptions, PushHandler};
 pub use connection::Connection;
 pub use error::CallError;
-pub use events::{Event, EventQueue, StoredSend};
+pub use events::{BridgeEvent, EventQueue, StoredSend};
 pub use heartbeats::{HeartbeatSchedule, Heartbeats};
-pub use journal::{Journal, Level, Logger, Record, journal};
+pub use journal::{Journal, JournalRecord, Level, Logger, journal};
 pub use pending::CallSink;
 pub use rate_limited_log::RateLimitedLog;
 pub use sends::SendOutcomes;

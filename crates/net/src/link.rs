@@ -9,7 +9,7 @@ use tern_wire::Command;
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
 use crate::outbound::Pushed;
-use crate::pending::{Completion, Pending, PendingCalls};
+use crate::pending::{Completion, PendingCall, PendingCalls};
 
 /// Rough size of a header, to bound what waits for a connection.
 const HEADER_BYTES: usize = 512;
@@ -58,15 +58,15 @@ pub(crate) enum Queued {
 pub(crate) struct Link {
     address: Arc<str>,
     outbound_bytes: usize,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
 }
 
-struct State {
-    phase: Phase,
+struct LinkState {
+    phase: LinkPhase,
     calls: PendingCalls,
 }
 
-enum Phase {
+enum LinkPhase {
     /// Requests wait as commands: one whose time is over before the connection opens is never sent.
     Connecting {
         requests: Vec<Command>,
@@ -78,11 +78,11 @@ enum Phase {
 
 impl Link {
     pub(crate) fn new(address: Arc<str>, outbound_bytes: usize) -> Arc<Self> {
-        let phase = Phase::Connecting {
+        let phase = LinkPhase::Connecting {
             requests: Vec::new(),
             bytes: 0,
         };
-        let state = Mutex::new(State {
+        let state = Mutex::new(LinkState {
             phase,
             calls: PendingCalls::default(),
         });
@@ -100,8 +100,8 @@ impl Link {
     /// The connection, while it is open.
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         match &self.state.lock().phase {
-            Phase::Open(connection) => Some(Arc::clone(connection)),
-            Phase::Connecting { .. } | Phase::Ended => None,
+            LinkPhase::Open(connection) => Some(Arc::clone(connection)),
+            LinkPhase::Connecting { .. } | LinkPhase::Ended => None,
         }
     }
 
@@ -133,7 +133,7 @@ impl Link {
                 let due_ms = now_ms().saturating_add(wait_ms);
                 state.calls.insert(
                     opaque,
-                    Pending {
+                    PendingCall {
                         completion,
                         due_ms,
                         timeout,
@@ -151,11 +151,11 @@ impl Link {
         connection: &Arc<Connection>,
     ) -> Option<Vec<(Completion, CallError)>> {
         let mut state = self.state.lock();
-        let Phase::Connecting { requests, .. } = &mut state.phase else {
+        let LinkPhase::Connecting { requests, .. } = &mut state.phase else {
             return None;
         };
         let requests = std::mem::take(requests);
-        state.phase = Phase::Open(Arc::clone(connection));
+        state.phase = LinkPhase::Open(Arc::clone(connection));
         let mut refused = Vec::new();
         for command in requests {
             let opaque = command.opaque;
@@ -188,7 +188,7 @@ impl Link {
             let mut state = self.state.lock();
             (
                 state.calls.take_due(now_ms),
-                matches!(state.phase, Phase::Open(_)),
+                matches!(state.phase, LinkPhase::Open(_)),
             )
         };
         let overdue = due.into_iter().map(|(_, call)| {
@@ -211,8 +211,10 @@ impl Link {
     pub(crate) fn is_idle(&self, now_ms: u64, idle: Duration) -> bool {
         let state = self.state.lock();
         match &state.phase {
-            Phase::Open(connection) => state.calls.is_empty() && connection.idle_for(now_ms) > idle,
-            Phase::Connecting { .. } | Phase::Ended => false,
+            LinkPhase::Open(connection) => {
+                state.calls.is_empty() && connection.idle_for(now_ms) > idle
+            }
+            LinkPhase::Connecting { .. } | LinkPhase::Ended => false,
         }
     }
 
@@ -221,16 +223,16 @@ impl Link {
         let (phase, calls) = {
             let mut state = self.state.lock();
             (
-                std::mem::replace(&mut state.phase, Phase::Ended),
+                std::mem::replace(&mut state.phase, LinkPhase::Ended),
                 state.calls.take_all(),
             )
         };
         let opened = match phase {
-            Phase::Open(connection) => {
+            LinkPhase::Open(connection) => {
                 connection.close();
                 true
             }
-            Phase::Connecting { .. } | Phase::Ended => false,
+            LinkPhase::Connecting { .. } | LinkPhase::Ended => false,
         };
         let lost = calls.into_iter().map(|call| {
             let address = self.address.to_string();
@@ -251,35 +253,35 @@ impl Link {
     }
 }
 
-impl State {
+impl LinkState {
     fn has_ended(&self) -> bool {
         match &self.phase {
-            Phase::Open(connection) => !connection.is_open(),
-            Phase::Connecting { .. } => false,
-            Phase::Ended => true,
+            LinkPhase::Open(connection) => !connection.is_open(),
+            LinkPhase::Connecting { .. } => false,
+            LinkPhase::Ended => true,
         }
     }
 
     fn send(&mut self, command: Command, outbound_bytes: usize) -> Result<(), CallError> {
         match &mut self.phase {
-            Phase::Open(connection) => match connection.queue_command(command)? {
+            LinkPhase::Open(connection) => match connection.queue_command(command)? {
                 Pushed::Full => Err(CallError::TooManyPending {
                     limit: outbound_bytes,
                 }),
                 // The calls of a link that just broke are ended by its reader.
                 Pushed::Queued | Pushed::Closed => Ok(()),
             },
-            Phase::Connecting { bytes, .. } if *bytes > outbound_bytes => {
+            LinkPhase::Connecting { bytes, .. } if *bytes > outbound_bytes => {
                 Err(CallError::TooManyPending {
                     limit: outbound_bytes,
                 })
             }
-            Phase::Connecting { requests, bytes } => {
+            LinkPhase::Connecting { requests, bytes } => {
                 *bytes += command.body.len() + HEADER_BYTES;
                 requests.push(command);
                 Ok(())
             }
-            Phase::Ended => Ok(()),
+            LinkPhase::Ended => Ok(()),
         }
     }
 }

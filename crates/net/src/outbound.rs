@@ -50,7 +50,7 @@ pub(crate) enum By {
 }
 
 pub(crate) struct Outbound {
-    queue: Mutex<Queue>,
+    queue: Mutex<OutboundQueue>,
     /// Bytes that this connection may always have queued.
     cap: usize,
     /// Charged with what is queued beyond the cap, and shared with other connections. Answers to requests that are in
@@ -63,7 +63,7 @@ pub(crate) struct Outbound {
 }
 
 #[derive(Default)]
-struct Queue {
+struct OutboundQueue {
     sealed: VecDeque<Bytes>,
     tail: BytesMut,
     /// Everything not yet handed to the socket, including what a writer holds at this moment.
@@ -209,7 +209,7 @@ impl Outbound {
 
     /// Says whether a frame may be queued. What earlier frames have queued beyond the cap is charged first, so that the
     /// queue is never further beyond what is charged than by one frame.
-    fn admit(&self, queue: &mut Queue) -> Pushed {
+    fn admit(&self, queue: &mut OutboundQueue) -> Pushed {
         if queue.closed {
             return Pushed::Closed;
         }
@@ -224,7 +224,7 @@ impl Outbound {
     }
 
     /// Gives back what has been charged for bytes that wait no longer.
-    fn repay(&self, queue: &mut Queue) {
+    fn repay(&self, queue: &mut OutboundQueue) {
         let beyond = queue.bytes.saturating_sub(self.cap);
         if queue.borrowed > beyond {
             self.overdraft.give_back(queue.borrowed - beyond);
@@ -232,7 +232,7 @@ impl Outbound {
         }
     }
 
-    fn discard(&self, queue: &mut Queue) {
+    fn discard(&self, queue: &mut OutboundQueue) {
         queue.sealed = VecDeque::new();
         queue.tail = BytesMut::new();
         queue.bytes = 0;
@@ -317,7 +317,7 @@ impl Drop for Outbound {
     }
 }
 
-impl Queue {
+impl OutboundQueue {
     fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         if frame.len() <= SMALL_BYTES {
@@ -392,13 +392,13 @@ fn advance(batch: &mut VecDeque<Bytes>, mut written: usize) {
 mod tests {
     use super::*;
 
-    fn content(queue: &mut Queue) -> Vec<u8> {
+    fn content(queue: &mut OutboundQueue) -> Vec<u8> {
         queue.take().into_iter().flatten().collect()
     }
 
     #[test]
     fn small_and_large_frames_leave_in_the_order_in_which_they_came() {
-        let mut queue = Queue::default();
+        let mut queue = OutboundQueue::default();
         let mut expected = Vec::new();
         for (number, size) in [10, 20, SMALL_BYTES + 1, 30, SMALL_BYTES + 1, SMALL_BYTES, 1]
             .into_iter()
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn what_the_socket_did_not_take_goes_before_what_came_meanwhile() {
-        let mut queue = Queue::default();
+        let mut queue = OutboundQueue::default();
         queue.push(Bytes::from_static(b"first"));
         let mut batch = queue.take();
         advance(&mut batch, 2);
@@ -437,14 +437,14 @@ mod tests {
         /// Bytes that the socket takes before it says that it would block.
         room: usize,
         sent: usize,
-        senders: [Sender; 2],
+        senders: [SenderStep; 2],
         /// What the writer task holds while it writes.
         task: Option<VecDeque<Bytes>>,
         task_waits_for: TaskWaits,
     }
 
     #[derive(Clone)]
-    enum Sender {
+    enum SenderStep {
         Pushes,
         Wakes,
         Flushes,
@@ -465,7 +465,7 @@ mod tests {
                 outbound: Outbound::new(1_000, Budget::new(0)),
                 room: 1,
                 sent: 0,
-                senders: [Sender::Pushes, Sender::Pushes],
+                senders: [SenderStep::Pushes, SenderStep::Pushes],
                 task: None,
                 task_waits_for: TaskWaits::Work,
             }
@@ -489,28 +489,29 @@ mod tests {
 
         /// Both senders push two bytes; the first leaves the writing to the task, the second writes itself.
         fn step_sender(&mut self, which: usize) -> bool {
-            self.senders[which] = match std::mem::replace(&mut self.senders[which], Sender::Rests) {
-                Sender::Pushes => {
-                    let pushed = self
+            self.senders[which] =
+                match std::mem::replace(&mut self.senders[which], SenderStep::Rests) {
+                    SenderStep::Pushes => {
+                        let pushed = self
+                            .outbound
+                            .push_all([[Bytes::from_static(b"xx"), Bytes::new()]]);
+                        assert_eq!(pushed, Pushed::Queued);
+                        [SenderStep::Wakes, SenderStep::Flushes][which].clone()
+                    }
+                    SenderStep::Wakes => {
+                        self.outbound.wake_writer();
+                        SenderStep::Rests
+                    }
+                    SenderStep::Flushes => self
                         .outbound
-                        .push_all([[Bytes::from_static(b"xx"), Bytes::new()]]);
-                    assert_eq!(pushed, Pushed::Queued);
-                    [Sender::Wakes, Sender::Flushes][which].clone()
-                }
-                Sender::Wakes => {
-                    self.outbound.wake_writer();
-                    Sender::Rests
-                }
-                Sender::Flushes => self
-                    .outbound
-                    .start(By::Other)
-                    .map_or(Sender::Rests, Sender::Writes),
-                Sender::Writes(mut batch) => match self.write(&mut batch, By::Other) {
-                    None => Sender::Writes(batch),
-                    Some(_) => Sender::Rests,
-                },
-                Sender::Rests => return false,
-            };
+                        .start(By::Other)
+                        .map_or(SenderStep::Rests, SenderStep::Writes),
+                    SenderStep::Writes(mut batch) => match self.write(&mut batch, By::Other) {
+                        None => SenderStep::Writes(batch),
+                        Some(_) => SenderStep::Rests,
+                    },
+                    SenderStep::Rests => return false,
+                };
             true
         }
 

@@ -11,7 +11,7 @@ use tern_wire::{Command, Fields};
 
 use crate::bridge::Bridge;
 use crate::error::CallError;
-use crate::events::{Event, StoredSend};
+use crate::events::{BridgeEvent, StoredSend};
 use crate::pending::CallSink;
 
 /// Takes the outcomes of one sender's calls.
@@ -44,7 +44,7 @@ impl CallSink for SendOutcomes {
                     queue_offset,
                 },
             ),
-            None => queue.push(Event::NotStored {
+            None => queue.push(BridgeEvent::NotStored {
                 sender: self.sender,
                 call_id,
                 outcome,

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::budget::{Budget, Credit, Load};
 use crate::connection::{Connection, Taking, now_ms};
-use crate::inbound::{End, Frames, Reading, read_frames};
+use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
 use crate::journal::{Level, Logger};
 use crate::outbound::Outbound;
 use crate::rate_limited_log::RateLimitedLog;
@@ -136,7 +136,7 @@ pub struct ServerCounts {
 }
 
 #[derive(Default)]
-struct Counters {
+struct ServerCounters {
     accepted: AtomicU64,
     not_accepted: AtomicU64,
     bad_frames: AtomicU64,
@@ -153,12 +153,12 @@ fn count(counter: &AtomicU64) {
 
 /// An open port. Dropping it closes it with all its connections.
 pub struct Listener {
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     /// Shared with the accepting task alone, so that the port is free once both have let go.
     socket: Mutex<Option<Arc<TcpListener>>>,
 }
 
-struct Shared {
+struct ServerShared {
     local: SocketAddr,
     runtime: Handle,
     handler: Arc<dyn Handler>,
@@ -166,7 +166,7 @@ struct Shared {
     reading: Reading,
     accepting: AtomicBool,
     connections: Mutex<Connections>,
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 #[derive(Default)]
@@ -206,7 +206,7 @@ pub fn listen(
         patience: options.patience,
         outbound_watermark: options.outbound_bytes / 2,
     };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(ServerShared {
         local: socket.local_addr()?,
         runtime: runtime.clone(),
         handler,
@@ -214,7 +214,7 @@ pub fn listen(
         reading,
         accepting: AtomicBool::new(true),
         connections: Mutex::default(),
-        counters: Counters::default(),
+        counters: ServerCounters::default(),
     });
     let socket = Arc::new(socket);
     runtime.spawn(accept(Arc::clone(&shared), Arc::clone(&socket)));
@@ -291,7 +291,7 @@ impl Drop for Listener {
     }
 }
 
-async fn accept(shared: Arc<Shared>, socket: Arc<TcpListener>) {
+async fn accept(shared: Arc<ServerShared>, socket: Arc<TcpListener>) {
     while shared.accepting.load(Ordering::Acquire) {
         match socket.accept().await {
             Ok((stream, peer)) => shared.admit(stream, peer),
@@ -305,7 +305,7 @@ async fn accept(shared: Arc<Shared>, socket: Arc<TcpListener>) {
 }
 
 /// Cuts off peers that are idle, too slow or do not read. One walk for all connections: no timer per read.
-async fn sweep(shared: Weak<Shared>, interval: Duration) {
+async fn sweep(shared: Weak<ServerShared>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(shared) = shared.upgrade() else {
@@ -319,7 +319,7 @@ async fn sweep(shared: Weak<Shared>, interval: Duration) {
     }
 }
 
-impl Shared {
+impl ServerShared {
     fn sweep_interval(&self) -> Duration {
         let shortest = self
             .options
@@ -380,14 +380,14 @@ impl Shared {
         });
     }
 
-    fn report(&self, connection: &Connection, end: End) {
+    fn report(&self, connection: &Connection, end: ReadEnd) {
         match end {
-            End::Closed => {}
-            End::BadFrame(error) => {
+            ReadEnd::Closed => {}
+            ReadEnd::BadFrame(error) => {
                 count(&self.counters.bad_frames);
                 BAD_FRAME.log(connection.peer(), error);
             }
-            End::NoRoom => {
+            ReadEnd::NoRoom => {
                 count(&self.counters.no_room);
                 BAD_FRAME.log(
                     connection.peer(),
@@ -398,7 +398,7 @@ impl Shared {
     }
 }
 
-impl Frames for Shared {
+impl Frames for ServerShared {
     fn frame(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
         if command.is_response() {
             count(&self.counters.unexpected_answers);
@@ -424,7 +424,7 @@ pub(crate) fn answer_busy(connection: &Connection, command: &Command) {
 
 /// A connection being served. Its end is booked however the reading task ends, a panic in a handler included.
 struct Served {
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     connection: Arc<Connection>,
 }
 

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use support::{PATIENCE, Peer, binary, eventually, request, runtime};
+use support::{PATIENCE, RawClient, binary, eventually, request, runtime};
 use tern_net::{
-    Answer, Bridge, CallError, CallSink, Client, ClientOptions, Event, Listener, OVERLOAD_REMARK,
-    ServerOptions, listen,
+    Bridge, BridgeAnswer, BridgeEvent, CallError, CallSink, Client, ClientOptions, Listener,
+    OVERLOAD_REMARK, ServerOptions, listen,
 };
 use tern_wire::{Command, Fields};
 use tokio::runtime::Runtime;
 
-struct Side {
+struct BridgeSide {
     bridge: Arc<Bridge>,
     listener: Listener,
     runtime: Runtime,
 }
 
-fn side(max_pending: usize, max_pending_bytes: usize) -> Side {
+fn side(max_pending: usize, max_pending_bytes: usize) -> BridgeSide {
     let bridge = Bridge::new(max_pending, max_pending_bytes).expect("a descriptor");
     let runtime = runtime();
     let handler = Arc::clone(&bridge) as _;
@@ -30,19 +30,19 @@ fn side(max_pending: usize, max_pending_bytes: usize) -> Side {
         handler,
         ServerOptions::default(),
     );
-    Side {
+    BridgeSide {
         bridge,
         listener: listener.expect("a port is free"),
         runtime,
     }
 }
 
-impl Side {
-    fn connect(&self) -> Peer {
-        Peer::connect(self.listener.local_addr())
+impl BridgeSide {
+    fn connect(&self) -> RawClient {
+        RawClient::connect(self.listener.local_addr())
     }
 
-    fn wait_for(&self, count: usize) -> Vec<Event> {
+    fn wait_for(&self, count: usize) -> Vec<BridgeEvent> {
         eventually("events come", || self.bridge.queue().len() >= count);
         let events = self.bridge.drain();
         assert_eq!(events.len(), count, "{events:?}");
@@ -53,7 +53,7 @@ impl Side {
         let mut fields = Fields::new();
         fields.set("a", "b");
         let body = Bytes::from(body);
-        self.bridge.answer([Answer {
+        self.bridge.answer([BridgeAnswer {
             request_id,
             code: 0,
             remark: None,
@@ -63,9 +63,11 @@ impl Side {
     }
 }
 
-fn id_of(event: &Event) -> u64 {
+fn id_of(event: &BridgeEvent) -> u64 {
     match event {
-        Event::Request { request_id, .. } | Event::Push { request_id, .. } => *request_id,
+        BridgeEvent::Request { request_id, .. } | BridgeEvent::Push { request_id, .. } => {
+            *request_id
+        }
         other => panic!("no request: {other:?}"),
     }
 }
@@ -77,7 +79,7 @@ fn a_request_becomes_an_event_and_its_answer_goes_back_in_its_header_form() {
     for command in [request(105, 7), binary(request(105, 8))] {
         peer.send(&command.clone().with_body("in"));
         let events = side.wait_for(1);
-        let Event::Request {
+        let BridgeEvent::Request {
             request_id,
             peer: from,
             command: came,
@@ -175,7 +177,7 @@ fn the_end_of_a_connection_is_an_event_only_if_it_had_sent_a_request() {
     let mut peer = side.connect();
     peer.send(&request(105, 1));
     let events = side.wait_for(1);
-    let Event::Request {
+    let BridgeEvent::Request {
         connection_id: asked_by,
         ..
     } = events[0]
@@ -185,7 +187,7 @@ fn the_end_of_a_connection_is_an_event_only_if_it_had_sent_a_request() {
     drop(peer);
     let ended = side.wait_for(1);
     assert!(
-        matches!(ended[0], Event::Closed { connection_id, .. } if connection_id == asked_by),
+        matches!(ended[0], BridgeEvent::Closed { connection_id, .. } if connection_id == asked_by),
         "{ended:?}"
     );
     assert_eq!(
@@ -226,13 +228,13 @@ fn calls_end_as_events_and_pushes_are_requests_of_the_other_direction() {
     eventually("both calls end", || other.queue().len() == 2);
     let ended = other.drain();
     assert!(
-        matches!(&ended[0], Event::Answer { call_id: 1, command } if &command.body[..] == b"one"),
+        matches!(&ended[0], BridgeEvent::Answer { call_id: 1, command } if &command.body[..] == b"one"),
         "{ended:?}"
     );
     assert!(
         matches!(
             &ended[1],
-            Event::Failed {
+            BridgeEvent::Failed {
                 call_id: 2,
                 error: CallError::TimedOut { .. }
             }
@@ -244,10 +246,10 @@ fn calls_end_as_events_and_pushes_are_requests_of_the_other_direction() {
     eventually("the push comes", || other.queue().len() == 1);
     let pushed = other.drain();
     assert!(
-        matches!(&pushed[0], Event::Push { command, .. } if command.code == 40),
+        matches!(&pushed[0], BridgeEvent::Push { command, .. } if command.code == 40),
         "{pushed:?}"
     );
-    let answer = Answer {
+    let answer = BridgeAnswer {
         request_id: id_of(&pushed[0]),
         code: 0,
         remark: None,
@@ -261,5 +263,7 @@ fn calls_end_as_events_and_pushes_are_requests_of_the_other_direction() {
 
     client.close();
     eventually("the end is told", || other.queue().len() == 1);
-    assert!(matches!(&other.drain()[0], Event::Disconnected { address: from } if *from == address));
+    assert!(
+        matches!(&other.drain()[0], BridgeEvent::Disconnected { address: from } if *from == address)
+    );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{ECHO, eventually, runtime, serve};
 use tern_net::{
-    Bridge, Client, ClientOptions, Event, HeartbeatSchedule, Heartbeats, ServerOptions,
+    Bridge, BridgeEvent, Client, ClientOptions, HeartbeatSchedule, Heartbeats, ServerOptions,
 };
 
 fn schedule(version: u64, addresses: Vec<Arc<str>>, interval_ms: u64) -> HeartbeatSchedule {
@@ -51,7 +51,7 @@ fn they_go_on_by_themselves_and_start_again_when_a_server_comes_back() {
     heartbeats.set(schedule(2, vec![Arc::clone(&address)], 3_600_000));
     let told = |version| {
         bridge.drain().iter().any(|event| {
-            matches!(event, Event::HeartbeatOutcome { version: told, answered: true, .. } if *told == version)
+            matches!(event, BridgeEvent::HeartbeatOutcome { version: told, answered: true, .. } if *told == version)
         })
     };
     eventually("the new version to be told", || told(2));

@@ -13,7 +13,7 @@ use tern_broker::{
     TableLimits, Then,
 };
 use tern_log::LogError;
-use tern_net::{Bridge, Connection, Credit, Event, Handler};
+use tern_net::{Bridge, BridgeEvent, Connection, Credit, Handler};
 use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
 use tern_state::TopicConfig;
 use tern_wire::{Command, codes};
@@ -30,16 +30,16 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
 #[pyclass(frozen, module = "ternmq._core")]
 pub(crate) struct Broker {
     node: Node,
-    events: Arc<Events>,
+    events: Arc<ReplicaEvents>,
 }
 
 /// Tells the control plane what happens, through the endpoint's bridge.
-struct Events {
+struct ReplicaEvents {
     bridge: Arc<Bridge>,
     members: Vec<Member>,
 }
 
-impl Events {
+impl ReplicaEvents {
     fn member(&self, id: u64) -> Option<String> {
         let number = replica_number(id);
         let member = self.members.iter().find(|member| member.number == number)?;
@@ -47,9 +47,9 @@ impl Events {
     }
 }
 
-impl NodeEvents for Events {
+impl NodeEvents for ReplicaEvents {
     fn role_changed(&self, view: &RoleView) {
-        self.bridge.queue().push(Event::Role {
+        self.bridge.queue().push(BridgeEvent::Role {
             role: role_name(view.role),
             term: view.term,
             leader: self.member(view.leader),
@@ -57,14 +57,14 @@ impl NodeEvents for Events {
     }
 
     fn topics_changed(&self, counter: u64, changed_at_ms: u64) {
-        self.bridge.queue().push(Event::Topics {
+        self.bridge.queue().push(BridgeEvent::Topics {
             counter: counter.cast_signed(),
             timestamp_ms: changed_at_ms.cast_signed(),
         });
     }
 
     fn stopped(&self, sentence: &str) {
-        self.bridge.queue().push(Event::Stopped {
+        self.bridge.queue().push(BridgeEvent::Stopped {
             sentence: sentence.to_owned(),
         });
     }
@@ -83,7 +83,7 @@ impl Broker {
     #[new]
     fn new(py: Python<'_>, endpoint: &Endpoint, config: &Bound<'_, PyDict>) -> PyResult<Self> {
         let options = options_of(config)?;
-        let events = Arc::new(Events {
+        let events = Arc::new(ReplicaEvents {
             bridge: Arc::clone(&endpoint.bridge),
             members: options.members.clone(),
         });
@@ -394,7 +394,7 @@ impl Broker {
     fn propose(&self, proposal_id: u64, start: impl FnOnce(&Arc<Creations>, Then)) {
         let bridge = Arc::clone(&self.events.bridge);
         let proposed = move |code, remark| {
-            bridge.queue().push(Event::Proposed {
+            bridge.queue().push(BridgeEvent::Proposed {
                 proposal_id,
                 code,
                 remark,

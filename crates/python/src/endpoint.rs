@@ -12,8 +12,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use tern_net::{
-    Answer, Bridge, Budget, Call, CallSink, Client, ClientOptions, HeartbeatSchedule, Heartbeats,
-    Listener, SendOutcomes, ServerOptions, listen,
+    Bridge, BridgeAnswer, Budget, Call, CallSink, Client, ClientOptions, HeartbeatSchedule,
+    Heartbeats, Listener, SendOutcomes, ServerOptions, listen,
 };
 use tern_wire::{Command, Fields, Language, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -37,10 +37,10 @@ pub(crate) struct Endpoint {
     pub(crate) handle: Handle,
     budget: Arc<Budget>,
     /// Nothing once it has been closed.
-    running: Mutex<Option<Running>>,
+    running: Mutex<Option<OpenEndpoint>>,
 }
 
-struct Running {
+struct OpenEndpoint {
     listeners: Vec<Listener>,
     runtime: Runtime,
 }
@@ -80,7 +80,7 @@ impl Endpoint {
             heartbeats,
             handle,
             budget: Budget::new(max_pending_bytes),
-            running: Mutex::new(Some(Running {
+            running: Mutex::new(Some(OpenEndpoint {
                 listeners: Vec::new(),
                 runtime,
             })),
@@ -221,7 +221,7 @@ impl Endpoint {
         self.check_process()?;
         py.detach(|| {
             let running = self.running.lock().take();
-            if let Some(Running { listeners, runtime }) = running {
+            if let Some(OpenEndpoint { listeners, runtime }) = running {
                 drop(listeners);
                 self.client.close();
                 runtime.shutdown_timeout(CLOSE_PATIENCE);
@@ -257,7 +257,7 @@ impl Endpoint {
 impl Drop for Endpoint {
     /// Never waits and never calls Python, so that it may run while the interpreter ends.
     fn drop(&mut self) {
-        let Some(Running { listeners, runtime }) = self.running.lock().take() else {
+        let Some(OpenEndpoint { listeners, runtime }) = self.running.lock().take() else {
             return;
         };
         if std::process::id() == self.process_id {
@@ -332,13 +332,13 @@ fn request(code: i32, fields: &Bound<'_, PyDict>, body: Bytes) -> PyResult<Comma
     })
 }
 
-fn answer_of(answer: &Bound<'_, PyAny>) -> PyResult<Answer> {
+fn answer_of(answer: &Bound<'_, PyAny>) -> PyResult<BridgeAnswer> {
     let (request_id, code, remark, fields, body): AnswerTuple<'_> =
         answer.cast::<PyTuple>()?.extract()?;
     let fields = fields
         .as_ref()
         .map_or_else(|| Ok(Fields::new()), fields_of)?;
-    Ok(Answer {
+    Ok(BridgeAnswer {
         request_id,
         code,
         remark,

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use tern_net::{CallError, Event, StoredSend};
+use tern_net::{BridgeEvent, CallError, StoredSend};
 
 use crate::fields::dict_of;
 
@@ -22,9 +22,9 @@ const PROPOSED: u8 = 12;
 const STOPPED: u8 = 13;
 
 /// The tuple of one event.
-pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
+pub(crate) fn tuple_of(py: Python<'_>, event: BridgeEvent) -> PyResult<Bound<'_, PyTuple>> {
     match event {
-        Event::Request {
+        BridgeEvent::Request {
             request_id,
             connection_id,
             peer,
@@ -43,7 +43,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::Answer { call_id, command } => (
+        BridgeEvent::Answer { call_id, command } => (
             ANSWER,
             call_id,
             command.code,
@@ -53,13 +53,13 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::Failed { call_id, error } => {
+        BridgeEvent::Failed { call_id, error } => {
             (FAILED, call_id, reason(&error), words(error)).into_pyobject(py)
         }
-        Event::Stored { sender, sends } => {
+        BridgeEvent::Stored { sender, sends } => {
             (STORED, sender, places_of(py, sends)?).into_pyobject(py)
         }
-        Event::NotStored {
+        BridgeEvent::NotStored {
             sender,
             call_id,
             outcome: Ok(command),
@@ -74,22 +74,22 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::NotStored {
+        BridgeEvent::NotStored {
             sender,
             call_id,
             outcome: Err(error),
         } => (SEND_FAILED, sender, call_id, reason(&error), words(error)).into_pyobject(py),
-        Event::HeartbeatOutcome {
+        BridgeEvent::HeartbeatOutcome {
             version,
             address,
             answered,
         } => (HEARTBEAT_OUTCOME, version, &*address, answered).into_pyobject(py),
-        Event::Closed {
+        BridgeEvent::Closed {
             connection_id,
             peer,
         } => (CLOSED, connection_id, peer.to_string()).into_pyobject(py),
-        Event::Disconnected { address } => (DISCONNECTED, &*address).into_pyobject(py),
-        Event::Push {
+        BridgeEvent::Disconnected { address } => (DISCONNECTED, &*address).into_pyobject(py),
+        BridgeEvent::Push {
             request_id,
             address,
             command,
@@ -103,17 +103,17 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::Role { role, term, leader } => (ROLE, role, term, leader).into_pyobject(py),
-        Event::Topics {
+        BridgeEvent::Role { role, term, leader } => (ROLE, role, term, leader).into_pyobject(py),
+        BridgeEvent::Topics {
             counter,
             timestamp_ms,
         } => (TOPICS, counter, timestamp_ms).into_pyobject(py),
-        Event::Proposed {
+        BridgeEvent::Proposed {
             proposal_id,
             code,
             remark,
         } => (PROPOSED, proposal_id, code, remark).into_pyobject(py),
-        Event::Stopped { sentence } => (STOPPED, sentence).into_pyobject(py),
+        BridgeEvent::Stopped { sentence } => (STOPPED, sentence).into_pyobject(py),
     }
 }
 

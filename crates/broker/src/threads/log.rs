@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tern_net::peers::{Peers, Room};
+use tern_net::peers::{MessagePermit, Peers};
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;
@@ -105,7 +105,7 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
 fn sort(
     inputs: VecDeque<Input>,
     inbox: &mut Inbox<Ticket>,
-    rooms: &mut Vec<Room>,
+    rooms: &mut Vec<MessagePermit>,
 ) -> Result<(Option<Duration>, Asked), Fatal> {
     let (mut stop, mut asked) = (None, Asked::new());
     for input in inputs {
@@ -202,7 +202,7 @@ mod tests {
         let (gone, other) = (replica_id(2, 1), replica_id(3, 1));
         let from = |peer| {
             let message = PeerMessage::raft(MessageKind::Append, peer, replica_id(1, 1));
-            Input::Peer(message, Room::none())
+            Input::Peer(message, MessagePermit::none())
         };
         let inputs = [from(gone), from(other), Input::Gone(gone), from(other)];
         let (mut inbox, mut rooms) = (Inbox::default(), Vec::new());

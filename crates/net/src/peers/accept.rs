@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::handshake::{self, Failed, Opened};
-use super::read::{End, read};
+use super::handshake::{self, Failed, HandshakeResult};
+use super::read::{StreamEnd, read};
 use super::strangers::Strangers;
-use super::{PeerOptions, PeerRefusal, Shared};
+use super::{PeerOptions, PeerRefusal, PeersShared};
 use crate::journal::{Level, Logger};
 use crate::rate_limited_log::RateLimitedLog;
 
@@ -78,18 +78,18 @@ pub(super) fn tune(stream: &TcpStream, unacknowledged: Duration) -> io::Result<(
 }
 
 /// Accepts until it is aborted.
-pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, accepted: Arc<Accepted>) {
+pub(super) async fn run(shared: Arc<PeersShared>, listener: TcpListener, accepted: Arc<Accepted>) {
     loop {
         let Ok((stream, address)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let gone = accepted.strangers.lock().enter(address.ip(), |number| {
-            let place = Place {
+            let slot = StrangerSlot {
                 accepted: Arc::clone(&accepted),
                 number,
             };
-            let serving = serve(Arc::clone(&shared), stream, address, place);
+            let serving = serve(Arc::clone(&shared), stream, address, slot);
             tokio::spawn(serving).abort_handle()
         });
         if let Some(gone) = gone {
@@ -99,28 +99,33 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, accepted: Ar
     }
 }
 
-/// A stranger's place; given up when its task ends, also when it is aborted.
-struct Place {
+/// A stranger's slot; given up when its task ends, also when it is aborted.
+struct StrangerSlot {
     accepted: Arc<Accepted>,
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for StrangerSlot {
     fn drop(&mut self) {
         self.accepted.strangers.lock().leave(self.number);
     }
 }
 
-/// One handshake. What comes of it is a reader that has its member's place.
-async fn serve(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr, place: Place) {
+/// One handshake. What comes of it is a reader that has its member's slot.
+async fn serve(
+    shared: Arc<PeersShared>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    slot: StrangerSlot,
+) {
     let limit = shared.options.handshake_limit;
-    let opened = match timeout(limit, shake(&shared, &mut stream, address, &place)).await {
+    let opened = match timeout(limit, shake(&shared, &mut stream, address, &slot)).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(failed)) => return refused(&shared, address, &failed),
         Err(_) => return REFUSED.log(address, "the handshake took too long"),
     };
-    let accepted = Arc::clone(&place.accepted);
-    drop(place);
+    let accepted = Arc::clone(&slot.accepted);
+    drop(slot);
     let number = replica_number(opened.hello.id);
     shared.events.connected(number, &opened.hello);
     begin(&shared, &accepted, stream, opened);
@@ -130,7 +135,12 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr, 
 }
 
 /// The order in which streams replace each other is the order of their numbers.
-fn begin(shared: &Arc<Shared>, accepted: &Accepted, stream: TcpStream, opened: Opened) {
+fn begin(
+    shared: &Arc<PeersShared>,
+    accepted: &Accepted,
+    stream: TcpStream,
+    opened: HandshakeResult,
+) {
     let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
     let mut held = accepted.readers.lock();
     let Some(readers) = held.as_mut() else {
@@ -140,8 +150,8 @@ fn begin(shared: &Arc<Shared>, accepted: &Accepted, stream: TcpStream, opened: O
     let reading = Arc::clone(shared);
     let reader = tokio::spawn(async move {
         match read(&reading, stream, opened).await {
-            End::Theirs => reading.ended(peer, lane, number),
-            End::Ours => reading.evidence[&peer].lock().closed(lane, number),
+            StreamEnd::Theirs => reading.ended(peer, lane, number),
+            StreamEnd::Ours => reading.evidence[&peer].lock().closed(lane, number),
         }
     });
     if let Some(older) = readers.insert((peer, lane), reader.abort_handle()) {
@@ -150,11 +160,11 @@ fn begin(shared: &Arc<Shared>, accepted: &Accepted, stream: TcpStream, opened: O
 }
 
 async fn shake(
-    shared: &Shared,
+    shared: &PeersShared,
     stream: &mut TcpStream,
     address: SocketAddr,
-    place: &Place,
-) -> Result<Opened, Failed> {
+    slot: &StrangerSlot,
+) -> Result<HandshakeResult, Failed> {
     tune(stream, shared.options.silence * 2)?;
     let secret = shared.options.secret.as_deref();
     if secret.is_none() && !address.ip().is_loopback() {
@@ -165,13 +175,13 @@ async fn shake(
         .await
         .map_err(|_| Failed::Io)??;
     if opening.is_acceptable() {
-        place.accepted.strangers.lock().introduce(place.number);
+        slot.accepted.strangers.lock().introduce(slot.number);
     }
     let own = shared.events.hello();
     handshake::answer(stream, opening, &own, secret).await
 }
 
-fn refused(shared: &Shared, address: SocketAddr, failed: &Failed) {
+fn refused(shared: &PeersShared, address: SocketAddr, failed: &Failed) {
     match *failed {
         Failed::Io | Failed::NobodyThere => {}
         Failed::ByUs(why, number) => {

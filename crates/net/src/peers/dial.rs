@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Shared;
+use super::PeersShared;
 use super::accept::tune;
 use super::evidence::Evidence;
 use super::handshake::{self, Failed};
@@ -34,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const COPY_LIMIT: usize = 64 << 10;
 
 /// Runs for as long as the replica does.
-pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
+pub(super) async fn run(shared: Arc<PeersShared>, peer: Member, lane: Lane) {
     let queue = &shared.lanes[&(peer.number, lane)];
     let mut pause = SHORTEST_PAUSE;
     loop {
@@ -58,7 +58,7 @@ pub(super) async fn run(shared: Arc<Shared>, peer: Member, lane: Lane) {
 }
 
 /// Writes to a stream until it breaks.
-async fn carry(shared: &Shared, peer: &Member, lane: Lane, stream: TcpStream) {
+async fn carry(shared: &PeersShared, peer: &Member, lane: Lane, stream: TcpStream) {
     let queue = &shared.lanes[&(peer.number, lane)];
     queue.open();
     let ended = tokio::select! {
@@ -89,7 +89,7 @@ fn is_time_out<T>(ended: &io::Result<T>) -> bool {
     matches!(ended, Err(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-async fn open(shared: &Shared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
+async fn open(shared: &PeersShared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
     let connecting = TcpStream::connect(&peer.address).await;
@@ -121,7 +121,7 @@ fn not_connected(kind: io::ErrorKind) -> Failed {
     }
 }
 
-fn refused(shared: &Shared, peer: &Member, failed: &Failed) {
+fn refused(shared: &PeersShared, peer: &Member, failed: &Failed) {
     let (by_them, why) = match *failed {
         Failed::Io | Failed::NobodyThere => return,
         Failed::ByUs(why, _) => (false, why),
@@ -134,7 +134,7 @@ fn refused(shared: &Shared, peer: &Member, failed: &Failed) {
 
 /// Writes what is queued; an empty status now and then shows that this side lives.
 async fn write(
-    shared: &Shared,
+    shared: &PeersShared,
     peer: &Member,
     lane: Lane,
     mut stream: TcpStream,
@@ -201,7 +201,7 @@ fn look_at_end(stream: &TcpStream) -> io::Result<()> {
 
 /// Writes one message, which may become several. Small parts are gathered in `small`, to leave with what follows.
 async fn write_message(
-    shared: &Shared,
+    shared: &PeersShared,
     queue: &LaneQueue,
     stream: &mut TcpStream,
     small: &mut Vec<u8>,

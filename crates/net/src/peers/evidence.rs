@@ -10,15 +10,15 @@ use tern_replication::Lane;
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     streams: u64,
-    control: Stream,
-    bulk: Stream,
+    control: StreamState,
+    bulk: StreamState,
     refused: bool,
     told: bool,
 }
 
 /// The newest stream of a lane that the peer has dialled.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Stream {
+enum StreamState {
     /// There was none yet, or it was this side that closed it.
     #[default]
     Unknown,
@@ -32,7 +32,7 @@ impl Evidence {
     /// The peer connected: it lives. The stream's number.
     pub fn accepted(&mut self, lane: Lane) -> u64 {
         self.streams += 1;
-        *self.stream(lane) = Stream::Open(self.streams);
+        *self.stream(lane) = StreamState::Open(self.streams);
         self.answered();
         self.streams
     }
@@ -40,20 +40,20 @@ impl Evidence {
     /// The peer's kernel ended a stream; a stream that was replaced since does not count. Whether the peer is gone now.
     #[must_use]
     pub fn ended(&mut self, lane: Lane, number: u64) -> bool {
-        self.change(lane, number, Stream::Ended);
+        self.change(lane, number, StreamState::Ended);
         self.gone()
     }
 
     /// This side closed a stream: it says nothing of the peer.
     pub fn closed(&mut self, lane: Lane, number: u64) {
-        self.change(lane, number, Stream::Unknown);
+        self.change(lane, number, StreamState::Unknown);
     }
 
     /// A dial was refused. Whether the peer is gone now. A refusal from before its streams ended does not count: a
     /// firewall refuses for as long as it is there.
     #[must_use]
     pub fn refused(&mut self) -> bool {
-        self.refused |= self.control == Stream::Ended || self.bulk == Stream::Ended;
+        self.refused |= self.control == StreamState::Ended || self.bulk == StreamState::Ended;
         self.gone()
     }
 
@@ -64,20 +64,20 @@ impl Evidence {
     }
 
     fn gone(&mut self) -> bool {
-        let ended = self.control == Stream::Ended && self.bulk == Stream::Ended;
+        let ended = self.control == StreamState::Ended && self.bulk == StreamState::Ended;
         let gone = ended && self.refused && !self.told;
         self.told |= gone;
         gone
     }
 
-    fn change(&mut self, lane: Lane, number: u64, now: Stream) {
+    fn change(&mut self, lane: Lane, number: u64, now: StreamState) {
         let stream = self.stream(lane);
-        if *stream == Stream::Open(number) {
+        if *stream == StreamState::Open(number) {
             *stream = now;
         }
     }
 
-    fn stream(&mut self, lane: Lane) -> &mut Stream {
+    fn stream(&mut self, lane: Lane) -> &mut StreamState {
         match lane {
             Lane::Control => &mut self.control,
             Lane::Bulk => &mut self.bulk,

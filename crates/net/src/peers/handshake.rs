@@ -45,7 +45,7 @@ impl From<io::Error> for Failed {
 
 /// Who is at the other end, and which lane it is.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct HandshakeResult {
     pub hello: Hello,
     pub lane: Lane,
 }
@@ -57,7 +57,7 @@ pub(super) async fn dial(
     own: &Hello,
     secret: Option<&[u8]>,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
-) -> Result<Opened, Failed> {
+) -> Result<HandshakeResult, Failed> {
     let nonce = nonce()?;
     let mut opening = Vec::with_capacity(256);
     opening.extend_from_slice(MAGIC);
@@ -78,18 +78,18 @@ pub(super) async fn dial(
     stream.write_all(&last).await?;
     theirs.map_err(Failed::ByThem)?;
     ours.map_err(|why| Failed::ByUs(why, None))?;
-    Ok(Opened { hello, lane })
+    Ok(HandshakeResult { hello, lane })
 }
 
 /// What a dialler says of itself in the first message, without proof.
-pub(super) struct Opening {
+pub(super) struct OpeningMessage {
     bytes: Vec<u8>,
     hello: Hello,
     lane: Lane,
     verdict: Result<(), PeerRefusal>,
 }
 
-impl Opening {
+impl OpeningMessage {
     /// Whether only the proof is missing.
     pub fn is_acceptable(&self) -> bool {
         self.verdict.is_ok()
@@ -100,7 +100,7 @@ impl Opening {
 pub(super) async fn hear(
     stream: &mut TcpStream,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
-) -> Result<Opening, Failed> {
+) -> Result<OpeningMessage, Failed> {
     let protocol = || Failed::ByUs(PeerRefusal::Protocol, None);
     // The magic comes first and alone, so that a port scan is told nothing and costs nothing.
     let mut bytes = read_some(stream, MAGIC.len()).await?;
@@ -118,7 +118,7 @@ pub(super) async fn hear(
         _ => return Err(protocol()),
     };
     let hello = read_hello(stream, &mut bytes).await?;
-    Ok(Opening {
+    Ok(OpeningMessage {
         verdict: judge(&hello),
         bytes,
         hello,
@@ -129,11 +129,11 @@ pub(super) async fn hear(
 /// Answers the first message and checks the proof that comes back.
 pub(super) async fn answer(
     stream: &mut TcpStream,
-    opening: Opening,
+    opening: OpeningMessage,
     own: &Hello,
     secret: Option<&[u8]>,
-) -> Result<Opened, Failed> {
-    let Opening {
+) -> Result<HandshakeResult, Failed> {
+    let OpeningMessage {
         bytes: opening,
         hello,
         lane,
@@ -151,7 +151,7 @@ pub(super) async fn answer(
         .map_err(|why| Failed::ByUs(why, Some(number)))?;
     ours.map_err(|why| Failed::ByUs(why, Some(number)))?;
     PeerRefusal::of_byte(last[0]).map_err(Failed::ByThem)?;
-    Ok(Opened { hello, lane })
+    Ok(HandshakeResult { hello, lane })
 }
 
 fn lane_byte(lane: Lane) -> u8 {

@@ -27,7 +27,7 @@ static TOO_MUCH: RateLimitedLog = RateLimitedLog::new(
 pub(super) struct LaneQueue {
     lane: Lane,
     limit: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<LaneState>,
     /// Something waits to be written.
     pub filled: Notify,
     /// The peer was heard of: dial at once.
@@ -37,7 +37,7 @@ pub(super) struct LaneQueue {
 }
 
 #[derive(Default)]
-struct Inner {
+struct LaneState {
     open: bool,
     messages: VecDeque<PeerMessage>,
     /// Bytes in memory for this stream: queued messages, and what is being written of those that were taken.
@@ -101,14 +101,14 @@ impl LaneQueue {
     }
 
     pub fn open(&self) {
-        *self.inner.lock() = Inner {
+        *self.inner.lock() = LaneState {
             open: true,
-            ..Inner::default()
+            ..LaneState::default()
         };
     }
 
     pub fn close(&self) {
-        *self.inner.lock() = Inner::default();
+        *self.inner.lock() = LaneState::default();
     }
 }
 

@@ -10,8 +10,8 @@ mod evidence;
 mod handshake;
 mod hello;
 mod lane;
+mod permit;
 mod read;
-mod room;
 mod strangers;
 
 use std::io;
@@ -27,12 +27,12 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 pub use hello::{Hello, PeerRefusal, Phase};
-pub use room::Room;
+pub use permit::MessagePermit;
 pub use tern_replication::FrameSource;
 
 use evidence::Evidence;
 use lane::LaneQueue;
-use room::Rooms;
+use permit::MessagePermits;
 
 /// What the streams tell their replica. Called on the net threads; must not block.
 pub trait PeerEvents: Send + Sync + 'static {
@@ -48,7 +48,7 @@ pub trait PeerEvents: Send + Sync + 'static {
     fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal>;
     /// A message whose checksums all hold; in order within a lane. Its room is given back when it is dropped, and until
     /// then the stream may have to wait: it goes with the message to whoever acts on it.
-    fn message(&self, message: PeerMessage, room: Room);
+    fn message(&self, message: PeerMessage, room: MessagePermit);
     /// A peer passed the handshake.
     fn connected(&self, peer: u32, theirs: &Hello);
     /// What was on its way to a peer may be lost.
@@ -112,16 +112,16 @@ impl PeerOptions {
 }
 
 /// The parts that all tasks share.
-struct Shared {
+struct PeersShared {
     options: PeerOptions,
     events: Arc<dyn PeerEvents>,
     source: Arc<dyn FrameSource>,
     lanes: HashMap<(u32, Lane), LaneQueue>,
-    rooms: Rooms,
+    rooms: MessagePermits,
     evidence: HashMap<u32, Mutex<Evidence>>,
 }
 
-impl Shared {
+impl PeersShared {
     /// Whether a peer may be connected: no objection of the replica's, and one of the members.
     fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal> {
         self.events.judge(theirs, confirmed)?;
@@ -151,7 +151,7 @@ impl Shared {
 
 /// The streams of one replica. Dropping it closes them.
 pub struct Peers {
-    shared: Arc<Shared>,
+    shared: Arc<PeersShared>,
     tasks: Vec<AbortHandle>,
     accepted: Arc<accept::Accepted>,
 }
@@ -183,11 +183,11 @@ impl Peers {
             })
             .collect();
         let numbers = || others.iter().map(|member| member.number);
-        let rooms = Rooms::new(numbers(), options.waiting_bytes);
+        let rooms = MessagePermits::new(numbers(), options.waiting_bytes);
         let evidence = numbers().map(|number| (number, Mutex::default())).collect();
         let accepted = Arc::new(accept::Accepted::new(&options));
         let listen = options.listen;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PeersShared {
             options,
             events,
             source,

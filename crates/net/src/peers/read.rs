@@ -9,8 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::handshake::Opened;
-use super::{Room, Shared};
+use super::handshake::HandshakeResult;
+use super::{MessagePermit, PeersShared};
 use crate::journal::{Level, Logger};
 use crate::rate_limited_log::RateLimitedLog;
 
@@ -31,7 +31,7 @@ const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
 /// Why reading a stream ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StreamEnd {
     /// The peer's kernel ended it, and everything that came before was handed over.
     Theirs,
     /// This side gives it up: for silence, or for what came on it.
@@ -39,7 +39,11 @@ pub(super) enum End {
 }
 
 /// Reads until the stream ends or is given up.
-pub(super) async fn read(shared: &Shared, stream: TcpStream, opened: Opened) -> End {
+pub(super) async fn read(
+    shared: &PeersShared,
+    stream: TcpStream,
+    opened: HandshakeResult,
+) -> StreamEnd {
     let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
     let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
     let most = shared.options.message_limit;
@@ -59,11 +63,11 @@ pub(super) async fn read(shared: &Shared, stream: TcpStream, opened: Opened) -> 
             Ok(None) => {}
             Err(Broken::Bad(why)) => {
                 BAD_MESSAGE.log(address, why);
-                return End::Ours;
+                return StreamEnd::Ours;
             }
             // A time-out of the own kernel says as little of the peer as one of our own.
-            Err(Broken::Silent | Broken::Io(io::ErrorKind::TimedOut)) => return End::Ours,
-            Err(Broken::Io(_)) => return End::Theirs,
+            Err(Broken::Silent | Broken::Io(io::ErrorKind::TimedOut)) => return StreamEnd::Ours,
+            Err(Broken::Io(_)) => return StreamEnd::Theirs,
         }
     }
 }
@@ -84,11 +88,11 @@ impl From<io::Error> for Broken {
 ///
 /// A message is never given up in the middle and then gone on with: the rest would be read as a head.
 async fn next(
-    shared: &Shared,
+    shared: &PeersShared,
     stream: &mut BufReader<TcpStream>,
     peer: u32,
     intake: &Intake,
-) -> Result<Option<(PeerMessage, Room)>, Broken> {
+) -> Result<Option<(PeerMessage, MessagePermit)>, Broken> {
     // A peer says something on control in every third of this time (L43); bulk may be quiet for long.
     match intake.lane {
         Lane::Control => within(shared.options.silence, stream.fill_buf()).await?,

@@ -8,16 +8,18 @@ use tern_net::peers::{PeerOptions, Peers};
 use tern_replication::Lane;
 
 use crate::proxy::Proxy;
-use crate::support::{PATIENCE, Pair, Seen, append, frames, heartbeat, send_until_seen, wait_for};
+use crate::support::{
+    PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
+};
 
 const LANES: [Lane; 2] = [Lane::Control, Lane::Bulk];
 
 /// Two replicas that reach each other through proxies, and what the first one is told of the second.
 struct Watched {
-    told: Receiver<Seen>,
+    told: Receiver<PeerNotice>,
     one: Peers,
     two: Peers,
-    seen_by_two: Receiver<Seen>,
+    seen_by_two: Receiver<PeerNotice>,
     /// What the second one dials.
     to_one: Proxy,
     /// What the first one dials.
@@ -61,14 +63,14 @@ impl Watched {
             self.to_two.cut(lane);
         }
         for _ in LANES {
-            self.told_before_gone(|told| *told == Seen::Disconnected(2));
+            self.told_before_gone(|told| *told == PeerNotice::Disconnected(2));
         }
     }
 
     /// Waits for something that is told, before which the second one must not be told to be gone.
-    fn told_before_gone(&self, mut wanted: impl FnMut(&Seen) -> bool) {
+    fn told_before_gone(&self, mut wanted: impl FnMut(&PeerNotice) -> bool) {
         wait_for(&self.told, |told| {
-            assert_ne!(*told, Seen::Gone(2));
+            assert_ne!(*told, PeerNotice::Gone(2));
             wanted(told)
         });
     }
@@ -85,7 +87,7 @@ impl Watched {
             self.two.send(vec![message]);
             self.told_before_gone(|told| {
                 assert!(Instant::now() < end);
-                matches!(told, Seen::Message(got) if got.commit == number)
+                matches!(told, PeerNotice::Message(got) if got.commit == number)
             });
             // The longest pause between two dials is 500 ms.
             std::thread::sleep(Duration::from_millis(20));
@@ -93,7 +95,7 @@ impl Watched {
     }
 
     fn is_told_gone(&self) {
-        wait_for(&self.told, |told| *told == Seen::Gone(2));
+        wait_for(&self.told, |told| *told == PeerNotice::Gone(2));
     }
 }
 
@@ -107,15 +109,15 @@ fn a_peer_whose_process_ends_is_told_to_be_gone_once_and_again_when_it_came_back
             send_until_seen(&two, &told, &message);
         }
         drop(two);
-        wait_for(&told, |told| *told == Seen::Gone(2));
+        wait_for(&told, |told| *told == PeerNotice::Gone(2));
         // Several dials are refused in this time, each after 500 ms at the latest.
         let end = Instant::now() + Duration::from_millis(1500);
         // A handshake that was under way may still be answered by what is being closed here; then it is told again.
         let mut answered = false;
         while let Ok(more) = told.recv_timeout(end.saturating_duration_since(Instant::now())) {
             match more {
-                Seen::Connected(2) => answered = true,
-                Seen::Gone(2) => assert!(std::mem::take(&mut answered), "told twice"),
+                PeerNotice::Connected(2) => answered = true,
+                PeerNotice::Gone(2) => assert!(std::mem::take(&mut answered), "told twice"),
                 _ => {}
             }
         }
@@ -156,7 +158,7 @@ fn a_peer_that_answers_a_dial_is_not_gone() {
             watched.to_two.cut(lane);
         }
         for _ in LANES {
-            watched.told_before_gone(|told| *told == Seen::Connected(2));
+            watched.told_before_gone(|told| *told == PeerNotice::Connected(2));
         }
         // A new stream on both lanes, through which something passes.
         for message in [heartbeat(1, 2), append(1, 2, &[])] {
@@ -171,7 +173,7 @@ fn a_peer_that_answers_a_dial_is_not_gone() {
 fn the_late_end_of_a_stream_that_was_replaced_does_not_count() {
     let watched = Watched::new();
     watched.to_one.detach(Lane::Control);
-    watched.told_before_gone(|told| *told == Seen::Connected(2));
+    watched.told_before_gone(|told| *told == PeerNotice::Connected(2));
     // The new one carries, so the old one was replaced; now its end comes.
     send_until_seen(&watched.two, &watched.told, &heartbeat(2, 1));
     watched.to_one.refuse();
@@ -210,7 +212,8 @@ fn what_a_peer_had_sent_is_told_before_it_is_told_to_be_gone() {
     }
     *receiver.busy.lock().unwrap() = Some(Lane::Bulk);
     two.send(vec![append(2, 1, &stored)]);
-    let has_frames = |told: &Seen| matches!(told, Seen::Message(got) if !got.frames.is_empty());
+    let has_frames =
+        |told: &PeerNotice| matches!(told, PeerNotice::Message(got) if !got.frames.is_empty());
     wait_for(&told, has_frames);
     let end = Instant::now() + PATIENCE;
     while sender.asked.load(Ordering::SeqCst) < stored.len() {
@@ -220,15 +223,15 @@ fn what_a_peer_had_sent_is_told_before_it_is_told_to_be_gone() {
     drop(two);
     // It is gone, and one piece is missing: most of what it sent is still to be read.
     for _ in LANES {
-        wait_for(&told, |told| *told == Seen::Disconnected(2));
+        wait_for(&told, |told| *told == PeerNotice::Disconnected(2));
     }
     let more = told.recv_timeout(Duration::from_millis(500));
     assert!(more.is_err(), "{more:?}");
     receiver.go_on();
     wait_for(&told, |told| {
-        assert_ne!(*told, Seen::Gone(2));
-        matches!(told, Seen::Message(got) if got.frames.iter().any(|frame| frame.header.index > 6))
+        assert_ne!(*told, PeerNotice::Gone(2));
+        matches!(told, PeerNotice::Message(got) if got.frames.iter().any(|frame| frame.header.index > 6))
     });
-    wait_for(&told, |told| *told == Seen::Gone(2));
+    wait_for(&told, |told| *told == PeerNotice::Gone(2));
     assert!(told.try_iter().all(|told| !has_frames(&told)));
 }

@@ -13,7 +13,7 @@ use tern_replication::Lane;
 const BEGINNING: usize = 11;
 
 /// One connection through the proxy.
-struct Link {
+struct ProxiedConnection {
     lane: Lane,
     dialler: TcpStream,
     acceptor: TcpStream,
@@ -24,7 +24,7 @@ struct Link {
 /// Carries connections to an address, as long as it is open.
 pub struct Proxy {
     pub address: SocketAddr,
-    links: Arc<Mutex<Vec<Link>>>,
+    links: Arc<Mutex<Vec<ProxiedConnection>>>,
     closed: Arc<AtomicBool>,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
@@ -104,9 +104,10 @@ impl Proxy {
         self.each(lane, |link| link.stalled.store(true, Ordering::SeqCst));
     }
 
-    fn each(&self, lane: Lane, act: impl Fn(&Link)) {
+    fn each(&self, lane: Lane, act: impl Fn(&ProxiedConnection)) {
         let links = self.links.lock().unwrap();
-        let of_lane: Vec<&Link> = links.iter().filter(|link| link.lane == lane).collect();
+        let of_lane: Vec<&ProxiedConnection> =
+            links.iter().filter(|link| link.lane == lane).collect();
         assert!(!of_lane.is_empty(), "nothing passed on {lane:?} yet");
         of_lane.into_iter().for_each(act);
     }
@@ -118,7 +119,7 @@ impl Drop for Proxy {
     }
 }
 
-fn carry(mut dialler: TcpStream, target: SocketAddr, links: &Mutex<Vec<Link>>) {
+fn carry(mut dialler: TcpStream, target: SocketAddr, links: &Mutex<Vec<ProxiedConnection>>) {
     dialler.set_nonblocking(false).unwrap();
     let mut beginning = [0; BEGINNING];
     // A dialler may give up, and the target may be gone: then there is nothing to carry.
@@ -129,7 +130,7 @@ fn carry(mut dialler: TcpStream, target: SocketAddr, links: &Mutex<Vec<Link>>) {
         return;
     };
     let stalled = Arc::new(AtomicBool::new(false));
-    links.lock().unwrap().push(Link {
+    links.lock().unwrap().push(ProxiedConnection {
         lane: match beginning[BEGINNING - 1] {
             0 => Lane::Control,
             _ => Lane::Bulk,

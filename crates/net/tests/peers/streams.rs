@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use tern_log::Frame;
 use tern_net::peers::{PeerRefusal, Phase};
 
-use crate::support::{PATIENCE, Pair, Seen, append, frames, heartbeat, send_until_seen, wait_for};
+use crate::support::{
+    PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
+};
 
 #[test]
 fn messages_pass_both_ways_once_both_have_proven_the_secret() {
@@ -32,7 +34,8 @@ fn a_long_append_is_split_and_arrives_as_one_run() {
     let append = append(1, 2, &stored);
     let mut got = vec![send_until_seen(&one, &seen, &append)];
     while got.last().unwrap().frames.last().unwrap().header.index < 12 {
-        let Seen::Message(next) = wait_for(&seen, |s| matches!(s, Seen::Message(_))) else {
+        let PeerNotice::Message(next) = wait_for(&seen, |s| matches!(s, PeerNotice::Message(_)))
+        else {
             unreachable!()
         };
         got.push(*next);
@@ -58,11 +61,11 @@ fn a_peer_with_another_secret_is_refused_by_both() {
         |_, options| options.secret = Some(b"other".to_vec()),
         Vec::new(),
     );
-    let refused = wait_for(&seen, |seen| matches!(seen, Seen::Refused(..)));
+    let refused = wait_for(&seen, |seen| matches!(seen, PeerNotice::Refused(..)));
     assert!(
         matches!(
             refused,
-            Seen::Refused(2, false, PeerRefusal::NotAuthenticated)
+            PeerNotice::Refused(2, false, PeerRefusal::NotAuthenticated)
         ),
         "{refused:?}"
     );
@@ -73,7 +76,7 @@ fn an_empty_replica_learns_from_its_group_that_it_was_wiped() {
     let pair = Pair::new();
     let (_one, _seen) = pair.start(1, |_, _| {}, Vec::new());
     let (_two, seen) = pair.start(2, |hello, _| hello.phase = Phase::Empty, Vec::new());
-    let wiped = Seen::Refused(1, true, PeerRefusal::EmptyReplicaOfFoundedGroup);
+    let wiped = PeerNotice::Refused(1, true, PeerRefusal::EmptyReplicaOfFoundedGroup);
     wait_for(&seen, |seen| *seen == wiped);
 }
 
@@ -83,7 +86,7 @@ fn a_member_of_another_group_is_refused() {
     let (_one, seen) = pair.start(1, |_, _| {}, Vec::new());
     let (_two, _) = pair.start(2, |hello, _| hello.group = "other".to_owned(), Vec::new());
     wait_for(&seen, |seen| {
-        matches!(seen, Seen::Refused(2, _, PeerRefusal::UnknownGroup))
+        matches!(seen, PeerNotice::Refused(2, _, PeerRefusal::UnknownGroup))
     });
 }
 
@@ -123,8 +126,8 @@ fn a_frame_that_cannot_be_read_is_told_and_the_stream_goes_on() {
     let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
     send_until_seen(&one, &seen, &append(1, 2, &stored[..1]));
     one.send(vec![append(1, 2, &stored[1..])]);
-    let damaged = wait_for(&told, |seen| matches!(seen, Seen::Damaged(_)));
-    assert!(matches!(&damaged, Seen::Damaged(why) if why.contains("frame 2")));
+    let damaged = wait_for(&told, |seen| matches!(seen, PeerNotice::Damaged(_)));
+    assert!(matches!(&damaged, PeerNotice::Damaged(why) if why.contains("frame 2")));
     let got = send_until_seen(&one, &seen, &append(1, 2, &stored[..1]));
     assert_eq!(got.frames, stored[..1]);
 }

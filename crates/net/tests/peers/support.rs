@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
 use tern_net::peers::{
-    FrameSource, Hello, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase, Room,
+    FrameSource, Hello, MessagePermit, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase,
 };
 use tern_replication::{Lane, Member, MessageKind, PeerMessage, ThinEntry, replica_id};
 use tokio::runtime::Runtime;
@@ -17,7 +17,7 @@ const SEGMENT: u64 = 32 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, PartialEq)]
-pub enum Seen {
+pub enum PeerNotice {
     Message(Box<PeerMessage>),
     Connected(u32),
     Refused(u32, bool, PeerRefusal),
@@ -26,18 +26,18 @@ pub enum Seen {
     Gone(u32),
 }
 
-pub struct Replica {
+pub struct FakeReplica {
     hello: Mutex<Hello>,
-    seen: Mutex<Sender<Seen>>,
+    seen: Mutex<Sender<PeerNotice>>,
     frames: Vec<Frame>,
     /// Frames that were asked for, to be sent.
     pub asked: AtomicUsize,
     /// On which lane it is busy: it keeps the room of what it is told there.
     pub busy: Mutex<Option<Lane>>,
-    kept: Mutex<Vec<Room>>,
+    kept: Mutex<Vec<MessagePermit>>,
 }
 
-impl PeerEvents for Replica {
+impl PeerEvents for FakeReplica {
     fn hello(&self) -> Hello {
         self.hello.lock().unwrap().clone()
     }
@@ -57,35 +57,35 @@ impl PeerEvents for Replica {
         Ok(())
     }
 
-    fn message(&self, message: PeerMessage, room: Room) {
+    fn message(&self, message: PeerMessage, room: MessagePermit) {
         if *self.busy.lock().unwrap() == Some(message.lane()) {
             self.kept.lock().unwrap().push(room);
         }
-        self.tell(Seen::Message(Box::new(message)));
+        self.tell(PeerNotice::Message(Box::new(message)));
     }
 
     fn connected(&self, peer: u32, _theirs: &Hello) {
-        self.tell(Seen::Connected(peer));
+        self.tell(PeerNotice::Connected(peer));
     }
 
     fn disconnected(&self, peer: u32) {
-        self.tell(Seen::Disconnected(peer));
+        self.tell(PeerNotice::Disconnected(peer));
     }
 
     fn gone(&self, peer: u32) {
-        self.tell(Seen::Gone(peer));
+        self.tell(PeerNotice::Gone(peer));
     }
 
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal) {
-        self.tell(Seen::Refused(peer, by_them, why));
+        self.tell(PeerNotice::Refused(peer, by_them, why));
     }
 
     fn damaged(&self, error: LogError) {
-        self.tell(Seen::Damaged(error.to_string()));
+        self.tell(PeerNotice::Damaged(error.to_string()));
     }
 }
 
-impl Replica {
+impl FakeReplica {
     /// It has acted upon everything, and does so at once from now on.
     pub fn go_on(&self) {
         *self.busy.lock().unwrap() = None;
@@ -97,13 +97,13 @@ impl Replica {
         self.kept.lock().unwrap().len()
     }
 
-    fn tell(&self, seen: Seen) {
+    fn tell(&self, seen: PeerNotice) {
         // A test that has seen enough has dropped its end.
         let _ = self.seen.lock().unwrap().send(seen);
     }
 }
 
-impl FrameSource for Replica {
+impl FrameSource for FakeReplica {
     fn frames(
         &self,
         entries: &[ThinEntry],
@@ -176,7 +176,7 @@ impl Pair {
         own: u32,
         change: impl FnOnce(&mut Hello, &mut PeerOptions),
         stored: Vec<Frame>,
-    ) -> (Peers, Receiver<Seen>) {
+    ) -> (Peers, Receiver<PeerNotice>) {
         let (peers, seen, _) = self.start_whole(own, change, stored);
         (peers, seen)
     }
@@ -186,7 +186,7 @@ impl Pair {
         own: u32,
         change: impl FnOnce(&mut Hello, &mut PeerOptions),
         stored: Vec<Frame>,
-    ) -> (Peers, Receiver<Seen>, Arc<Replica>) {
+    ) -> (Peers, Receiver<PeerNotice>, Arc<FakeReplica>) {
         let members = [1, 2].map(|number| Member {
             id: format!("n{}", number - 1),
             number,
@@ -219,7 +219,7 @@ impl Pair {
         };
         change(&mut hello, &mut options);
         let (sender, receiver) = channel();
-        let replica = Arc::new(Replica {
+        let replica = Arc::new(FakeReplica {
             hello: Mutex::new(hello),
             seen: Mutex::new(sender),
             frames: stored,
@@ -240,7 +240,10 @@ impl Pair {
     }
 }
 
-pub fn wait_for(seen: &Receiver<Seen>, mut wanted: impl FnMut(&Seen) -> bool) -> Seen {
+pub fn wait_for(
+    seen: &Receiver<PeerNotice>,
+    mut wanted: impl FnMut(&PeerNotice) -> bool,
+) -> PeerNotice {
     let end = Instant::now() + PATIENCE;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -252,11 +255,15 @@ pub fn wait_for(seen: &Receiver<Seen>, mut wanted: impl FnMut(&Seen) -> bool) ->
 }
 
 /// Sends until the other side has it: before the connection stands, messages are dropped.
-pub fn send_until_seen(peers: &Peers, seen: &Receiver<Seen>, message: &PeerMessage) -> PeerMessage {
+pub fn send_until_seen(
+    peers: &Peers,
+    seen: &Receiver<PeerNotice>,
+    message: &PeerMessage,
+) -> PeerMessage {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         peers.send(vec![message.clone()]);
-        if let Ok(Seen::Message(got)) = seen.recv_timeout(Duration::from_millis(50)) {
+        if let Ok(PeerNotice::Message(got)) = seen.recv_timeout(Duration::from_millis(50)) {
             return *got;
         }
     }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tern_replication::{Lane, PeerMessage, replica_id};
 
-use crate::support::{PATIENCE, Pair, Seen, append, frames, heartbeat, send_until_seen, wait_for};
+use crate::support::{
+    PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
+};
 
 const FRAME_BYTES: usize = 256 << 10;
 const FRAMES: usize = 400;
@@ -35,7 +37,8 @@ fn a_receiver_that_is_busy_stops_its_sender_and_gets_everything_once_it_goes_on(
     while got.len() * FRAME_BYTES < ROOM / 2 || begun.elapsed() < STALLED {
         assert!(begun.elapsed() < PATIENCE, "{} frames came", got.len());
         one.send(vec![heartbeat(1, 2)]);
-        let Seen::Message(message) = wait_for(&seen, |seen| matches!(seen, Seen::Message(_)))
+        let PeerNotice::Message(message) =
+            wait_for(&seen, |seen| matches!(seen, PeerNotice::Message(_)))
         else {
             unreachable!()
         };
@@ -52,13 +55,16 @@ fn a_receiver_that_is_busy_stops_its_sender_and_gets_everything_once_it_goes_on(
 
     receiver.go_on();
     while got.len() < FRAMES {
-        if let Seen::Message(message) = wait_for(&seen, |seen| matches!(seen, Seen::Message(_))) {
+        if let PeerNotice::Message(message) =
+            wait_for(&seen, |seen| matches!(seen, PeerNotice::Message(_)))
+        {
             got.extend(message.frames);
         }
     }
     assert!(got == stored, "each once, and in order");
     assert!(
-        told.try_iter().all(|told| told != Seen::Disconnected(2)),
+        told.try_iter()
+            .all(|told| told != PeerNotice::Disconnected(2)),
         "one stream carried all of it"
     );
 }
@@ -79,7 +85,7 @@ fn control_messages_that_wait_are_counted_and_dropped_when_they_are_too_many() {
         assert!(begun.elapsed() < PATIENCE, "{} wait", receiver.kept());
         number += 1;
         one.send(vec![numbered(number)]);
-        wait_for(&seen, |seen| matches!(seen, Seen::Message(_)));
+        wait_for(&seen, |seen| matches!(seen, PeerNotice::Message(_)));
     }
     while seen.try_recv().is_ok() {}
     for refused in 10_000..10_050 {
@@ -92,7 +98,7 @@ fn control_messages_that_wait_are_counted_and_dropped_when_they_are_too_many() {
     let next = loop {
         number += 1;
         one.send(vec![numbered(number)]);
-        if let Ok(Seen::Message(next)) = seen.recv_timeout(Duration::from_millis(50)) {
+        if let Ok(PeerNotice::Message(next)) = seen.recv_timeout(Duration::from_millis(50)) {
             break next;
         }
     };
@@ -111,6 +117,6 @@ fn a_control_message_that_is_too_long_ends_the_stream_and_the_next_one_passes() 
         replica_id(2, 1),
         long,
     )]);
-    wait_for(&told, |told| *told == Seen::Disconnected(2));
+    wait_for(&told, |told| *told == PeerNotice::Disconnected(2));
     send_until_seen(&one, &seen, &heartbeat(1, 2));
 }

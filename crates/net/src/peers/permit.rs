@@ -22,14 +22,14 @@ static TOO_MANY: RateLimitedLog = RateLimitedLog::new(
     "peer message dropped, 1024 on its control stream wait already",
 );
 
-/// The room that a message takes until it has been acted upon; dropping it gives the room back.
+/// Leave for a message to wait in memory until it has been acted upon; dropping it gives the room back.
 ///
-/// Whoever takes a message over keeps its room until it holds nothing of the message any more.
+/// It goes with the message from thread to thread, and is kept until nothing of the message is held any more.
 #[derive(Debug, Default)]
-pub struct Room(Option<OwnedSemaphorePermit>);
+pub struct MessagePermit(Option<OwnedSemaphorePermit>);
 
-impl Room {
-    /// No room of anybody's, for messages that did not come from a stream.
+impl MessagePermit {
+    /// A permit that stands for no room, for messages that did not come from a stream.
     pub fn none() -> Self {
         Self::default()
     }
@@ -41,12 +41,12 @@ impl Room {
 }
 
 /// The room of each peer's streams. It is the peer's, not the connection's: one that connects anew gets no more.
-pub(super) struct Rooms {
+pub(super) struct MessagePermits {
     bulk_bytes: usize,
     free: HashMap<(u32, Lane), Arc<Semaphore>>,
 }
 
-impl Rooms {
+impl MessagePermits {
     pub fn new(peers: impl Iterator<Item = u32>, bulk_bytes: usize) -> Self {
         let bulk_bytes = bulk_bytes.min(Semaphore::MAX_PERMITS);
         let free = peers
@@ -58,8 +58,8 @@ impl Rooms {
         Self { bulk_bytes, free }
     }
 
-    /// Room for a message of so many bytes. On *bulk* it is waited for; on *control*, `None` if there is none.
-    pub async fn take(&self, peer: u32, lane: Lane, bytes: usize) -> Option<Room> {
+    /// A permit for a message of so many bytes. On *bulk* it is waited for; on *control*, `None` if there is no room.
+    pub async fn take(&self, peer: u32, lane: Lane, bytes: usize) -> Option<MessagePermit> {
         let free = Arc::clone(self.free.get(&(peer, lane))?);
         let permit = match lane {
             // One message may be larger than little room: it then takes all of it, so that it can ever come in.
@@ -72,7 +72,7 @@ impl Rooms {
         if permit.is_none() {
             TOO_MANY.log(peer, lane_name(lane));
         }
-        permit.map(|permit| Room(Some(permit)))
+        permit.map(|permit| MessagePermit(Some(permit)))
     }
 }
 
