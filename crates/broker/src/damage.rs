@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_log::{Fault, LogError};
-use tern_net::{Level, Logger, RateLimitedLog};
 
 /// Places that are remembered; a disk that is gone altogether has more.
 const LIMIT: usize = 1_024;

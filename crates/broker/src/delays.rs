@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tern_net::{Level, Logger, RateLimitedLog};
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_state::State;
 use tern_state::delay::SCHEDULE_TOPIC;
 

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tern_net::{Level, Logger, RateLimitedLog};
+use tern_journal::{Level, Logger, RateLimitedLog};
 
 static FELL: RateLimitedLog =
     RateLimitedLog::new(Logger::Broker, Level::Warning, "store timestamps fell");

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, Fields, HeaderEncoding};
 
 use crate::budget::Credit;
@@ -19,10 +20,8 @@ use crate::connection::Connection;
 use crate::error::CallError;
 use crate::events::{BridgeEvent, EventQueue};
 use crate::heartbeats::Heartbeats;
-use crate::journal::{Level, Logger};
 use crate::outbound::Pushed;
 use crate::pending::CallSink;
-use crate::rate_limited_log::RateLimitedLog;
 use crate::server::{Handler, answer_busy};
 
 static UNSENDABLE: RateLimitedLog =

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, Language, Limits, version};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -18,11 +19,9 @@ use crate::budget::{Budget, Credit, Load};
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
 use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
-use crate::journal::{Level, Logger};
 use crate::link::{Attempt, Link, Lost, Queued};
 use crate::outbound::Outbound;
 use crate::pending::{CallSink, Completion};
-use crate::rate_limited_log::RateLimitedLog;
 
 static BAD_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::net::Shutdown;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, FrameError, encode_frame_head};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::budget::Load;
-use crate::journal::{Level, Logger};
 use crate::outbound::{By, Flushed, Outbound, Pushed};
-use crate::rate_limited_log::RateLimitedLog;
 
 static NEVER_READS: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,

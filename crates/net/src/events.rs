@@ -1,15 +1,15 @@
 //! The queue from the net threads to the event loop of the control plane.
 //!
-//! Many threads push, one thread drains all at once. An eventfd becomes readable when the queue stops being empty, and
-//! only then is it written: one system call for as many events as arrive before the loop wakes up.
+//! Many threads push, one thread drains all at once. A signal is raised when the queue stops being empty, and only
+//! then: one system call for as many events as arrive before the loop wakes up.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::event::{EventfdFlags, eventfd};
+use tern_journal::Signal;
 use tern_wire::Command;
 
 use crate::budget::Credit;
@@ -138,13 +138,13 @@ pub struct StoredSend {
 #[derive(Debug)]
 pub struct EventQueue {
     waiting: Mutex<QueuedEvents>,
-    signal: OwnedFd,
+    signal: Signal,
 }
 
 #[derive(Debug, Default)]
 struct QueuedEvents {
     events: Vec<BridgeEvent>,
-    /// The eventfd has been written and not been read since.
+    /// The signal has been raised and not been lowered since.
     signalled: bool,
 }
 
@@ -154,10 +154,9 @@ impl EventQueue {
     /// # Errors
     /// If the system has no file descriptor left.
     pub fn new() -> io::Result<Self> {
-        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self {
             waiting: Mutex::default(),
-            signal,
+            signal: Signal::new()?,
         })
     }
 
@@ -186,16 +185,15 @@ impl EventQueue {
         let first = !std::mem::replace(&mut waiting.signalled, true);
         drop(waiting);
         if first {
-            // Cannot fail but for a full counter, and then it is readable anyway.
-            let _ = rustix::io::write(&self.signal, &1u64.to_ne_bytes());
+            // After the lock, which the event loop takes as soon as it wakes up.
+            self.signal.raise();
         }
     }
 
     /// Takes all events, in the order in which they were pushed. Never waits.
     pub fn drain(&self) -> Vec<BridgeEvent> {
-        // Read before the events are taken: an event that is pushed in between is taken too, or writes anew.
-        let mut counter = [0; 8];
-        let _ = rustix::io::read(&self.signal, &mut counter);
+        // Before the events are taken: an event that is pushed in between is taken too, or raises it anew.
+        self.signal.lower();
         let mut waiting = self.waiting.lock();
         waiting.signalled = false;
         std::mem::take(&mut waiting.events)
@@ -222,7 +220,15 @@ impl AsFd for EventQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::tests::is_readable;
+
+    fn is_readable(queue: &EventQueue) -> bool {
+        let mut fds = [rustix::event::PollFd::new(
+            queue,
+            rustix::event::PollFlags::IN,
+        )];
+        let at_once = rustix::event::Timespec::default();
+        rustix::event::poll(&mut fds, Some(&at_once)).expect("poll works") == 1
+    }
 
     fn stopped(number: usize) -> BridgeEvent {
         BridgeEvent::Stopped {

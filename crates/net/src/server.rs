@@ -9,6 +9,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustix::net::Shutdown;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, Limits, codes};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
@@ -16,9 +17,7 @@ use tokio::runtime::Handle;
 use crate::budget::{Budget, Credit, Load};
 use crate::connection::{Connection, Taking, now_ms};
 use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
-use crate::journal::{Level, Logger};
 use crate::outbound::Outbound;
-use crate::rate_limited_log::RateLimitedLog;
 
 static BAD_FRAME: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "bad frame, connection closed");

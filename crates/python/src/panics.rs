@@ -3,7 +3,7 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{PanicHookInfo, set_hook};
 
-use tern_net::{Level, Logger, journal};
+use tern_journal::{Level, Logger, journal};
 
 /// Takes the place of the hook that prints. The extension has a standard library of its own, so this hook is for its
 /// panics alone.

@@ -4,8 +4,8 @@
 //! the next segment could not be made, as it would take from the reserve; or others took so much of the disk that views
 //! may find no room. The first shows by itself, for the second the disk is looked at now and then.
 
+use tern_journal::Level;
 use tern_log::{Reserve, Space};
-use tern_net::Level;
 
 /// Bytes appended from one look at the disk to the next, as a share of what is kept for views: these grow by less than
 /// the log, so a part of the reserve is left when a look shows that somebody else takes it.

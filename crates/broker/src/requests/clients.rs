@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tern_net::{Connection, Level, Logger, RateLimitedLog};
+use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_net::Connection;
 use tern_state::State;
 use tern_wire::codes::{request, response};
 use tern_wire::headers::{

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_net::{Level, Logger, RateLimitedLog};
+use tern_journal::{Level, Logger, RateLimitedLog};
 
 use crate::answers::{Answers, Ticket};
 use crate::clock;

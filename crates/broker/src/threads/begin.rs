@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use tern_journal::Level;
 use tern_log::{
     ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, LogReader, QueueLimits,
     RaftState, RaftStateFile, StopKind, StopRecord,
 };
-use tern_net::Level;
 use tern_net::peers::{Peers, Phase};
 use tern_state::State;
 use tokio::runtime::Handle;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use tern_journal::Level;
 use tern_log::{LogError, NewestKey};
-use tern_net::Level;
 
 use crate::replica::index_keys;
 use crate::views::Views;

@@ -15,7 +15,7 @@ pub(crate) use stopper::Stopper;
 use std::fmt::Display;
 use std::thread::JoinHandle;
 
-use tern_net::{Level, Logger, journal};
+use tern_journal::{Level, Logger, journal};
 
 use crate::post::Post;
 

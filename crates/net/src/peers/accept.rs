@@ -8,6 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use socket2::SockRef;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::{Lane, replica_number};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
@@ -17,8 +18,6 @@ use super::handshake::{self, Failed, HandshakeResult};
 use super::read::{StreamEnd, read};
 use super::strangers::Strangers;
 use super::{PeerOptions, PeerRefusal, PeersShared};
-use crate::journal::{Level, Logger};
-use crate::rate_limited_log::RateLimitedLog;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::{
     Lane, Member, Packer, PeerMessage, replica_id, replica_number, sign_of_life,
 };
@@ -16,8 +17,6 @@ use super::accept::tune;
 use super::evidence::Evidence;
 use super::handshake::{self, Failed};
 use super::lane::LaneQueue;
-use crate::journal::{Level, Logger};
-use crate::rate_limited_log::RateLimitedLog;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");

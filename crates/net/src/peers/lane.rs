@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::{Lane, PeerMessage};
 use tokio::sync::Notify;
-
-use crate::journal::{Level, Logger};
-use crate::rate_limited_log::RateLimitedLog;
 
 /// Messages that wait for *control* at most. Above, the oldest makes way: the newest heartbeat says what it said.
 const CONTROL_MESSAGES: usize = 1024;

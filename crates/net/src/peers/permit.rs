@@ -7,11 +7,9 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::Lane;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::journal::{Level, Logger};
-use crate::rate_limited_log::RateLimitedLog;
 
 /// Messages of one peer's control stream that may wait.
 const CONTROL_MESSAGES: usize = 1024;

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage, replica_number};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -11,8 +12,6 @@ use tokio::time::timeout;
 
 use super::handshake::HandshakeResult;
 use super::{MessagePermit, PeersShared};
-use crate::journal::{Level, Logger};
-use crate::rate_limited_log::RateLimitedLog;
 
 static BAD_MESSAGE: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,

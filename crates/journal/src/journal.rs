@@ -1,4 +1,4 @@
-//! What the engine has to say, on its way to the log of the process.
+//! The journal of the process.
 //!
 //! The engine writes to no file and to no standard error: the program that it runs in decides where its log goes. A
 //! thread of the engine leaves a record here and goes on; whoever reads, reads all at once when the descriptor becomes
@@ -7,17 +7,18 @@
 use std::collections::VecDeque;
 use std::fmt::{Display, Write};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use parking_lot::Mutex;
-use rustix::event::{EventfdFlags, eventfd};
+
+use crate::signal::Signal;
 
 /// Records that wait for the reader; more are dropped.
 const MAX_RECORDS: usize = 1024;
-/// Bytes of a record's text. Peers have their words in some.
+/// Bytes of a record's text: some repeat what a peer sent.
 const MAX_TEXT: usize = 4096;
 
-/// Whose words they are.
+/// The logger of a record, as Python's `logging` knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logger {
     /// Connections, in and out, and the streams between replicas.
@@ -27,7 +28,7 @@ pub enum Logger {
 }
 
 impl Logger {
-    /// The name under which it is found.
+    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Net => "ternmq.net",
@@ -49,10 +50,10 @@ pub enum Level {
     Critical = 50,
 }
 
-/// One thing that was said.
+/// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRecord {
-    /// Whose words.
+    /// Under which name it is logged.
     pub logger: Logger,
     /// How much it matters.
     pub level: Level,
@@ -68,17 +69,8 @@ pub struct Journal(Mutex<QueuedRecords>);
 struct QueuedRecords {
     records: VecDeque<JournalRecord>,
     dropped: u64,
-    /// An eventfd, readable while records wait; none before somebody reads.
-    signal: Option<OwnedFd>,
-}
-
-impl QueuedRecords {
-    fn wake(&self) {
-        if let Some(signal) = &self.signal {
-            // Cannot fail but for a full counter, and then it is readable anyway.
-            let _ = rustix::io::write(signal, &1u64.to_ne_bytes());
-        }
-    }
+    /// Up while records wait; none before somebody reads.
+    signal: Option<Signal>,
 }
 
 static JOURNAL: Journal = Journal::new();
@@ -111,8 +103,10 @@ impl Journal {
             level,
             text,
         });
-        if waiting.records.len() == 1 {
-            waiting.wake();
+        if waiting.records.len() == 1
+            && let Some(signal) = &waiting.signal
+        {
+            signal.raise();
         }
     }
 
@@ -120,8 +114,7 @@ impl Journal {
     pub fn take(&self) -> (Vec<JournalRecord>, u64) {
         let mut waiting = self.0.lock();
         if let Some(signal) = &waiting.signal {
-            let mut counter = [0; 8];
-            let _ = rustix::io::read(signal, &mut counter);
+            signal.lower();
         }
         let dropped = std::mem::take(&mut waiting.dropped);
         (waiting.records.drain(..).collect(), dropped)
@@ -133,13 +126,13 @@ impl Journal {
     /// # Errors
     /// If the system has no file descriptor left.
     pub fn open(&self) -> io::Result<RawFd> {
-        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let signal = Signal::new()?;
         let number = signal.as_fd().as_raw_fd();
         let mut waiting = self.0.lock();
-        waiting.signal = Some(signal);
         if !waiting.records.is_empty() {
-            waiting.wake();
+            signal.raise();
         }
+        waiting.signal = Some(signal);
         Ok(number)
     }
 }
@@ -176,11 +169,10 @@ impl Write for Line {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// Whether a descriptor is readable now.
-    pub fn is_readable(descriptor: impl AsFd) -> bool {
+    fn is_readable(descriptor: impl AsFd) -> bool {
         let mut fds = [rustix::event::PollFd::new(
             &descriptor,
             rustix::event::PollFlags::IN,
@@ -195,7 +187,7 @@ pub(crate) mod tests {
     fn has_woken(number: RawFd, journal: &Journal) -> bool {
         let waiting = journal.0.lock();
         let signal = waiting.signal.as_ref().expect("it was opened");
-        assert_eq!(signal.as_raw_fd(), number);
+        assert_eq!(signal.as_fd().as_raw_fd(), number);
         is_readable(signal)
     }
 
