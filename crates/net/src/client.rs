@@ -11,7 +11,6 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, Language, Limits, version};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
@@ -22,6 +21,8 @@ use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
 use crate::link::{Attempt, Link, Lost, Queued};
 use crate::outbound::Outbound;
 use crate::pending::{CallSink, Completion};
+use crate::socket;
+use crate::stream::Stream;
 
 static BAD_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
@@ -411,14 +412,14 @@ async fn serve(inner: Arc<ClientShared>, link: Arc<Link>) {
     let load = Load::new(Budget::unlimited(), usize::MAX);
     // No overdraft: a call that has no room is given back to its caller unsent.
     let outbound = Outbound::new(inner.options.outbound_bytes, Budget::new(0));
-    let (connection, socket) = match Connection::new(stream, load, outbound) {
+    let (connection, reading) = match Connection::new(stream, load, outbound) {
         Ok(parts) => parts,
         Err(error) => return ended.with(&Lost::Unreachable(error.to_string())),
     };
     inner.runtime.spawn(Arc::clone(&connection).write_queued());
     if let Some(refused) = link.opened(&connection) {
         inner.fail(refused);
-        let reading = Reading {
+        let how = Reading {
             limits: inner.options.limits,
             frame_grace: Duration::MAX,
             frame_pace: u64::MAX,
@@ -431,8 +432,7 @@ async fn serve(inner: Arc<ClientShared>, link: Arc<Link>) {
             inner: &inner,
             link: &link,
         };
-        if let ReadEnd::BadFrame(error) = read_frames(&connection, socket, &frames, &reading).await
-        {
+        if let ReadEnd::BadFrame(error) = read_frames(&connection, reading, &frames, &how).await {
             BAD_ANSWER.log(link.address(), error);
         }
         connection.close();
@@ -461,22 +461,20 @@ impl Drop for Ended<'_> {
 }
 
 /// Connects to the first address behind a name that answers.
-async fn connect(address: &str, options: &ClientOptions) -> Result<TcpStream, String> {
+async fn connect(address: &str, options: &ClientOptions) -> Result<Stream, String> {
     let attempt = async {
         let mut last = String::from("the name has no address");
         let resolved = tokio::net::lookup_host(address)
             .await
             .map_err(|error| error.to_string())?;
         for candidate in resolved {
-            match TcpStream::connect(candidate).await {
+            match socket::connect(candidate).await {
                 Ok(stream) if connected_to_itself(&stream, candidate) => {
                     last = String::from("connected to itself");
                 }
                 Ok(stream) => {
-                    let timeout =
-                        u32::try_from(options.user_timeout.as_millis()).unwrap_or(u32::MAX);
-                    // Without it a peer that vanished is noticed only after minutes; nothing else depends on it.
-                    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, timeout);
+                    // Calls have time-outs of their own: nothing depends on this one.
+                    let _ = stream.set_user_timeout(options.user_timeout);
                     return Ok(stream);
                 }
                 Err(error) => last = error.to_string(),
@@ -494,7 +492,7 @@ async fn connect(address: &str, options: &ClientOptions) -> Result<TcpStream, St
 }
 
 /// On loopback a port of the ephemeral range can be given to the very socket that calls it.
-fn connected_to_itself(stream: &TcpStream, candidate: SocketAddr) -> bool {
+fn connected_to_itself(stream: &Stream, candidate: SocketAddr) -> bool {
     stream.local_addr().is_ok_and(|local| local == candidate)
 }
 

@@ -7,14 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::net::Shutdown;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, FrameError, encode_frame_head};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::budget::Load;
 use crate::outbound::{By, Flushed, Outbound, Pushed};
+use crate::stream::{ReadHalf, Stream, WriteHalf};
 
 static NEVER_READS: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
@@ -29,7 +27,7 @@ pub struct Connection {
     id: u64,
     peer: SocketAddr,
     local: SocketAddr,
-    socket: OwnedWriteHalf,
+    stream: WriteHalf,
     pub(crate) outbound: Outbound,
     pub(crate) load: Arc<Load>,
     open: AtomicBool,
@@ -64,21 +62,21 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Splits a socket into what its reader keeps and what everybody shares.
+    /// Splits a stream into what its reader keeps and what everybody shares.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         load: Arc<Load>,
         outbound: Outbound,
-    ) -> std::io::Result<(Arc<Self>, OwnedReadHalf)> {
+    ) -> std::io::Result<(Arc<Self>, ReadHalf)> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        stream.set_nodelay(true)?;
+        stream.set_nodelay()?;
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
-        let (reading, socket) = stream.into_split();
+        let (reading, writing) = stream.into_split();
         let connection = Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
             local,
-            socket,
+            stream: writing,
             outbound,
             load,
             open: AtomicBool::new(true),
@@ -182,7 +180,7 @@ impl Connection {
 
     /// Writes what is queued from the calling thread, as far as the socket takes it; the rest is the writer task's.
     pub(crate) fn flush(&self) {
-        match self.outbound.flush(&self.socket, By::Other) {
+        match self.outbound.flush(&self.stream, By::Other) {
             Flushed::Broken => self.abort(),
             Flushed::Done | Flushed::Blocked => {}
         }
@@ -192,7 +190,7 @@ impl Connection {
     pub fn close(&self) {
         if self.is_open() {
             // Never waits: what the socket does not take at once is lost, as with any closed connection.
-            let _ = self.outbound.flush(&self.socket, By::Other);
+            let _ = self.outbound.flush(&self.stream, By::Other);
         }
         self.abort();
     }
@@ -202,8 +200,7 @@ impl Connection {
         if self.open.swap(false, Ordering::AcqRel) {
             self.outbound.close();
             self.load.wake();
-            // The reader sees the end of the stream; an error here means that the peer was faster.
-            let _ = rustix::net::shutdown(self.socket.as_ref(), Shutdown::Both);
+            self.stream.shut_down();
         }
     }
 
@@ -211,9 +208,9 @@ impl Connection {
     pub(crate) async fn write_queued(self: Arc<Self>) {
         while self.outbound.work().await {
             loop {
-                match self.outbound.flush(&self.socket, By::WriterTask) {
+                match self.outbound.flush(&self.stream, By::WriterTask) {
                     Flushed::Done => break,
-                    Flushed::Blocked if self.socket.writable().await.is_ok() => self.touch(),
+                    Flushed::Blocked if self.stream.writable().await.is_ok() => self.touch(),
                     Flushed::Blocked | Flushed::Broken => return self.abort(),
                 }
             }

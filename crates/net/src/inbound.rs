@@ -14,10 +14,10 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tern_wire::{Command, FrameError, Limits, decode_frame, frame_length};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 
 use crate::budget::Credit;
 use crate::connection::{Connection, now_ms};
+use crate::stream::ReadHalf;
 
 /// What one read takes at most, and the largest frame that is received without a buffer of its own.
 const READ_BYTES: usize = 64 * 1024;
@@ -78,13 +78,13 @@ impl From<io::Error> for ReadEnd {
 /// Reads frames until the connection ends.
 pub(crate) async fn read_frames(
     connection: &Arc<Connection>,
-    socket: OwnedReadHalf,
+    stream: ReadHalf,
     frames: &impl Frames,
     reading: &Reading,
 ) -> ReadEnd {
     let mut reader = FrameReader {
         connection,
-        socket,
+        stream,
         frames,
         reading,
         waiting: BytesMut::new(),
@@ -99,7 +99,7 @@ pub(crate) async fn read_frames(
 
 struct FrameReader<'a, F> {
     connection: &'a Arc<Connection>,
-    socket: OwnedReadHalf,
+    stream: ReadHalf,
     frames: &'a F,
     reading: &'a Reading,
     /// The beginning of a frame whose end has not arrived.
@@ -154,11 +154,11 @@ impl<F: Frames> FrameReader<'_, F> {
     /// Reads what the socket has, behind what waits already.
     async fn receive(&mut self) -> Result<Bytes, ReadEnd> {
         let waiting = &mut self.waiting;
-        let socket = &mut self.socket;
+        let stream = &mut self.stream;
         let received = poll_fn(|cx| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                Pin::new(&mut *socket)
+                Pin::new(&mut *stream)
                     .poll_read(cx, &mut buffer)
                     .map_ok(|()| match buffer.filled() {
                         [] => None,
@@ -299,7 +299,7 @@ impl<F: Frames> FrameReader<'_, F> {
     /// Reads into the room that `frame` has, not beyond `size`.
     async fn receive_into(&mut self, frame: &mut BytesMut, size: usize) -> Result<(), ReadEnd> {
         let mut room = frame.limit(size.min(frame.capacity()) - frame.len());
-        let count = tokio::io::AsyncReadExt::read_buf(&mut self.socket, &mut room).await?;
+        let count = tokio::io::AsyncReadExt::read_buf(&mut self.stream, &mut room).await?;
         self.connection.touch();
         if count == 0 {
             Err(ReadEnd::Closed)
@@ -326,11 +326,11 @@ impl<F: Frames> FrameReader<'_, F> {
 
     /// Reads up to `most` bytes and forgets them.
     async fn drop_received(&mut self, most: usize) -> Result<usize, ReadEnd> {
-        let socket = &mut self.socket;
+        let stream = &mut self.stream;
         let count = poll_fn(|cx| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(&mut scratch[..most.min(READ_BYTES)]);
-                Pin::new(&mut *socket)
+                Pin::new(&mut *stream)
                     .poll_read(cx, &mut buffer)
                     .map_ok(|()| buffer.filled().len())
             })

@@ -19,6 +19,8 @@ pub mod peers;
 mod pending;
 mod sends;
 mod server;
+mod socket;
+mod stream;
 
 pub use bridge::{Bridge, BridgeAnswer};
 pub use budget::{Budget, Credit};
@@ -30,3 +32,5 @@ pub use heartbeats::{HeartbeatSchedule, Heartbeats};
 pub use pending::CallSink;
 pub use sends::SendOutcomes;
 pub use server::{Handler, Listener, OVERLOAD_REMARK, ServerCounts, ServerOptions, listen};
+pub use socket::{ListeningSocket, connect};
+pub use stream::Stream;

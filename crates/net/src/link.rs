@@ -291,16 +291,15 @@ mod tests {
     use super::*;
     use crate::budget::{Budget, Load};
     use crate::outbound::Outbound;
+    use crate::socket::{ListeningSocket, connect};
 
     #[tokio::test]
     async fn a_request_for_a_connection_that_has_just_broken_is_given_back_unsent() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
-        let stream =
-            tokio::net::TcpStream::connect(listener.local_addr().expect("it has an address")).await;
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let port = ListeningSocket::open(any_port).expect("a port is free");
+        let stream = connect(port.local_addr().expect("it has an address")).await;
         let load = Load::new(Budget::unlimited(), usize::MAX);
-        let (connection, _socket) = Connection::new(
+        let (connection, _reading) = Connection::new(
             stream.expect("it connects"),
             load,
             Outbound::new(1000, Budget::new(0)),

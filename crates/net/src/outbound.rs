@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::budget::Budget;
+use crate::stream::WriteHalf;
 
 /// Frames up to this many bytes are copied together: cheaper than a slice of their own in a vectored write.
 const SMALL_BYTES: usize = 4096;
@@ -195,12 +195,12 @@ impl Outbound {
     }
 
     /// Writes as much as the socket takes.
-    pub(crate) fn flush(&self, socket: &OwnedWriteHalf, by: By) -> Flushed {
+    pub(crate) fn flush(&self, stream: &WriteHalf, by: By) -> Flushed {
         let Some(mut batch) = self.start(by) else {
             return Flushed::Done;
         };
         loop {
-            let (taken, result) = write_batch(socket, &mut batch);
+            let (taken, result) = write_batch(stream, &mut batch);
             if let Some(flushed) = self.account(&mut batch, taken, result, by) {
                 return flushed;
             }
@@ -348,7 +348,7 @@ impl OutboundQueue {
         std::mem::take(&mut self.sealed)
     }
 
-    /// Lays unwritten frames in front of what was queued meanwhile.
+    /// Lays unwritten frames in front of what was queued meanwhile: a stream is offered the same bytes again, first.
     fn put_back(&mut self, batch: &mut VecDeque<Bytes>) {
         batch.append(&mut self.sealed);
         self.sealed = std::mem::take(batch);
@@ -356,7 +356,7 @@ impl OutboundQueue {
 }
 
 /// Writes the batch until it is empty or the socket stops taking; removes what was taken and counts it.
-fn write_batch(socket: &OwnedWriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, io::Result<()>) {
+fn write_batch(stream: &WriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, io::Result<()>) {
     let mut taken = 0;
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -364,7 +364,7 @@ fn write_batch(socket: &OwnedWriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, 
         for (slice, chunk) in slices.iter_mut().zip(batch.iter()) {
             *slice = IoSlice::new(chunk);
         }
-        match socket.try_write_vectored(&slices[..count]) {
+        match stream.try_write_vectored(&slices[..count]) {
             Ok(0) => return (taken, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => {
                 taken += written;

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rustix::net::Shutdown;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_wire::{Command, Limits, codes};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 
 use crate::budget::{Budget, Credit, Load};
 use crate::connection::{Connection, Taking, now_ms};
 use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
 use crate::outbound::Outbound;
+use crate::socket::ListeningSocket;
+use crate::stream::Stream;
 
 static BAD_FRAME: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "bad frame, connection closed");
@@ -36,8 +36,6 @@ static TOO_SLOW: RateLimitedLog =
 /// Remark of an answer that says the server has no room for the request.
 pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
 
-/// Connections that the system completes before we accept them.
-const BACKLOG: u32 = 1024;
 /// Pause after a failed accept: most often no file descriptor is left, and none comes by asking at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -154,7 +152,7 @@ fn count(counter: &AtomicU64) {
 pub struct Listener {
     shared: Arc<ServerShared>,
     /// Shared with the accepting task alone, so that the port is free once both have let go.
-    socket: Mutex<Option<Arc<TcpListener>>>,
+    socket: Mutex<Option<Arc<ListeningSocket>>>,
 }
 
 struct ServerShared {
@@ -188,15 +186,7 @@ pub fn listen(
 ) -> io::Result<Listener> {
     let socket = {
         let _entered = runtime.enter();
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // A restarted node takes its port back while old connections linger.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?
+        ListeningSocket::open(address)?
     };
     let reading = Reading {
         limits: options.limits,
@@ -234,8 +224,8 @@ impl Listener {
     pub fn stop_accepting(&self) {
         self.shared.accepting.store(false, Ordering::Release);
         if let Some(socket) = self.socket.lock().take() {
-            // Nobody can connect from here on, and the accepting task wakes up and ends.
-            let _ = rustix::net::shutdown(&*socket, Shutdown::Both);
+            // The accepting task wakes up and ends.
+            socket.shut_down();
         }
     }
 
@@ -290,7 +280,7 @@ impl Drop for Listener {
     }
 }
 
-async fn accept(shared: Arc<ServerShared>, socket: Arc<TcpListener>) {
+async fn accept(shared: Arc<ServerShared>, socket: Arc<ListeningSocket>) {
     while shared.accepting.load(Ordering::Acquire) {
         match socket.accept().await {
             Ok((stream, peer)) => shared.admit(stream, peer),
@@ -344,7 +334,7 @@ impl ServerShared {
     }
 
     /// Serves a new connection if the limits allow it.
-    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn admit(self: &Arc<Self>, stream: Stream, peer: SocketAddr) {
         if let Err(limit) = self.connections.lock().enter(peer.ip(), &self.options) {
             count(&self.counters.not_accepted);
             return NOT_ACCEPTED.log(peer, limit);
@@ -357,7 +347,7 @@ impl ServerShared {
             self.options.outbound_bytes,
             Arc::clone(&self.options.overdraft),
         );
-        let Ok((connection, socket)) = Connection::new(stream, load, outbound) else {
+        let Ok((connection, reading)) = Connection::new(stream, load, outbound) else {
             // It was gone before we looked.
             return self.connections.lock().leave(peer.ip(), None);
         };
@@ -374,7 +364,7 @@ impl ServerShared {
         self.runtime.spawn(async move {
             let Served { shared, connection } = &served;
             shared.handler.opened(connection);
-            let end = read_frames(connection, socket, &**shared, &shared.reading).await;
+            let end = read_frames(connection, reading, &**shared, &shared.reading).await;
             shared.report(connection, end);
         });
     }

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use socket2::SockRef;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::{Lane, replica_number};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -18,6 +16,8 @@ use super::handshake::{self, Failed, HandshakeResult};
 use super::read::{StreamEnd, read};
 use super::strangers::Strangers;
 use super::{PeerOptions, PeerRefusal, PeersShared};
+use crate::socket::ListeningSocket;
+use crate::stream::Stream;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
@@ -26,10 +26,6 @@ static TURNED_OUT: RateLimitedLog = RateLimitedLog::new(
     Level::Warning,
     "too many strangers at the peers' port, one had to go for",
 );
-
-/// Connections that the kernel completes before they are accepted. With few, a flood makes it drop a member's, which
-/// then tries again after a second.
-const BACKLOG: u32 = 1024;
 
 /// Tasks of the connections to this port.
 pub(super) struct Accepted {
@@ -58,28 +54,16 @@ impl Accepted {
     }
 }
 
-/// Opens the port; an address that a stopped process left behind can be used again at once.
-pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// No delay, and no longer waiting than this for an acknowledgement.
-pub(super) fn tune(stream: &TcpStream, unacknowledged: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(unacknowledged))
+pub(super) fn tune(stream: &Stream, unacknowledged: Duration) -> io::Result<()> {
+    stream.set_nodelay()?;
+    stream.set_user_timeout(unacknowledged)
 }
 
 /// Accepts until it is aborted.
-pub(super) async fn run(shared: Arc<PeersShared>, listener: TcpListener, accepted: Arc<Accepted>) {
+pub(super) async fn run(shared: Arc<PeersShared>, port: ListeningSocket, accepted: Arc<Accepted>) {
     loop {
-        let Ok((stream, address)) = listener.accept().await else {
+        let Ok((stream, address)) = port.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -113,7 +97,7 @@ impl Drop for StrangerSlot {
 /// One handshake. What comes of it is a reader that has its member's slot.
 async fn serve(
     shared: Arc<PeersShared>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     address: SocketAddr,
     slot: StrangerSlot,
 ) {
@@ -134,12 +118,7 @@ async fn serve(
 }
 
 /// The order in which streams replace each other is the order of their numbers.
-fn begin(
-    shared: &Arc<PeersShared>,
-    accepted: &Accepted,
-    stream: TcpStream,
-    opened: HandshakeResult,
-) {
+fn begin(shared: &Arc<PeersShared>, accepted: &Accepted, stream: Stream, opened: HandshakeResult) {
     let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
     let mut held = accepted.readers.lock();
     let Some(readers) = held.as_mut() else {
@@ -160,7 +139,7 @@ fn begin(
 
 async fn shake(
     shared: &PeersShared,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     address: SocketAddr,
     slot: &StrangerSlot,
 ) -> Result<HandshakeResult, Failed> {

@@ -9,7 +9,6 @@ use tern_replication::{
     Lane, Member, Packer, PeerMessage, replica_id, replica_number, sign_of_life,
 };
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::PeersShared;
@@ -17,6 +16,8 @@ use super::accept::tune;
 use super::evidence::Evidence;
 use super::handshake::{self, Failed};
 use super::lane::LaneQueue;
+use crate::socket::connect;
+use crate::stream::Stream;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
@@ -57,7 +58,7 @@ pub(super) async fn run(shared: Arc<PeersShared>, peer: Member, lane: Lane) {
 }
 
 /// Writes to a stream until it breaks.
-async fn carry(shared: &PeersShared, peer: &Member, lane: Lane, stream: TcpStream) {
+async fn carry(shared: &PeersShared, peer: &Member, lane: Lane, stream: Stream) {
     let queue = &shared.lanes[&(peer.number, lane)];
     queue.open();
     let ended = tokio::select! {
@@ -88,10 +89,10 @@ fn is_time_out<T>(ended: &io::Result<T>) -> bool {
     matches!(ended, Err(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-async fn open(shared: &PeersShared, peer: &Member, lane: Lane) -> Result<TcpStream, Failed> {
+async fn open(shared: &PeersShared, peer: &Member, lane: Lane) -> Result<Stream, Failed> {
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
-    let connecting = TcpStream::connect(&peer.address).await;
+    let connecting = connect(&peer.address).await;
     let mut stream = connecting.map_err(|error| not_connected(error.kind()))?;
     tune(&stream, unacknowledged(lane, shared.options.silence))?;
     let own = shared.events.hello();
@@ -136,7 +137,7 @@ async fn write(
     shared: &PeersShared,
     peer: &Member,
     lane: Lane,
-    mut stream: TcpStream,
+    mut stream: Stream,
 ) -> io::Result<()> {
     let queue = &shared.lanes[&(peer.number, lane)];
     let quiet = shared.options.silence / 3;
@@ -176,7 +177,7 @@ enum Idle {
     Quiet,
 }
 
-async fn wait(queue: &LaneQueue, stream: &TcpStream, quiet: Option<Duration>) -> Idle {
+async fn wait(queue: &LaneQueue, stream: &Stream, quiet: Option<Duration>) -> Idle {
     let event = async {
         tokio::select! {
             () = queue.filled.notified() => Idle::Over,
@@ -190,7 +191,7 @@ async fn wait(queue: &LaneQueue, stream: &TcpStream, quiet: Option<Duration>) ->
 }
 
 /// Nothing is ever received on this side; what can be read is the end of the stream.
-fn look_at_end(stream: &TcpStream) -> io::Result<()> {
+fn look_at_end(stream: &Stream) -> io::Result<()> {
     match stream.try_read(&mut [0]) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error),
@@ -202,7 +203,7 @@ fn look_at_end(stream: &TcpStream) -> io::Result<()> {
 async fn write_message(
     shared: &PeersShared,
     queue: &LaneQueue,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     small: &mut Vec<u8>,
     message: PeerMessage,
 ) -> io::Result<()> {

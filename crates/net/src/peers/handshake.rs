@@ -13,9 +13,9 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tern_replication::{Lane, replica_number};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::hello::{Hello, PeerRefusal};
+use crate::stream::Stream;
 
 const MAGIC: &[u8; 8] = b"TERNPEER";
 const VERSION: u16 = 1;
@@ -52,7 +52,7 @@ pub(super) struct HandshakeResult {
 
 /// Opens as the side that dialled.
 pub(super) async fn dial(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     lane: Lane,
     own: &Hello,
     secret: Option<&[u8]>,
@@ -98,7 +98,7 @@ impl OpeningMessage {
 
 /// Reads the first message, as the side that was dialled.
 pub(super) async fn hear(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
 ) -> Result<OpeningMessage, Failed> {
     let protocol = || Failed::ByUs(PeerRefusal::Protocol, None);
@@ -128,7 +128,7 @@ pub(super) async fn hear(
 
 /// Answers the first message and checks the proof that comes back.
 pub(super) async fn answer(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     opening: OpeningMessage,
     own: &Hello,
     secret: Option<&[u8]>,
@@ -176,7 +176,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
 }
 
 /// Reads a hello whose length stands at the end of `before`, and appends it there.
-async fn read_hello(stream: &mut TcpStream, before: &mut Vec<u8>) -> Result<Hello, Failed> {
+async fn read_hello(stream: &mut Stream, before: &mut Vec<u8>) -> Result<Hello, Failed> {
     let protocol = || Failed::ByUs(PeerRefusal::Protocol, None);
     let at = before.len() - 2;
     let len = usize::from(u16::from_be_bytes([before[at], before[at + 1]]));
@@ -188,7 +188,7 @@ async fn read_hello(stream: &mut TcpStream, before: &mut Vec<u8>) -> Result<Hell
     Hello::decode(&bytes).ok_or_else(protocol)
 }
 
-async fn read_some(stream: &mut TcpStream, len: usize) -> io::Result<Vec<u8>> {
+async fn read_some(stream: &mut Stream, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes).await?;
     Ok(bytes)

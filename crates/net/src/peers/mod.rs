@@ -34,6 +34,8 @@ use evidence::Evidence;
 use lane::LaneQueue;
 use permit::MessagePermits;
 
+use crate::socket::ListeningSocket;
+
 /// What the streams tell their replica. Called on the net threads; must not block.
 pub trait PeerEvents: Send + Sync + 'static {
     /// What this replica says of itself, fresh for each handshake.
@@ -196,9 +198,9 @@ impl Peers {
             evidence,
         });
         let guard = runtime.enter();
-        let listener = accept::open(listen)?;
+        let port = ListeningSocket::open(listen)?;
         drop(guard);
-        let accepting = accept::run(Arc::clone(&shared), listener, Arc::clone(&accepted));
+        let accepting = accept::run(Arc::clone(&shared), port, Arc::clone(&accepted));
         let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
         for member in others {
             for lane in [Lane::Control, Lane::Bulk] {

@@ -7,11 +7,11 @@ use bytes::{Bytes, BytesMut};
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage, replica_number};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::handshake::HandshakeResult;
 use super::{MessagePermit, PeersShared};
+use crate::stream::Stream;
 
 static BAD_MESSAGE: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
@@ -40,7 +40,7 @@ pub(super) enum StreamEnd {
 /// Reads until the stream ends or is given up.
 pub(super) async fn read(
     shared: &PeersShared,
-    stream: TcpStream,
+    stream: Stream,
     opened: HandshakeResult,
 ) -> StreamEnd {
     let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
@@ -88,7 +88,7 @@ impl From<io::Error> for Broken {
 /// A message is never given up in the middle and then gone on with: the rest would be read as a head.
 async fn next(
     shared: &PeersShared,
-    stream: &mut BufReader<TcpStream>,
+    stream: &mut BufReader<Stream>,
     peer: u32,
     intake: &Intake,
 ) -> Result<Option<(PeerMessage, MessagePermit)>, Broken> {
@@ -127,7 +127,7 @@ async fn within<T>(
 
 /// So many bytes, in one buffer of that length: one that grows is copied, and what is cut off it may be longer than
 /// all that the room was taken for.
-async fn rest_of(stream: &mut BufReader<TcpStream>, need: usize) -> io::Result<Bytes> {
+async fn rest_of(stream: &mut BufReader<Stream>, need: usize) -> io::Result<Bytes> {
     let mut rest = BytesMut::with_capacity(need);
     while rest.len() < need {
         let mut some = (&mut *stream).take((need - rest.len()) as u64);
