@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tern_log::Space;
-use tern_net::peers::MessagePermit;
+use tern_peers::MessagePermit;
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;

@@ -13,8 +13,8 @@ use tern_log::{
     BootMark, DirectoryId, DirectoryLock, Disk, LogError, RaftState, RaftStateFile, RealDisk,
     StopRecord, claim_directory,
 };
-use tern_net::peers::{PeerOptions, Peers};
 use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
+use tern_peers::{PeerOptions, Peers};
 use tern_replication::{Member, Progress, Timing, member_number};
 use tern_wire::Command;
 use thiserror::Error;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tern_log::{LogReader, RaftState};
-use tern_net::peers::{Hello, PeerRefusal, Phase};
+use tern_peers::{Hello, PeerRefusal, Phase};
 use tern_replication::{PeerMessage, ReplicaId, Role, Status, Timing, replica_id, replica_number};
 
 use crate::replica::{Founding, Hail, Stage};

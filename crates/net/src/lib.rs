@@ -1,4 +1,4 @@
-//! Remoting server and client on tokio, and the streams between replicas.
+//! Remoting server and client on tokio.
 //!
 //! A request's way through the server: [`listen`] accepts the connection, its reader takes frames within the
 //! [`tern_wire::Limits`] and the [`Budget`], a [`Handler`] is called in the reader, and what it answers is queued at the
@@ -15,7 +15,6 @@ mod heartbeats;
 mod inbound;
 mod link;
 mod outbound;
-pub mod peers;
 mod pending;
 mod sends;
 mod server;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
-use tern_net::peers::Phase;
+use tern_peers::Phase;
 use tern_replication::replica_id;
 use tern_state::{Flush, GroupFounding, Member};
 

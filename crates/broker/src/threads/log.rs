@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tern_net::peers::{MessagePermit, Peers};
+use tern_peers::{MessagePermit, Peers};
 use tern_replication::{Progress, Role};
 
 use super::apply::Step;

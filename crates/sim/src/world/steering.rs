@@ -1,6 +1,6 @@
 //! What a test does to a world, and asks of it.
 
-use tern_net::peers::Phase;
+use tern_peers::Phase;
 
 use super::{Event, Figures, World};
 use crate::ledger::Violation;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_net::Stream;
 use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage, replica_number};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::time::timeout;
 
-use super::handshake::HandshakeResult;
-use super::{MessagePermit, PeersShared};
-use crate::stream::Stream;
+use crate::handshake::HandshakeResult;
+use crate::permit::MessagePermit;
+use crate::shared::PeersShared;
 
 static BAD_MESSAGE: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
@@ -30,7 +31,7 @@ const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
 /// Why reading a stream ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum StreamEnd {
+pub(crate) enum StreamEnd {
     /// The peer's kernel ended it, and everything that came before was handed over.
     Theirs,
     /// This side gives it up: for silence, or for what came on it.
@@ -38,7 +39,7 @@ pub(super) enum StreamEnd {
 }
 
 /// Reads until the stream ends or is given up.
-pub(super) async fn read(
+pub(crate) async fn read(
     shared: &PeersShared,
     stream: Stream,
     opened: HandshakeResult,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tern_net::peers::{PeerOptions, Peers};
+use tern_peers::{PeerOptions, Peers};
 use tern_replication::Lane;
 
 use crate::proxy::Proxy;

@@ -22,7 +22,7 @@ static TOO_MUCH: RateLimitedLog = RateLimitedLog::new(
 );
 
 /// Bounded; holds nothing while the stream is not connected.
-pub(super) struct LaneQueue {
+pub(crate) struct LaneQueue {
     lane: Lane,
     limit: usize,
     inner: Mutex<LaneState>,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
-use tern_net::peers::{
-    FrameSource, Hello, MessagePermit, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase,
+use tern_peers::{Hello, MessagePermit, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase};
+use tern_replication::{
+    FrameSource, Lane, Member, MessageKind, PeerMessage, ThinEntry, replica_id,
 };
-use tern_replication::{Lane, Member, MessageKind, PeerMessage, ThinEntry, replica_id};
 use tokio::runtime::Runtime;
 
 const SEGMENT: u64 = 32 << 20;

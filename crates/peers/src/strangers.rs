@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// Places, with a handle to each one's task; the oldest first.
-pub(super) struct Strangers<T> {
+pub(crate) struct Strangers<T> {
     limit: usize,
     of_address: usize,
     next: u64,

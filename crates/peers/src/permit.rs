@@ -39,7 +39,7 @@ impl MessagePermit {
 }
 
 /// The room of each peer's streams. It is the peer's, not the connection's: one that connects anew gets no more.
-pub(super) struct MessagePermits {
+pub(crate) struct MessagePermits {
     bulk_bytes: usize,
     free: HashMap<(u32, Lane), Arc<Semaphore>>,
 }

@@ -11,11 +11,11 @@ use std::io;
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use tern_net::Stream;
 use tern_replication::{Lane, replica_number};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::hello::{Hello, PeerRefusal};
-use crate::stream::Stream;
+use crate::hello::{Hello, PeerRefusal};
 
 const MAGIC: &[u8; 8] = b"TERNPEER";
 const VERSION: u16 = 1;
@@ -26,7 +26,7 @@ const HELLO_LIMIT: usize = 2048;
 
 /// How an opening ended without a connection.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The connection broke.
     Io,
     /// There was none: nobody listens.
@@ -45,13 +45,13 @@ impl From<io::Error> for Failed {
 
 /// Who is at the other end, and which lane it is.
 #[derive(Debug)]
-pub(super) struct HandshakeResult {
+pub(crate) struct HandshakeResult {
     pub hello: Hello,
     pub lane: Lane,
 }
 
 /// Opens as the side that dialled.
-pub(super) async fn dial(
+pub(crate) async fn dial(
     stream: &mut Stream,
     lane: Lane,
     own: &Hello,
@@ -82,7 +82,7 @@ pub(super) async fn dial(
 }
 
 /// What a dialler says of itself in the first message, without proof.
-pub(super) struct OpeningMessage {
+pub(crate) struct OpeningMessage {
     bytes: Vec<u8>,
     hello: Hello,
     lane: Lane,
@@ -97,7 +97,7 @@ impl OpeningMessage {
 }
 
 /// Reads the first message, as the side that was dialled.
-pub(super) async fn hear(
+pub(crate) async fn hear(
     stream: &mut Stream,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
 ) -> Result<OpeningMessage, Failed> {
@@ -127,7 +127,7 @@ pub(super) async fn hear(
 }
 
 /// Answers the first message and checks the proof that comes back.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     stream: &mut Stream,
     opening: OpeningMessage,
     own: &Hello,

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_net::{Stream, connect};
 use tern_replication::{
     Lane, Member, Packer, PeerMessage, replica_id, replica_number, sign_of_life,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::PeersShared;
-use super::accept::tune;
-use super::evidence::Evidence;
-use super::handshake::{self, Failed};
-use super::lane::LaneQueue;
-use crate::socket::connect;
-use crate::stream::Stream;
+use crate::accept::tune;
+use crate::evidence::Evidence;
+use crate::handshake::{self, Failed};
+use crate::hello::PeerRefusal;
+use crate::lane::LaneQueue;
+use crate::shared::PeersShared;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
@@ -34,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const COPY_LIMIT: usize = 64 << 10;
 
 /// Runs for as long as the replica does.
-pub(super) async fn run(shared: Arc<PeersShared>, peer: Member, lane: Lane) {
+pub(crate) async fn run(shared: Arc<PeersShared>, peer: Member, lane: Lane) {
     let queue = &shared.lanes[&(peer.number, lane)];
     let mut pause = SHORTEST_PAUSE;
     loop {
@@ -102,7 +102,7 @@ async fn open(shared: &PeersShared, peer: &Member, lane: Lane) -> Result<Stream,
     })
     .await?;
     if replica_number(opened.hello.id) != peer.number {
-        return Err(Failed::ByUs(super::PeerRefusal::UnknownMember, None));
+        return Err(Failed::ByUs(PeerRefusal::UnknownMember, None));
     }
     shared.evidence[&peer.number].lock().answered();
     shared.events.connected(peer.number, &opened.hello);

@@ -8,16 +8,17 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_net::{ListeningSocket, Stream};
 use tern_replication::{Lane, replica_number};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::handshake::{self, Failed, HandshakeResult};
-use super::read::{StreamEnd, read};
-use super::strangers::Strangers;
-use super::{PeerOptions, PeerRefusal, PeersShared};
-use crate::socket::ListeningSocket;
-use crate::stream::Stream;
+use crate::handshake::{self, Failed, HandshakeResult};
+use crate::hello::PeerRefusal;
+use crate::options::PeerOptions;
+use crate::read::{StreamEnd, read};
+use crate::shared::PeersShared;
+use crate::strangers::Strangers;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
@@ -28,7 +29,7 @@ static TURNED_OUT: RateLimitedLog = RateLimitedLog::new(
 );
 
 /// Tasks of the connections to this port.
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     strangers: Mutex<Strangers<AbortHandle>>,
     /// None once it is closed: a handshake that ends then begins nothing.
     readers: Mutex<Option<HashMap<(u32, Lane), AbortHandle>>>,
@@ -55,13 +56,13 @@ impl Accepted {
 }
 
 /// No delay, and no longer waiting than this for an acknowledgement.
-pub(super) fn tune(stream: &Stream, unacknowledged: Duration) -> io::Result<()> {
+pub(crate) fn tune(stream: &Stream, unacknowledged: Duration) -> io::Result<()> {
     stream.set_nodelay()?;
     stream.set_user_timeout(unacknowledged)
 }
 
 /// Accepts until it is aborted.
-pub(super) async fn run(shared: Arc<PeersShared>, port: ListeningSocket, accepted: Arc<Accepted>) {
+pub(crate) async fn run(shared: Arc<PeersShared>, port: ListeningSocket, accepted: Arc<Accepted>) {
     loop {
         let Ok((stream, address)) = port.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -8,7 +8,7 @@ use tern_replication::Lane;
 
 /// What is known of one peer.
 #[derive(Debug, Default)]
-pub(super) struct Evidence {
+pub(crate) struct Evidence {
     streams: u64,
     control: StreamState,
     bulk: StreamState,

@@ -124,7 +124,7 @@ impl PeerRefusal {
     ];
 
     /// The byte on the wire; 0 means accepted.
-    pub(super) fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         Self::ALL
             .iter()
             .position(|refusal| *refusal == self)
@@ -132,7 +132,7 @@ impl PeerRefusal {
     }
 
     /// `Ok(())` for 0; an unknown byte counts as another protocol.
-    pub(super) fn of_byte(byte: u8) -> Result<(), Self> {
+    pub(crate) fn of_byte(byte: u8) -> Result<(), Self> {
         match byte.checked_sub(1) {
             None => Ok(()),
             Some(at) => Err(Self::ALL
@@ -144,7 +144,7 @@ impl PeerRefusal {
 }
 
 impl Hello {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         let string = |out: &mut Vec<u8>, text: &str| {
             let len = u16::try_from(text.len()).expect("names are short");
@@ -181,7 +181,7 @@ impl Hello {
     }
 
     /// `None` for bytes that are no hello, or have something behind it.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = HelloReader(bytes);
         let hello = Self {
             cluster: from.string()?,
@@ -238,10 +238,10 @@ impl HelloReader<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub fn hello(number: u32) -> Hello {
+    fn hello(number: u32) -> Hello {
         Hello {
             cluster: "c".to_owned(),
             group: "g".to_owned(),
