@@ -20,9 +20,8 @@ use crate::connection::Connection;
 use crate::error::CallError;
 use crate::events::{BridgeEvent, EventQueue};
 use crate::heartbeats::Heartbeats;
-use crate::outbound::Pushed;
 use crate::pending::CallSink;
-use crate::server::{Handler, answer_busy};
+use crate::server::Handler;
 
 static UNSENDABLE: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Error, "answer not sent");
@@ -145,9 +144,8 @@ impl Bridge {
                 ..Command::answer(answer.code, asked.opaque, asked.encoding)
             };
             match asked.connection.queue_command(command) {
-                Ok(Pushed::Queued) => {}
-                Ok(Pushed::Full) => asked.connection.close_as_unread(),
-                Ok(Pushed::Closed) => continue,
+                Ok(true) => {}
+                Ok(false) => continue,
                 Err(error) => {
                     UNSENDABLE.log(asked.connection.peer(), &error);
                     let failed = Command::answer(1, asked.opaque, asked.encoding);
@@ -268,7 +266,7 @@ impl Handler for Bridge {
                 command,
                 credit,
             }),
-            None => answer_busy(connection, &command),
+            None => connection.answer_busy(&command),
         }
     }
 
@@ -292,7 +290,7 @@ impl PushHandler for Bridge {
                     command,
                 });
             }
-            None => answer_busy(connection, &command),
+            None => connection.answer_busy(&command),
         }
     }
 

@@ -524,7 +524,7 @@ impl Frames for LinkFrames<'_> {
 
     /// Not reached: the budget of a link has no end.
     fn no_room(&self, connection: &Arc<Connection>, command: Command) {
-        crate::server::answer_busy(connection, &command);
+        connection.answer_busy(&command);
     }
 }
 

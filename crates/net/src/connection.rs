@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_wire::{Command, FrameError, encode_frame_head};
+use tern_wire::{Command, FrameError, codes, encode_frame_head};
 
 use crate::budget::Load;
 use crate::outbound::{By, Flushed, Outbound, Pushed};
@@ -21,6 +21,9 @@ static NEVER_READS: RateLimitedLog = RateLimitedLog::new(
 );
 static UNSENDABLE: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Error, "frame of ours not sent");
+
+/// Remark of an answer that says the server has no room for the request.
+pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
 
 /// A connection to a peer. Frames are queued by any thread and written in their order.
 pub struct Connection {
@@ -136,7 +139,7 @@ impl Connection {
     ///
     /// False if the connection is closed, or if the command breaks the limits of a frame (which is said in the log).
     pub fn send_command(&self, command: Command) -> bool {
-        match self.queue_command(command) {
+        match self.push_command(command) {
             Ok(pushed) => self.pushed(pushed),
             Err(error) => {
                 UNSENDABLE.log(self.peer, error);
@@ -145,8 +148,32 @@ impl Connection {
         }
     }
 
-    /// Encodes a command into the queue and wakes nobody: for callers that flush once for many.
-    pub(crate) fn queue_command(&self, mut command: Command) -> Result<Pushed, FrameError> {
+    /// Answers 2, there is no room, to a request; one-way requests and answers are just dropped.
+    pub fn answer_busy(&self, command: &Command) {
+        if !command.is_oneway() && !command.is_response() {
+            let busy = Command::answer_to(command, codes::response::SYSTEM_BUSY);
+            self.send_command(busy.with_remark(OVERLOAD_REMARK));
+        }
+    }
+
+    /// Encodes a command into the queue and wakes nobody: for callers that queue many and then
+    /// [flush](Self::flush) once. False if the connection is closed, or closes because its peer does not read.
+    ///
+    /// # Errors
+    /// If the command breaks the limits of a frame; nothing is queued then.
+    pub fn queue_command(&self, command: Command) -> Result<bool, FrameError> {
+        match self.push_command(command)? {
+            Pushed::Queued => Ok(true),
+            Pushed::Full => {
+                self.close_as_unread();
+                Ok(false)
+            }
+            Pushed::Closed => Ok(false),
+        }
+    }
+
+    /// Encodes a command into the queue, and leaves to the caller what a full queue means.
+    pub(crate) fn push_command(&self, mut command: Command) -> Result<Pushed, FrameError> {
         let body = std::mem::take(&mut command.body);
         self.outbound.write_with(body, |out, body_bytes| {
             encode_frame_head(&command, body_bytes, out)
@@ -179,7 +206,7 @@ impl Connection {
     }
 
     /// Writes what is queued from the calling thread, as far as the socket takes it; the rest is the writer task's.
-    pub(crate) fn flush(&self) {
+    pub fn flush(&self) {
         match self.outbound.flush(&self.stream, By::Other) {
             Flushed::Broken => self.abort(),
             Flushed::Done | Flushed::Blocked => {}

@@ -264,7 +264,7 @@ impl LinkState {
 
     fn send(&mut self, command: Command, outbound_bytes: usize) -> Result<(), CallError> {
         match &mut self.phase {
-            LinkPhase::Open(connection) => match connection.queue_command(command)? {
+            LinkPhase::Open(connection) => match connection.push_command(command)? {
                 Pushed::Full => Err(CallError::TooManyPending {
                     limit: outbound_bytes,
                 }),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_wire::{Command, Limits, codes};
+use tern_wire::{Command, Limits};
 use tokio::runtime::Handle;
 
 use crate::budget::{Budget, Credit, Load};
@@ -32,9 +32,6 @@ static UNEXPECTED_ANSWER: RateLimitedLog = RateLimitedLog::new(
 );
 static TOO_SLOW: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "slow peer, connection closed");
-
-/// Remark of an answer that says the server has no room for the request.
-pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
 
 /// Pause after a failed accept: most often no file descriptor is left, and none comes by asking at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -399,15 +396,7 @@ impl Frames for ServerShared {
 
     fn no_room(&self, connection: &Arc<Connection>, command: Command) {
         count(&self.counters.no_room);
-        answer_busy(connection, &command);
-    }
-}
-
-/// Answers that there is no room; one-way requests and answers are just dropped.
-pub(crate) fn answer_busy(connection: &Connection, command: &Command) {
-    if !command.is_oneway() && !command.is_response() {
-        let busy = Command::answer_to(command, codes::response::SYSTEM_BUSY);
-        connection.send_command(busy.with_remark(OVERLOAD_REMARK));
+        connection.answer_busy(&command);
     }
 }
 
