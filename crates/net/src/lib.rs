@@ -2,34 +2,25 @@
 //!
 //! A request's way through the server: [`listen`] accepts the connection, its reader takes frames within the
 //! [`tern_wire::Limits`] and the [`Budget`], a [`Handler`] is called in the reader, and what it answers is queued at the
-//! [`Connection`] and leaves in batches. The [`Client`] is the other end. The [`Bridge`] carries requests to an event
-//! loop in another language and answers back, many at a time.
+//! [`Connection`] and leaves in batches. The [`Client`] is the other end.
 
-mod bridge;
 mod budget;
 mod client;
 mod connection;
 mod error;
-mod events;
-mod heartbeats;
 mod inbound;
 mod link;
 mod outbound;
 mod pending;
-mod sends;
 mod server;
 mod socket;
 mod stream;
 
-pub use bridge::{Bridge, BridgeAnswer};
 pub use budget::{Budget, Credit};
 pub use client::{Call, Client, ClientOptions, PushHandler};
 pub use connection::{Connection, OVERLOAD_REMARK};
 pub use error::CallError;
-pub use events::{BridgeEvent, EventQueue, StoredSend};
-pub use heartbeats::{HeartbeatSchedule, Heartbeats};
 pub use pending::CallSink;
-pub use sends::SendOutcomes;
 pub use server::{Handler, Listener, ServerCounts, ServerOptions, listen};
 pub use socket::{ListeningSocket, connect};
 pub use stream::Stream;

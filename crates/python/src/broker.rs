@@ -9,19 +9,19 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tern_broker::{
-    Answers, Creations, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Services, Settings,
+    Answers, Creations, Mode, Node, NodeEvents, NodeOptions, Refused, Services, Settings,
     TableLimits, Then,
 };
 use tern_log::LogError;
-use tern_net::{Bridge, BridgeEvent, Connection, Credit, Handler};
-use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
+use tern_replication::{Member, Timing, member_number, replica_id};
 use tern_state::TopicConfig;
-use tern_wire::{Command, codes};
+use tern_wire::codes;
 
 use crate::dicts::field;
 use crate::endpoint::Endpoint;
 use crate::groups;
 use crate::inspect::{self, ClientRow, ConsumersRow, QueueRange};
+use crate::replica_events::{ReplicaEvent, ReplicaEvents, role_name};
 
 /// A turn of the log thread may write, and a disk may be slow.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
@@ -33,60 +33,15 @@ pub(crate) struct Broker {
     events: Arc<ReplicaEvents>,
 }
 
-/// Tells the control plane what happens, through the endpoint's bridge.
-struct ReplicaEvents {
-    bridge: Arc<Bridge>,
-    members: Vec<Member>,
-}
-
-impl ReplicaEvents {
-    fn member(&self, id: u64) -> Option<String> {
-        let number = replica_number(id);
-        let member = self.members.iter().find(|member| member.number == number)?;
-        Some(member.id.clone())
-    }
-}
-
-impl NodeEvents for ReplicaEvents {
-    fn role_changed(&self, view: &RoleView) {
-        self.bridge.queue().push(BridgeEvent::Role {
-            role: role_name(view.role),
-            term: view.term,
-            leader: self.member(view.leader),
-        });
-    }
-
-    fn topics_changed(&self, counter: u64, changed_at_ms: u64) {
-        self.bridge.queue().push(BridgeEvent::Topics {
-            counter: counter.cast_signed(),
-            timestamp_ms: changed_at_ms.cast_signed(),
-        });
-    }
-
-    fn stopped(&self, sentence: &str) {
-        self.bridge.queue().push(BridgeEvent::Stopped {
-            sentence: sentence.to_owned(),
-        });
-    }
-
-    fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
-        Handler::request(&*self.bridge, connection, command, credit);
-    }
-
-    fn closed(&self, connection: &Arc<Connection>) {
-        Handler::closed(&*self.bridge, connection);
-    }
-}
-
 #[pymethods]
 impl Broker {
     #[new]
     fn new(py: Python<'_>, endpoint: &Endpoint, config: &Bound<'_, PyDict>) -> PyResult<Self> {
         let options = options_of(config)?;
-        let events = Arc::new(ReplicaEvents {
-            bridge: Arc::clone(&endpoint.bridge),
-            members: options.members.clone(),
-        });
+        let events = Arc::new(ReplicaEvents::new(
+            Arc::clone(&endpoint.bridge),
+            options.members.clone(),
+        ));
         let (handle, told) = (
             endpoint.handle.clone(),
             Arc::clone(&events) as Arc<dyn NodeEvents>,
@@ -103,39 +58,7 @@ impl Broker {
     }
 
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let status = PyDict::new(py);
-        let services = self.node.replaying();
-        let roles = self.node.roles();
-        let told = roles.told();
-        let role = if self.node.services().is_some() {
-            role_name(told.role)
-        } else {
-            "starting"
-        };
-        status.set_item("role", role)?;
-        status.set_item("term", told.term)?;
-        status.set_item("leader", self.events.member(told.leader))?;
-        status.set_item("leader_address", roles.view().leader_address.as_deref())?;
-        status.set_item("member", &self.node.options().member)?;
-        status.set_item("group", &self.node.options().settings.group)?;
-        let group_id = u128::from_be_bytes(self.node.standing().phase().1);
-        status.set_item("group_id", format!("{group_id:032x}"))?;
-        let awaited = self.node.standing().awaited();
-        let waiting_for: Vec<String> = awaited
-            .into_iter()
-            .filter_map(|number| self.events.member(replica_id(number, 1)))
-            .collect();
-        status.set_item("waiting_for", waiting_for)?;
-        let Some(services) = services else {
-            return Ok(status);
-        };
-        let state = services.views.state();
-        status.set_item("applied_index", state.applied().0)?;
-        status.set_item("applied_position", services.views.applied_position())?;
-        status.set_item("last_index", services.views.log.end().index)?;
-        status.set_item("last_position", services.views.log.end().position)?;
-        status.set_item("state_hash", format!("{:016x}", state.hash()))?;
-        Ok(status)
+        status(py, &self.node, &self.events)
     }
 
     /// Topics: name, read and write queues, perm, flags, order, filter type, attributes.
@@ -336,23 +259,7 @@ impl Broker {
 
     /// Totals since the start.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = PyDict::new(py);
-        if let Some(services) = self.node.services() {
-            let totals = services.counters.totals();
-            counters.set_item("put_messages", totals.put_messages)?;
-            counters.set_item("put_bytes", totals.put_bytes)?;
-            counters.set_item("put_failed", totals.put_failed)?;
-            counters.set_item("get_messages", totals.get_messages)?;
-            counters.set_item("get_bytes", totals.get_bytes)?;
-            counters.set_item("get_found", totals.get_found)?;
-            counters.set_item("get_missed", totals.get_missed)?;
-            counters.set_item("messages_applied", services.views.applied_records())?;
-            counters.set_item("log_end_position", services.views.log.end().position)?;
-            counters.set_item("rot_detected", services.views.damage.count())?;
-            counters.set_item("timestamp_falls", services.views.timestamp_falls())?;
-            counters.set_item("applied_position", services.views.applied_position())?;
-        }
-        Ok(counters)
+        counters(py, &self.node)
     }
 
     /// How far the other members are, if this replica leads: member, index up to which it holds everything durably,
@@ -392,9 +299,9 @@ impl Broker {
 
     /// Starts a change whose outcome is an event.
     fn propose(&self, proposal_id: u64, start: impl FnOnce(&Arc<Creations>, Then)) {
-        let bridge = Arc::clone(&self.events.bridge);
+        let events = Arc::clone(&self.events);
         let proposed = move |code, remark| {
-            bridge.queue().push(BridgeEvent::Proposed {
+            events.push(ReplicaEvent::Proposed {
                 proposal_id,
                 code,
                 remark,
@@ -410,6 +317,12 @@ impl Broker {
         });
         start(&services.creations, then);
     }
+}
+
+/// The log cannot be read: the handler that asked fails, the replica goes on.
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn unreadable(error: LogError) -> PyErr {
+    PyOSError::new_err(error.to_string())
 }
 
 /// Name, read and write queues, perm, flags, order, filter type, attributes.
@@ -436,18 +349,66 @@ fn topic_row<'py>(py: Python<'py>, config: &TopicConfig) -> PyResult<Bound<'py, 
         .into_pyobject(py)
 }
 
-/// The log cannot be read: the handler that asked fails, the replica goes on.
-#[allow(clippy::needless_pass_by_value)] // for `map_err`
-fn unreadable(error: LogError) -> PyErr {
-    PyOSError::new_err(error.to_string())
+/// Role, leader and group; once it replays, how far it is.
+fn status<'py>(
+    py: Python<'py>,
+    node: &Node,
+    events: &ReplicaEvents,
+) -> PyResult<Bound<'py, PyDict>> {
+    let status = PyDict::new(py);
+    let services = node.replaying();
+    let roles = node.roles();
+    let told = roles.told();
+    let role = if node.services().is_some() {
+        role_name(told.role)
+    } else {
+        "starting"
+    };
+    status.set_item("role", role)?;
+    status.set_item("term", told.term)?;
+    status.set_item("leader", events.member(told.leader))?;
+    status.set_item("leader_address", roles.view().leader_address.as_deref())?;
+    status.set_item("member", &node.options().member)?;
+    status.set_item("group", &node.options().settings.group)?;
+    let group_id = u128::from_be_bytes(node.standing().phase().1);
+    status.set_item("group_id", format!("{group_id:032x}"))?;
+    let awaited = node.standing().awaited();
+    let waiting_for: Vec<String> = awaited
+        .into_iter()
+        .filter_map(|number| events.member(replica_id(number, 1)))
+        .collect();
+    status.set_item("waiting_for", waiting_for)?;
+    let Some(services) = services else {
+        return Ok(status);
+    };
+    let state = services.views.state();
+    status.set_item("applied_index", state.applied().0)?;
+    status.set_item("applied_position", services.views.applied_position())?;
+    status.set_item("last_index", services.views.log.end().index)?;
+    status.set_item("last_position", services.views.log.end().position)?;
+    status.set_item("state_hash", format!("{:016x}", state.hash()))?;
+    Ok(status)
 }
 
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Leader => "leader",
-        Role::Follower => "follower",
-        Role::Candidate => "candidate",
+/// Totals since the start; nothing while the replica does not serve.
+fn counters<'py>(py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyDict>> {
+    let counters = PyDict::new(py);
+    if let Some(services) = node.services() {
+        let totals = services.counters.totals();
+        counters.set_item("put_messages", totals.put_messages)?;
+        counters.set_item("put_bytes", totals.put_bytes)?;
+        counters.set_item("put_failed", totals.put_failed)?;
+        counters.set_item("get_messages", totals.get_messages)?;
+        counters.set_item("get_bytes", totals.get_bytes)?;
+        counters.set_item("get_found", totals.get_found)?;
+        counters.set_item("get_missed", totals.get_missed)?;
+        counters.set_item("messages_applied", services.views.applied_records())?;
+        counters.set_item("log_end_position", services.views.log.end().position)?;
+        counters.set_item("rot_detected", services.views.damage.count())?;
+        counters.set_item("timestamp_falls", services.views.timestamp_falls())?;
+        counters.set_item("applied_position", services.views.applied_position())?;
     }
+    Ok(counters)
 }
 
 /// A required entry of the configuration.
@@ -458,6 +419,10 @@ where
     field(config, "the broker's configuration", name)
 }
 
+/// What a replica is started with.
+///
+/// # Errors
+/// `ValueError` names an entry that is missing, of a wrong type or unknown; `RuntimeError` a host without an address.
 fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
     let port: u16 = entry(config, "port")?;
     let listen_host: String = entry(config, "listen_host")?;

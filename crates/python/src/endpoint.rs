@@ -11,15 +11,14 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use tern_net::{
-    Bridge, BridgeAnswer, Budget, Call, CallSink, Client, ClientOptions, HeartbeatSchedule,
-    Heartbeats, Listener, SendOutcomes, ServerOptions, listen,
-};
+use tern_bridge::{Bridge, BridgeAnswer, HeartbeatSchedule, Heartbeats, SendOutcomes};
+use tern_net::{Budget, Call, CallSink, Client, ClientOptions, Listener, ServerOptions, listen};
 use tern_wire::{Command, Fields, Language, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::events::tuple_of;
 use crate::fields::{body_of, fields_of};
+use crate::replica_events::ReplicaEvent;
 use crate::sends::calls_of;
 
 /// How long closing waits for the net threads to end.
@@ -29,7 +28,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 #[pyclass(frozen, module = "ternmq._core")]
 pub(crate) struct Endpoint {
     process_id: u32,
-    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) bridge: Arc<Bridge<ReplicaEvent>>,
     sink: Arc<dyn CallSink>,
     client: Client,
     heartbeats: Arc<Heartbeats>,
@@ -71,7 +70,7 @@ impl Endpoint {
         };
         let handle = runtime.handle().clone();
         let client = Client::new(&handle, Arc::clone(&bridge) as _, options);
-        let heartbeats = Heartbeats::new(client.clone(), Arc::clone(&bridge), &handle);
+        let heartbeats = bridge.start_heartbeats(client.clone(), &handle);
         Ok(Self {
             process_id: std::process::id(),
             sink: Arc::clone(&bridge) as _,
@@ -158,7 +157,7 @@ impl Endpoint {
     ) -> PyResult<Bound<'py, PyList>> {
         self.check_open()?;
         let (calls, ids) = calls_of(py, sends)?;
-        let sink = SendOutcomes::new(sender, Arc::clone(&self.bridge)) as Arc<dyn CallSink>;
+        let sink = SendOutcomes::new(sender, Arc::clone(self.bridge.queue())) as Arc<dyn CallSink>;
         py.detach(|| self.client.start_calls(calls, &sink));
         Ok(ids)
     }

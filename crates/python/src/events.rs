@@ -1,10 +1,12 @@
-//! Events of the engine as the tuples that Python sees. The first item is the kind.
+//! Events of the transport as the tuples that Python sees. The first item is the kind; 10 and on are a replica's.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use tern_net::{BridgeEvent, CallError, StoredSend};
+use tern_bridge::{BridgeEvent, StoredSend};
+use tern_net::CallError;
 
 use crate::fields::dict_of;
+use crate::replica_events::ReplicaEvent;
 
 const REQUEST: u8 = 0;
 const ANSWER: u8 = 1;
@@ -16,13 +18,12 @@ const STORED: u8 = 6;
 const SEND_ANSWERED: u8 = 7;
 const SEND_FAILED: u8 = 8;
 const HEARTBEAT_OUTCOME: u8 = 9;
-const ROLE: u8 = 10;
-const TOPICS: u8 = 11;
-const PROPOSED: u8 = 12;
-const STOPPED: u8 = 13;
 
 /// The tuple of one event.
-pub(crate) fn tuple_of(py: Python<'_>, event: BridgeEvent) -> PyResult<Bound<'_, PyTuple>> {
+pub(crate) fn tuple_of(
+    py: Python<'_>,
+    event: BridgeEvent<ReplicaEvent>,
+) -> PyResult<Bound<'_, PyTuple>> {
     match event {
         BridgeEvent::Request {
             request_id,
@@ -79,11 +80,13 @@ pub(crate) fn tuple_of(py: Python<'_>, event: BridgeEvent) -> PyResult<Bound<'_,
             call_id,
             outcome: Err(error),
         } => (SEND_FAILED, sender, call_id, reason(&error), words(error)).into_pyobject(py),
-        BridgeEvent::HeartbeatOutcome {
-            version,
-            address,
-            answered,
-        } => (HEARTBEAT_OUTCOME, version, &*address, answered).into_pyobject(py),
+        BridgeEvent::Heartbeat(outcome) => (
+            HEARTBEAT_OUTCOME,
+            outcome.version,
+            &*outcome.address,
+            outcome.answered,
+        )
+            .into_pyobject(py),
         BridgeEvent::Closed {
             connection_id,
             peer,
@@ -103,17 +106,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: BridgeEvent) -> PyResult<Bound<'_,
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        BridgeEvent::Role { role, term, leader } => (ROLE, role, term, leader).into_pyobject(py),
-        BridgeEvent::Topics {
-            counter,
-            timestamp_ms,
-        } => (TOPICS, counter, timestamp_ms).into_pyobject(py),
-        BridgeEvent::Proposed {
-            proposal_id,
-            code,
-            remark,
-        } => (PROPOSED, proposal_id, code, remark).into_pyobject(py),
-        BridgeEvent::Stopped { sentence } => (STOPPED, sentence).into_pyobject(py),
+        BridgeEvent::Application(event) => event.into_tuple(py),
     }
 }
 

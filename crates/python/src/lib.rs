@@ -14,6 +14,7 @@ mod journal;
 mod messages;
 mod panics;
 mod records;
+mod replica_events;
 mod sends;
 
 use pyo3::prelude::*;

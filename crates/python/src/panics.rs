@@ -6,7 +6,7 @@ use std::panic::{PanicHookInfo, set_hook};
 use tern_journal::{Level, Logger, journal};
 
 /// Crates whose lines are logged as `ternmq.net`.
-const NET_CRATES: [&str; 2] = ["crates/net/", "crates/peers/"];
+const NET_CRATES: [&str; 3] = ["crates/net/", "crates/peers/", "crates/bridge/"];
 
 /// Takes the place of the hook that prints. The extension has a standard library of its own, so this hook is for its
 /// panics alone.

@@ -1,8 +1,8 @@
-//! Requests on their way to the control plane and answers on their way back.
+//! Requests on their way to the event loop and answers on their way back.
 //!
-//! The bridge is a handler like any other. It queues a request as an event and keeps who waits for the answer. Requests
-//! that the control plane has not answered are bounded in number and bytes: one more is answered 2 at once. Whatever
-//! else is queued is bounded by the calls that were made and the connections that sent requests.
+//! The bridge is a handler like any other. It queues a request as an event and keeps the connection that waits for the
+//! answer. Requests that the event loop has not answered are bounded in number and bytes: one more is answered 2 at
+//! once. Whatever else is queued is bounded by the calls that were made and the connections that sent requests.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +12,12 @@ use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_net::{CallError, CallSink, Client, Connection, Credit, Handler, PushHandler};
 use tern_wire::{Command, Fields, HeaderEncoding};
+use tokio::runtime::Handle;
 
-use crate::budget::Credit;
-use crate::client::PushHandler;
-use crate::connection::Connection;
-use crate::error::CallError;
 use crate::events::{BridgeEvent, EventQueue};
 use crate::heartbeats::Heartbeats;
-use crate::pending::CallSink;
-use crate::server::Handler;
 
 static UNSENDABLE: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Error, "answer not sent");
@@ -29,7 +25,7 @@ static UNSENDABLE: RateLimitedLog =
 /// What a request is charged beside its body: its header and its place in the tables.
 const REQUEST_BYTES: usize = 1024;
 
-/// An answer of the control plane.
+/// An answer of the event loop.
 #[derive(Debug)]
 pub struct BridgeAnswer {
     /// The request, as its event named it.
@@ -44,17 +40,17 @@ pub struct BridgeAnswer {
     pub body: Bytes,
 }
 
-/// The way between the net threads and the event loop of the control plane.
-pub struct Bridge {
-    queue: EventQueue,
+/// The way between the net threads and the event loop. `A` are the events of the program around it.
+pub struct Bridge<A> {
+    queue: Arc<EventQueue<A>>,
     max_pending: usize,
     max_pending_bytes: usize,
-    open: Mutex<Outstanding>,
+    outstanding: Mutex<Outstanding>,
     refused: AtomicU64,
     heartbeats: OnceLock<Weak<Heartbeats>>,
 }
 
-/// What is on the control plane's side of the bridge.
+/// What the event loop has to answer.
 #[derive(Default)]
 struct Outstanding {
     last_id: u64,
@@ -78,31 +74,25 @@ struct PendingRequest {
     _credit: Credit,
 }
 
-impl Bridge {
+impl<A> Bridge<A> {
     /// A bridge that holds at most `max_pending` unanswered requests of `max_pending_bytes` together.
     ///
     /// # Errors
     /// If the system has no file descriptor left.
     pub fn new(max_pending: usize, max_pending_bytes: usize) -> io::Result<Arc<Self>> {
-        let queue = EventQueue::new()?;
-        let (open, refused) = (Mutex::default(), AtomicU64::new(0));
+        let queue = Arc::new(EventQueue::new()?);
         Ok(Arc::new(Self {
             queue,
             max_pending,
             max_pending_bytes,
-            open,
-            refused,
+            outstanding: Mutex::default(),
+            refused: AtomicU64::new(0),
             heartbeats: OnceLock::new(),
         }))
     }
 
-    /// Tells heartbeats of connections that are gone as well: the event loop may hear of them too late.
-    pub(crate) fn tell_of_lost_connections(&self, heartbeats: &Arc<Heartbeats>) {
-        let _ = self.heartbeats.set(Arc::downgrade(heartbeats));
-    }
-
-    /// The queue, for others who have something to tell.
-    pub fn queue(&self) -> &EventQueue {
+    /// The queue, for others that have something to tell.
+    pub fn queue(&self) -> &Arc<EventQueue<A>> {
         &self.queue
     }
 
@@ -113,20 +103,34 @@ impl Bridge {
 
     /// Requests that wait to be taken or to be answered.
     pub fn pending(&self) -> usize {
-        self.open.lock().count
+        self.outstanding.lock().count
+    }
+
+    /// Heartbeats whose outcomes are events of this bridge. It tells them of lost connections itself, as the event loop
+    /// may hear of them too late. To be called once.
+    pub fn start_heartbeats(&self, client: Client, runtime: &Handle) -> Arc<Heartbeats>
+    where
+        A: Send + 'static,
+    {
+        let queue = Arc::clone(&self.queue);
+        let heartbeats = Heartbeats::new(client, runtime, move |outcome| {
+            queue.push(BridgeEvent::Heartbeat(outcome));
+        });
+        let _ = self.heartbeats.set(Arc::downgrade(&heartbeats));
+        heartbeats
     }
 
     /// Takes all events. One-way requests are done with this.
-    pub fn drain(&self) -> Vec<BridgeEvent> {
+    pub fn drain(&self) -> Vec<BridgeEvent<A>> {
         let events = self.queue.drain();
-        let mut open = self.open.lock();
+        let mut outstanding = self.outstanding.lock();
         let oneway = events.iter().filter_map(oneway_bytes);
         let (count, bytes) = oneway.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
-        open.oneway_count -= count;
-        open.oneway_bytes -= bytes;
-        open.count -= count;
-        open.bytes -= bytes;
-        drop(open);
+        outstanding.oneway_count -= count;
+        outstanding.oneway_bytes -= bytes;
+        outstanding.count -= count;
+        outstanding.bytes -= bytes;
+        drop(outstanding);
         events
     }
 
@@ -134,7 +138,7 @@ impl Bridge {
     pub fn answer(&self, answers: impl IntoIterator<Item = BridgeAnswer>) {
         let mut touched: Vec<Arc<Connection>> = Vec::new();
         for answer in answers {
-            let Some(asked) = self.open.lock().take(answer.request_id) else {
+            let Some(asked) = self.outstanding.lock().take(answer.request_id) else {
                 continue;
             };
             let command = Command {
@@ -174,23 +178,24 @@ impl Bridge {
         credit: Credit,
     ) -> Option<(u64, Credit)> {
         let bytes = charge(command);
-        let mut open = self.open.lock();
-        if open.count >= self.max_pending || open.bytes + bytes > self.max_pending_bytes.max(bytes)
+        let mut outstanding = self.outstanding.lock();
+        if outstanding.count >= self.max_pending
+            || outstanding.bytes + bytes > self.max_pending_bytes.max(bytes)
         {
-            drop(open);
+            drop(outstanding);
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        open.count += 1;
-        open.bytes += bytes;
-        open.known.insert(connection.id());
+        outstanding.count += 1;
+        outstanding.bytes += bytes;
+        outstanding.known.insert(connection.id());
         if command.is_oneway() {
-            open.oneway_count += 1;
-            open.oneway_bytes += bytes;
+            outstanding.oneway_count += 1;
+            outstanding.oneway_bytes += bytes;
             return Some((0, credit));
         }
-        open.last_id += 1;
-        let request_id = open.last_id;
+        outstanding.last_id += 1;
+        let request_id = outstanding.last_id;
         let asked = PendingRequest {
             connection: Arc::clone(connection),
             opaque: command.opaque,
@@ -198,17 +203,17 @@ impl Bridge {
             bytes,
             _credit: credit,
         };
-        open.asked.insert(request_id, asked);
+        outstanding.asked.insert(request_id, asked);
         Some((request_id, Credit::free()))
     }
 
     /// Forgets a connection and what it waits for; says whether it had sent requests.
     fn forget(&self, connection: &Connection) -> bool {
-        let mut open = self.open.lock();
-        if !open.known.remove(&connection.id()) {
+        let mut outstanding = self.outstanding.lock();
+        if !outstanding.known.remove(&connection.id()) {
             return false;
         }
-        let gone: Vec<_> = open
+        let gone: Vec<_> = outstanding
             .asked
             .iter()
             .filter(|(_, asked)| asked.connection.id() == connection.id())
@@ -216,9 +221,9 @@ impl Bridge {
             .collect();
         let gone: Vec<_> = gone
             .into_iter()
-            .map(|request_id| open.take(request_id))
+            .map(|request_id| outstanding.take(request_id))
             .collect();
-        drop(open);
+        drop(outstanding);
         // Credits wake readers; not under the lock.
         drop(gone);
         true
@@ -238,7 +243,7 @@ fn charge(command: &Command) -> usize {
     REQUEST_BYTES + command.body.len()
 }
 
-fn oneway_bytes(event: &BridgeEvent) -> Option<usize> {
+fn oneway_bytes<A>(event: &BridgeEvent<A>) -> Option<usize> {
     match event {
         BridgeEvent::Request {
             request_id: 0,
@@ -254,7 +259,7 @@ fn oneway_bytes(event: &BridgeEvent) -> Option<usize> {
     }
 }
 
-impl Handler for Bridge {
+impl<A: Send + 'static> Handler for Bridge<A> {
     fn opened(&self, _connection: &Arc<Connection>) {}
 
     fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
@@ -280,7 +285,7 @@ impl Handler for Bridge {
     }
 }
 
-impl PushHandler for Bridge {
+impl<A: Send + 'static> PushHandler for Bridge<A> {
     fn pushed(&self, connection: &Arc<Connection>, address: &Arc<str>, command: Command) {
         match self.admit(connection, &command, Credit::free()) {
             Some((request_id, _)) => {
@@ -305,7 +310,7 @@ impl PushHandler for Bridge {
     }
 }
 
-impl CallSink for Bridge {
+impl<A: Send + 'static> CallSink for Bridge<A> {
     fn done(&self, call_id: u64, outcome: Result<Command, CallError>) {
         self.queue.push(match outcome {
             Ok(command) => BridgeEvent::Answer { call_id, command },

@@ -1,21 +1,23 @@
 //! What crosses the bridge between the net threads and an event loop.
 
+#[path = "../../net/tests/support/mod.rs"]
 mod support;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use support::{PATIENCE, RawClient, binary, eventually, request, runtime};
+use tern_bridge::{Bridge, BridgeAnswer, BridgeEvent};
 use tern_net::{
-    Bridge, BridgeAnswer, BridgeEvent, CallError, CallSink, Client, ClientOptions, Listener,
-    OVERLOAD_REMARK, ServerOptions, listen,
+    CallError, CallSink, Client, ClientOptions, Listener, OVERLOAD_REMARK, ServerOptions, listen,
 };
 use tern_wire::{Command, Fields};
 use tokio::runtime::Runtime;
 
 struct BridgeSide {
-    bridge: Arc<Bridge>,
+    bridge: Arc<Bridge<Infallible>>,
     listener: Listener,
     runtime: Runtime,
 }
@@ -42,7 +44,7 @@ impl BridgeSide {
         RawClient::connect(self.listener.local_addr())
     }
 
-    fn wait_for(&self, count: usize) -> Vec<BridgeEvent> {
+    fn wait_for(&self, count: usize) -> Vec<BridgeEvent<Infallible>> {
         eventually("events come", || self.bridge.queue().len() >= count);
         let events = self.bridge.drain();
         assert_eq!(events.len(), count, "{events:?}");
@@ -63,7 +65,7 @@ impl BridgeSide {
     }
 }
 
-fn id_of(event: &BridgeEvent) -> u64 {
+fn id_of(event: &BridgeEvent<Infallible>) -> u64 {
     match event {
         BridgeEvent::Request { request_id, .. } | BridgeEvent::Push { request_id, .. } => {
             *request_id
@@ -202,7 +204,7 @@ fn the_end_of_a_connection_is_an_event_only_if_it_had_sent_a_request() {
 #[test]
 fn calls_end_as_events_and_pushes_are_requests_of_the_other_direction() {
     let side = side(10, 1 << 20);
-    let other = Bridge::new(10, 1 << 20).expect("a descriptor");
+    let other = Bridge::<Infallible>::new(10, 1 << 20).expect("a descriptor");
     let client = Client::new(
         side.runtime.handle(),
         Arc::clone(&other) as _,

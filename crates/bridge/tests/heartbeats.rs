@@ -1,14 +1,15 @@
 //! What heartbeats promise while nobody drains the bridge.
 
+#[path = "../../net/tests/support/mod.rs"]
 mod support;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use support::{ECHO, eventually, runtime, serve};
-use tern_net::{
-    Bridge, BridgeEvent, Client, ClientOptions, HeartbeatSchedule, Heartbeats, ServerOptions,
-};
+use tern_bridge::{Bridge, BridgeEvent, HeartbeatSchedule};
+use tern_net::{Client, ClientOptions, ServerOptions};
 
 fn schedule(version: u64, addresses: Vec<Arc<str>>, interval_ms: u64) -> HeartbeatSchedule {
     HeartbeatSchedule {
@@ -26,13 +27,13 @@ fn schedule(version: u64, addresses: Vec<Arc<str>>, interval_ms: u64) -> Heartbe
 fn they_go_on_by_themselves_and_start_again_when_a_server_comes_back() {
     let server = serve(ServerOptions::default());
     let runtime = runtime();
-    let bridge = Bridge::new(10, 1000).expect("a descriptor");
+    let bridge = Bridge::<Infallible>::new(10, 1000).expect("a descriptor");
     let client = Client::new(
         runtime.handle(),
         Arc::clone(&bridge) as _,
         ClientOptions::default(),
     );
-    let heartbeats = Heartbeats::new(client.clone(), Arc::clone(&bridge), runtime.handle());
+    let heartbeats = bridge.start_heartbeats(client.clone(), runtime.handle());
     let address: Arc<str> = server.address().into();
     let dead: Arc<str> = "127.0.0.1:1".into();
     heartbeats.set(schedule(
@@ -51,7 +52,7 @@ fn they_go_on_by_themselves_and_start_again_when_a_server_comes_back() {
     heartbeats.set(schedule(2, vec![Arc::clone(&address)], 3_600_000));
     let told = |version| {
         bridge.drain().iter().any(|event| {
-            matches!(event, BridgeEvent::HeartbeatOutcome { version: told, answered: true, .. } if *told == version)
+            matches!(event, BridgeEvent::Heartbeat(told) if told.version == version && told.answered)
         })
     };
     eventually("the new version to be told", || told(2));

@@ -5,38 +5,35 @@
 
 use std::sync::Arc;
 
+use tern_net::{CallError, CallSink};
 use tern_wire::codes::response;
 use tern_wire::headers::optional_integer;
 use tern_wire::{Command, Fields};
 
-use crate::bridge::Bridge;
-use crate::error::CallError;
-use crate::events::{BridgeEvent, StoredSend};
-use crate::pending::CallSink;
+use crate::events::{BridgeEvent, EventQueue, StoredSend};
 
 /// Takes the outcomes of one sender's calls.
-pub struct SendOutcomes {
+pub struct SendOutcomes<A> {
     sender: u32,
-    bridge: Arc<Bridge>,
+    queue: Arc<EventQueue<A>>,
 }
 
-impl SendOutcomes {
-    /// Outcomes for the sender with this number, told through `bridge`.
-    pub fn new(sender: u32, bridge: Arc<Bridge>) -> Arc<Self> {
-        Arc::new(Self { sender, bridge })
+impl<A> SendOutcomes<A> {
+    /// Outcomes for the sender with this number, told through `queue`.
+    pub fn new(sender: u32, queue: Arc<EventQueue<A>>) -> Arc<Self> {
+        Arc::new(Self { sender, queue })
     }
 }
 
-impl CallSink for SendOutcomes {
+impl<A: Send + 'static> CallSink for SendOutcomes<A> {
     fn done(&self, call_id: u64, outcome: Result<Command, CallError>) {
-        let queue = self.bridge.queue();
-        let place = outcome
+        let stored = outcome
             .as_ref()
             .ok()
             .filter(|answer| answer.code == response::SUCCESS)
-            .and_then(|answer| place_of(&answer.fields));
-        match place {
-            Some((queue_id, queue_offset)) => queue.push_stored(
+            .and_then(|answer| stored_at(&answer.fields));
+        match stored {
+            Some((queue_id, queue_offset)) => self.queue.push_stored(
                 self.sender,
                 StoredSend {
                     call_id,
@@ -44,7 +41,7 @@ impl CallSink for SendOutcomes {
                     queue_offset,
                 },
             ),
-            None => queue.push(BridgeEvent::NotStored {
+            None => self.queue.push(BridgeEvent::NotStored {
                 sender: self.sender,
                 call_id,
                 outcome,
@@ -54,7 +51,7 @@ impl CallSink for SendOutcomes {
 }
 
 /// Queue and offset, if the answer names both.
-fn place_of(fields: &Fields) -> Option<(i32, i64)> {
+fn stored_at(fields: &Fields) -> Option<(i32, i64)> {
     let number = |name| optional_integer(fields, name).ok().flatten();
     let queue_id = i32::try_from(number("queueId")?).ok()?;
     Some((queue_id, number("queueOffset")?))

@@ -1,4 +1,4 @@
-//! Heartbeats: one body to many addresses, again and again, whatever the control plane does meanwhile.
+//! Heartbeats: one body to many addresses, again and again, whatever the event loop does meanwhile.
 //!
 //! The caller sets the addresses, the body and the interval; here they are only kept going. A server forgets its clients
 //! with their connections, so after a lost connection the next heartbeat is sent at once.
@@ -9,14 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use tern_net::Client;
 use tern_wire::Command;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use crate::bridge::Bridge;
-use crate::client::Client;
-use crate::events::BridgeEvent;
 
 /// What is sent, to whom, and how often.
 #[derive(Debug, Clone)]
@@ -37,12 +34,23 @@ pub struct HeartbeatSchedule {
     pub timeout: Duration,
 }
 
+/// What became of the first heartbeat of a version to an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeartbeatOutcome {
+    /// The version, as the schedule gave it.
+    pub version: u64,
+    /// Where it went.
+    pub address: Arc<str>,
+    /// Whether it was answered, be it with an error code.
+    pub answered: bool,
+}
+
 /// Keeps the heartbeats of a process going.
 pub struct Heartbeats {
     state: Mutex<HeartbeatState>,
     wake: Notify,
     client: Client,
-    bridge: Arc<Bridge>,
+    report: Box<dyn Fn(HeartbeatOutcome) + Send + Sync>,
     runtime: Handle,
 }
 
@@ -68,16 +76,20 @@ struct Target {
 }
 
 impl Heartbeats {
-    /// Nothing is sent before the first [`Heartbeats::set`].
-    pub fn new(client: Client, bridge: Arc<Bridge>, runtime: &Handle) -> Arc<Self> {
+    /// Calls by `client`, and tells `report` how the first heartbeat of each version to each address ended. Nothing is
+    /// sent before the first [`Heartbeats::set`].
+    pub fn new(
+        client: Client,
+        runtime: &Handle,
+        report: impl Fn(HeartbeatOutcome) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let heartbeats = Arc::new(Self {
             state: Mutex::default(),
             wake: Notify::new(),
             client,
-            bridge,
+            report: Box::new(report),
             runtime: runtime.clone(),
         });
-        heartbeats.bridge.tell_of_lost_connections(&heartbeats);
         runtime.spawn(run(Arc::clone(&heartbeats)));
         heartbeats
     }
@@ -175,7 +187,7 @@ impl Heartbeats {
             target.failures = if answered { 0 } else { target.failures + 1 };
             if target.reported_version < schedule.version {
                 target.reported_version = schedule.version;
-                self.bridge.queue().push(BridgeEvent::HeartbeatOutcome {
+                (self.report)(HeartbeatOutcome {
                     version: schedule.version,
                     address: Arc::clone(address),
                     answered,

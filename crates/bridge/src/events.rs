@@ -1,4 +1,4 @@
-//! The queue from the net threads to the event loop of the control plane.
+//! The queue from the net threads to the event loop of the event loop.
 //!
 //! Many threads push, one thread drains all at once. A signal is raised when the queue stops being empty, and only
 //! then: one system call for as many events as arrive before the loop wakes up.
@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tern_journal::Signal;
+use tern_net::{CallError, Credit};
 use tern_wire::Command;
 
-use crate::budget::Credit;
-use crate::error::CallError;
+use crate::heartbeats::HeartbeatOutcome;
 
-/// Something that the control plane is told.
+/// Something that the event loop is told; `A` is what the program around the bridge has to tell.
 #[derive(Debug)]
-pub enum BridgeEvent {
+pub enum BridgeEvent<A> {
     /// A client sent a request.
     Request {
         /// Names the request in the answer; 0 for a one-way request.
@@ -71,14 +71,7 @@ pub enum BridgeEvent {
         outcome: Result<Command, CallError>,
     },
     /// The first heartbeat of a version to an address has ended.
-    HeartbeatOutcome {
-        /// The version, as the schedule gave it.
-        version: u64,
-        /// Where it went.
-        address: Arc<str>,
-        /// Whether it was answered, be it with an error code.
-        answered: bool,
-    },
+    Heartbeat(HeartbeatOutcome),
     /// A connection that had sent requests ended.
     Closed {
         /// The connection.
@@ -91,36 +84,8 @@ pub enum BridgeEvent {
         /// Where it led.
         address: Arc<str>,
     },
-    /// A replica's role changed.
-    Role {
-        /// `leader`, `follower`, `candidate` or `starting`.
-        role: &'static str,
-        /// Term of the role.
-        term: u64,
-        /// Member id of the leader, if known.
-        leader: Option<String>,
-    },
-    /// The topics changed.
-    Topics {
-        /// Version counter of the topics.
-        counter: i64,
-        /// When that version came about.
-        timestamp_ms: i64,
-    },
-    /// A proposal was decided.
-    Proposed {
-        /// The proposer's number for it.
-        proposal_id: u64,
-        /// Response code; 0 for success.
-        code: i32,
-        /// Why not, for people.
-        remark: Option<String>,
-    },
-    /// An engine stopped for good.
-    Stopped {
-        /// Why, in one sentence.
-        sentence: String,
-    },
+    /// An event of the program around the bridge.
+    Application(A),
 }
 
 /// Where a message of ours was stored.
@@ -136,32 +101,35 @@ pub struct StoredSend {
 
 /// Events that wait for the event loop. What may be pushed is bounded by whoever pushes.
 #[derive(Debug)]
-pub struct EventQueue {
-    waiting: Mutex<QueuedEvents>,
+pub struct EventQueue<A> {
+    waiting: Mutex<QueuedEvents<A>>,
     signal: Signal,
 }
 
-#[derive(Debug, Default)]
-struct QueuedEvents {
-    events: Vec<BridgeEvent>,
+#[derive(Debug)]
+struct QueuedEvents<A> {
+    events: Vec<BridgeEvent<A>>,
     /// The signal has been raised and not been lowered since.
     signalled: bool,
 }
 
-impl EventQueue {
+impl<A> EventQueue<A> {
     /// An empty queue.
     ///
     /// # Errors
     /// If the system has no file descriptor left.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            waiting: Mutex::default(),
+            waiting: Mutex::new(QueuedEvents {
+                events: Vec::new(),
+                signalled: false,
+            }),
             signal: Signal::new()?,
         })
     }
 
     /// Appends an event and makes the file descriptor readable.
-    pub fn push(&self, event: BridgeEvent) {
+    pub fn push(&self, event: BridgeEvent<A>) {
         self.add(|events| events.push(event));
     }
 
@@ -179,7 +147,7 @@ impl EventQueue {
         });
     }
 
-    fn add(&self, change: impl FnOnce(&mut Vec<BridgeEvent>)) {
+    fn add(&self, change: impl FnOnce(&mut Vec<BridgeEvent<A>>)) {
         let mut waiting = self.waiting.lock();
         change(&mut waiting.events);
         let first = !std::mem::replace(&mut waiting.signalled, true);
@@ -191,7 +159,7 @@ impl EventQueue {
     }
 
     /// Takes all events, in the order in which they were pushed. Never waits.
-    pub fn drain(&self) -> Vec<BridgeEvent> {
+    pub fn drain(&self) -> Vec<BridgeEvent<A>> {
         // Before the events are taken: an event that is pushed in between is taken too, or raises it anew.
         self.signal.lower();
         let mut waiting = self.waiting.lock();
@@ -210,7 +178,7 @@ impl EventQueue {
     }
 }
 
-impl AsFd for EventQueue {
+impl<A> AsFd for EventQueue<A> {
     /// Readable while events wait. Nobody but [`EventQueue::drain`] reads it.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.signal.as_fd()
@@ -221,7 +189,7 @@ impl AsFd for EventQueue {
 mod tests {
     use super::*;
 
-    fn is_readable(queue: &EventQueue) -> bool {
+    fn is_readable(queue: &EventQueue<usize>) -> bool {
         let mut fds = [rustix::event::PollFd::new(
             queue,
             rustix::event::PollFlags::IN,
@@ -230,23 +198,17 @@ mod tests {
         rustix::event::poll(&mut fds, Some(&at_once)).expect("poll works") == 1
     }
 
-    fn stopped(number: usize) -> BridgeEvent {
-        BridgeEvent::Stopped {
-            sentence: number.to_string(),
-        }
-    }
-
     #[test]
     fn the_descriptor_is_readable_exactly_while_events_wait() {
         let queue = EventQueue::new().expect("a descriptor");
         assert!(!is_readable(&queue));
-        queue.push(stopped(1));
-        queue.push(stopped(2));
+        queue.push(BridgeEvent::Application(1));
+        queue.push(BridgeEvent::Application(2));
         assert!(is_readable(&queue));
         assert_eq!(queue.drain().len(), 2);
         assert!(!is_readable(&queue));
         assert!(queue.drain().is_empty());
-        queue.push(stopped(3));
+        queue.push(BridgeEvent::Application(3));
         assert!(is_readable(&queue));
     }
 
@@ -261,7 +223,7 @@ mod tests {
         for (sender, call_id) in [(1, 10), (1, 11), (2, 12)] {
             queue.push_stored(sender, send(call_id));
         }
-        queue.push(stopped(1));
+        queue.push(BridgeEvent::Application(1));
         queue.push_stored(2, send(13));
         let told: Vec<_> = queue
             .drain()
@@ -287,7 +249,7 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for number in 0..EACH {
-                        queue.push(stopped(number));
+                        queue.push(BridgeEvent::Application(number));
                         // Lets the other side in, so that it drains often.
                         std::thread::yield_now();
                     }
