@@ -91,7 +91,7 @@ impl<A> Bridge<A> {
         }))
     }
 
-    /// The queue, for others that have something to tell.
+    /// The queue, for events that the bridge does not make itself.
     pub fn queue(&self) -> &Arc<EventQueue<A>> {
         &self.queue
     }

@@ -24,7 +24,7 @@ pub enum BridgeEvent<A> {
         request_id: u64,
         /// The connection it came on.
         connection_id: u64,
-        /// Who sent it.
+        /// The client's address.
         peer: SocketAddr,
         /// The request.
         command: Command,
@@ -56,14 +56,14 @@ pub enum BridgeEvent<A> {
     },
     /// Sends of ours were stored, as their answers say. Those that come in one after the other are one event.
     Stored {
-        /// Whose they are.
+        /// The sender's number.
         sender: u32,
         /// Where each lies now.
         sends: Vec<StoredSend>,
     },
     /// A send of ours was answered in another way, or not at all.
     NotStored {
-        /// Whose it is.
+        /// The sender's number.
         sender: u32,
         /// The caller's number for it.
         call_id: u64,
@@ -76,7 +76,7 @@ pub enum BridgeEvent<A> {
     Closed {
         /// The connection.
         connection_id: u64,
-        /// Who it was.
+        /// The client's address.
         peer: SocketAddr,
     },
     /// A connection of ours ended.
@@ -99,7 +99,7 @@ pub struct StoredSend {
     pub queue_offset: i64,
 }
 
-/// Events that wait for the event loop. What may be pushed is bounded by whoever pushes.
+/// Events that wait for the event loop. The threads that push bound what they push.
 #[derive(Debug)]
 pub struct EventQueue<A> {
     waiting: Mutex<QueuedEvents<A>>,

@@ -1,7 +1,7 @@
 //! Heartbeats: one body to many addresses, again and again, whatever the event loop does meanwhile.
 //!
-//! The caller sets the addresses, the body and the interval; here they are only kept going. A server forgets its clients
-//! with their connections, so after a lost connection the next heartbeat is sent at once.
+//! The caller sets the addresses, the body and the interval; here they are only kept going. A server forgets its
+//! clients with their connections, so after a lost connection the next heartbeat is sent at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct HeartbeatSchedule {
     pub code: i32,
     /// Body of each heartbeat.
     pub body: Bytes,
-    /// Whom to send it to.
+    /// The servers.
     pub addresses: Vec<Arc<str>>,
     /// Between two heartbeats.
     pub interval: Duration,

@@ -1,7 +1,7 @@
 //! The journal of the process.
 //!
 //! The engine writes to no file and to no standard error: the program that it runs in decides where its log goes. A
-//! thread of the engine leaves a record here and goes on; whoever reads, reads all at once when the descriptor becomes
+//! thread of the engine leaves a record here and goes on; one reader takes all at once when the descriptor becomes
 //! readable. Without a reader, or with one that is too slow, what is too much is dropped and counted.
 
 use std::collections::VecDeque;
@@ -42,7 +42,7 @@ impl Logger {
 pub enum Level {
     /// Worth knowing, nothing is wrong.
     Info = 20,
-    /// Somebody else did wrong, or it will mend itself.
+    /// A peer did wrong, or it will mend itself.
     Warning = 30,
     /// Something here does not work.
     Error = 40,

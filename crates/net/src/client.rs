@@ -40,7 +40,7 @@ const SWEEP: Duration = Duration::from_millis(50);
 /// The longest pause while no call waits: then only idle connections are looked for.
 const SLOW_SWEEP: Duration = Duration::from_secs(5);
 
-/// Who takes what servers send on their own. All methods are called on the net threads and must not block.
+/// Takes what servers send on their own. All methods are called on the net threads and must not block.
 pub trait PushHandler: Send + Sync + 'static {
     /// The server at `address` sent a request. It is answered through `connection`, unless it is one-way.
     fn pushed(&self, connection: &Arc<Connection>, address: &Arc<str>, command: Command);

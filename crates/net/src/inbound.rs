@@ -1,8 +1,8 @@
 //! Reading frames from one connection.
 //!
-//! What the socket has is read into one buffer per thread and copied out at its exact size, so that an idle
-//! connection holds no buffer and a small body that somebody keeps does not hold a large one. A frame that does not fit
-//! into one read grows a buffer of its own, by what has arrived, and is charged to the budget as it grows.
+//! What the socket has is read into one buffer per thread and copied out at its exact size, so that an idle connection
+//! holds no buffer and a small body that a handler keeps does not hold a large one. A frame that does not fit into one
+//! read grows a buffer of its own, by what has arrived, and is charged to the budget as it grows.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -30,7 +30,7 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
-/// Who takes the frames of a connection.
+/// Takes the frames of a connection: a server's handler, or a client's calls.
 pub(crate) trait Frames {
     /// Takes one frame; called in the reader, so it must not block.
     fn frame(&self, connection: &Arc<Connection>, command: Command, credit: Credit);
@@ -185,6 +185,7 @@ impl<F: Frames> FrameReader<'_, F> {
                 Err(error) => break Err(ReadEnd::BadFrame(error)),
             }
         };
+        // Also before a wait and before the end: the answers are due, and a peer may send no more until it has them.
         self.connection.outbound.uncork();
         self.connection.flush();
         obstacle

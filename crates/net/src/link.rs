@@ -36,7 +36,7 @@ pub(crate) enum Attempt {
 }
 
 impl Attempt {
-    /// Who waits for the outcome, if anybody does.
+    /// Where the outcome goes; nowhere for a one-way request.
     pub(crate) fn into_completion(self) -> Option<Completion> {
         match self {
             Self::Call { completion, .. } => Some(completion),
@@ -107,6 +107,8 @@ impl Link {
 
     /// Queues a request without waking the writer.
     pub(crate) fn queue(&self, attempt: Attempt) -> Queued {
+        // One lock for opaque, queue and table. Another thread may write the request as soon as it is queued; its
+        // answer is looked up under this lock, so that it cannot come before its call is in the table.
         let mut state = self.state.lock();
         if state.has_ended() {
             return Queued::Ended(Box::new(attempt));
@@ -126,6 +128,7 @@ impl Link {
                 completion,
             } => {
                 command.opaque = opaque;
+                // Before the table: a call that is refused here was never in it, and ends once.
                 if let Err(error) = state.send(command, self.outbound_bytes) {
                     return Queued::Refused(Some(completion), error);
                 }
@@ -155,10 +158,12 @@ impl Link {
             return None;
         };
         let requests = std::mem::take(requests);
+        // Under the lock that `queue` takes: requests that are started now go behind those that have waited.
         state.phase = LinkPhase::Open(Arc::clone(connection));
         let mut refused = Vec::new();
         for command in requests {
             let opaque = command.opaque;
+            // Its time is over, and its caller has been told that nothing was sent.
             if !command.is_oneway() && !state.calls.contains(opaque) {
                 continue;
             }
@@ -168,6 +173,7 @@ impl Link {
                 refused.push((call.completion, error));
             }
         }
+        // The reader takes the lock for every answer, and must not wait for a write.
         drop(state);
         connection.flush();
         Some(refused)
@@ -220,6 +226,7 @@ impl Link {
 
     /// Ends the link and takes out its calls. Ending again does nothing.
     pub(crate) fn end(&self, why: &Lost) -> Vec<(Completion, CallError)> {
+        // Phase and calls in one step: a call is either taken out here, or finds that the link has ended.
         let (phase, calls) = {
             let mut state = self.state.lock();
             (
@@ -256,6 +263,8 @@ impl Link {
 impl LinkState {
     fn has_ended(&self) -> bool {
         match &self.phase {
+            // Its reader has not ended the link yet. A request that is queued now would end as perhaps sent, while
+            // another link can still send it.
             LinkPhase::Open(connection) => !connection.is_open(),
             LinkPhase::Connecting { .. } => false,
             LinkPhase::Ended => true,
@@ -281,6 +290,7 @@ impl LinkState {
                 requests.push(command);
                 Ok(())
             }
+            // Not reached: `queue` has looked, and `opened` leaves an ended link alone.
             LinkPhase::Ended => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
 //! What waits to be written to one connection.
 //!
-//! Small frames are laid one behind the other in a single buffer, large ones keep their own memory, and both leave
-//! in one vectored write. Whoever finds the socket idle writes; the writer task is woken only for what did not fit.
-//! While a reader works through what it has just read it *corks* the queue: all its answers leave together.
+//! Small frames are laid one behind the other in a single buffer, large ones keep their own memory, and both leave in
+//! one vectored write. One thread writes at a time. Threads that queue many frames write them by themselves; the writer
+//! task writes single frames of other threads, and what the socket did not take at once. While a reader works through
+//! what it has just read it *corks* the queue: the task stays asleep, and all answers of the reader leave together.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -42,7 +43,7 @@ pub(crate) enum Flushed {
     Broken,
 }
 
-/// Who writes.
+/// The writer of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     WriterTask,
@@ -134,6 +135,7 @@ impl Outbound {
     /// Wakes the writer task, once for all that is queued until it has looked.
     pub(crate) fn wake_writer(&self) {
         let mut queue = self.queue.lock();
+        // A thread that writes looks at the queue again before it stops, and a reader that corked flushes.
         if queue.has_work() && !queue.writing && !queue.task_awake && queue.corks == 0 {
             queue.task_awake = true;
             drop(queue);
@@ -141,12 +143,15 @@ impl Outbound {
         }
     }
 
-    /// Holds back writing until [`Outbound::uncork`].
+    /// Leaves the writer task asleep, whatever is queued, until [`Outbound::uncork`].
     pub(crate) fn cork(&self) {
         self.queue.lock().corks += 1;
     }
 
+    /// Ends a [`Outbound::cork`]. The caller flushes next: what was queued under the cork has woken no task, and would
+    /// wait for the next frame.
     pub(crate) fn uncork(&self) {
+        // Wakes nobody itself: the caller writes at once what the task would first have to be scheduled for.
         let mut queue = self.queue.lock();
         queue.corks = queue.corks.saturating_sub(1);
     }
@@ -154,6 +159,7 @@ impl Outbound {
     pub(crate) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
+        // A thread that is writing holds a batch that `bytes` counts: it discards when it has accounted for it.
         if !queue.writing {
             self.discard(&mut queue);
         }
@@ -239,12 +245,12 @@ impl Outbound {
         self.repay(queue);
     }
 
-    /// Takes what is queued and marks the caller as the one who writes; nothing if there is nothing to do.
+    /// Takes what is queued and makes the caller the one thread that writes; nothing if there is nothing to do.
     fn start(&self, by: By) -> Option<VecDeque<Bytes>> {
         let mut queue = self.queue.lock();
         if queue.writing || !queue.has_work() {
-            // Also while another writes: the socket may refuse the rest of that at once, and it is then this task that
-            // has to be woken.
+            // Also while another thread writes: the socket may refuse the rest of that at once, and the other thread
+            // then has to find that the task sleeps, and wake it.
             if by == By::WriterTask {
                 queue.task_awake = false;
             }
@@ -255,6 +261,10 @@ impl Outbound {
     }
 
     /// Books what the socket took; tells how the flush ended, or fills `batch` with what was queued meanwhile.
+    ///
+    /// All of it is one step under the lock: between looking at the queue and giving up `writing`, or saying that the
+    /// task sleeps, no thread may queue a frame that it then leaves to a writer that is gone. A test steps threads
+    /// through every order.
     fn account(
         &self,
         batch: &mut VecDeque<Bytes>,
@@ -263,6 +273,7 @@ impl Outbound {
         by: By,
     ) -> Option<Flushed> {
         let mut queue = self.queue.lock();
+        // Before any outcome: also what was taken by a socket that then broke has left the overdraft and the queue.
         queue.bytes -= taken;
         queue.written += taken as u64;
         self.repay(&mut queue);
@@ -273,14 +284,18 @@ impl Outbound {
             self.fell.notify_one();
         }
         if queue.closed {
+            // Closed during the write, by a thread that has left the discarding to this one.
             queue.writing = false;
             self.discard(&mut queue);
             return Some(Flushed::Broken);
         }
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Before `writing` is given up: the next writer must find this batch in front of newer frames.
                 queue.put_back(batch);
                 queue.writing = false;
+                // From here on the task is in charge: it waits for the socket. Another thread wakes it, once; the task
+                // itself, or one that was woken and has not looked yet, needs no waking.
                 let wake = by == By::Other && !queue.task_awake;
                 queue.task_awake = true;
                 drop(queue);
@@ -297,12 +312,14 @@ impl Outbound {
             }
             Ok(()) if !queue.has_work() => {
                 queue.writing = false;
+                // A frame that is queued after this lock finds the task asleep, and wakes it.
                 if by == By::WriterTask {
                     queue.task_awake = false;
                 }
                 Some(Flushed::Done)
             }
             Ok(()) => {
+                // Threads that queued these have woken no task, as this thread was writing: it goes on.
                 *batch = queue.take();
                 None
             }
@@ -426,7 +443,7 @@ mod tests {
         assert!(all.starts_with(b"rst-") && all.ends_with(b"-last"));
     }
 
-    /// Who acts next in a schedule: two threads that send, the writer task, and the peer that reads.
+    /// The actors of a schedule: two threads that send, the writer task, and the peer that reads.
     const ACTORS: usize = 4;
     /// Acts that are tried in every order; what is left is done in turns.
     const ACTS: u32 = 9;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::error::CallError;
 
-/// Who takes the outcome of calls that were started with a number of the caller's choice.
+/// Takes the outcome of calls that were started with a number of the caller's choice.
 pub trait CallSink: Send + Sync + 'static {
     /// The call `call_id` ended. Called on a net thread or on the one that started the call; must not block.
     fn done(&self, call_id: u64, outcome: Result<Command, CallError>);

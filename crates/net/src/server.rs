@@ -36,7 +36,7 @@ static TOO_SLOW: RateLimitedLog =
 /// Pause after a failed accept: most often no file descriptor is left, and none comes by asking at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who answers requests. All methods are called on the net threads and must not block.
+/// Answers requests. All methods are called on the net threads and must not block.
 pub trait Handler: Send + Sync + 'static {
     /// A connection was accepted.
     fn opened(&self, connection: &Arc<Connection>);

@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs};
 
 use crate::stream::Stream;
 
-/// Connections that the system completes before we accept them. With few, a flood makes it drop others, which then try
-/// again after a second.
+/// Connections that the system completes before they are accepted. With few, a flood makes it drop those of honest
+/// peers, which then try again after a second.
 const BACKLOG: u32 = 1024;
 
 /// An open port.
@@ -50,7 +50,7 @@ impl ListeningSocket {
         Ok((Stream::Tcp(socket), peer))
     }
 
-    /// Nobody can connect from here on, and whoever waits in [`accept`](Self::accept) wakes up with an error.
+    /// Nobody can connect from here on, and a task that waits in [`accept`](Self::accept) wakes up with an error.
     pub(crate) fn shut_down(&self) {
         let _ = rustix::net::shutdown(&self.0, Shutdown::Both);
     }

@@ -1,17 +1,17 @@
 //! A connection's bytes, whatever carries them.
 //!
-//! Only this file and `socket.rs`, which accepts and connects, know what a stream is made of. TLS is a second variant of
-//! the three enums below, made in `socket.rs` from a socket and a session that has not begun its handshake.
+//! Only this file and `socket.rs`, which accepts and connects, know what a stream is made of. TLS is a second variant
+//! of the three enums below, made in `socket.rs` from a socket and a session that has not begun its handshake.
 //!
 //! A TLS session is one state for both directions, while here one task reads and any thread writes. So both halves of
 //! the variant share the session under a lock, and these rules keep it right without touching any other file:
 //!
-//! - The lock is held to encrypt or decrypt what is at hand and to pass it to or from the socket, never across an await.
-//!   `Outbound` lets one thread write at a time, so that only the reader ever competes for it.
+//! - The lock is held to encrypt or decrypt what is at hand and to pass it to or from the socket, never across an
+//!   await. `Outbound` lets one thread write at a time, so that only the reader ever competes for it.
 //! - `try_write_vectored` counts bytes as taken when their record has gone to the socket whole. A record that went in
 //!   part stays in the session, and the answer is `WouldBlock`; the next call sends the rest of it first, then counts
-//!   its bytes. That works because a caller offers what was not taken again, first and unchanged. Thus nothing is ever
-//!   left in the session without somebody who waits for the socket to become writable, and the sweep that looks for
+//!   its bytes. That works because a caller offers what was not taken again, first and unchanged. Thus
+//!   a record never stays in the session without the writer task waiting for the socket, and the sweep that looks for
 //!   peers that take nothing sees what the kernel took.
 //! - What reading makes the session want to send (handshake, key update, alert) the reader sends before it reads on,
 //!   under the same lock; the session keeps one order for it and for records.
@@ -42,7 +42,7 @@ pub(crate) enum ReadHalf {
     Tcp(OwnedReadHalf),
 }
 
-/// What all others share: written to by one thread at a time, and shut down by any.
+/// What all other threads share: one at a time writes, and any may shut it down.
 pub(crate) enum WriteHalf {
     Tcp(OwnedWriteHalf),
 }

@@ -19,7 +19,7 @@ pub trait PeerEvents: Send + Sync + 'static {
     /// The refusal, which the peer is told.
     fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal>;
     /// A message whose checksums all hold; in order within a lane. Its room is given back when it is dropped, and until
-    /// then the stream may have to wait: it goes with the message to whoever acts on it.
+    /// then the stream may have to wait: it goes with the message to the thread that acts on it.
     fn message(&self, message: PeerMessage, room: MessagePermit);
     /// A peer passed the handshake.
     fn connected(&self, peer: u32, theirs: &Hello);

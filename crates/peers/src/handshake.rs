@@ -43,7 +43,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Who is at the other end, and which lane it is.
+/// What the other end has proven to be, and which lane it is.
 #[derive(Debug)]
 pub(crate) struct HandshakeResult {
     pub hello: Hello,

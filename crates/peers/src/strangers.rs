@@ -1,9 +1,9 @@
-//! Who waits at the peers' port without having shown who it is.
+//! Connections at the peers' port whose other end has not proven to be a member.
 //!
-//! Anybody may connect there, and whoever says nothing costs a place until its time is over. So that members always get
-//! one, the newest is let in and an older one goes: one of the same address if that has its share of places, and first
-//! of all one that has said nothing, as a member says who it is at once. Members have places of their own, once they
-//! have proven to be members.
+//! Every program may connect there, and a connection that says nothing costs a place until its time is over. So that
+//! members always get one, the newest is let in and an older one goes: one of the same address if that has its share of
+//! places, and first of all one that has said nothing, as a member says who it is at once. Members have places of their
+//! own, once they have proven to be members.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ impl<T> Strangers<T> {
         }
     }
 
-    /// Let somebody in, whose task is made with its number; the handle of the one that has to go for it.
+    /// Lets a connection in, whose task is made with its number; gives the handle of the one that has to go for it.
     pub fn enter(&mut self, address: IpAddr, task: impl FnOnce(u64) -> T) -> Option<T> {
         let gone = if self.count(address) >= self.of_address {
             self.turn_out(address)
@@ -54,7 +54,7 @@ impl<T> Strangers<T> {
         gone
     }
 
-    /// It said who it is, in words that only need proof.
+    /// Its first message was acceptable: only the proof is missing.
     pub fn introduce(&mut self, number: u64) {
         if let Some(stranger) = self.waiting.iter_mut().find(|it| it.number == number) {
             stranger.introduced = true;
