@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
-use tern_peers::{Hello, MessagePermit, PeerEvents, PeerRefusal, Peers, Phase};
-use tern_replication::{FrameSource, PeerKind, PeerMessage, ThinEntry, replica_id};
+use tern_peers::{MessagePermit, PeerEvents, Peers};
+use tern_replication::{
+    FrameSource, Hello, PeerKind, PeerMessage, PeerRefusal, Phase, ThinEntry, replica_id,
+};
 
 use crate::mailbox::{Input, Mailbox};
 use crate::roles::RoleBoard;

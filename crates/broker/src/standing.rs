@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tern_log::{LogReader, RaftState};
-use tern_peers::{Hello, PeerRefusal, Phase};
-use tern_replication::{PeerMessage, ReplicaId, Role, Status, Timing, replica_id, replica_number};
+use tern_replication::{
+    Hello, PeerMessage, PeerRefusal, Phase, ReplicaId, Role, Status, Timing, replica_id,
+    replica_number,
+};
 
 use crate::replica::{Founding, Hail, Stage};
 

@@ -9,12 +9,11 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_net::{ListeningSocket, Stream};
-use tern_replication::{Lane, replica_number};
+use tern_replication::{Lane, PeerRefusal, replica_number};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::handshake::{self, Failed, HandshakeResult};
-use crate::hello::PeerRefusal;
 use crate::options::PeerOptions;
 use crate::read::{StreamEnd, read};
 use crate::shared::PeersShared;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_net::{Stream, connect};
 use tern_replication::{
-    Lane, Member, Packer, PeerMessage, replica_id, replica_number, sign_of_life,
+    Lane, Member, Packer, PeerMessage, PeerRefusal, replica_id, replica_number, sign_of_life,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use crate::accept::tune;
 use crate::evidence::Evidence;
 use crate::handshake::{self, Failed};
-use crate::hello::PeerRefusal;
 use crate::lane::LaneQueue;
 use crate::shared::PeersShared;
 

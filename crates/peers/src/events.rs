@@ -1,9 +1,8 @@
 //! What the streams ask of their replica, and tell it.
 
 use tern_log::LogError;
-use tern_replication::PeerMessage;
+use tern_replication::{Hello, PeerMessage, PeerRefusal};
 
-use crate::hello::{Hello, PeerRefusal};
 use crate::permit::MessagePermit;
 
 /// What the streams tell their replica. Called on the net threads; must not block.

@@ -12,10 +12,8 @@ use std::io;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tern_net::Stream;
-use tern_replication::{Lane, replica_number};
+use tern_replication::{Hello, Lane, PeerRefusal, replica_number};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::hello::{Hello, PeerRefusal};
 
 const MAGIC: &[u8; 8] = b"TERNPEER";
 const VERSION: u16 = 1;

@@ -9,7 +9,6 @@ mod dial;
 mod events;
 mod evidence;
 mod handshake;
-mod hello;
 mod lane;
 mod options;
 mod peers;
@@ -19,7 +18,6 @@ mod shared;
 mod strangers;
 
 pub use events::PeerEvents;
-pub use hello::{Hello, PeerRefusal, Phase};
 pub use options::PeerOptions;
 pub use peers::Peers;
 pub use permit::MessagePermit;

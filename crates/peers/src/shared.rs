@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_replication::{FrameSource, Lane, replica_number};
+use tern_replication::{FrameSource, Hello, Lane, PeerRefusal, replica_number};
 
 use crate::events::PeerEvents;
 use crate::evidence::Evidence;
-use crate::hello::{Hello, PeerRefusal};
 use crate::lane::LaneQueue;
 use crate::options::PeerOptions;
 use crate::permit::MessagePermits;

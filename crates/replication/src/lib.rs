@@ -6,6 +6,7 @@
 //! crate, committed when a majority holds it). No type of the `raft` crate leaves the module `engine`.
 
 mod engine;
+mod hello;
 mod member;
 mod packing;
 mod peer;
@@ -13,6 +14,7 @@ mod solo;
 mod strategy;
 
 pub use engine::{Raft, RaftOptions, Timing};
+pub use hello::{Hello, PeerRefusal, Phase};
 pub use member::{Member, MemberIdError, ReplicaId, member_number, replica_id, replica_number};
 pub use packing::{FrameSource, Intake, Packed, Packer, sign_of_life};
 pub use peer::{

@@ -9,8 +9,7 @@ use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, Disk, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord, claim_directory,
 };
-use tern_peers::Phase;
-use tern_replication::{PeerMessage, Timing, replica_id};
+use tern_replication::{PeerMessage, Phase, Timing, replica_id};
 use tern_state::{GroupFounding, Member};
 
 use crate::network::Micros;

@@ -8,7 +8,8 @@ use tern_log::{
     ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, LogReader, QueueLimits,
     RaftState, RaftStateFile, StopKind, StopRecord,
 };
-use tern_peers::{Peers, Phase};
+use tern_peers::Peers;
+use tern_replication::Phase;
 use tern_state::State;
 use tokio::runtime::Handle;
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
-use tern_peers::Phase;
-use tern_replication::replica_id;
+use tern_replication::{Phase, replica_id};
 use tern_state::{Flush, GroupFounding, Member};
 
 use super::begin::Beginning;

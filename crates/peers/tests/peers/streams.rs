@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use tern_log::Frame;
-use tern_peers::{PeerRefusal, Phase};
+use tern_replication::{PeerRefusal, Phase};
 
 use crate::support::{
     PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
-use tern_peers::{Hello, MessagePermit, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase};
+use tern_peers::{MessagePermit, PeerEvents, PeerOptions, Peers};
 use tern_replication::{
-    FrameSource, Lane, Member, MessageKind, PeerMessage, ThinEntry, replica_id,
+    FrameSource, Hello, Lane, Member, MessageKind, PeerMessage, PeerRefusal, Phase, ThinEntry,
+    replica_id,
 };
 use tokio::runtime::Runtime;
 

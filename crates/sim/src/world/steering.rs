@@ -1,7 +1,5 @@
 //! What a test does to a world, and asks of it.
 
-use tern_peers::Phase;
-
 use super::{Event, Figures, World};
 use crate::ledger::Violation;
 use crate::machine::Machine;
@@ -117,3 +115,4 @@ impl World {
         &self.figures
     }
 }
+use tern_replication::Phase;

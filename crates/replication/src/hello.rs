@@ -5,8 +5,9 @@
 //! last term, commit index, commit term (u64 each), header CRC at the commit index, feature level, heartbeat, least and greatest election
 //! timeout (u32 each, ms), client address (string).
 
-use tern_replication::ReplicaId;
 use thiserror::Error;
+
+use crate::member::ReplicaId;
 
 /// How far a replica is with the founding of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl PeerRefusal {
     ];
 
     /// The byte on the wire; 0 means accepted.
-    pub(crate) fn byte(self) -> u8 {
+    pub fn byte(self) -> u8 {
         Self::ALL
             .iter()
             .position(|refusal| *refusal == self)
@@ -132,7 +133,10 @@ impl PeerRefusal {
     }
 
     /// `Ok(())` for 0; an unknown byte counts as another protocol.
-    pub(crate) fn of_byte(byte: u8) -> Result<(), Self> {
+    ///
+    /// # Errors
+    /// The refusal that the byte stands for.
+    pub fn of_byte(byte: u8) -> Result<(), Self> {
         match byte.checked_sub(1) {
             None => Ok(()),
             Some(at) => Err(Self::ALL
@@ -144,7 +148,8 @@ impl PeerRefusal {
 }
 
 impl Hello {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The bytes on the wire. Names and addresses are shorter than 64 KiB.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         let string = |out: &mut Vec<u8>, text: &str| {
             let len = u16::try_from(text.len()).expect("names are short");
@@ -181,7 +186,7 @@ impl Hello {
     }
 
     /// `None` for bytes that are no hello, or have something behind it.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = HelloReader(bytes);
         let hello = Self {
             cluster: from.string()?,
