@@ -10,7 +10,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_wire::{Command, Language, Limits, version};
+use tern_wire::Command;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
@@ -19,6 +19,7 @@ use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
 use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
 use crate::link::{Attempt, Link, Lost, Queued};
+use crate::options::ClientOptions;
 use crate::outbound::Outbound;
 use crate::pending::{CallSink, Completion};
 use crate::socket;
@@ -46,46 +47,6 @@ pub trait PushHandler: Send + Sync + 'static {
     fn pushed(&self, connection: &Arc<Connection>, address: &Arc<str>, command: Command);
     /// The connection to `address` ended. Not called for one that never came about.
     fn disconnected(&self, connection: &Arc<Connection>, address: &Arc<str>);
-}
-
-/// Limits, times and identity of a client.
-#[derive(Debug, Clone)]
-pub struct ClientOptions {
-    /// Limits of a frame from a server.
-    pub limits: Limits,
-    /// What the client calls itself.
-    pub language: Language,
-    /// Version ordinal in its requests.
-    pub version: i32,
-    /// Time for a connection to come about.
-    pub connect_timeout: Duration,
-    /// Connections that the client keeps.
-    pub max_connections: usize,
-    /// Calls that wait for answers, over all connections.
-    pub max_pending: usize,
-    /// Bytes that wait to be sent on one connection; calls beyond are refused.
-    pub outbound_bytes: usize,
-    /// A connection without a byte in or out is closed after this time: sooner than a server closes it, so that no
-    /// call meets a closing connection.
-    pub idle: Duration,
-    /// A connection is given up when its peer has not acknowledged what was sent for this time.
-    pub user_timeout: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            language: Language::OTHER,
-            version: version::OWN,
-            connect_timeout: Duration::from_secs(3),
-            max_connections: 4_096,
-            max_pending: 65_536,
-            outbound_bytes: 64 * 1024 * 1024,
-            idle: Duration::from_secs(100),
-            user_timeout: Duration::from_secs(10),
-        }
-    }
 }
 
 /// One call of a batch.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_wire::{Command, Limits};
+use tern_wire::Command;
 use tokio::runtime::Handle;
 
-use crate::budget::{Budget, Credit, Load};
+use crate::budget::{Credit, Load};
 use crate::connection::{Connection, Taking, now_ms};
 use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
+use crate::options::ServerOptions;
 use crate::outbound::Outbound;
 use crate::socket::ListeningSocket;
 use crate::stream::Stream;
@@ -44,66 +45,6 @@ pub trait Handler: Send + Sync + 'static {
     fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit);
     /// A connection ended; called once for each that was opened.
     fn closed(&self, connection: &Arc<Connection>);
-}
-
-/// Limits and times of a listener.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// Limits of a frame.
-    pub limits: Limits,
-    /// Connections in all.
-    pub max_connections: usize,
-    /// Connections of one IP address.
-    pub max_connections_per_address: usize,
-    /// A connection without a byte in or out is closed after this time.
-    pub idle: Duration,
-    /// Time in which a frame must be complete once its first byte came.
-    pub frame_grace: Duration,
-    /// Bytes of a frame for which a second is added to that time: what a peer must send, and take, in a second.
-    pub frame_pace: u64,
-    /// Bytes that each connection may have queued. Reading stops at half of it.
-    pub outbound_bytes: usize,
-    /// Bytes that all connections may have queued beyond that, most often answers to many requests that were in flight
-    /// together; shared by the listeners of a process. A connection for which it has no room is closed.
-    pub overdraft: Arc<Budget>,
-    /// How long a peer may take none of its answers while they fill half of `outbound_bytes`. While they fill more than
-    /// all of it, it must take them at `frame_pace`.
-    pub stall: Duration,
-    /// Requests of one connection in flight, above which it is not read.
-    pub requests_in_flight: usize,
-    /// Bytes of all requests in flight; shared by the listeners of a process.
-    pub budget: Arc<Budget>,
-    /// How long a request waits for the budget before it is answered 2.
-    pub patience: Duration,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            max_connections: 16_384,
-            max_connections_per_address: 8_192,
-            idle: Duration::from_secs(120),
-            frame_grace: Duration::from_secs(15),
-            frame_pace: 128 * 1024,
-            outbound_bytes: 8 * 1024 * 1024,
-            overdraft: Budget::new(256 * 1024 * 1024),
-            stall: Duration::from_secs(10),
-            requests_in_flight: 4_096,
-            budget: Budget::new(256 * 1024 * 1024),
-            patience: Duration::from_millis(200),
-        }
-    }
-}
-
-impl ServerOptions {
-    fn taking(&self) -> Taking {
-        Taking {
-            watermark: self.outbound_bytes / 2,
-            stall: self.stall,
-            pace: self.frame_pace,
-        }
-    }
 }
 
 /// What a listener has counted since it was opened.
@@ -315,11 +256,19 @@ impl ServerShared {
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 
+    fn taking(&self) -> Taking {
+        Taking {
+            watermark: self.options.outbound_bytes / 2,
+            stall: self.options.stall,
+            pace: self.options.frame_pace,
+        }
+    }
+
     fn check(&self, connection: &Connection, now: u64) {
         if connection.frame_is_overdue(now) {
             count(&self.counters.slow_frames);
             TOO_SLOW.log(connection.peer(), "a frame took too long to arrive");
-        } else if connection.is_stalled(now, self.options.taking()) {
+        } else if connection.is_stalled(now, self.taking()) {
             count(&self.counters.stalled);
             return connection.close_as_unread();
         } else if connection.idle_for(now) > self.options.idle {
