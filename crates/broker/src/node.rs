@@ -12,8 +12,8 @@ use tern_log::{
     BootMark, DirectoryId, DirectoryLock, Disk, LogError, RaftState, RaftStateFile, RealDisk,
     StopRecord, claim_directory,
 };
-use tern_net::peers::{PeerOptions, Peers};
 use tern_net::{Budget, Listener, ServerOptions, listen};
+use tern_peers::{PeerOptions, Peers};
 use tern_replica::{Identity, Plan, Standing};
 use tern_replication::{Member, Progress, member_number};
 use thiserror::Error;

@@ -3,9 +3,11 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
-use tern_net::peers::{FrameSource, Hello, PeerEvents, PeerRefusal, Peers, Phase, Room};
+use tern_peers::{MessagePermit, PeerEvents, Peers};
 use tern_replica::Standing;
-use tern_replication::{PeerKind, PeerMessage, ThinEntry, replica_id};
+use tern_replication::{
+    FrameSource, Hello, PeerKind, PeerMessage, PeerRefusal, Phase, ThinEntry, replica_id,
+};
 
 use crate::channels::mailbox::{Input, Mailbox};
 use crate::roles::RoleBoard;
@@ -42,7 +44,7 @@ impl PeerFront {
     }
 
     /// A started replica answers the hails of those that have not; the founding itself reads its own mail.
-    fn hailed(&self, message: PeerMessage, room: Room) {
+    fn hailed(&self, message: PeerMessage, room: MessagePermit) {
         if self.standing.phase().0 != Phase::Started {
             self.mailbox.peer(message, room);
         } else if let Some(answer) = self.standing.answer_to_hail(&message)
@@ -72,7 +74,7 @@ impl PeerEvents for PeerFront {
         self.standing.judge(theirs, confirmed, log)
     }
 
-    fn message(&self, message: PeerMessage, room: Room) {
+    fn message(&self, message: PeerMessage, room: MessagePermit) {
         match message.kind {
             PeerKind::Raft => self.mailbox.peer(message, room),
             PeerKind::Status => self.hailed(message, room),

@@ -119,8 +119,8 @@ impl Load {
 
 /// The share of a request in the budget and in its connection's limit, given back when it is dropped.
 ///
-/// Whoever answers a request keeps its credit until then. A request that is parked for long gives its credit back
-/// when it is parked, and is bounded by the table that it is parked in.
+/// A handler keeps the credit of a request until it has answered. A request that is parked for long gives its credit
+/// back when it is parked, and is bounded by the table that it is parked in.
 #[derive(Debug, Default)]
 pub struct Credit {
     bytes: u32,

@@ -9,27 +9,28 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_wire::{Command, Language, Limits, version};
-use tokio::net::TcpStream;
+use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_wire::Command;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::budget::{Budget, Credit, Load};
-use crate::complaint::Complaint;
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
-use crate::inbound::{End, Frames, Reading, read_frames};
-use crate::journal::{Level, Logger};
+use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
 use crate::link::{Attempt, Link, Lost, Queued};
+use crate::options::ClientOptions;
 use crate::outbound::Outbound;
 use crate::pending::{CallSink, Completion};
+use crate::socket;
+use crate::stream::Stream;
 
-static BAD_ANSWER: Complaint = Complaint::new(
+static BAD_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "bad frame from a server, connection closed",
 );
-static LATE_ANSWER: Complaint = Complaint::new(
+static LATE_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Info,
     "answer that nobody waits for, dropped",
@@ -40,52 +41,12 @@ const SWEEP: Duration = Duration::from_millis(50);
 /// The longest pause while no call waits: then only idle connections are looked for.
 const SLOW_SWEEP: Duration = Duration::from_secs(5);
 
-/// Who takes what servers send on their own. All methods are called on the net threads and must not block.
+/// Takes what servers send on their own. All methods are called on the net threads and must not block.
 pub trait PushHandler: Send + Sync + 'static {
     /// The server at `address` sent a request. It is answered through `connection`, unless it is one-way.
     fn pushed(&self, connection: &Arc<Connection>, address: &Arc<str>, command: Command);
     /// The connection to `address` ended. Not called for one that never came about.
     fn disconnected(&self, connection: &Arc<Connection>, address: &Arc<str>);
-}
-
-/// Limits, times and identity of a client.
-#[derive(Debug, Clone)]
-pub struct ClientOptions {
-    /// Limits of a frame from a server.
-    pub limits: Limits,
-    /// What the client calls itself.
-    pub language: Language,
-    /// Version ordinal in its requests.
-    pub version: i32,
-    /// Time for a connection to come about.
-    pub connect_timeout: Duration,
-    /// Connections that the client keeps.
-    pub max_connections: usize,
-    /// Calls that wait for answers, over all connections.
-    pub max_pending: usize,
-    /// Bytes that wait to be sent on one connection; calls beyond are refused.
-    pub outbound_bytes: usize,
-    /// A connection without a byte in or out is closed after this time: sooner than a server closes it, so that no
-    /// call meets a closing connection.
-    pub idle: Duration,
-    /// A connection is given up when its peer has not acknowledged what was sent for this time.
-    pub user_timeout: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            language: Language::OTHER,
-            version: version::OWN,
-            connect_timeout: Duration::from_secs(3),
-            max_connections: 4_096,
-            max_pending: 65_536,
-            outbound_bytes: 64 * 1024 * 1024,
-            idle: Duration::from_secs(100),
-            user_timeout: Duration::from_secs(10),
-        }
-    }
 }
 
 /// One call of a batch.
@@ -104,10 +65,10 @@ pub struct Call {
 /// Outgoing connections and the calls on them. Clones share both.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<ClientShared>,
 }
 
-pub(crate) struct Inner {
+pub(crate) struct ClientShared {
     runtime: Handle,
     handler: Arc<dyn PushHandler>,
     options: ClientOptions,
@@ -122,7 +83,7 @@ pub(crate) struct Inner {
 impl Client {
     /// A client without connections, whose tasks run on `runtime`.
     pub fn new(runtime: &Handle, handler: Arc<dyn PushHandler>, options: ClientOptions) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(ClientShared {
             runtime: runtime.clone(),
             handler,
             options,
@@ -161,7 +122,7 @@ impl Client {
 
     /// Starts many calls; each outcome goes to `sink`. Never waits. Each connection is written to once.
     pub fn start_calls(&self, calls: impl IntoIterator<Item = Call>, sink: &Arc<dyn CallSink>) {
-        let mut touched = Touched::default();
+        let mut touched = TouchedLinks::default();
         for call in calls {
             let completion = Completion::Sink {
                 sink: Arc::clone(sink),
@@ -178,7 +139,7 @@ impl Client {
 
     /// Sends requests that nobody answers. Never waits; what cannot be sent is dropped.
     pub fn send_oneway(&self, requests: impl IntoIterator<Item = (Arc<str>, Command)>) {
-        let mut touched = Touched::default();
+        let mut touched = TouchedLinks::default();
         for (address, command) in requests {
             touched.add(self.inner.start_oneway(&address, command.one_way()));
         }
@@ -221,9 +182,9 @@ impl Client {
 
 /// The links that a batch has queued frames on.
 #[derive(Default)]
-struct Touched(Vec<Arc<Link>>);
+struct TouchedLinks(Vec<Arc<Link>>);
 
-impl Touched {
+impl TouchedLinks {
     /// The link of the last call, if it went to this very address: most calls of a batch go to one broker.
     fn link_to(&self, address: &Arc<str>) -> Option<Arc<Link>> {
         let last = self.0.last()?;
@@ -245,7 +206,7 @@ impl Touched {
     }
 }
 
-impl Inner {
+impl ClientShared {
     /// Starts a call; returns the link to flush, or completes the call at once with why it was refused.
     fn start(
         self: &Arc<Self>,
@@ -387,7 +348,7 @@ impl Inner {
     }
 }
 
-impl Inner {
+impl ClientShared {
     fn sweep(&self, now_ms: u64) {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         for link in links {
@@ -400,7 +361,7 @@ impl Inner {
 }
 
 /// The life of one link: connect, read until it ends.
-async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
+async fn serve(inner: Arc<ClientShared>, link: Arc<Link>) {
     let ended = Ended {
         inner: &inner,
         link: &link,
@@ -412,14 +373,14 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
     let load = Load::new(Budget::unlimited(), usize::MAX);
     // No overdraft: a call that has no room is given back to its caller unsent.
     let outbound = Outbound::new(inner.options.outbound_bytes, Budget::new(0));
-    let (connection, socket) = match Connection::new(stream, load, outbound) {
+    let (connection, reading) = match Connection::new(stream, load, outbound) {
         Ok(parts) => parts,
         Err(error) => return ended.with(&Lost::Unreachable(error.to_string())),
     };
     inner.runtime.spawn(Arc::clone(&connection).write_queued());
     if let Some(refused) = link.opened(&connection) {
         inner.fail(refused);
-        let reading = Reading {
+        let how = Reading {
             limits: inner.options.limits,
             frame_grace: Duration::MAX,
             frame_pace: u64::MAX,
@@ -432,8 +393,8 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
             inner: &inner,
             link: &link,
         };
-        if let End::BadFrame(error) = read_frames(&connection, socket, &frames, &reading).await {
-            BAD_ANSWER.say(link.address(), error);
+        if let ReadEnd::BadFrame(error) = read_frames(&connection, reading, &frames, &how).await {
+            BAD_ANSWER.log(link.address(), error);
         }
         connection.close();
         drop(ended);
@@ -444,7 +405,7 @@ async fn serve(inner: Arc<Inner>, link: Arc<Link>) {
 
 /// Ends the link however its task ends.
 struct Ended<'a> {
-    inner: &'a Inner,
+    inner: &'a ClientShared,
     link: &'a Arc<Link>,
 }
 
@@ -461,22 +422,20 @@ impl Drop for Ended<'_> {
 }
 
 /// Connects to the first address behind a name that answers.
-async fn connect(address: &str, options: &ClientOptions) -> Result<TcpStream, String> {
+async fn connect(address: &str, options: &ClientOptions) -> Result<Stream, String> {
     let attempt = async {
         let mut last = String::from("the name has no address");
         let resolved = tokio::net::lookup_host(address)
             .await
             .map_err(|error| error.to_string())?;
         for candidate in resolved {
-            match TcpStream::connect(candidate).await {
+            match socket::connect(candidate).await {
                 Ok(stream) if connected_to_itself(&stream, candidate) => {
                     last = String::from("connected to itself");
                 }
                 Ok(stream) => {
-                    let timeout =
-                        u32::try_from(options.user_timeout.as_millis()).unwrap_or(u32::MAX);
-                    // Without it a peer that vanished is noticed only after minutes; nothing else depends on it.
-                    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, timeout);
+                    // Calls have time-outs of their own: nothing depends on this one.
+                    let _ = stream.set_user_timeout(options.user_timeout);
                     return Ok(stream);
                 }
                 Err(error) => last = error.to_string(),
@@ -494,12 +453,12 @@ async fn connect(address: &str, options: &ClientOptions) -> Result<TcpStream, St
 }
 
 /// On loopback a port of the ephemeral range can be given to the very socket that calls it.
-fn connected_to_itself(stream: &TcpStream, candidate: SocketAddr) -> bool {
+fn connected_to_itself(stream: &Stream, candidate: SocketAddr) -> bool {
     stream.local_addr().is_ok_and(|local| local == candidate)
 }
 
 struct LinkFrames<'a> {
-    inner: &'a Inner,
+    inner: &'a ClientShared,
     link: &'a Arc<Link>,
 }
 
@@ -517,7 +476,7 @@ impl Frames for LinkFrames<'_> {
                 self.inner.release_calls(1);
                 completion.complete(Ok(command));
             }
-            None => LATE_ANSWER.say(
+            None => LATE_ANSWER.log(
                 self.link.address(),
                 format_args!("opaque {}", command.opaque),
             ),
@@ -526,12 +485,12 @@ impl Frames for LinkFrames<'_> {
 
     /// Not reached: the budget of a link has no end.
     fn no_room(&self, connection: &Arc<Connection>, command: Command) {
-        crate::server::answer_busy(connection, &command);
+        connection.answer_busy(&command);
     }
 }
 
 /// Ends calls whose time is over and closes idle links.
-async fn sweep(inner: Weak<Inner>) {
+async fn sweep(inner: Weak<ClientShared>) {
     while let Some(strong) = inner.upgrade() {
         if strong.pending.load(Ordering::Acquire) > 0 {
             drop(strong);

@@ -1,35 +1,35 @@
 //! One connection, incoming or outgoing: what both sides of the crate and their handlers hold of it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::net::Shutdown;
-use tern_wire::{Command, FrameError, encode_frame_head};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_wire::{Command, FrameError, codes, encode_frame_head};
 
 use crate::budget::Load;
-use crate::complaint::Complaint;
-use crate::journal::{Level, Logger};
 use crate::outbound::{By, Flushed, Outbound, Pushed};
+use crate::stream::{ReadHalf, Stream, WriteHalf};
 
-static NEVER_READS: Complaint = Complaint::new(
+static NEVER_READS: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Warning,
     "peer does not read, connection closed",
 );
-static UNSENDABLE: Complaint = Complaint::new(Logger::Net, Level::Error, "frame of ours not sent");
+static UNSENDABLE: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Error, "frame of ours not sent");
+
+/// Remark of an answer that says the server has no room for the request.
+pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
 
 /// A connection to a peer. Frames are queued by any thread and written in their order.
 pub struct Connection {
     id: u64,
     peer: SocketAddr,
     local: SocketAddr,
-    socket: OwnedWriteHalf,
+    stream: WriteHalf,
     pub(crate) outbound: Outbound,
     pub(crate) load: Arc<Load>,
     open: AtomicBool,
@@ -64,21 +64,21 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Splits a socket into what its reader keeps and what everybody shares.
+    /// Splits a stream into what its reader keeps and what everybody shares.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         load: Arc<Load>,
         outbound: Outbound,
-    ) -> std::io::Result<(Arc<Self>, OwnedReadHalf)> {
+    ) -> std::io::Result<(Arc<Self>, ReadHalf)> {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        stream.set_nodelay(true)?;
+        stream.set_nodelay()?;
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
-        let (reading, socket) = stream.into_split();
+        let (reading, writing) = stream.into_split();
         let connection = Self {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
             local,
-            socket,
+            stream: writing,
             outbound,
             load,
             open: AtomicBool::new(true),
@@ -138,17 +138,41 @@ impl Connection {
     ///
     /// False if the connection is closed, or if the command breaks the limits of a frame (which is said in the log).
     pub fn send_command(&self, command: Command) -> bool {
-        match self.queue_command(command) {
+        match self.push_command(command) {
             Ok(pushed) => self.pushed(pushed),
             Err(error) => {
-                UNSENDABLE.say(self.peer, error);
+                UNSENDABLE.log(self.peer, error);
                 false
             }
         }
     }
 
-    /// Encodes a command into the queue and wakes nobody: for callers that flush once for many.
-    pub(crate) fn queue_command(&self, mut command: Command) -> Result<Pushed, FrameError> {
+    /// Answers 2, there is no room, to a request; one-way requests and answers are just dropped.
+    pub fn answer_busy(&self, command: &Command) {
+        if !command.is_oneway() && !command.is_response() {
+            let busy = Command::answer_to(command, codes::response::SYSTEM_BUSY);
+            self.send_command(busy.with_remark(OVERLOAD_REMARK));
+        }
+    }
+
+    /// Encodes a command into the queue and wakes nobody: for callers that queue many and then
+    /// [flush](Self::flush) once. False if the connection is closed, or closes because its peer does not read.
+    ///
+    /// # Errors
+    /// If the command breaks the limits of a frame; nothing is queued then.
+    pub fn queue_command(&self, command: Command) -> Result<bool, FrameError> {
+        match self.push_command(command)? {
+            Pushed::Queued => Ok(true),
+            Pushed::Full => {
+                self.close_as_unread();
+                Ok(false)
+            }
+            Pushed::Closed => Ok(false),
+        }
+    }
+
+    /// Encodes a command into the queue, and leaves to the caller what a full queue means.
+    pub(crate) fn push_command(&self, mut command: Command) -> Result<Pushed, FrameError> {
         let body = std::mem::take(&mut command.body);
         self.outbound.write_with(body, |out, body_bytes| {
             encode_frame_head(&command, body_bytes, out)
@@ -172,7 +196,7 @@ impl Connection {
 
     pub(crate) fn close_as_unread(&self) {
         if self.is_open() {
-            NEVER_READS.say(
+            NEVER_READS.log(
                 self.peer,
                 format_args!("{} bytes wait for it", self.queued_bytes()),
             );
@@ -181,8 +205,8 @@ impl Connection {
     }
 
     /// Writes what is queued from the calling thread, as far as the socket takes it; the rest is the writer task's.
-    pub(crate) fn flush(&self) {
-        match self.outbound.flush(&self.socket, By::Other) {
+    pub fn flush(&self) {
+        match self.outbound.flush(&self.stream, By::Other) {
             Flushed::Broken => self.abort(),
             Flushed::Done | Flushed::Blocked => {}
         }
@@ -192,7 +216,7 @@ impl Connection {
     pub fn close(&self) {
         if self.is_open() {
             // Never waits: what the socket does not take at once is lost, as with any closed connection.
-            let _ = self.outbound.flush(&self.socket, By::Other);
+            let _ = self.outbound.flush(&self.stream, By::Other);
         }
         self.abort();
     }
@@ -202,8 +226,7 @@ impl Connection {
         if self.open.swap(false, Ordering::AcqRel) {
             self.outbound.close();
             self.load.wake();
-            // The reader sees the end of the stream; an error here means that the peer was faster.
-            let _ = rustix::net::shutdown(self.socket.as_ref(), Shutdown::Both);
+            self.stream.shut_down();
         }
     }
 
@@ -211,9 +234,9 @@ impl Connection {
     pub(crate) async fn write_queued(self: Arc<Self>) {
         while self.outbound.work().await {
             loop {
-                match self.outbound.flush(&self.socket, By::WriterTask) {
+                match self.outbound.flush(&self.stream, By::WriterTask) {
                     Flushed::Done => break,
-                    Flushed::Blocked if self.socket.writable().await.is_ok() => self.touch(),
+                    Flushed::Blocked if self.stream.writable().await.is_ok() => self.touch(),
                     Flushed::Blocked | Flushed::Broken => return self.abort(),
                 }
             }

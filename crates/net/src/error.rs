@@ -8,7 +8,7 @@ pub enum CallError {
     /// No connection came about; nothing was sent.
     #[error("{address} cannot be reached: {reason}")]
     Unreachable {
-        /// Who was called.
+        /// The address that was called.
         address: String,
         /// What the system says.
         reason: String,
@@ -16,7 +16,7 @@ pub enum CallError {
     /// The request was sent; no answer came in time.
     #[error("{address} did not answer in {waited_ms} ms")]
     TimedOut {
-        /// Who was called.
+        /// The address that was called.
         address: String,
         /// The time that the caller allowed.
         waited_ms: u64,
@@ -24,13 +24,13 @@ pub enum CallError {
     /// The connection ended after the request was handed to it; the peer may have seen it.
     #[error("the connection to {address} was closed before the answer")]
     ConnectionLost {
-        /// Who was called.
+        /// The address that was called.
         address: String,
     },
     /// Refused here: too many calls wait for answers, or too many bytes wait for their connection.
     #[error("too many calls are pending, the limit is {limit}")]
     TooManyPending {
-        /// Calls or bytes, whichever was reached.
+        /// Calls, or bytes of one connection.
         limit: usize,
     },
     /// Refused here: too many connections are open.

@@ -1,8 +1,8 @@
 //! Reading frames from one connection.
 //!
-//! What the socket has is read into one buffer per thread and copied out at its exact size, so that an idle
-//! connection holds no buffer and a small body that somebody keeps does not hold a large one. A frame that does not fit
-//! into one read grows a buffer of its own, by what has arrived, and is charged to the budget as it grows.
+//! What the socket has is read into one buffer per thread and copied out at its exact size, so that an idle connection
+//! holds no buffer and a small body that a handler keeps does not hold a large one. A frame that does not fit into one
+//! read grows a buffer of its own, by what has arrived, and is charged to the budget as it grows.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tern_wire::{Command, FrameError, Limits, decode_frame, frame_length};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 
 use crate::budget::Credit;
 use crate::connection::{Connection, now_ms};
+use crate::stream::ReadHalf;
 
 /// What one read takes at most, and the largest frame that is received without a buffer of its own.
 const READ_BYTES: usize = 64 * 1024;
@@ -30,7 +30,7 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
-/// Who takes the frames of a connection.
+/// Takes the frames of a connection: a server's handler, or a client's calls.
 pub(crate) trait Frames {
     /// Takes one frame; called in the reader, so it must not block.
     fn frame(&self, connection: &Arc<Connection>, command: Command, credit: Credit);
@@ -54,7 +54,7 @@ pub(crate) struct Reading {
 
 /// Why a connection is not read any more.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum ReadEnd {
     /// The peer closed or reset it, or we closed it.
     Closed,
     BadFrame(FrameError),
@@ -62,13 +62,13 @@ pub(crate) enum End {
     NoRoom,
 }
 
-impl From<FrameError> for End {
+impl From<FrameError> for ReadEnd {
     fn from(error: FrameError) -> Self {
         Self::BadFrame(error)
     }
 }
 
-impl From<io::Error> for End {
+impl From<io::Error> for ReadEnd {
     /// A reset is a way to hang up.
     fn from(_: io::Error) -> Self {
         Self::Closed
@@ -78,13 +78,13 @@ impl From<io::Error> for End {
 /// Reads frames until the connection ends.
 pub(crate) async fn read_frames(
     connection: &Arc<Connection>,
-    socket: OwnedReadHalf,
+    stream: ReadHalf,
     frames: &impl Frames,
     reading: &Reading,
-) -> End {
-    let mut reader = Reader {
+) -> ReadEnd {
+    let mut reader = FrameReader {
         connection,
-        socket,
+        stream,
         frames,
         reading,
         waiting: BytesMut::new(),
@@ -97,9 +97,9 @@ pub(crate) async fn read_frames(
     }
 }
 
-struct Reader<'a, F> {
+struct FrameReader<'a, F> {
     connection: &'a Arc<Connection>,
-    socket: OwnedReadHalf,
+    stream: ReadHalf,
     frames: &'a F,
     reading: &'a Reading,
     /// The beginning of a frame whose end has not arrived.
@@ -120,9 +120,9 @@ enum Obstacle {
     Answers,
 }
 
-impl<F: Frames> Reader<'_, F> {
+impl<F: Frames> FrameReader<'_, F> {
     /// Reads once and hands on every frame that this completes.
-    async fn turn(&mut self) -> Result<(), End> {
+    async fn turn(&mut self) -> Result<(), ReadEnd> {
         let mut received = self.receive().await?;
         loop {
             let obstacle = self.hand_on(&mut received)?;
@@ -141,7 +141,7 @@ impl<F: Frames> Reader<'_, F> {
                 Obstacle::Budget(size) => self.wait_for_budget(&mut received, size).await?,
             }
             if !self.connection.is_open() {
-                return Err(End::Closed);
+                return Err(ReadEnd::Closed);
             }
         }
         self.keep(&received)?;
@@ -152,13 +152,13 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Reads what the socket has, behind what waits already.
-    async fn receive(&mut self) -> Result<Bytes, End> {
+    async fn receive(&mut self) -> Result<Bytes, ReadEnd> {
         let waiting = &mut self.waiting;
-        let socket = &mut self.socket;
+        let stream = &mut self.stream;
         let received = poll_fn(|cx| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                Pin::new(&mut *socket)
+                Pin::new(&mut *stream)
                     .poll_read(cx, &mut buffer)
                     .map_ok(|()| match buffer.filled() {
                         [] => None,
@@ -172,19 +172,20 @@ impl<F: Frames> Reader<'_, F> {
         })
         .await?;
         self.connection.touch();
-        received.ok_or(End::Closed)
+        received.ok_or(ReadEnd::Closed)
     }
 
     /// Hands on complete frames, with their answers held back until all are through or something is in the way.
-    fn hand_on(&mut self, received: &mut Bytes) -> Result<Obstacle, End> {
+    fn hand_on(&mut self, received: &mut Bytes) -> Result<Obstacle, ReadEnd> {
         self.connection.outbound.cork();
         let obstacle = loop {
             match self.next(received) {
                 Ok(Ok((command, credit))) => self.frames.frame(self.connection, command, credit),
                 Ok(Err(obstacle)) => break Ok(obstacle),
-                Err(error) => break Err(End::BadFrame(error)),
+                Err(error) => break Err(ReadEnd::BadFrame(error)),
             }
         };
+        // Also before a wait and before the end: the answers are due, and a peer may send no more until it has them.
         self.connection.outbound.uncork();
         self.connection.flush();
         obstacle
@@ -228,7 +229,7 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Waits for room for the complete frame that comes next; refuses it if there is none in time.
-    async fn wait_for_budget(&mut self, received: &mut Bytes, size: usize) -> Result<(), End> {
+    async fn wait_for_budget(&mut self, received: &mut Bytes, size: usize) -> Result<(), ReadEnd> {
         let mut credit = Credit::new(&self.connection.load);
         let granted = credit.grow_to(size, self.reading.patience).await;
         let command = self.take(received, size)?;
@@ -242,7 +243,7 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Keeps the beginning of a frame for the next read, and says when its end must have come.
-    fn keep(&mut self, rest: &[u8]) -> Result<(), End> {
+    fn keep(&mut self, rest: &[u8]) -> Result<(), ReadEnd> {
         if rest.is_empty() {
             self.connection.frame_due(0);
             return Ok(());
@@ -265,12 +266,12 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// The size of the frame that waits, if it needs a buffer of its own.
-    fn size_of_large(&self) -> Result<Option<usize>, End> {
+    fn size_of_large(&self) -> Result<Option<usize>, ReadEnd> {
         Ok(self.size(&self.waiting)?.filter(|size| *size > READ_BYTES))
     }
 
     /// Receives a large frame to its end and hands it on.
-    async fn receive_large(&mut self, size: usize) -> Result<(), End> {
+    async fn receive_large(&mut self, size: usize) -> Result<(), ReadEnd> {
         let mut credit = Credit::new(&self.connection.load);
         let mut frame = std::mem::take(&mut self.waiting);
         while frame.len() < size {
@@ -297,18 +298,22 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Reads into the room that `frame` has, not beyond `size`.
-    async fn receive_into(&mut self, frame: &mut BytesMut, size: usize) -> Result<(), End> {
+    async fn receive_into(&mut self, frame: &mut BytesMut, size: usize) -> Result<(), ReadEnd> {
         let mut room = frame.limit(size.min(frame.capacity()) - frame.len());
-        let count = tokio::io::AsyncReadExt::read_buf(&mut self.socket, &mut room).await?;
+        let count = tokio::io::AsyncReadExt::read_buf(&mut self.stream, &mut room).await?;
         self.connection.touch();
-        if count == 0 { Err(End::Closed) } else { Ok(()) }
+        if count == 0 {
+            Err(ReadEnd::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets a frame pass by without keeping its body, and has it refused.
-    async fn refuse_large(&mut self, frame: BytesMut, size: usize) -> Result<(), End> {
+    async fn refuse_large(&mut self, frame: BytesMut, size: usize) -> Result<(), ReadEnd> {
         let mut left = size - frame.len();
-        let header_end = PREFIX_BYTES + header_length(&frame).ok_or(End::NoRoom)?;
-        let header = frame.get(4..header_end).ok_or(End::NoRoom)?;
+        let header_end = PREFIX_BYTES + header_length(&frame).ok_or(ReadEnd::NoRoom)?;
+        let header = frame.get(4..header_end).ok_or(ReadEnd::NoRoom)?;
         let command = decode_frame(Bytes::copy_from_slice(header), &self.reading.limits)?;
         drop(frame);
         while left > 0 {
@@ -321,12 +326,12 @@ impl<F: Frames> Reader<'_, F> {
     }
 
     /// Reads up to `most` bytes and forgets them.
-    async fn drop_received(&mut self, most: usize) -> Result<usize, End> {
-        let socket = &mut self.socket;
+    async fn drop_received(&mut self, most: usize) -> Result<usize, ReadEnd> {
+        let stream = &mut self.stream;
         let count = poll_fn(|cx| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(&mut scratch[..most.min(READ_BYTES)]);
-                Pin::new(&mut *socket)
+                Pin::new(&mut *stream)
                     .poll_read(cx, &mut buffer)
                     .map_ok(|()| buffer.filled().len())
             })
@@ -334,7 +339,7 @@ impl<F: Frames> Reader<'_, F> {
         .await?;
         self.connection.touch();
         if count == 0 {
-            Err(End::Closed)
+            Err(ReadEnd::Closed)
         } else {
             Ok(count)
         }

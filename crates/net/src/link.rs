@@ -9,7 +9,7 @@ use tern_wire::Command;
 use crate::connection::{Connection, now_ms};
 use crate::error::CallError;
 use crate::outbound::Pushed;
-use crate::pending::{Completion, Pending, PendingCalls};
+use crate::pending::{Completion, PendingCall, PendingCalls};
 
 /// Rough size of a header, to bound what waits for a connection.
 const HEADER_BYTES: usize = 512;
@@ -36,7 +36,7 @@ pub(crate) enum Attempt {
 }
 
 impl Attempt {
-    /// Who waits for the outcome, if anybody does.
+    /// Where the outcome goes; nowhere for a one-way request.
     pub(crate) fn into_completion(self) -> Option<Completion> {
         match self {
             Self::Call { completion, .. } => Some(completion),
@@ -58,15 +58,15 @@ pub(crate) enum Queued {
 pub(crate) struct Link {
     address: Arc<str>,
     outbound_bytes: usize,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
 }
 
-struct State {
-    phase: Phase,
+struct LinkState {
+    phase: LinkPhase,
     calls: PendingCalls,
 }
 
-enum Phase {
+enum LinkPhase {
     /// Requests wait as commands: one whose time is over before the connection opens is never sent.
     Connecting {
         requests: Vec<Command>,
@@ -78,11 +78,11 @@ enum Phase {
 
 impl Link {
     pub(crate) fn new(address: Arc<str>, outbound_bytes: usize) -> Arc<Self> {
-        let phase = Phase::Connecting {
+        let phase = LinkPhase::Connecting {
             requests: Vec::new(),
             bytes: 0,
         };
-        let state = Mutex::new(State {
+        let state = Mutex::new(LinkState {
             phase,
             calls: PendingCalls::default(),
         });
@@ -100,13 +100,15 @@ impl Link {
     /// The connection, while it is open.
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         match &self.state.lock().phase {
-            Phase::Open(connection) => Some(Arc::clone(connection)),
-            Phase::Connecting { .. } | Phase::Ended => None,
+            LinkPhase::Open(connection) => Some(Arc::clone(connection)),
+            LinkPhase::Connecting { .. } | LinkPhase::Ended => None,
         }
     }
 
     /// Queues a request without waking the writer.
     pub(crate) fn queue(&self, attempt: Attempt) -> Queued {
+        // One lock for opaque, queue and table. Another thread may write the request as soon as it is queued; its
+        // answer is looked up under this lock, so that it cannot come before its call is in the table.
         let mut state = self.state.lock();
         if state.has_ended() {
             return Queued::Ended(Box::new(attempt));
@@ -126,6 +128,7 @@ impl Link {
                 completion,
             } => {
                 command.opaque = opaque;
+                // Before the table: a call that is refused here was never in it, and ends once.
                 if let Err(error) = state.send(command, self.outbound_bytes) {
                     return Queued::Refused(Some(completion), error);
                 }
@@ -133,7 +136,7 @@ impl Link {
                 let due_ms = now_ms().saturating_add(wait_ms);
                 state.calls.insert(
                     opaque,
-                    Pending {
+                    PendingCall {
                         completion,
                         due_ms,
                         timeout,
@@ -151,14 +154,16 @@ impl Link {
         connection: &Arc<Connection>,
     ) -> Option<Vec<(Completion, CallError)>> {
         let mut state = self.state.lock();
-        let Phase::Connecting { requests, .. } = &mut state.phase else {
+        let LinkPhase::Connecting { requests, .. } = &mut state.phase else {
             return None;
         };
         let requests = std::mem::take(requests);
-        state.phase = Phase::Open(Arc::clone(connection));
+        // Under the lock that `queue` takes: requests that are started now go behind those that have waited.
+        state.phase = LinkPhase::Open(Arc::clone(connection));
         let mut refused = Vec::new();
         for command in requests {
             let opaque = command.opaque;
+            // Its time is over, and its caller has been told that nothing was sent.
             if !command.is_oneway() && !state.calls.contains(opaque) {
                 continue;
             }
@@ -168,6 +173,7 @@ impl Link {
                 refused.push((call.completion, error));
             }
         }
+        // The reader takes the lock for every answer, and must not wait for a write.
         drop(state);
         connection.flush();
         Some(refused)
@@ -188,7 +194,7 @@ impl Link {
             let mut state = self.state.lock();
             (
                 state.calls.take_due(now_ms),
-                matches!(state.phase, Phase::Open(_)),
+                matches!(state.phase, LinkPhase::Open(_)),
             )
         };
         let overdue = due.into_iter().map(|(_, call)| {
@@ -211,26 +217,29 @@ impl Link {
     pub(crate) fn is_idle(&self, now_ms: u64, idle: Duration) -> bool {
         let state = self.state.lock();
         match &state.phase {
-            Phase::Open(connection) => state.calls.is_empty() && connection.idle_for(now_ms) > idle,
-            Phase::Connecting { .. } | Phase::Ended => false,
+            LinkPhase::Open(connection) => {
+                state.calls.is_empty() && connection.idle_for(now_ms) > idle
+            }
+            LinkPhase::Connecting { .. } | LinkPhase::Ended => false,
         }
     }
 
     /// Ends the link and takes out its calls. Ending again does nothing.
     pub(crate) fn end(&self, why: &Lost) -> Vec<(Completion, CallError)> {
+        // Phase and calls in one step: a call is either taken out here, or finds that the link has ended.
         let (phase, calls) = {
             let mut state = self.state.lock();
             (
-                std::mem::replace(&mut state.phase, Phase::Ended),
+                std::mem::replace(&mut state.phase, LinkPhase::Ended),
                 state.calls.take_all(),
             )
         };
         let opened = match phase {
-            Phase::Open(connection) => {
+            LinkPhase::Open(connection) => {
                 connection.close();
                 true
             }
-            Phase::Connecting { .. } | Phase::Ended => false,
+            LinkPhase::Connecting { .. } | LinkPhase::Ended => false,
         };
         let lost = calls.into_iter().map(|call| {
             let address = self.address.to_string();
@@ -251,35 +260,38 @@ impl Link {
     }
 }
 
-impl State {
+impl LinkState {
     fn has_ended(&self) -> bool {
         match &self.phase {
-            Phase::Open(connection) => !connection.is_open(),
-            Phase::Connecting { .. } => false,
-            Phase::Ended => true,
+            // Its reader has not ended the link yet. A request that is queued now would end as perhaps sent, while
+            // another link can still send it.
+            LinkPhase::Open(connection) => !connection.is_open(),
+            LinkPhase::Connecting { .. } => false,
+            LinkPhase::Ended => true,
         }
     }
 
     fn send(&mut self, command: Command, outbound_bytes: usize) -> Result<(), CallError> {
         match &mut self.phase {
-            Phase::Open(connection) => match connection.queue_command(command)? {
+            LinkPhase::Open(connection) => match connection.push_command(command)? {
                 Pushed::Full => Err(CallError::TooManyPending {
                     limit: outbound_bytes,
                 }),
                 // The calls of a link that just broke are ended by its reader.
                 Pushed::Queued | Pushed::Closed => Ok(()),
             },
-            Phase::Connecting { bytes, .. } if *bytes > outbound_bytes => {
+            LinkPhase::Connecting { bytes, .. } if *bytes > outbound_bytes => {
                 Err(CallError::TooManyPending {
                     limit: outbound_bytes,
                 })
             }
-            Phase::Connecting { requests, bytes } => {
+            LinkPhase::Connecting { requests, bytes } => {
                 *bytes += command.body.len() + HEADER_BYTES;
                 requests.push(command);
                 Ok(())
             }
-            Phase::Ended => Ok(()),
+            // Not reached: `queue` has looked, and `opened` leaves an ended link alone.
+            LinkPhase::Ended => Ok(()),
         }
     }
 }
@@ -289,16 +301,15 @@ mod tests {
     use super::*;
     use crate::budget::{Budget, Load};
     use crate::outbound::Outbound;
+    use crate::socket::{ListeningSocket, connect};
 
     #[tokio::test]
     async fn a_request_for_a_connection_that_has_just_broken_is_given_back_unsent() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
-        let stream =
-            tokio::net::TcpStream::connect(listener.local_addr().expect("it has an address")).await;
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let port = ListeningSocket::open(any_port).expect("a port is free");
+        let stream = connect(port.local_addr().expect("it has an address")).await;
         let load = Load::new(Budget::unlimited(), usize::MAX);
-        let (connection, _socket) = Connection::new(
+        let (connection, _reading) = Connection::new(
             stream.expect("it connects"),
             load,
             Outbound::new(1000, Budget::new(0)),

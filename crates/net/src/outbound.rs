@@ -1,8 +1,9 @@
 //! What waits to be written to one connection.
 //!
-//! Small frames are laid one behind the other in a single buffer, large ones keep their own memory, and both leave
-//! in one vectored write. Whoever finds the socket idle writes; the writer task is woken only for what did not fit.
-//! While a reader works through what it has just read it *corks* the queue: all its answers leave together.
+//! Small frames are laid one behind the other in a single buffer, large ones keep their own memory, and both leave in
+//! one vectored write. One thread writes at a time. Threads that queue many frames write them by themselves; the writer
+//! task writes single frames of other threads, and what the socket did not take at once. While a reader works through
+//! what it has just read it *corks* the queue: the task stays asleep, and all answers of the reader leave together.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -10,10 +11,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::budget::Budget;
+use crate::stream::WriteHalf;
 
 /// Frames up to this many bytes are copied together: cheaper than a slice of their own in a vectored write.
 const SMALL_BYTES: usize = 4096;
@@ -42,7 +43,7 @@ pub(crate) enum Flushed {
     Broken,
 }
 
-/// Who writes.
+/// The writer of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     WriterTask,
@@ -50,7 +51,7 @@ pub(crate) enum By {
 }
 
 pub(crate) struct Outbound {
-    queue: Mutex<Queue>,
+    queue: Mutex<OutboundQueue>,
     /// Bytes that this connection may always have queued.
     cap: usize,
     /// Charged with what is queued beyond the cap, and shared with other connections. Answers to requests that are in
@@ -63,7 +64,7 @@ pub(crate) struct Outbound {
 }
 
 #[derive(Default)]
-struct Queue {
+struct OutboundQueue {
     sealed: VecDeque<Bytes>,
     tail: BytesMut,
     /// Everything not yet handed to the socket, including what a writer holds at this moment.
@@ -134,6 +135,7 @@ impl Outbound {
     /// Wakes the writer task, once for all that is queued until it has looked.
     pub(crate) fn wake_writer(&self) {
         let mut queue = self.queue.lock();
+        // A thread that writes looks at the queue again before it stops, and a reader that corked flushes.
         if queue.has_work() && !queue.writing && !queue.task_awake && queue.corks == 0 {
             queue.task_awake = true;
             drop(queue);
@@ -141,12 +143,15 @@ impl Outbound {
         }
     }
 
-    /// Holds back writing until [`Outbound::uncork`].
+    /// Leaves the writer task asleep, whatever is queued, until [`Outbound::uncork`].
     pub(crate) fn cork(&self) {
         self.queue.lock().corks += 1;
     }
 
+    /// Ends a [`Outbound::cork`]. The caller flushes next: what was queued under the cork has woken no task, and would
+    /// wait for the next frame.
     pub(crate) fn uncork(&self) {
+        // Wakes nobody itself: the caller writes at once what the task would first have to be scheduled for.
         let mut queue = self.queue.lock();
         queue.corks = queue.corks.saturating_sub(1);
     }
@@ -154,6 +159,7 @@ impl Outbound {
     pub(crate) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
+        // A thread that is writing holds a batch that `bytes` counts: it discards when it has accounted for it.
         if !queue.writing {
             self.discard(&mut queue);
         }
@@ -195,12 +201,12 @@ impl Outbound {
     }
 
     /// Writes as much as the socket takes.
-    pub(crate) fn flush(&self, socket: &OwnedWriteHalf, by: By) -> Flushed {
+    pub(crate) fn flush(&self, stream: &WriteHalf, by: By) -> Flushed {
         let Some(mut batch) = self.start(by) else {
             return Flushed::Done;
         };
         loop {
-            let (taken, result) = write_batch(socket, &mut batch);
+            let (taken, result) = write_batch(stream, &mut batch);
             if let Some(flushed) = self.account(&mut batch, taken, result, by) {
                 return flushed;
             }
@@ -209,7 +215,7 @@ impl Outbound {
 
     /// Says whether a frame may be queued. What earlier frames have queued beyond the cap is charged first, so that the
     /// queue is never further beyond what is charged than by one frame.
-    fn admit(&self, queue: &mut Queue) -> Pushed {
+    fn admit(&self, queue: &mut OutboundQueue) -> Pushed {
         if queue.closed {
             return Pushed::Closed;
         }
@@ -224,7 +230,7 @@ impl Outbound {
     }
 
     /// Gives back what has been charged for bytes that wait no longer.
-    fn repay(&self, queue: &mut Queue) {
+    fn repay(&self, queue: &mut OutboundQueue) {
         let beyond = queue.bytes.saturating_sub(self.cap);
         if queue.borrowed > beyond {
             self.overdraft.give_back(queue.borrowed - beyond);
@@ -232,19 +238,19 @@ impl Outbound {
         }
     }
 
-    fn discard(&self, queue: &mut Queue) {
+    fn discard(&self, queue: &mut OutboundQueue) {
         queue.sealed = VecDeque::new();
         queue.tail = BytesMut::new();
         queue.bytes = 0;
         self.repay(queue);
     }
 
-    /// Takes what is queued and marks the caller as the one who writes; nothing if there is nothing to do.
+    /// Takes what is queued and makes the caller the one thread that writes; nothing if there is nothing to do.
     fn start(&self, by: By) -> Option<VecDeque<Bytes>> {
         let mut queue = self.queue.lock();
         if queue.writing || !queue.has_work() {
-            // Also while another writes: the socket may refuse the rest of that at once, and it is then this task that
-            // has to be woken.
+            // Also while another thread writes: the socket may refuse the rest of that at once, and the other thread
+            // then has to find that the task sleeps, and wake it.
             if by == By::WriterTask {
                 queue.task_awake = false;
             }
@@ -255,6 +261,10 @@ impl Outbound {
     }
 
     /// Books what the socket took; tells how the flush ended, or fills `batch` with what was queued meanwhile.
+    ///
+    /// All of it is one step under the lock: between looking at the queue and giving up `writing`, or saying that the
+    /// task sleeps, no thread may queue a frame that it then leaves to a writer that is gone. A test steps threads
+    /// through every order.
     fn account(
         &self,
         batch: &mut VecDeque<Bytes>,
@@ -263,6 +273,7 @@ impl Outbound {
         by: By,
     ) -> Option<Flushed> {
         let mut queue = self.queue.lock();
+        // Before any outcome: also what was taken by a socket that then broke has left the overdraft and the queue.
         queue.bytes -= taken;
         queue.written += taken as u64;
         self.repay(&mut queue);
@@ -273,14 +284,18 @@ impl Outbound {
             self.fell.notify_one();
         }
         if queue.closed {
+            // Closed during the write, by a thread that has left the discarding to this one.
             queue.writing = false;
             self.discard(&mut queue);
             return Some(Flushed::Broken);
         }
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Before `writing` is given up: the next writer must find this batch in front of newer frames.
                 queue.put_back(batch);
                 queue.writing = false;
+                // From here on the task is in charge: it waits for the socket. Another thread wakes it, once; the task
+                // itself, or one that was woken and has not looked yet, needs no waking.
                 let wake = by == By::Other && !queue.task_awake;
                 queue.task_awake = true;
                 drop(queue);
@@ -297,12 +312,14 @@ impl Outbound {
             }
             Ok(()) if !queue.has_work() => {
                 queue.writing = false;
+                // A frame that is queued after this lock finds the task asleep, and wakes it.
                 if by == By::WriterTask {
                     queue.task_awake = false;
                 }
                 Some(Flushed::Done)
             }
             Ok(()) => {
+                // Threads that queued these have woken no task, as this thread was writing: it goes on.
                 *batch = queue.take();
                 None
             }
@@ -317,7 +334,7 @@ impl Drop for Outbound {
     }
 }
 
-impl Queue {
+impl OutboundQueue {
     fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         if frame.len() <= SMALL_BYTES {
@@ -348,7 +365,7 @@ impl Queue {
         std::mem::take(&mut self.sealed)
     }
 
-    /// Lays unwritten frames in front of what was queued meanwhile.
+    /// Lays unwritten frames in front of what was queued meanwhile: a stream is offered the same bytes again, first.
     fn put_back(&mut self, batch: &mut VecDeque<Bytes>) {
         batch.append(&mut self.sealed);
         self.sealed = std::mem::take(batch);
@@ -356,7 +373,7 @@ impl Queue {
 }
 
 /// Writes the batch until it is empty or the socket stops taking; removes what was taken and counts it.
-fn write_batch(socket: &OwnedWriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, io::Result<()>) {
+fn write_batch(stream: &WriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, io::Result<()>) {
     let mut taken = 0;
     while !batch.is_empty() {
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -364,7 +381,7 @@ fn write_batch(socket: &OwnedWriteHalf, batch: &mut VecDeque<Bytes>) -> (usize, 
         for (slice, chunk) in slices.iter_mut().zip(batch.iter()) {
             *slice = IoSlice::new(chunk);
         }
-        match socket.try_write_vectored(&slices[..count]) {
+        match stream.try_write_vectored(&slices[..count]) {
             Ok(0) => return (taken, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => {
                 taken += written;
@@ -392,13 +409,13 @@ fn advance(batch: &mut VecDeque<Bytes>, mut written: usize) {
 mod tests {
     use super::*;
 
-    fn content(queue: &mut Queue) -> Vec<u8> {
+    fn content(queue: &mut OutboundQueue) -> Vec<u8> {
         queue.take().into_iter().flatten().collect()
     }
 
     #[test]
     fn small_and_large_frames_leave_in_the_order_in_which_they_came() {
-        let mut queue = Queue::default();
+        let mut queue = OutboundQueue::default();
         let mut expected = Vec::new();
         for (number, size) in [10, 20, SMALL_BYTES + 1, 30, SMALL_BYTES + 1, SMALL_BYTES, 1]
             .into_iter()
@@ -415,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_the_socket_did_not_take_goes_before_what_came_meanwhile() {
-        let mut queue = Queue::default();
+        let mut queue = OutboundQueue::default();
         queue.push(Bytes::from_static(b"first"));
         let mut batch = queue.take();
         advance(&mut batch, 2);
@@ -426,7 +443,7 @@ mod tests {
         assert!(all.starts_with(b"rst-") && all.ends_with(b"-last"));
     }
 
-    /// Who acts next in a schedule: two threads that send, the writer task, and the peer that reads.
+    /// The actors of a schedule: two threads that send, the writer task, and the peer that reads.
     const ACTORS: usize = 4;
     /// Acts that are tried in every order; what is left is done in turns.
     const ACTS: u32 = 9;
@@ -437,14 +454,14 @@ mod tests {
         /// Bytes that the socket takes before it says that it would block.
         room: usize,
         sent: usize,
-        senders: [Sender; 2],
+        senders: [SenderStep; 2],
         /// What the writer task holds while it writes.
         task: Option<VecDeque<Bytes>>,
         task_waits_for: TaskWaits,
     }
 
     #[derive(Clone)]
-    enum Sender {
+    enum SenderStep {
         Pushes,
         Wakes,
         Flushes,
@@ -465,7 +482,7 @@ mod tests {
                 outbound: Outbound::new(1_000, Budget::new(0)),
                 room: 1,
                 sent: 0,
-                senders: [Sender::Pushes, Sender::Pushes],
+                senders: [SenderStep::Pushes, SenderStep::Pushes],
                 task: None,
                 task_waits_for: TaskWaits::Work,
             }
@@ -489,28 +506,29 @@ mod tests {
 
         /// Both senders push two bytes; the first leaves the writing to the task, the second writes itself.
         fn step_sender(&mut self, which: usize) -> bool {
-            self.senders[which] = match std::mem::replace(&mut self.senders[which], Sender::Rests) {
-                Sender::Pushes => {
-                    let pushed = self
+            self.senders[which] =
+                match std::mem::replace(&mut self.senders[which], SenderStep::Rests) {
+                    SenderStep::Pushes => {
+                        let pushed = self
+                            .outbound
+                            .push_all([[Bytes::from_static(b"xx"), Bytes::new()]]);
+                        assert_eq!(pushed, Pushed::Queued);
+                        [SenderStep::Wakes, SenderStep::Flushes][which].clone()
+                    }
+                    SenderStep::Wakes => {
+                        self.outbound.wake_writer();
+                        SenderStep::Rests
+                    }
+                    SenderStep::Flushes => self
                         .outbound
-                        .push_all([[Bytes::from_static(b"xx"), Bytes::new()]]);
-                    assert_eq!(pushed, Pushed::Queued);
-                    [Sender::Wakes, Sender::Flushes][which].clone()
-                }
-                Sender::Wakes => {
-                    self.outbound.wake_writer();
-                    Sender::Rests
-                }
-                Sender::Flushes => self
-                    .outbound
-                    .start(By::Other)
-                    .map_or(Sender::Rests, Sender::Writes),
-                Sender::Writes(mut batch) => match self.write(&mut batch, By::Other) {
-                    None => Sender::Writes(batch),
-                    Some(_) => Sender::Rests,
-                },
-                Sender::Rests => return false,
-            };
+                        .start(By::Other)
+                        .map_or(SenderStep::Rests, SenderStep::Writes),
+                    SenderStep::Writes(mut batch) => match self.write(&mut batch, By::Other) {
+                        None => SenderStep::Writes(batch),
+                        Some(_) => SenderStep::Rests,
+                    },
+                    SenderStep::Rests => return false,
+                };
             true
         }
 

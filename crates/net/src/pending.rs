@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::error::CallError;
 
-/// Who takes the outcome of calls that were started with a number of the caller's choice.
+/// Takes the outcome of calls that were started with a number of the caller's choice.
 pub trait CallSink: Send + Sync + 'static {
     /// The call `call_id` ended. Called on a net thread or on the one that started the call; must not block.
     fn done(&self, call_id: u64, outcome: Result<Command, CallError>);
@@ -34,7 +34,7 @@ impl Completion {
     }
 }
 
-pub(crate) struct Pending {
+pub(crate) struct PendingCall {
     pub(crate) completion: Completion,
     pub(crate) due_ms: u64,
     pub(crate) timeout: Duration,
@@ -43,7 +43,7 @@ pub(crate) struct Pending {
 /// The table. Opaques count from 0 and wrap, as in the stock clients.
 #[derive(Default)]
 pub(crate) struct PendingCalls {
-    by_opaque: HashMap<i32, Pending>,
+    by_opaque: HashMap<i32, PendingCall>,
     next_opaque: i32,
     /// No call is due before this; lets a sweep skip the table.
     first_due_ms: u64,
@@ -61,14 +61,14 @@ impl PendingCalls {
         }
     }
 
-    pub(crate) fn insert(&mut self, opaque: i32, call: Pending) {
+    pub(crate) fn insert(&mut self, opaque: i32, call: PendingCall) {
         if self.by_opaque.is_empty() || call.due_ms < self.first_due_ms {
             self.first_due_ms = call.due_ms;
         }
         self.by_opaque.insert(opaque, call);
     }
 
-    pub(crate) fn remove(&mut self, opaque: i32) -> Option<Pending> {
+    pub(crate) fn remove(&mut self, opaque: i32) -> Option<PendingCall> {
         self.by_opaque.remove(&opaque)
     }
 
@@ -81,7 +81,7 @@ impl PendingCalls {
     }
 
     /// Takes out the calls whose time is over.
-    pub(crate) fn take_due(&mut self, now_ms: u64) -> Vec<(i32, Pending)> {
+    pub(crate) fn take_due(&mut self, now_ms: u64) -> Vec<(i32, PendingCall)> {
         if self.by_opaque.is_empty() || now_ms < self.first_due_ms {
             return Vec::new();
         }
@@ -98,7 +98,7 @@ impl PendingCalls {
         due
     }
 
-    pub(crate) fn take_all(&mut self) -> Vec<Pending> {
+    pub(crate) fn take_all(&mut self) -> Vec<PendingCall> {
         std::mem::take(&mut self.by_opaque).into_values().collect()
     }
 }
@@ -107,9 +107,9 @@ impl PendingCalls {
 mod tests {
     use super::*;
 
-    fn call(due_ms: u64) -> Pending {
+    fn call(due_ms: u64) -> PendingCall {
         let (sender, _) = oneshot::channel();
-        Pending {
+        PendingCall {
             completion: Completion::Future(sender),
             due_ms,
             timeout: Duration::from_millis(due_ms),

@@ -8,40 +8,36 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rustix::net::Shutdown;
-use tern_wire::{Command, Limits, codes};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_wire::Command;
 use tokio::runtime::Handle;
 
-use crate::budget::{Budget, Credit, Load};
-use crate::complaint::Complaint;
+use crate::budget::{Credit, Load};
 use crate::connection::{Connection, Taking, now_ms};
-use crate::inbound::{End, Frames, Reading, read_frames};
-use crate::journal::{Level, Logger};
+use crate::inbound::{Frames, ReadEnd, Reading, read_frames};
+use crate::options::ServerOptions;
 use crate::outbound::Outbound;
+use crate::socket::ListeningSocket;
+use crate::stream::Stream;
 
-static BAD_FRAME: Complaint =
-    Complaint::new(Logger::Net, Level::Warning, "bad frame, connection closed");
-static NOT_ACCEPTED: Complaint =
-    Complaint::new(Logger::Net, Level::Warning, "connection not accepted");
-static ACCEPT_FAILED: Complaint = Complaint::new(Logger::Net, Level::Error, "accept failed");
-static UNEXPECTED_ANSWER: Complaint = Complaint::new(
+static BAD_FRAME: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "bad frame, connection closed");
+static NOT_ACCEPTED: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "connection not accepted");
+static ACCEPT_FAILED: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Error, "accept failed");
+static UNEXPECTED_ANSWER: RateLimitedLog = RateLimitedLog::new(
     Logger::Net,
     Level::Info,
     "answer that nobody waits for, dropped",
 );
-static TOO_SLOW: Complaint =
-    Complaint::new(Logger::Net, Level::Warning, "slow peer, connection closed");
+static TOO_SLOW: RateLimitedLog =
+    RateLimitedLog::new(Logger::Net, Level::Warning, "slow peer, connection closed");
 
-/// Remark of an answer that says the server has no room for the request.
-pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
-
-/// Connections that the system completes before we accept them.
-const BACKLOG: u32 = 1024;
 /// Pause after a failed accept: most often no file descriptor is left, and none comes by asking at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who answers requests. All methods are called on the net threads and must not block.
+/// Answers requests. All methods are called on the net threads and must not block.
 pub trait Handler: Send + Sync + 'static {
     /// A connection was accepted.
     fn opened(&self, connection: &Arc<Connection>);
@@ -49,66 +45,6 @@ pub trait Handler: Send + Sync + 'static {
     fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit);
     /// A connection ended; called once for each that was opened.
     fn closed(&self, connection: &Arc<Connection>);
-}
-
-/// Limits and times of a listener.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// Limits of a frame.
-    pub limits: Limits,
-    /// Connections in all.
-    pub max_connections: usize,
-    /// Connections of one IP address.
-    pub max_connections_per_address: usize,
-    /// A connection without a byte in or out is closed after this time.
-    pub idle: Duration,
-    /// Time in which a frame must be complete once its first byte came.
-    pub frame_grace: Duration,
-    /// Bytes of a frame for which a second is added to that time: what a peer must send, and take, in a second.
-    pub frame_pace: u64,
-    /// Bytes that each connection may have queued. Reading stops at half of it.
-    pub outbound_bytes: usize,
-    /// Bytes that all connections may have queued beyond that, most often answers to many requests that were in flight
-    /// together; shared by the listeners of a process. A connection for which it has no room is closed.
-    pub overdraft: Arc<Budget>,
-    /// How long a peer may take none of its answers while they fill half of `outbound_bytes`. While they fill more than
-    /// all of it, it must take them at `frame_pace`.
-    pub stall: Duration,
-    /// Requests of one connection in flight, above which it is not read.
-    pub requests_in_flight: usize,
-    /// Bytes of all requests in flight; shared by the listeners of a process.
-    pub budget: Arc<Budget>,
-    /// How long a request waits for the budget before it is answered 2.
-    pub patience: Duration,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            max_connections: 16_384,
-            max_connections_per_address: 8_192,
-            idle: Duration::from_secs(120),
-            frame_grace: Duration::from_secs(15),
-            frame_pace: 128 * 1024,
-            outbound_bytes: 8 * 1024 * 1024,
-            overdraft: Budget::new(256 * 1024 * 1024),
-            stall: Duration::from_secs(10),
-            requests_in_flight: 4_096,
-            budget: Budget::new(256 * 1024 * 1024),
-            patience: Duration::from_millis(200),
-        }
-    }
-}
-
-impl ServerOptions {
-    fn taking(&self) -> Taking {
-        Taking {
-            watermark: self.outbound_bytes / 2,
-            stall: self.stall,
-            pace: self.frame_pace,
-        }
-    }
 }
 
 /// What a listener has counted since it was opened.
@@ -135,7 +71,7 @@ pub struct ServerCounts {
 }
 
 #[derive(Default)]
-struct Counters {
+struct ServerCounters {
     accepted: AtomicU64,
     not_accepted: AtomicU64,
     bad_frames: AtomicU64,
@@ -152,12 +88,12 @@ fn count(counter: &AtomicU64) {
 
 /// An open port. Dropping it closes it with all its connections.
 pub struct Listener {
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     /// Shared with the accepting task alone, so that the port is free once both have let go.
-    socket: Mutex<Option<Arc<TcpListener>>>,
+    socket: Mutex<Option<Arc<ListeningSocket>>>,
 }
 
-struct Shared {
+struct ServerShared {
     local: SocketAddr,
     runtime: Handle,
     handler: Arc<dyn Handler>,
@@ -165,7 +101,7 @@ struct Shared {
     reading: Reading,
     accepting: AtomicBool,
     connections: Mutex<Connections>,
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 #[derive(Default)]
@@ -188,15 +124,7 @@ pub fn listen(
 ) -> io::Result<Listener> {
     let socket = {
         let _entered = runtime.enter();
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // A restarted node takes its port back while old connections linger.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?
+        ListeningSocket::open(address)?
     };
     let reading = Reading {
         limits: options.limits,
@@ -205,7 +133,7 @@ pub fn listen(
         patience: options.patience,
         outbound_watermark: options.outbound_bytes / 2,
     };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(ServerShared {
         local: socket.local_addr()?,
         runtime: runtime.clone(),
         handler,
@@ -213,7 +141,7 @@ pub fn listen(
         reading,
         accepting: AtomicBool::new(true),
         connections: Mutex::default(),
-        counters: Counters::default(),
+        counters: ServerCounters::default(),
     });
     let socket = Arc::new(socket);
     runtime.spawn(accept(Arc::clone(&shared), Arc::clone(&socket)));
@@ -234,8 +162,8 @@ impl Listener {
     pub fn stop_accepting(&self) {
         self.shared.accepting.store(false, Ordering::Release);
         if let Some(socket) = self.socket.lock().take() {
-            // Nobody can connect from here on, and the accepting task wakes up and ends.
-            let _ = rustix::net::shutdown(&*socket, Shutdown::Both);
+            // The accepting task wakes up and ends.
+            socket.shut_down();
         }
     }
 
@@ -290,13 +218,13 @@ impl Drop for Listener {
     }
 }
 
-async fn accept(shared: Arc<Shared>, socket: Arc<TcpListener>) {
+async fn accept(shared: Arc<ServerShared>, socket: Arc<ListeningSocket>) {
     while shared.accepting.load(Ordering::Acquire) {
         match socket.accept().await {
             Ok((stream, peer)) => shared.admit(stream, peer),
             Err(_) if !shared.accepting.load(Ordering::Acquire) => return,
             Err(error) => {
-                ACCEPT_FAILED.say(shared.local, error);
+                ACCEPT_FAILED.log(shared.local, error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -304,7 +232,7 @@ async fn accept(shared: Arc<Shared>, socket: Arc<TcpListener>) {
 }
 
 /// Cuts off peers that are idle, too slow or do not read. One walk for all connections: no timer per read.
-async fn sweep(shared: Weak<Shared>, interval: Duration) {
+async fn sweep(shared: Weak<ServerShared>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(shared) = shared.upgrade() else {
@@ -318,7 +246,7 @@ async fn sweep(shared: Weak<Shared>, interval: Duration) {
     }
 }
 
-impl Shared {
+impl ServerShared {
     fn sweep_interval(&self) -> Duration {
         let shortest = self
             .options
@@ -328,11 +256,19 @@ impl Shared {
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 
+    fn taking(&self) -> Taking {
+        Taking {
+            watermark: self.options.outbound_bytes / 2,
+            stall: self.options.stall,
+            pace: self.options.frame_pace,
+        }
+    }
+
     fn check(&self, connection: &Connection, now: u64) {
         if connection.frame_is_overdue(now) {
             count(&self.counters.slow_frames);
-            TOO_SLOW.say(connection.peer(), "a frame took too long to arrive");
-        } else if connection.is_stalled(now, self.options.taking()) {
+            TOO_SLOW.log(connection.peer(), "a frame took too long to arrive");
+        } else if connection.is_stalled(now, self.taking()) {
             count(&self.counters.stalled);
             return connection.close_as_unread();
         } else if connection.idle_for(now) > self.options.idle {
@@ -344,10 +280,10 @@ impl Shared {
     }
 
     /// Serves a new connection if the limits allow it.
-    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn admit(self: &Arc<Self>, stream: Stream, peer: SocketAddr) {
         if let Err(limit) = self.connections.lock().enter(peer.ip(), &self.options) {
             count(&self.counters.not_accepted);
-            return NOT_ACCEPTED.say(peer, limit);
+            return NOT_ACCEPTED.log(peer, limit);
         }
         let load = Load::new(
             Arc::clone(&self.options.budget),
@@ -357,7 +293,7 @@ impl Shared {
             self.options.outbound_bytes,
             Arc::clone(&self.options.overdraft),
         );
-        let Ok((connection, socket)) = Connection::new(stream, load, outbound) else {
+        let Ok((connection, reading)) = Connection::new(stream, load, outbound) else {
             // It was gone before we looked.
             return self.connections.lock().leave(peer.ip(), None);
         };
@@ -374,21 +310,21 @@ impl Shared {
         self.runtime.spawn(async move {
             let Served { shared, connection } = &served;
             shared.handler.opened(connection);
-            let end = read_frames(connection, socket, &**shared, &shared.reading).await;
+            let end = read_frames(connection, reading, &**shared, &shared.reading).await;
             shared.report(connection, end);
         });
     }
 
-    fn report(&self, connection: &Connection, end: End) {
+    fn report(&self, connection: &Connection, end: ReadEnd) {
         match end {
-            End::Closed => {}
-            End::BadFrame(error) => {
+            ReadEnd::Closed => {}
+            ReadEnd::BadFrame(error) => {
                 count(&self.counters.bad_frames);
-                BAD_FRAME.say(connection.peer(), error);
+                BAD_FRAME.log(connection.peer(), error);
             }
-            End::NoRoom => {
+            ReadEnd::NoRoom => {
                 count(&self.counters.no_room);
-                BAD_FRAME.say(
+                BAD_FRAME.log(
                     connection.peer(),
                     "no room for a frame, and none of its header to answer to",
                 );
@@ -397,33 +333,25 @@ impl Shared {
     }
 }
 
-impl Frames for Shared {
+impl Frames for ServerShared {
     fn frame(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
         if command.is_response() {
             count(&self.counters.unexpected_answers);
             return UNEXPECTED_ANSWER
-                .say(connection.peer(), format_args!("opaque {}", command.opaque));
+                .log(connection.peer(), format_args!("opaque {}", command.opaque));
         }
         self.handler.request(connection, command, credit);
     }
 
     fn no_room(&self, connection: &Arc<Connection>, command: Command) {
         count(&self.counters.no_room);
-        answer_busy(connection, &command);
-    }
-}
-
-/// Answers that there is no room; one-way requests and answers are just dropped.
-pub(crate) fn answer_busy(connection: &Connection, command: &Command) {
-    if !command.is_oneway() && !command.is_response() {
-        let busy = Command::answer_to(command, codes::response::SYSTEM_BUSY);
-        connection.send_command(busy.with_remark(OVERLOAD_REMARK));
+        connection.answer_busy(&command);
     }
 }
 
 /// A connection being served. Its end is booked however the reading task ends, a panic in a handler included.
 struct Served {
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     connection: Arc<Connection>,
 }
 

@@ -337,7 +337,7 @@ fn many_large_frames_at_once_stay_within_the_budget() {
             .map(|_| {
                 let bytes = Arc::clone(&bytes);
                 scope.spawn(move || {
-                    let mut peer = support::Peer::connect(address);
+                    let mut peer = support::RawClient::connect(address);
                     peer.send_bytes(&bytes);
                     peer.receive().code
                 })

@@ -19,12 +19,12 @@ use tokio::runtime::Runtime;
 const SHORT: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
-struct Pushes {
+struct RecordedPushes {
     received: Mutex<Vec<(String, Command)>>,
     disconnected: AtomicUsize,
 }
 
-impl PushHandler for Pushes {
+impl PushHandler for RecordedPushes {
     fn pushed(&self, connection: &Arc<Connection>, address: &Arc<str>, command: Command) {
         if !command.is_oneway() {
             connection.send_command(Command::answer_to(&command, 0));
@@ -56,24 +56,24 @@ impl CallSink for Outcomes {
     }
 }
 
-struct Side {
+struct ClientSide {
     client: Client,
-    pushes: Arc<Pushes>,
+    pushes: Arc<RecordedPushes>,
     runtime: Runtime,
 }
 
-fn side(options: ClientOptions) -> Side {
+fn side(options: ClientOptions) -> ClientSide {
     let runtime = runtime();
-    let pushes = Arc::new(Pushes::default());
+    let pushes = Arc::new(RecordedPushes::default());
     let client = Client::new(runtime.handle(), Arc::clone(&pushes) as _, options);
-    Side {
+    ClientSide {
         client,
         pushes,
         runtime,
     }
 }
 
-impl Side {
+impl ClientSide {
     fn call(
         &self,
         address: &str,

@@ -94,7 +94,7 @@ fn bodies_of_every_size_come_and_go_unchanged() {
         let mut large = frame(&request(ECHO, 1).with_body(body.clone()));
         // A small request right behind a large one is not lost in its buffer.
         large.extend(frame(&request(ECHO, 2)));
-        let mut sending = support::Peer {
+        let mut sending = support::RawClient {
             socket: peer.socket.try_clone().expect("a socket can be cloned"),
         };
         let sender = std::thread::spawn(move || sending.send_bytes(&large));

@@ -1,27 +1,23 @@
 //! One replica as the control plane sees it: start, stop, look, propose.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use tern_broker::{
-    Answers, Creations, Mode, Node, NodeEvents, NodeOptions, Refused, RoleView, Services, Settings,
-    TableLimits, Then,
-};
+use tern_broker::{Answers, Creations, Node, NodeEvents, Refused, Services, Then};
 use tern_log::LogError;
-use tern_net::{Bridge, Connection, Credit, Event, Handler};
-use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
+use tern_replication::replica_id;
 use tern_state::TopicConfig;
-use tern_wire::{Command, codes};
+use tern_wire::codes;
 
-use crate::dicts::field;
+use crate::config::options_of;
 use crate::endpoint::Endpoint;
-use crate::groups;
 use crate::inspect::{self, ClientRow, ConsumersRow, QueueRange};
+use crate::replica_events::{ReplicaEvent, ReplicaEvents};
+use crate::topics::topic_row;
+use crate::{groups, status};
 
 /// A turn of the log thread may write, and a disk may be slow.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
@@ -30,52 +26,7 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
 #[pyclass(frozen, module = "ternmq._core")]
 pub(crate) struct Broker {
     node: Node,
-    events: Arc<Events>,
-}
-
-/// Tells the control plane what happens, through the endpoint's bridge.
-struct Events {
-    bridge: Arc<Bridge>,
-    members: Vec<Member>,
-}
-
-impl Events {
-    fn member(&self, id: u64) -> Option<String> {
-        let number = replica_number(id);
-        let member = self.members.iter().find(|member| member.number == number)?;
-        Some(member.id.clone())
-    }
-}
-
-impl NodeEvents for Events {
-    fn role_changed(&self, view: &RoleView) {
-        self.bridge.queue().push(Event::Role {
-            role: role_name(view.role),
-            term: view.term,
-            leader: self.member(view.leader),
-        });
-    }
-
-    fn topics_changed(&self, counter: u64, changed_at_ms: u64) {
-        self.bridge.queue().push(Event::Topics {
-            counter: counter.cast_signed(),
-            timestamp_ms: changed_at_ms.cast_signed(),
-        });
-    }
-
-    fn stopped(&self, sentence: &str) {
-        self.bridge.queue().push(Event::Stopped {
-            sentence: sentence.to_owned(),
-        });
-    }
-
-    fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
-        Handler::request(&*self.bridge, connection, command, credit);
-    }
-
-    fn closed(&self, connection: &Arc<Connection>) {
-        Handler::closed(&*self.bridge, connection);
-    }
+    events: Arc<ReplicaEvents>,
 }
 
 #[pymethods]
@@ -83,10 +34,10 @@ impl Broker {
     #[new]
     fn new(py: Python<'_>, endpoint: &Endpoint, config: &Bound<'_, PyDict>) -> PyResult<Self> {
         let options = options_of(config)?;
-        let events = Arc::new(Events {
-            bridge: Arc::clone(&endpoint.bridge),
-            members: options.members.clone(),
-        });
+        let events = Arc::new(ReplicaEvents::new(
+            Arc::clone(&endpoint.bridge),
+            options.members.clone(),
+        ));
         let (handle, told) = (
             endpoint.handle.clone(),
             Arc::clone(&events) as Arc<dyn NodeEvents>,
@@ -103,39 +54,7 @@ impl Broker {
     }
 
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let status = PyDict::new(py);
-        let services = self.node.replaying();
-        let roles = self.node.roles();
-        let told = roles.told();
-        let role = if self.node.services().is_some() {
-            role_name(told.role)
-        } else {
-            "starting"
-        };
-        status.set_item("role", role)?;
-        status.set_item("term", told.term)?;
-        status.set_item("leader", self.events.member(told.leader))?;
-        status.set_item("leader_address", roles.view().leader_address.as_deref())?;
-        status.set_item("member", &self.node.options().member)?;
-        status.set_item("group", &self.node.options().settings.group)?;
-        let group_id = u128::from_be_bytes(self.node.standing().phase().1);
-        status.set_item("group_id", format!("{group_id:032x}"))?;
-        let awaited = self.node.standing().awaited();
-        let waiting_for: Vec<String> = awaited
-            .into_iter()
-            .filter_map(|number| self.events.member(replica_id(number, 1)))
-            .collect();
-        status.set_item("waiting_for", waiting_for)?;
-        let Some(services) = services else {
-            return Ok(status);
-        };
-        let state = services.views.state();
-        status.set_item("applied_index", state.applied().0)?;
-        status.set_item("applied_position", services.views.applied_position())?;
-        status.set_item("last_index", services.views.log.end().index)?;
-        status.set_item("last_position", services.views.log.end().position)?;
-        status.set_item("state_hash", format!("{:016x}", state.hash()))?;
-        Ok(status)
+        status::status(py, &self.node, &self.events)
     }
 
     /// Topics: name, read and write queues, perm, flags, order, filter type, attributes.
@@ -336,23 +255,7 @@ impl Broker {
 
     /// Totals since the start.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = PyDict::new(py);
-        if let Some(services) = self.node.services() {
-            let totals = services.counters.totals();
-            counters.set_item("put_messages", totals.put_messages)?;
-            counters.set_item("put_bytes", totals.put_bytes)?;
-            counters.set_item("put_failed", totals.put_failed)?;
-            counters.set_item("get_messages", totals.get_messages)?;
-            counters.set_item("get_bytes", totals.get_bytes)?;
-            counters.set_item("get_found", totals.get_found)?;
-            counters.set_item("get_missed", totals.get_missed)?;
-            counters.set_item("messages_applied", services.views.applied_records())?;
-            counters.set_item("log_end_position", services.views.log.end().position)?;
-            counters.set_item("rot_detected", services.views.damage.count())?;
-            counters.set_item("timestamp_falls", services.views.timestamp_falls())?;
-            counters.set_item("applied_position", services.views.applied_position())?;
-        }
-        Ok(counters)
+        status::counters(py, &self.node)
     }
 
     /// How far the other members are, if this replica leads: member, index up to which it holds everything durably,
@@ -392,9 +295,9 @@ impl Broker {
 
     /// Starts a change whose outcome is an event.
     fn propose(&self, proposal_id: u64, start: impl FnOnce(&Arc<Creations>, Then)) {
-        let bridge = Arc::clone(&self.events.bridge);
+        let events = Arc::clone(&self.events);
         let proposed = move |code, remark| {
-            bridge.queue().push(Event::Proposed {
+            events.push(ReplicaEvent::Proposed {
                 proposal_id,
                 code,
                 remark,
@@ -412,137 +315,8 @@ impl Broker {
     }
 }
 
-/// Name, read and write queues, perm, flags, order, filter type, attributes.
-fn topic_row<'py>(py: Python<'py>, config: &TopicConfig) -> PyResult<Bound<'py, PyTuple>> {
-    let attributes = PyDict::new(py);
-    for (name, value) in &config.attributes {
-        attributes.set_item(name, value)?;
-    }
-    let filter_type = if config.multi_tag {
-        "MULTI_TAG"
-    } else {
-        "SINGLE_TAG"
-    };
-    (
-        &*config.name,
-        config.read_queues,
-        config.write_queues,
-        config.perm,
-        config.sys_flag,
-        config.order,
-        filter_type,
-        attributes,
-    )
-        .into_pyobject(py)
-}
-
 /// The log cannot be read: the handler that asked fails, the replica goes on.
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn unreadable(error: LogError) -> PyErr {
     PyOSError::new_err(error.to_string())
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Leader => "leader",
-        Role::Follower => "follower",
-        Role::Candidate => "candidate",
-    }
-}
-
-/// A required entry of the configuration.
-fn entry<'py, T>(config: &Bound<'py, PyDict>, name: &str) -> PyResult<T>
-where
-    T: for<'a> FromPyObject<'a, 'py>,
-{
-    field(config, "the broker's configuration", name)
-}
-
-fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
-    let port: u16 = entry(config, "port")?;
-    let listen_host: String = entry(config, "listen_host")?;
-    let advertise_host: String = entry(config, "advertise_host")?;
-    let fast_port: Option<u16> = entry(config, "fast_port")?;
-    let ticks = |name: &str| entry::<u32>(config, name).map(|ms| ms / 10);
-    let mode: String = entry(config, "mode")?;
-    let settings = Settings {
-        cluster: entry(config, "cluster")?,
-        group: entry(config, "group")?,
-        store_host: address(&entry::<String>(config, "store_host")?, port)?,
-        auto_create_group: entry(config, "auto_create_group")?,
-        max_message_bytes: entry(config, "max_message_bytes")?,
-        slave_read: entry(config, "slave_read")?,
-        limits: TableLimits {
-            topics: entry(config, "max_topics")?,
-            groups: entry(config, "max_groups")?,
-        },
-    };
-    Ok(NodeOptions {
-        settings,
-        member: entry(config, "member")?,
-        members: members_of(config)?,
-        mode: match mode.as_str() {
-            "raft" => Mode::Raft,
-            "multi-master" => Mode::MultiMaster,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "mode {other:?} is not there yet: use raft or multi-master"
-                )));
-            }
-        },
-        listen: address(&listen_host, port)?,
-        fast_listen: fast_port
-            .map(|port| address(&listen_host, port))
-            .transpose()?,
-        peer_listen: address(
-            &entry::<String>(config, "peer_host")?,
-            entry(config, "peer_port")?,
-        )?,
-        advertise: format!("{advertise_host}:{port}"),
-        data: entry::<PathBuf>(config, "data")?,
-        secret: entry(config, "secret")?,
-        timing: Timing {
-            heartbeat_ticks: ticks("heartbeat_ms")?,
-            election_min_ticks: ticks("election_min_ms")?,
-            election_max_ticks: ticks("election_max_ms")?,
-        },
-        segment_size: entry(config, "segment_size_bytes")?,
-        ring_bytes: entry(config, "frame_ring_bytes")?,
-        in_flight_bytes: entry(config, "in_flight_bytes")?,
-        auto_create_topic: entry(config, "auto_create_topic")?,
-        default_topic_queues: entry(config, "default_topic_queues")?,
-        control_codes: entry(config, "python_codes")?,
-    })
-}
-
-fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<Member>> {
-    let members: Vec<(String, String, u16)> = entry(config, "members")?;
-    members
-        .into_iter()
-        .map(|(id, host, port)| {
-            let number =
-                member_number(&id).map_err(|error| PyValueError::new_err(error.to_string()))?;
-            Ok(Member {
-                id,
-                number,
-                address: format!("{host}:{port}"),
-            })
-        })
-        .collect()
-}
-
-/// Names are resolved here: records and message ids carry addresses.
-fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, port));
-    }
-    (host, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| {
-            PyRuntimeError::new_err(format!(
-                "{host:?} has no address; name a host that resolves, or an IP address"
-            ))
-        })
 }

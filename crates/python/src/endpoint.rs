@@ -11,15 +11,14 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use tern_net::{
-    Answer, Beating, Bridge, Budget, Call, CallSink, Client, ClientOptions, Heartbeats, Listener,
-    SendOutcomes, ServerOptions, listen,
-};
+use tern_bridge::{Bridge, BridgeAnswer, HeartbeatSchedule, Heartbeats, SendOutcomes};
+use tern_net::{Budget, Call, CallSink, Client, ClientOptions, Listener, ServerOptions, listen};
 use tern_wire::{Command, Fields, Language, Limits};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::events::tuple_of;
 use crate::fields::{body_of, fields_of};
+use crate::replica_events::ReplicaEvent;
 use crate::sends::calls_of;
 
 /// How long closing waits for the net threads to end.
@@ -29,7 +28,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 #[pyclass(frozen, module = "ternmq._core")]
 pub(crate) struct Endpoint {
     process_id: u32,
-    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) bridge: Arc<Bridge<ReplicaEvent>>,
     sink: Arc<dyn CallSink>,
     client: Client,
     heartbeats: Arc<Heartbeats>,
@@ -37,10 +36,10 @@ pub(crate) struct Endpoint {
     pub(crate) handle: Handle,
     budget: Arc<Budget>,
     /// Nothing once it has been closed.
-    running: Mutex<Option<Running>>,
+    running: Mutex<Option<OpenEndpoint>>,
 }
 
-struct Running {
+struct OpenEndpoint {
     listeners: Vec<Listener>,
     runtime: Runtime,
 }
@@ -71,7 +70,7 @@ impl Endpoint {
         };
         let handle = runtime.handle().clone();
         let client = Client::new(&handle, Arc::clone(&bridge) as _, options);
-        let heartbeats = Heartbeats::new(client.clone(), Arc::clone(&bridge), &handle);
+        let heartbeats = bridge.start_heartbeats(client.clone(), &handle);
         Ok(Self {
             process_id: std::process::id(),
             sink: Arc::clone(&bridge) as _,
@@ -80,7 +79,7 @@ impl Endpoint {
             heartbeats,
             handle,
             budget: Budget::new(max_pending_bytes),
-            running: Mutex::new(Some(Running {
+            running: Mutex::new(Some(OpenEndpoint {
                 listeners: Vec::new(),
                 runtime,
             })),
@@ -158,7 +157,7 @@ impl Endpoint {
     ) -> PyResult<Bound<'py, PyList>> {
         self.check_open()?;
         let (calls, ids) = calls_of(py, sends)?;
-        let sink = SendOutcomes::new(sender, Arc::clone(&self.bridge)) as Arc<dyn CallSink>;
+        let sink = SendOutcomes::new(sender, Arc::clone(self.bridge.queue())) as Arc<dyn CallSink>;
         py.detach(|| self.client.start_calls(calls, &sink));
         Ok(ids)
     }
@@ -189,7 +188,7 @@ impl Endpoint {
         timeout_ms: u64,
     ) -> PyResult<()> {
         self.check_open()?;
-        self.heartbeats.set(Beating {
+        self.heartbeats.set(HeartbeatSchedule {
             version,
             code,
             body: body_of(body),
@@ -221,7 +220,7 @@ impl Endpoint {
         self.check_process()?;
         py.detach(|| {
             let running = self.running.lock().take();
-            if let Some(Running { listeners, runtime }) = running {
+            if let Some(OpenEndpoint { listeners, runtime }) = running {
                 drop(listeners);
                 self.client.close();
                 runtime.shutdown_timeout(CLOSE_PATIENCE);
@@ -257,7 +256,7 @@ impl Endpoint {
 impl Drop for Endpoint {
     /// Never waits and never calls Python, so that it may run while the interpreter ends.
     fn drop(&mut self) {
-        let Some(Running { listeners, runtime }) = self.running.lock().take() else {
+        let Some(OpenEndpoint { listeners, runtime }) = self.running.lock().take() else {
             return;
         };
         if std::process::id() == self.process_id {
@@ -332,13 +331,13 @@ fn request(code: i32, fields: &Bound<'_, PyDict>, body: Bytes) -> PyResult<Comma
     })
 }
 
-fn answer_of(answer: &Bound<'_, PyAny>) -> PyResult<Answer> {
+fn answer_of(answer: &Bound<'_, PyAny>) -> PyResult<BridgeAnswer> {
     let (request_id, code, remark, fields, body): AnswerTuple<'_> =
         answer.cast::<PyTuple>()?.extract()?;
     let fields = fields
         .as_ref()
         .map_or_else(|| Ok(Fields::new()), fields_of)?;
-    Ok(Answer {
+    Ok(BridgeAnswer {
         request_id,
         code,
         remark,

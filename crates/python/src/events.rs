@@ -1,10 +1,12 @@
-//! Events of the engine as the tuples that Python sees. The first item is the kind.
+//! Events of the transport as the tuples that Python sees. The first item is the kind; 10 and on are a replica's.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use tern_net::{CallError, Event, StoredSend};
+use tern_bridge::{BridgeEvent, StoredSend};
+use tern_net::CallError;
 
 use crate::fields::dict_of;
+use crate::replica_events::ReplicaEvent;
 
 const REQUEST: u8 = 0;
 const ANSWER: u8 = 1;
@@ -15,16 +17,15 @@ const PUSH: u8 = 5;
 const STORED: u8 = 6;
 const SEND_ANSWERED: u8 = 7;
 const SEND_FAILED: u8 = 8;
-const BEATEN: u8 = 9;
-const ROLE: u8 = 10;
-const TOPICS: u8 = 11;
-const PROPOSED: u8 = 12;
-const STOPPED: u8 = 13;
+const HEARTBEAT_OUTCOME: u8 = 9;
 
 /// The tuple of one event.
-pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
+pub(crate) fn tuple_of(
+    py: Python<'_>,
+    event: BridgeEvent<ReplicaEvent>,
+) -> PyResult<Bound<'_, PyTuple>> {
     match event {
-        Event::Request {
+        BridgeEvent::Request {
             request_id,
             connection_id,
             peer,
@@ -43,7 +44,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::Answer { call_id, command } => (
+        BridgeEvent::Answer { call_id, command } => (
             ANSWER,
             call_id,
             command.code,
@@ -53,13 +54,13 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::Failed { call_id, error } => {
+        BridgeEvent::Failed { call_id, error } => {
             (FAILED, call_id, reason(&error), words(error)).into_pyobject(py)
         }
-        Event::Stored { sender, sends } => {
+        BridgeEvent::Stored { sender, sends } => {
             (STORED, sender, places_of(py, sends)?).into_pyobject(py)
         }
-        Event::NotStored {
+        BridgeEvent::NotStored {
             sender,
             call_id,
             outcome: Ok(command),
@@ -74,22 +75,24 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::NotStored {
+        BridgeEvent::NotStored {
             sender,
             call_id,
             outcome: Err(error),
         } => (SEND_FAILED, sender, call_id, reason(&error), words(error)).into_pyobject(py),
-        Event::Beaten {
-            version,
-            address,
-            answered,
-        } => (BEATEN, version, &*address, answered).into_pyobject(py),
-        Event::Closed {
+        BridgeEvent::Heartbeat(outcome) => (
+            HEARTBEAT_OUTCOME,
+            outcome.version,
+            &*outcome.address,
+            outcome.answered,
+        )
+            .into_pyobject(py),
+        BridgeEvent::Closed {
             connection_id,
             peer,
         } => (CLOSED, connection_id, peer.to_string()).into_pyobject(py),
-        Event::Disconnected { address } => (DISCONNECTED, &*address).into_pyobject(py),
-        Event::Push {
+        BridgeEvent::Disconnected { address } => (DISCONNECTED, &*address).into_pyobject(py),
+        BridgeEvent::Push {
             request_id,
             address,
             command,
@@ -103,17 +106,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             PyBytes::new(py, &command.body),
         )
             .into_pyobject(py),
-        Event::Role { role, term, leader } => (ROLE, role, term, leader).into_pyobject(py),
-        Event::Topics {
-            counter,
-            timestamp_ms,
-        } => (TOPICS, counter, timestamp_ms).into_pyobject(py),
-        Event::Proposed {
-            proposal_id,
-            code,
-            remark,
-        } => (PROPOSED, proposal_id, code, remark).into_pyobject(py),
-        Event::Stopped { sentence } => (STOPPED, sentence).into_pyobject(py),
+        BridgeEvent::Application(event) => event.into_tuple(py),
     }
 }
 

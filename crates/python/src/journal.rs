@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use tern_net::journal;
+use tern_journal::journal;
 
 /// Logger, level, text.
 type RecordTuple = (&'static str, u8, String);

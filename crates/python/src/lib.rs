@@ -3,6 +3,7 @@
 //! No thread of ours ever attaches to the interpreter: Python drains events and hands back answers, in batches.
 
 mod broker;
+mod config;
 mod dicts;
 mod endpoint;
 mod events;
@@ -14,7 +15,10 @@ mod journal;
 mod messages;
 mod panics;
 mod records;
+mod replica_events;
 mod sends;
+mod status;
+mod topics;
 
 use pyo3::prelude::*;
 

@@ -3,7 +3,10 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{PanicHookInfo, set_hook};
 
-use tern_net::{Level, Logger, journal};
+use tern_journal::{Level, Logger, journal};
+
+/// Crates whose lines are logged as `ternmq.net`.
+const NET_CRATES: [&str; 3] = ["crates/net/", "crates/peers/", "crates/bridge/"];
 
 /// Takes the place of the hook that prints. The extension has a standard library of its own, so this hook is for its
 /// panics alone.
@@ -23,7 +26,8 @@ fn report(panic: &PanicHookInfo<'_>) {
     let place = panic
         .location()
         .map_or_else(String::new, ToString::to_string);
-    let logger = if place.contains("crates/net/") || thread == "ternmq-net" {
+    let of_net = NET_CRATES.iter().any(|path| place.contains(path));
+    let logger = if of_net || thread == "ternmq-net" {
         Logger::Net
     } else {
         Logger::Broker
@@ -35,7 +39,7 @@ fn report(panic: &PanicHookInfo<'_>) {
     } else {
         String::new()
     };
-    journal().say(
+    journal().log(
         logger,
         Level::Critical,
         format_args!("thread {thread} panicked at {place}, a mistake in ternmq: {words}{frames}"),

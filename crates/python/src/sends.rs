@@ -28,14 +28,14 @@ type SendTuple<'py> = (
 );
 
 /// What most sends of a crossing have in common, known by the identity of its Python objects.
-struct Shared<'py> {
+struct CommonFields<'py> {
     address: Bound<'py, PyString>,
     fields: Bound<'py, PyDict>,
     address_text: Arc<str>,
     constant: Fields,
 }
 
-impl<'py> Shared<'py> {
+impl<'py> CommonFields<'py> {
     fn of(address: Bound<'py, PyString>, fields: Bound<'py, PyDict>) -> PyResult<Self> {
         Ok(Self {
             address_text: address.to_str()?.into(),
@@ -54,13 +54,13 @@ pub(crate) fn calls_of<'py>(
     let ids = MessageIds::now();
     let mut calls = Vec::with_capacity(sends.len());
     let mut made = Vec::with_capacity(sends.len());
-    let mut shared: Option<Shared<'py>> = None;
+    let mut shared: Option<CommonFields<'py>> = None;
     for send in sends.iter() {
         let (id, address, code, fields, queue_id, born_ms, given_id, properties, body, timeout) =
             send.cast::<PyTuple>()?.extract::<SendTuple<'_>>()?;
         let common = match shared.take() {
             Some(last) if last.address.is(&address) && last.fields.is(&fields) => last,
-            _ => Shared::of(address, fields)?,
+            _ => CommonFields::of(address, fields)?,
         };
         let made_id = given_id.is_none().then(|| ids.next());
         let message_id = match (&given_id, &made_id) {

@@ -187,7 +187,7 @@ impl Hello {
 
     /// `None` for bytes that are no hello, or have something behind it.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut from = Reader(bytes);
+        let mut from = HelloReader(bytes);
         let hello = Self {
             cluster: from.string()?,
             group: from.string()?,
@@ -217,9 +217,9 @@ impl Hello {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+struct HelloReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl HelloReader<'_> {
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -246,7 +246,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    pub fn hello(number: u32) -> Hello {
+    fn hello(number: u32) -> Hello {
         Hello {
             cluster: "c".to_owned(),
             group: "g".to_owned(),

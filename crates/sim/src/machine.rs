@@ -7,10 +7,8 @@ use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, Disk, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord, claim_directory,
 };
-use tern_replica::{Birth, Born, Fatal, Opening, Plan, Strategy, TurnOptions};
-use tern_replica::{Identity, Standing};
-use tern_replication::Phase;
-use tern_replication::{PeerMessage, Timing, replica_id};
+use tern_replica::{Birth, Born, Fatal, Identity, Opening, Plan, Standing, Strategy, TurnOptions};
+use tern_replication::{PeerMessage, Phase, Timing, replica_id};
 use tern_state::{GroupFounding, Member};
 
 use crate::network::Micros;

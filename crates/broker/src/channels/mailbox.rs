@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tern_log::Space;
-use tern_net::peers::Room;
+use tern_peers::MessagePermit;
 use tern_replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
@@ -26,7 +26,7 @@ pub(crate) enum Input {
     Propose(Proposal<Ticket>),
     Read(Ticket, u64),
     /// Its room is given back when the replica has been stepped: until then its stream may have to wait.
-    Peer(PeerMessage, Room),
+    Peer(PeerMessage, MessagePermit),
     Durable(Durable),
     Folded(Folded),
     Segment(PreparedSegment),
@@ -132,7 +132,7 @@ impl Mailbox {
     }
 
     /// Bounded by the rooms of the peers' streams.
-    pub(crate) fn peer(&self, message: PeerMessage, room: Room) {
+    pub(crate) fn peer(&self, message: PeerMessage, room: MessagePermit) {
         let _ = self.post_in_turn(Input::Peer(message, room), Post::send_quietly);
     }
 

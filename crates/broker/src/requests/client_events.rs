@@ -8,7 +8,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tern_net::{Complaint, Connection, Level, Logger};
+use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_net::Connection;
 use tern_wire::Command;
 use tern_wire::codes::request;
 use tern_wire::headers::NotifyConsumerIdsChanged;
@@ -20,7 +21,7 @@ use crate::services::Services;
 /// How often entries without heartbeats are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
-static LEFT_OUT: Complaint = Complaint::new(
+static LEFT_OUT: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Warning,
     "heartbeat beyond the bounds of the client registry, partly left out",
@@ -31,7 +32,7 @@ const MAX_DISPUTES: usize = 256;
 /// A little longer than the time between two lines of one kind.
 const DISPUTE_PAUSE: Duration = Duration::from_millis(1_100);
 
-static DISPUTE: Complaint = Complaint::new(
+static DISPUTE: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Warning,
     "one group, several subscriptions",
@@ -67,7 +68,7 @@ impl ClientEvents {
     /// A client was heard.
     pub fn heartbeat(self: &Arc<Self>, effects: HeartbeatEffects, connection: &Connection) {
         if effects.left_out > 0 {
-            LEFT_OUT.say(
+            LEFT_OUT.log(
                 connection.peer(),
                 format_args!("{} entries", effects.left_out),
             );
@@ -141,7 +142,7 @@ async fn say_all(events: Weak<ClientEvents>) {
                 waiting.is_said = false;
                 return;
             };
-            DISPUTE.say(group, what);
+            DISPUTE.log(group, what);
         }
         drop(events);
         tokio::time::sleep(DISPUTE_PAUSE).await;

@@ -191,7 +191,6 @@ mod tests {
     use crate::answers::Answers;
     use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_replica::Stored;
     use tern_replica::{AnswerAt, Outcome};
     use tern_state::GroupConfig;
     use tern_wire::codes::request;

@@ -148,7 +148,6 @@ mod tests {
     use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_replica::Outcome;
-    use tern_wire::Command;
     use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";

@@ -156,9 +156,7 @@ mod tests {
     use tern_replica::Outcome;
     use tern_replica::Refusal;
     use tern_state::{GroupConfig, Op};
-    use tern_wire::Command;
     use tern_wire::codes::request;
-    use tern_wire::headers::PullRequest;
     use tern_wire::sys_flag::pull as flags;
 
     const TOPIC: &str = "BenchmarkTest";

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_net::{Complaint, Level, Logger};
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
 
 use super::leader::LeaderHandle;
@@ -30,7 +30,7 @@ const BLOCKED_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of frames applied between two looks at the inbox, so that answers never wait for a backlog.
 const CHUNK_BYTES: usize = 1 << 20;
 
-static BLOCKED: Complaint = Complaint::new(
+static BLOCKED: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Error,
     "a view cannot be written and waits",
@@ -82,7 +82,7 @@ impl Apply {
             let position = self.applying.applier().position();
             self.views.damage.note(position, error);
             if !error.is_damage() {
-                BLOCKED.say("consume queues", error);
+                BLOCKED.log("consume queues", error);
             }
         }
         let done = self.applying.applier();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tern_journal::Level;
 use tern_log::{
     ConsumeQueues, Found, KeyIndex, KeyLimits, LogReader, QueueLimits, RaftState, RaftStateFile,
 };
-use tern_net::Level;
 use tern_replica::{
     Applier, Applying, Delays, Fatal, Flusher, LeaderTasks, Opened, Opening, Strategy, TurnOptions,
 };

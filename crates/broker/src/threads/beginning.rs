@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use tern_log::{DirectoryLock, Disk, StopKind, StopRecord};
-use tern_net::peers::Peers;
+use tern_peers::Peers;
 use tern_replica::{Plan, Standing};
 use tokio::runtime::Handle;
 

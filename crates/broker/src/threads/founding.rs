@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
-use tern_net::peers::Phase;
 use tern_replica::{Birth, Born, Fatal, wiped_sentence};
-use tern_replication::replica_id;
+use tern_replication::{Phase, replica_id};
 use tern_state::{Flush, GroupFounding, Member};
 
 use super::beginning::Beginning;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use tern_journal::Level;
 use tern_log::{LogError, NewestKey};
-use tern_net::Level;
 use tern_replica::index_keys;
 
 use super::plain::say;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tern_net::{Complaint, Level, Logger};
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replica::{
     AnswerAt, LeaderTasks, Outcome, Proposal, TaskNotice, TaskProposal, TaskTicket, TaskTime,
     TaskView, Touched,
@@ -26,12 +26,12 @@ use crate::views::Views;
 /// The wall clock may be set while the thread sleeps: it looks again after so long, and sees what a wrong clock stored.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-static DROPPED: Complaint = Complaint::new(
+static DROPPED: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Warning,
     "due message left out: its topic does not exist any more",
 );
-static UNREADABLE: Complaint = Complaint::new(
+static UNREADABLE: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Error,
     "delay level cannot be read and waits",
@@ -190,7 +190,7 @@ impl LeaderThread {
             TaskNotice::Dropped {
                 topic,
                 queue_offset,
-            } => DROPPED.say(topic, format_args!("message {queue_offset} of its level")),
+            } => DROPPED.log(topic, format_args!("message {queue_offset} of its level")),
             TaskNotice::Unreadable {
                 level,
                 position,
@@ -199,7 +199,7 @@ impl LeaderThread {
                 if let Some(position) = position {
                     self.views.damage.note(position, &error);
                 }
-                UNREADABLE.say(format_args!("level {level}"), error);
+                UNREADABLE.log(format_args!("level {level}"), error);
             }
         }
     }

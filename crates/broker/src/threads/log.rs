@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tern_net::Level;
-use tern_net::peers::{Peers, Room};
+use tern_journal::Level;
+use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
     Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica, RoomChange, Standing,
 };
@@ -108,7 +108,7 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
 fn sort(
     inputs: VecDeque<Input>,
     inbox: &mut Inbox<Ticket>,
-    rooms: &mut Vec<Room>,
+    rooms: &mut Vec<MessagePermit>,
 ) -> Result<(Option<Duration>, Asked), Fatal> {
     let (mut stop, mut asked) = (None, Asked::new());
     for input in inputs {
@@ -212,7 +212,7 @@ mod tests {
         let (gone, other) = (replica_id(2, 1), replica_id(3, 1));
         let from = |peer| {
             let message = PeerMessage::raft(MessageKind::Append, peer, replica_id(1, 1));
-            Input::Peer(message, Room::none())
+            Input::Peer(message, MessagePermit::none())
         };
         let inputs = [from(gone), from(other), Input::Gone(gone), from(other)];
         let (mut inbox, mut rooms) = (Inbox::default(), Vec::new());

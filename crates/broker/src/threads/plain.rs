@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::thread::JoinHandle;
 
-use tern_net::{Level, Logger, journal};
+use tern_journal::{Level, Logger, journal};
 
 use crate::channels::post::Post;
 
@@ -20,7 +20,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 
 /// A sentence for the log of the process.
 pub(super) fn say(level: Level, sentence: impl Display) {
-    journal().say(Logger::Broker, level, sentence);
+    journal().log(Logger::Broker, level, sentence);
 }
 
 /// Send to another thread of the replica. One that is gone has reported why.

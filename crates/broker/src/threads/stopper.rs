@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tern_net::Level;
+use tern_journal::Level;
 
 use super::plain::{say, spawn};
 use crate::events::NodeEvents;

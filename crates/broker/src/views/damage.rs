@@ -8,19 +8,19 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_log::{Fault, LogError};
-use tern_net::{Complaint, Level, Logger};
 
 /// Places that are remembered; a disk that is gone altogether has more.
 const LIMIT: usize = 1_024;
 
-static ROT: Complaint = Complaint::new(
+static ROT: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Error,
     "damage of the log was met while reading",
 );
 
-static WRONG: Complaint = Complaint::new(
+static WRONG: RateLimitedLog = RateLimitedLog::new(
     Logger::Broker,
     Level::Error,
     "a queue names another message than stands there, and the log is right",
@@ -66,7 +66,7 @@ impl DamageLog {
                 index,
                 fault,
             } = damage;
-            ROT.say(
+            ROT.log(
                 format_args!("position {position} (frame {index})"),
                 format_args!("{fault}; messages there are not served"),
             );
@@ -91,7 +91,7 @@ impl DamageLog {
                 fault: Fault::Unreadable,
             }),
             LogError::WrongEntry { position } => {
-                WRONG.say(
+                WRONG.log(
                     format_args!("position {position}"),
                     "restart this replica to rebuild it",
                 );

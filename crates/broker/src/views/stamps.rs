@@ -5,9 +5,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tern_net::{Complaint, Level, Logger};
+use tern_journal::{Level, Logger, RateLimitedLog};
 
-static FELL: Complaint = Complaint::new(Logger::Broker, Level::Warning, "store timestamps fell");
+static FELL: RateLimitedLog =
+    RateLimitedLog::new(Logger::Broker, Level::Warning, "store timestamps fell");
 
 /// Counts falls; fed by the thread that applies, in the order of the log.
 #[derive(Default)]
@@ -23,7 +24,7 @@ impl StampWatch {
         if stamp_ms < before_ms {
             self.falls.fetch_add(1, Ordering::Relaxed);
             let by_ms = before_ms - stamp_ms;
-            FELL.say(
+            FELL.log(
                 format_args!("by {by_ms} ms"),
                 "clocks of replicas that led differ by more than a minute; correct them",
             );

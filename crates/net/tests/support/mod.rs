@@ -135,8 +135,8 @@ pub fn any_port() -> SocketAddr {
 }
 
 impl Server {
-    pub fn connect(&self) -> Peer {
-        Peer::connect(self.listener.local_addr())
+    pub fn connect(&self) -> RawClient {
+        RawClient::connect(self.listener.local_addr())
     }
 
     pub fn address(&self) -> String {
@@ -145,11 +145,11 @@ impl Server {
 }
 
 /// The other end of a connection: blocking, raw.
-pub struct Peer {
+pub struct RawClient {
     pub socket: TcpStream,
 }
 
-impl Peer {
+impl RawClient {
     pub fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).expect("the server listens");
         socket

@@ -1,0 +1,109 @@
+//! The streams of one replica: started together, closed together.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tern_net::ListeningSocket;
+use tern_replication::{FrameSource, Lane, Member, PeerMessage, replica_number};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::events::PeerEvents;
+use crate::lane::LaneQueue;
+use crate::options::PeerOptions;
+use crate::permit::MessagePermits;
+use crate::shared::PeersShared;
+use crate::{accept, dial};
+
+/// The streams of one replica. Dropping it closes them.
+pub struct Peers {
+    shared: Arc<PeersShared>,
+    tasks: Vec<AbortHandle>,
+    accepted: Arc<accept::Accepted>,
+}
+
+impl Peers {
+    /// Open the port and begin to dial.
+    ///
+    /// # Errors
+    /// The system's reason if the port cannot be opened.
+    pub fn start(
+        runtime: &Handle,
+        options: PeerOptions,
+        events: Arc<dyn PeerEvents>,
+        source: Arc<dyn FrameSource>,
+    ) -> io::Result<Self> {
+        let others: Vec<Member> = options
+            .members
+            .iter()
+            .filter(|member| member.number != options.own)
+            .cloned()
+            .collect();
+        let lanes = others
+            .iter()
+            .flat_map(|member| {
+                [Lane::Control, Lane::Bulk].map(|lane| {
+                    let queue = LaneQueue::new(lane, options.waiting_bytes);
+                    ((member.number, lane), queue)
+                })
+            })
+            .collect();
+        let numbers = || others.iter().map(|member| member.number);
+        let rooms = MessagePermits::new(numbers(), options.waiting_bytes);
+        let evidence = numbers().map(|number| (number, Mutex::default())).collect();
+        let accepted = Arc::new(accept::Accepted::new(&options));
+        let listen = options.listen;
+        let shared = Arc::new(PeersShared {
+            options,
+            events,
+            source,
+            lanes,
+            rooms,
+            evidence,
+        });
+        let guard = runtime.enter();
+        let port = ListeningSocket::open(listen)?;
+        drop(guard);
+        let accepting = accept::run(Arc::clone(&shared), port, Arc::clone(&accepted));
+        let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
+        for member in others {
+            for lane in [Lane::Control, Lane::Bulk] {
+                let dialling = dial::run(Arc::clone(&shared), member.clone(), lane);
+                tasks.push(runtime.spawn(dialling).abort_handle());
+            }
+        }
+        Ok(Self {
+            shared,
+            tasks,
+            accepted,
+        })
+    }
+
+    /// Queue messages for their receivers. Never blocks; a message to a peer that is not connected is dropped: Raft
+    /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
+    pub fn send(&self, messages: Vec<PeerMessage>) {
+        for message in messages {
+            let lane = (replica_number(message.to), message.lane());
+            if let Some(queue) = self.shared.lanes.get(&lane)
+                && !queue.push(message)
+            {
+                self.shared.events.disconnected(lane.0);
+            }
+        }
+    }
+
+    /// Close all connections and stop dialling.
+    pub fn close(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.accepted.close();
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,51 @@
+//! What the accepting and the dialling tasks of one replica share.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tern_replication::{FrameSource, Hello, Lane, PeerRefusal, replica_number};
+
+use crate::events::PeerEvents;
+use crate::evidence::Evidence;
+use crate::lane::LaneQueue;
+use crate::options::PeerOptions;
+use crate::permit::MessagePermits;
+
+/// The parts that all tasks share.
+pub(crate) struct PeersShared {
+    pub options: PeerOptions,
+    pub events: Arc<dyn PeerEvents>,
+    pub source: Arc<dyn FrameSource>,
+    pub lanes: HashMap<(u32, Lane), LaneQueue>,
+    pub rooms: MessagePermits,
+    pub evidence: HashMap<u32, Mutex<Evidence>>,
+}
+
+impl PeersShared {
+    /// Whether a peer may be connected: no objection of the replica's, and one of the members.
+    pub fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal> {
+        self.events.judge(theirs, confirmed)?;
+        if self.evidence.contains_key(&replica_number(theirs.id)) {
+            Ok(())
+        } else {
+            Err(PeerRefusal::UnknownMember)
+        }
+    }
+
+    /// A peer's kernel ended a stream that it had dialled. It is dialled at once, to know more.
+    pub fn ended(&self, peer: u32, lane: Lane, number: u64) {
+        self.note(peer, |evidence| evidence.ended(lane, number));
+        for lane in [Lane::Control, Lane::Bulk] {
+            self.lanes[&(peer, lane)].awake.notify_one();
+        }
+    }
+
+    /// Told while the evidence is held: what comes from a stream that is accepted later is told later.
+    pub fn note(&self, peer: u32, note: impl FnOnce(&mut Evidence) -> bool) {
+        let mut evidence = self.evidence[&peer].lock();
+        if note(&mut evidence) {
+            self.events.gone(peer);
+        }
+    }
+}
