@@ -4,6 +4,7 @@ mod creation;
 mod delays;
 mod deletion;
 mod determinism;
+mod every_op;
 mod founding;
 mod golden;
 mod guards;
