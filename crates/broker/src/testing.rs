@@ -10,7 +10,7 @@ use tern_log::{
 };
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
 use tern_state::delay::SCHEDULE_TOPIC;
-use tern_state::{Flush, GroupFounding, Member, Op, State};
+use tern_state::{FlushDiskType, FoundingMember, GroupFounding, Op, State};
 use tern_wire::record::{NewRecord, Record};
 use tern_wire::{Command, Limits, decode_frame};
 use tokio::io::AsyncReadExt;
@@ -73,15 +73,15 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn founding() -> Op {
-    Op::Found(GroupFounding {
+    Op::FoundGroup(GroupFounding {
         cluster: "demo".into(),
         group: "group-a".into(),
-        members: vec![Member {
+        members: vec![FoundingMember {
             name: "n0".into(),
             replica_id: 1 << 32 | 1,
         }],
         segment_size: SEGMENT_SIZE,
-        flush: Flush::Sync,
+        flush: FlushDiskType::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: true,
         default_topic_queue_nums: 8,

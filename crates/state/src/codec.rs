@@ -13,11 +13,11 @@ use crate::OpError;
 
 /// Reads fields from the front of a slice. Nothing is allocated on the word of a length that the
 /// slice does not back.
-pub(crate) struct Reader<'a> {
+pub(crate) struct FieldReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -107,11 +107,11 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends fields to a buffer.
-pub(crate) struct Writer<'a> {
+pub(crate) struct FieldWriter<'a> {
     out: &'a mut Vec<u8>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> FieldWriter<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
         Self { out }
     }

@@ -52,7 +52,7 @@ pub enum OpError {
 /// A committed entry that contradicts the state. This is a bug or a damaged log, never an operating
 /// error: the replica stops, and the state that returned it must not be used any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
+pub enum ApplyError {
     /// The metadata block cannot be read.
     #[error("metadata block of frame {index} is not readable: {source}")]
     Op {
@@ -158,7 +158,7 @@ pub enum Violation {
     },
 }
 
-impl Violation {
+impl ApplyError {
     /// Refuses a value outside its bounds.
     pub(crate) fn unless_within(
         bounds: RangeInclusive<u32>,

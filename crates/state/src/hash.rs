@@ -47,7 +47,7 @@ pub(crate) fn replace(sum: &mut u64, old: u64, new: u64) {
 
 /// Which kind of entry is hashed: equal bytes in different tables must not cancel out.
 #[derive(Clone, Copy)]
-pub(crate) enum Entry {
+pub(crate) enum EntryKind {
     Founding = 1,
     Topic = 2,
     TopicVersion = 3,
@@ -66,7 +66,7 @@ pub(crate) struct EntryHash(u64);
 
 impl EntryHash {
     #[inline]
-    pub(crate) fn new(entry: Entry) -> Self {
+    pub(crate) fn new(entry: EntryKind) -> Self {
         Self(mix(entry as u64))
     }
 
@@ -108,7 +108,7 @@ mod tests {
     /// The values were computed by a separate program from the description above.
     #[test]
     fn the_hash_function_never_changes_between_builds() {
-        let hash = EntryHash::new(Entry::Topic)
+        let hash = EntryHash::new(EntryKind::Topic)
             .word(7)
             .bytes(b"a topic name")
             .finish();
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn bytes_of_different_lengths_hash_differently_though_zeros_fill_the_last_word() {
-        let hash = |bytes: &[u8]| EntryHash::new(Entry::Group).bytes(bytes).finish();
+        let hash = |bytes: &[u8]| EntryHash::new(EntryKind::Group).bytes(bytes).finish();
         assert_ne!(hash(b"a"), hash(b"a\0"));
         assert_ne!(hash(b""), hash(b"\0\0\0\0\0\0\0\0"));
     }

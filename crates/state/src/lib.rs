@@ -22,15 +22,15 @@ mod state;
 mod system;
 mod topic;
 
-pub use creation::{Refusal, auto_create, retry_topic, retry_topic_name};
-pub use error::{OpError, Violation};
-pub use founding::{Flush, GroupFounding, Member};
+pub use creation::{AutoCreateError, auto_create, retry_topic, retry_topic_name};
+pub use error::{ApplyError, OpError};
+pub use founding::{FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
 pub use hash::TableSums;
 pub use locks::LeaseTime;
 pub use offsets::OffsetCommit;
-pub use ops::{Guarded, Op, guarded};
-pub use state::{Changes, State, Version};
+pub use ops::{Op, Precondition, preconditions};
+pub use state::{Changes, DataVersion, State};
 pub use system::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,
     system_topics,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::hash::{Entry, EntryHash, replace};
+use crate::hash::{EntryHash, EntryKind, replace};
 
 /// A moment of a leadership, by the monotonic clock of the leader: what the leases of queue locks are
 /// measured in.
@@ -218,7 +218,7 @@ fn queues_of(locks: &GroupLocks, topic_id: u32) -> Vec<(u32, u32)> {
 }
 
 fn hash(group: &str, (topic_id, queue_id): (u32, u32), lock: &Lock) -> u64 {
-    let entry = EntryHash::new(Entry::QueueLock).bytes(group.as_bytes());
+    let entry = EntryHash::new(EntryKind::QueueLock).bytes(group.as_bytes());
     entry
         .word(u64::from(topic_id) << 32 | u64::from(queue_id))
         .bytes(lock.client.as_bytes())

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::codec::{Reader, Writer};
+use crate::codec::{FieldReader, FieldWriter};
 use crate::error::OpError;
-use crate::hash::{Entry, EntryHash, replace};
+use crate::hash::{EntryHash, EntryKind, replace};
 
 /// The last committed offset of one (group, topic, queue) since the op before.
 ///
@@ -42,7 +42,7 @@ impl OffsetCommit {
     /// Two empty strings and the fixed fields.
     pub(crate) const LEAST_BYTES: usize = 4 + 4 + 4 + 8 + 1;
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, out: &mut FieldWriter<'_>) {
         out.string(&self.group);
         out.string(&self.topic);
         out.u32(self.queue_id);
@@ -50,7 +50,7 @@ impl OffsetCommit {
         out.flag(self.explicit);
     }
 
-    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, OpError> {
         Ok(Self {
             group: from.string()?.into(),
             topic: from.string()?.into(),
@@ -150,7 +150,7 @@ impl ConsumerOffsets {
 }
 
 fn hash(group: &str, topic_id: u32, queue_id: u32, offset: u64) -> u64 {
-    let entry = EntryHash::new(Entry::ConsumerOffset).bytes(group.as_bytes());
+    let entry = EntryHash::new(EntryKind::ConsumerOffset).bytes(group.as_bytes());
     entry
         .word(u64::from(topic_id) << 32 | u64::from(queue_id))
         .word(offset)

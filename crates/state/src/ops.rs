@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Reader, Writer};
+use crate::codec::{FieldReader, FieldWriter};
 use crate::error::OpError;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
@@ -26,7 +26,7 @@ use crate::topic::TopicConfig;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// Type 1: found the group; the first op of every log.
-    Found(GroupFounding),
+    FoundGroup(GroupFounding),
     /// Type 2: create a topic or change its configuration. Body: changed at `u64`, configuration.
     PutTopic {
         /// When, ms since 1970.
@@ -123,11 +123,11 @@ const fn version_of(kind: u16) -> u16 {
 impl Op {
     /// Appends the op to a metadata block.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut out = Writer::new(out);
+        let mut out = FieldWriter::new(out);
         out.u16(self.kind());
         out.u16(version_of(self.kind()));
         out.sized(|out| match self {
-            Self::Found(founding) => founding.write(out),
+            Self::FoundGroup(founding) => founding.write(out),
             Self::PutTopic {
                 changed_at_ms,
                 config,
@@ -197,11 +197,11 @@ impl Op {
     /// The bytes are not a block of ops that this version knows. Lengths are checked before
     /// anything is allocated.
     pub fn decode_all(block: &[u8]) -> Result<Vec<Self>, OpError> {
-        let mut from = Reader::new(block);
+        let mut from = FieldReader::new(block);
         let mut ops = Vec::new();
         while from.left() > 0 {
             let (kind, version, length) = (from.u16()?, from.u16()?, from.u32()?);
-            let mut body = Reader::new(from.bytes(length as usize)?);
+            let mut body = FieldReader::new(from.bytes(length as usize)?);
             ops.push(Self::read(kind, version, &mut body)?);
             if body.left() > 0 {
                 return Err(OpError::Trailing {
@@ -215,7 +215,7 @@ impl Op {
 
     fn kind(&self) -> u16 {
         match self {
-            Self::Found(_) => FOUND,
+            Self::FoundGroup(_) => FOUND,
             Self::PutTopic { .. } => PUT_TOPIC,
             Self::PutGroup { .. } => PUT_GROUP,
             Self::CommitOffsets(_) => COMMIT_OFFSETS,
@@ -227,7 +227,7 @@ impl Op {
         }
     }
 
-    fn read(kind: u16, version: u16, body: &mut Reader<'_>) -> Result<Self, OpError> {
+    fn read(kind: u16, version: u16, body: &mut FieldReader<'_>) -> Result<Self, OpError> {
         if !(FOUND..=DELETE_GROUP).contains(&kind) {
             return Err(OpError::UnknownType { kind });
         }
@@ -235,7 +235,7 @@ impl Op {
             return Err(OpError::UnknownVersion { kind, version });
         }
         Ok(match kind {
-            FOUND => Self::Found(GroupFounding::read(body)?),
+            FOUND => Self::FoundGroup(GroupFounding::read(body)?),
             PUT_TOPIC => Self::PutTopic {
                 changed_at_ms: body.u64()?,
                 config: TopicConfig::read(body)?,
@@ -281,14 +281,14 @@ impl Op {
     }
 }
 
-fn write_queues(out: &mut Writer<'_>, queues: &[(Arc<str>, u32)]) {
+fn write_queues(out: &mut FieldWriter<'_>, queues: &[(Arc<str>, u32)]) {
     out.list(queues, |out, (topic, queue_id)| {
         out.string(topic);
         out.u32(*queue_id);
     });
 }
 
-fn read_queues(from: &mut Reader<'_>) -> Result<Vec<(Arc<str>, u32)>, OpError> {
+fn read_queues(from: &mut FieldReader<'_>) -> Result<Vec<(Arc<str>, u32)>, OpError> {
     /// An empty string and the queue id.
     const LEAST_BYTES: usize = 4 + 4;
     from.list(LEAST_BYTES, |from| Ok((from.string()?.into(), from.u32()?)))
@@ -300,7 +300,7 @@ fn read_queues(from: &mut Reader<'_>) -> Result<Vec<(Arc<str>, u32)>, OpError> {
 /// goes on. A record of a topic that is gone by then, or progress from where a delay level no
 /// longer stands, would stop every replica; so whoever appends keeps these facts itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guarded {
+pub enum Precondition {
     /// Topics that exist from here on.
     Topics(Vec<Arc<str>>),
     /// A topic that is gone from here on.
@@ -321,8 +321,8 @@ pub enum Guarded {
 ///
 /// # Errors
 /// The bytes are not a block of ops that this version knows.
-pub fn guarded(block: &[u8]) -> Result<Vec<Guarded>, OpError> {
-    let mut from = Reader::new(block);
+pub fn preconditions(block: &[u8]) -> Result<Vec<Precondition>, OpError> {
+    let mut from = FieldReader::new(block);
     let mut found = Vec::new();
     while from.left() > 0 {
         let (kind, version, length) = (from.u16()?, from.u16()?, from.u32()?);
@@ -330,15 +330,17 @@ pub fn guarded(block: &[u8]) -> Result<Vec<Guarded>, OpError> {
         if !matches!(kind, FOUND | PUT_TOPIC | DELETE_TOPIC | DELAY_PROGRESS) {
             continue;
         }
-        match Op::read(kind, version, &mut Reader::new(body))? {
-            Op::Found(founding) => {
+        match Op::read(kind, version, &mut FieldReader::new(body))? {
+            Op::FoundGroup(founding) => {
                 let topics = system_topics(&founding).into_iter();
-                found.push(Guarded::Topics(topics.map(|topic| topic.name).collect()));
+                found.push(Precondition::Topics(
+                    topics.map(|topic| topic.name).collect(),
+                ));
             }
-            Op::PutTopic { config, .. } => found.push(Guarded::Topics(vec![config.name])),
-            Op::DeleteTopic { name, .. } => found.push(Guarded::Deleted(name)),
+            Op::PutTopic { config, .. } => found.push(Precondition::Topics(vec![config.name])),
+            Op::DeleteTopic { name, .. } => found.push(Precondition::Deleted(name)),
             Op::DelayProgress { level, from, to } => {
-                found.push(Guarded::Delay { level, from, to });
+                found.push(Precondition::Delay { level, from, to });
             }
             _ => {}
         }

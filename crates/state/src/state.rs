@@ -10,10 +10,10 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap, Vector};
 
 use crate::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
-use crate::error::Violation;
+use crate::error::ApplyError;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
-use crate::hash::{Entry, TableSums, replace};
+use crate::hash::{EntryKind, TableSums, replace};
 use crate::locks::QueueLocks;
 use crate::offsets::{ConsumerOffsets, OffsetCommit};
 use crate::ops::Op;
@@ -30,7 +30,7 @@ type ByName<V> = GenericHashMap<Arc<str>, V, FixedState, DefaultSharedPtr>;
 /// Version of a table, as brokers announce it: how many changes it has seen, and when the last one
 /// was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Version {
+pub struct DataVersion {
     /// Number of changes; the founding counts as one.
     pub counter: u64,
     /// Time of the last change, ms since 1970, stamped by leaders. Never falls, also where their
@@ -38,7 +38,7 @@ pub struct Version {
     pub changed_at_ms: u64,
 }
 
-impl Version {
+impl DataVersion {
     fn advance(&mut self, changed_at_ms: u64) {
         self.counter += 1;
         self.changed_at_ms = self.changed_at_ms.max(changed_at_ms);
@@ -70,7 +70,7 @@ pub struct Changes {
 /// # Applying
 /// Committed frames, in order: [`apply_record`](Self::apply_record) for each record of a frame,
 /// then [`apply_metadata`](Self::apply_metadata) once, **also where the frame has no ops**, which
-/// closes the frame. After a [`Violation`] the state is of no use any more.
+/// closes the frame. After an [`ApplyError`] the state is of no use any more.
 ///
 /// # Snapshots
 /// A clone shares everything with its origin and costs some ten reference counts. All tables are in
@@ -90,9 +90,9 @@ pub struct State {
     topics: ByName<Arc<Topic>>,
     /// The same topics, ordered by id.
     topics_by_id: OrdMap<u32, Arc<Topic>>,
-    topic_version: Version,
+    topic_version: DataVersion,
     groups: OrdMap<Arc<str>, Arc<GroupConfig>>,
-    group_version: Version,
+    group_version: DataVersion,
     offsets: ConsumerOffsets,
     /// Next queue offsets: a row for each topic there ever was, id 1 at place 0, as long as the
     /// highest queue that has a record. The row of a deleted topic is empty.
@@ -118,7 +118,7 @@ impl State {
         topic: &str,
         queue_id: u32,
         queue_offset: u64,
-    ) -> Result<u32, Violation> {
+    ) -> Result<u32, ApplyError> {
         let Some(id) = self.topics.get(topic).map(|topic| topic.id) else {
             return Err(self.unknown_topic(topic));
         };
@@ -131,7 +131,7 @@ impl State {
             next
         } else {
             if queue_id >= MAX_QUEUES {
-                return Err(Violation::UnknownQueue {
+                return Err(ApplyError::UnknownQueue {
                     topic: topic.into(),
                     queue_id,
                 });
@@ -142,7 +142,7 @@ impl State {
         };
         let need = *next;
         if queue_offset != need {
-            return Err(Violation::QueueOffset {
+            return Err(ApplyError::QueueOffset {
                 topic: topic.into(),
                 queue_id,
                 need,
@@ -172,10 +172,10 @@ impl State {
         index: u64,
         term: u64,
         metadata: &[u8],
-    ) -> Result<Changes, Violation> {
+    ) -> Result<Changes, ApplyError> {
         let (applied_index, applied_term) = self.applied;
         if index != applied_index + 1 || term < applied_term {
-            return Err(Violation::Order {
+            return Err(ApplyError::Order {
                 index,
                 term,
                 applied_index,
@@ -184,7 +184,8 @@ impl State {
         }
         let mut changes = Changes::default();
         if !metadata.is_empty() {
-            let ops = Op::decode_all(metadata).map_err(|source| Violation::Op { index, source })?;
+            let ops =
+                Op::decode_all(metadata).map_err(|source| ApplyError::Op { index, source })?;
             for op in ops {
                 self.check(&op)?;
                 self.apply(op, term, &mut changes);
@@ -199,11 +200,11 @@ impl State {
     ///
     /// # Errors
     /// What applying the op would return.
-    pub fn check(&self, op: &Op) -> Result<(), Violation> {
+    pub fn check(&self, op: &Op) -> Result<(), ApplyError> {
         match (op, &self.settings) {
-            (Op::Found(_), Some(_)) => Err(Violation::FoundedTwice),
-            (Op::Found(founding), None) => founding.check(),
-            (_, None) => Err(Violation::NotFounded),
+            (Op::FoundGroup(_), Some(_)) => Err(ApplyError::FoundedTwice),
+            (Op::FoundGroup(founding), None) => founding.check(),
+            (_, None) => Err(ApplyError::NotFounded),
             (Op::PutTopic { config, .. }, Some(_)) => config.check(),
             (Op::PutGroup { config, .. }, Some(_)) => config.check(),
             (Op::DelayProgress { level, from, to }, Some(_)) => {
@@ -211,7 +212,7 @@ impl State {
             }
             (Op::DeleteTopic { name, .. }, Some(founding)) => {
                 if is_system_topic(Some(founding), name) {
-                    return Err(Violation::SystemTopic {
+                    return Err(ApplyError::SystemTopic {
                         topic: name.clone(),
                     });
                 }
@@ -227,14 +228,14 @@ impl State {
         }
     }
 
-    fn check_delay(&self, level: u16, from: u64, to: u64) -> Result<(), Violation> {
+    fn check_delay(&self, level: u16, from: u64, to: u64) -> Result<(), ApplyError> {
         if !(1..=LEVELS).contains(&level) {
-            return Err(Violation::DelayLevel { level });
+            return Err(ApplyError::DelayLevel { level });
         }
         let stands = self.delay_progress(level);
         let end = self.next_offset(SCHEDULE_TOPIC, level_queue(level));
         if from != stands || to < from || to > end {
-            return Err(Violation::DelayProgress {
+            return Err(ApplyError::DelayProgress {
                 level,
                 stands,
                 end,
@@ -247,7 +248,7 @@ impl State {
 
     fn apply(&mut self, op: Op, term: u64, changes: &mut Changes) {
         match op {
-            Op::Found(founding) => self.found(founding, changes),
+            Op::FoundGroup(founding) => self.found(founding, changes),
             Op::PutTopic {
                 changed_at_ms,
                 config,
@@ -428,7 +429,7 @@ impl State {
     fn advance_topics(&mut self, changed_at_ms: u64) {
         let old = self.topic_version;
         self.topic_version.advance(changed_at_ms);
-        let entry = Entry::TopicVersion;
+        let entry = EntryKind::TopicVersion;
         replace(
             &mut self.sums.topics,
             version_hash(old, entry),
@@ -439,7 +440,7 @@ impl State {
     fn advance_groups(&mut self, changed_at_ms: u64) {
         let old = self.group_version;
         self.group_version.advance(changed_at_ms);
-        let entry = Entry::GroupVersion;
+        let entry = EntryKind::GroupVersion;
         replace(
             &mut self.sums.groups,
             version_hash(old, entry),
@@ -469,11 +470,11 @@ impl State {
     }
 
     #[cold]
-    fn unknown_topic(&self, topic: &str) -> Violation {
+    fn unknown_topic(&self, topic: &str) -> ApplyError {
         if self.settings.is_none() {
-            return Violation::NotFounded;
+            return ApplyError::NotFounded;
         }
-        Violation::UnknownTopic {
+        ApplyError::UnknownTopic {
             topic: topic.into(),
         }
     }

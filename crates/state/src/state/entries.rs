@@ -1,31 +1,33 @@
 //! The hash of one entry of each table. An entry is hashed in the form that it has in its op.
 
-use super::Version;
-use crate::codec::Writer;
+use super::DataVersion;
+use crate::codec::FieldWriter;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
-use crate::hash::{Entry, EntryHash};
+use crate::hash::{EntryHash, EntryKind};
 use crate::topic::Topic;
 
-fn encoded(entry: EntryHash, write: impl FnOnce(&mut Writer<'_>)) -> u64 {
+fn encoded(entry: EntryHash, write: impl FnOnce(&mut FieldWriter<'_>)) -> u64 {
     let mut bytes = Vec::new();
-    write(&mut Writer::new(&mut bytes));
+    write(&mut FieldWriter::new(&mut bytes));
     entry.bytes(&bytes).finish()
 }
 
 pub(super) fn founding_hash(founding: &GroupFounding) -> u64 {
-    encoded(EntryHash::new(Entry::Founding), |out| founding.write(out))
+    encoded(EntryHash::new(EntryKind::Founding), |out| {
+        founding.write(out)
+    })
 }
 
 pub(super) fn topic_hash(topic: &Topic) -> u64 {
     encoded(
-        EntryHash::new(Entry::Topic).word(u64::from(topic.id)),
+        EntryHash::new(EntryKind::Topic).word(u64::from(topic.id)),
         |out| topic.config.write(out),
     )
 }
 
 pub(super) fn group_hash(group: &GroupConfig) -> u64 {
-    encoded(EntryHash::new(Entry::Group), |out| group.write(out))
+    encoded(EntryHash::new(EntryKind::Group), |out| group.write(out))
 }
 
 /// A queue without records has no entry, however long its row is.
@@ -34,7 +36,7 @@ pub(super) fn next_hash(topic_id: u32, queue: usize, next: u64) -> u64 {
     if next == 0 {
         return 0;
     }
-    EntryHash::new(Entry::NextOffset)
+    EntryHash::new(EntryKind::NextOffset)
         .word(u64::from(topic_id) << 32 | queue as u64)
         .word(next)
         .finish()
@@ -45,7 +47,7 @@ pub(super) fn deleted_hash(deleted: usize) -> u64 {
     if deleted == 0 {
         return 0;
     }
-    EntryHash::new(Entry::DeletedTopics)
+    EntryHash::new(EntryKind::DeletedTopics)
         .word(deleted as u64)
         .finish()
 }
@@ -55,14 +57,14 @@ pub(super) fn delay_hash(level: u16, progress: u64) -> u64 {
     if progress == 0 {
         return 0;
     }
-    EntryHash::new(Entry::DelayProgress)
+    EntryHash::new(EntryKind::DelayProgress)
         .word(u64::from(level))
         .word(progress)
         .finish()
 }
 
 /// A table that was never changed has no version entry.
-pub(super) fn version_hash(version: Version, entry: Entry) -> u64 {
+pub(super) fn version_hash(version: DataVersion, entry: EntryKind) -> u64 {
     if version.counter == 0 {
         return 0;
     }

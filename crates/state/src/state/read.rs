@@ -3,11 +3,11 @@
 use super::entries::{
     delay_hash, deleted_hash, founding_hash, group_hash, next_hash, topic_hash, version_hash,
 };
-use super::{State, Version};
+use super::{DataVersion, State};
 use crate::delay::LEVELS;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
-use crate::hash::{Entry, TableSums};
+use crate::hash::{EntryKind, TableSums};
 use crate::locks::LeaseTime;
 use crate::system::is_system_topic;
 use crate::topic::Topic;
@@ -39,7 +39,7 @@ impl State {
     }
 
     /// Version of the topic table.
-    pub fn topic_version(&self) -> Version {
+    pub fn topic_version(&self) -> DataVersion {
         self.topic_version
     }
 
@@ -59,7 +59,7 @@ impl State {
     }
 
     /// Version of the group table.
-    pub fn group_version(&self) -> Version {
+    pub fn group_version(&self) -> DataVersion {
         self.group_version
     }
 
@@ -150,9 +150,9 @@ impl State {
         TableSums {
             settings: self.settings().map_or(0, founding_hash),
             topics: topics
-                .wrapping_add(version_hash(self.topic_version, Entry::TopicVersion))
+                .wrapping_add(version_hash(self.topic_version, EntryKind::TopicVersion))
                 .wrapping_add(deleted_hash(self.deleted_topics())),
-            groups: groups.wrapping_add(version_hash(self.group_version, Entry::GroupVersion)),
+            groups: groups.wrapping_add(version_hash(self.group_version, EntryKind::GroupVersion)),
             consumer_offsets: self.offsets.recomputed_sum(),
             next_offsets: sum(&mut rows.flat_map(|(id, row)| {
                 row.iter()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tern_state::{LeaseTime, Op, State, Version, Violation};
+use tern_state::{ApplyError, DataVersion, LeaseTime, Op, State};
 
 use crate::support::{apply, commit, fill, put_group, put_topic, shop};
 
@@ -70,7 +70,7 @@ fn a_deleted_topic_leaves_nothing_but_its_id() {
         ),
         (3, Some(2), Some("a"))
     );
-    let after = Version {
+    let after = DataVersion {
         counter: version.counter + 1,
         changed_at_ms: 1_800_000_000_000,
     };
@@ -83,7 +83,7 @@ fn a_deleted_topic_leaves_nothing_but_its_id() {
     assert_eq!(offsets, [state.topic("bills").expect("it stays").id]);
     assert!(matches!(
         state.apply_record("orders", 0, 3),
-        Err(Violation::UnknownTopic { .. })
+        Err(ApplyError::UnknownTopic { .. })
     ));
 }
 
@@ -128,7 +128,7 @@ fn topics_of_the_system_stay() {
     for name in ["SCHEDULE_TOPIC_XXXX", "TBW102", "DefaultCluster", "group-a"] {
         assert_eq!(
             state.check(&delete_topic(name)),
-            Err(Violation::SystemTopic { topic: name.into() })
+            Err(ApplyError::SystemTopic { topic: name.into() })
         );
     }
 }

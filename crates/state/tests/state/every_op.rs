@@ -138,7 +138,7 @@ fn frames() -> Vec<(u64, Records, Vec<Op>)> {
 
 /// The state after each frame, the founding's first.
 fn states() -> Vec<State> {
-    let founding = (1, &[] as Records, vec![Op::Found(founding())]);
+    let founding = (1, &[] as Records, vec![Op::FoundGroup(founding())]);
     let mut state = State::new();
     let mut states = Vec::new();
     for (index, (term, records, ops)) in (1..).zip(std::iter::once(founding).chain(frames())) {

@@ -2,8 +2,8 @@
 //! disks: if one of these tests fails, the code is wrong, not the test.
 
 use tern_state::{
-    Flush, GroupConfig, GroupFounding, LeaseTime, Member, OffsetCommit, Op, RetryPolicy,
-    TopicConfig,
+    FlushDiskType, FoundingMember, GroupConfig, GroupFounding, LeaseTime, OffsetCommit, Op,
+    RetryPolicy, TopicConfig,
 };
 
 use crate::support::block;
@@ -38,21 +38,21 @@ fn assert_golden(op: &Op, text: &str) {
 
 #[test]
 fn founding() {
-    let op = Op::Found(GroupFounding {
+    let op = Op::FoundGroup(GroupFounding {
         cluster: "C".into(),
         group: "b0".into(),
         members: vec![
-            Member {
+            FoundingMember {
                 name: "n0".into(),
                 replica_id: 1 << 32 | 1,
             },
-            Member {
+            FoundingMember {
                 name: "n1".into(),
                 replica_id: 2 << 32 | 1,
             },
         ],
         segment_size: 0x4000_0000,
-        flush: Flush::Async,
+        flush: FlushDiskType::Async,
         feature_level: 1,
         auto_create_topic: true,
         default_topic_queue_nums: 8,

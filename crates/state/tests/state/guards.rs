@@ -1,13 +1,13 @@
 //! What an appending leader must know of a metadata block.
 
-use tern_state::{Guarded, Op, OpError, guarded, system_topics};
+use tern_state::{Op, OpError, Precondition, preconditions, system_topics};
 
 use crate::support::{block, commit, founding, put_group, put_topic};
 
 #[test]
 fn topics_that_come_and_go_and_delay_progress_are_found_in_order() {
     let ops = [
-        Op::Found(founding()),
+        Op::FoundGroup(founding()),
         put_group("g"),
         put_topic("orders", 4),
         Op::CommitOffsets(vec![commit("orders", 0, 1)]),
@@ -24,12 +24,12 @@ fn topics_that_come_and_go_and_delay_progress_are_found_in_order() {
     let system = system_topics(&founding()).into_iter();
     let system = system.map(|topic| topic.name).collect();
     assert_eq!(
-        guarded(&block(&ops)),
+        preconditions(&block(&ops)),
         Ok(vec![
-            Guarded::Topics(system),
-            Guarded::Topics(vec!["orders".into()]),
-            Guarded::Deleted("orders".into()),
-            Guarded::Delay {
+            Precondition::Topics(system),
+            Precondition::Topics(vec!["orders".into()]),
+            Precondition::Deleted("orders".into()),
+            Precondition::Delay {
                 level: 2,
                 from: 3,
                 to: 4
@@ -42,7 +42,7 @@ fn topics_that_come_and_go_and_delay_progress_are_found_in_order() {
 fn a_cut_block_is_refused() {
     let bytes = block(&[put_group("g"), put_topic("orders", 4)]);
     assert!(matches!(
-        guarded(&bytes[..bytes.len() - 1]),
+        preconditions(&bytes[..bytes.len() - 1]),
         Err(OpError::Truncated { .. })
     ));
 }

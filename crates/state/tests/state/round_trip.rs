@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tern_state::{
-    Flush, GroupConfig, GroupFounding, LeaseTime, Member, OffsetCommit, Op, OpError, RetryPolicy,
-    TopicConfig,
+    FlushDiskType, FoundingMember, GroupConfig, GroupFounding, LeaseTime, OffsetCommit, Op,
+    OpError, RetryPolicy, TopicConfig,
 };
 
 use crate::support::{block, commit, put_group, put_topic};
@@ -31,18 +31,22 @@ fn founding() -> impl Strategy<Value = Op> {
     );
     (names, numbers).prop_map(
         |((cluster, group, members), (size, sync, level, auto, queues, at))| {
-            Op::Found(GroupFounding {
+            Op::FoundGroup(GroupFounding {
                 cluster: cluster.into(),
                 group: group.into(),
                 members: members
                     .into_iter()
-                    .map(|(name, id)| Member {
+                    .map(|(name, id)| FoundingMember {
                         name: name.into(),
                         replica_id: id,
                     })
                     .collect(),
                 segment_size: size,
-                flush: if sync { Flush::Sync } else { Flush::Async },
+                flush: if sync {
+                    FlushDiskType::Sync
+                } else {
+                    FlushDiskType::Async
+                },
                 feature_level: level,
                 auto_create_topic: auto,
                 default_topic_queue_nums: queues,

@@ -1,6 +1,6 @@
 //! Topics and groups after the founding.
 
-use tern_state::{GroupConfig, MAX_QUEUES, Op, TopicConfig, Version, Violation};
+use tern_state::{ApplyError, DataVersion, GroupConfig, MAX_QUEUES, Op, TopicConfig};
 
 use crate::support::{apply, block, fill, names, put_group, put_topic, shop};
 
@@ -48,7 +48,7 @@ fn the_version_counts_changes_and_its_time_never_falls() {
         config: config("b"),
     };
     apply(&mut state, &[later, earlier]).expect("good");
-    let after = Version {
+    let after = DataVersion {
         counter: before.counter + 2,
         changed_at_ms: 1_800_000_000_000,
     };
@@ -85,7 +85,7 @@ fn putting_a_group_changes_it_and_its_table_version_alone() {
     );
     assert_eq!(state.group("shop"), Some(&changed));
     assert_eq!(state.topic_version(), topics);
-    let after = Version {
+    let after = DataVersion {
         counter: groups.counter + 1,
         changed_at_ms: 1_800_000_000_000,
     };
@@ -123,7 +123,7 @@ fn a_configuration_outside_its_bounds_is_refused_before_it_is_proposed_and_when_
     ] {
         let state = shop();
         let refused = state.check(&op).expect_err("out of bounds");
-        assert!(matches!(refused, Violation::Bounds { .. }), "{refused:?}");
+        assert!(matches!(refused, ApplyError::Bounds { .. }), "{refused:?}");
         assert_eq!(apply(&mut shop(), &[op]), Err(refused));
     }
     for op in [
@@ -144,7 +144,7 @@ fn frames_are_closed_one_after_the_other_in_terms_that_never_fall() {
     assert_eq!((index, term), (2, 1));
     for (wrong_index, wrong_term) in [(index, term), (index + 2, term), (index + 1, term - 1)] {
         let refused = state.apply_metadata(wrong_index, wrong_term, &[]);
-        let expected = Violation::Order {
+        let expected = ApplyError::Order {
             index: wrong_index,
             term: wrong_term,
             applied_index: index,
@@ -164,7 +164,7 @@ fn an_unreadable_block_stops_the_replica_and_names_the_frame() {
     bytes.pop();
     let refused = shop().apply_metadata(3, 1, &bytes);
     assert!(
-        matches!(refused, Err(Violation::Op { index: 3, .. })),
+        matches!(refused, Err(ApplyError::Op { index: 3, .. })),
         "{refused:?}"
     );
 }
