@@ -448,9 +448,9 @@ impl State {
         );
     }
 
-    /// False if the commit is ignored. A topic, queue or group that does not exist is not a
-    /// violation: the leader checked when the client asked, and commits wait up to 100 ms to ride
-    /// together.
+    /// False if the commit is ignored. A topic, queue or group that does not exist is not an error:
+    /// the leader checked when the client asked, and it may be deleted while the leader collects
+    /// commits for one op.
     fn commit_offset(&mut self, commit: &OffsetCommit) -> bool {
         let Some(topic) = self.topics.get(&commit.topic) else {
             return false;
