@@ -3,17 +3,14 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::codec::FieldError;
+
 /// Bytes that are not a metadata block of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpError {
-    /// A field, a body or a list reaches past the end of the bytes.
-    #[error("op bytes end at {have}, a field needs {need}")]
-    Truncated {
-        /// Bytes that the field needs.
-        need: usize,
-        /// Bytes that are left.
-        have: usize,
-    },
+    /// A field of an op, its body included, cannot be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// No op of this version of the code has that type.
     #[error("unknown op type {kind}")]
     UnknownType {
@@ -35,17 +32,6 @@ pub enum OpError {
         kind: u16,
         /// Bytes left over.
         left: usize,
-    },
-    /// A string is not UTF-8.
-    #[error("a string of an op is not UTF-8")]
-    NotUtf8,
-    /// A flag or an enumeration holds a value that it has no meaning for.
-    #[error("field {field} cannot be {value}")]
-    BadValue {
-        /// Which field.
-        field: &'static str,
-        /// The value that was read.
-        value: u64,
     },
 }
 

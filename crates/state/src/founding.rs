@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::codec::{FieldReader, FieldWriter};
-use crate::error::{ApplyError, OpError};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::ApplyError;
 use crate::topic::MAX_QUEUES;
 
 /// Both names are topics' names, and parts of longer ones.
@@ -93,7 +93,7 @@ impl GroupFounding {
         }
     }
 
-    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             cluster: from.string()?.into(),
             group: from.string()?.into(),
@@ -108,7 +108,7 @@ impl GroupFounding {
                 0 => FlushDiskType::Sync,
                 1 => FlushDiskType::Async,
                 value => {
-                    return Err(OpError::BadValue {
+                    return Err(FieldError::BadValue {
                         field: "flush",
                         value: u64::from(value),
                     });
@@ -123,7 +123,7 @@ impl GroupFounding {
     }
 }
 
-fn read_directories(from: &mut FieldReader<'_>) -> Result<Vec<[u8; 16]>, OpError> {
+fn read_directories(from: &mut FieldReader<'_>) -> Result<Vec<[u8; 16]>, FieldError> {
     let mut directories = Vec::new();
     while from.left() > 0 {
         let id = from.bytes(16)?;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::codec::{FieldReader, FieldWriter};
-use crate::error::{ApplyError, OpError};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::ApplyError;
 use crate::topic::{check_name, read_attributes, write_attributes};
 
 /// How long a consumer of the gRPC protocol waits before it tries a message again.
@@ -106,7 +106,7 @@ impl GroupConfig {
         write_attributes(out, &self.attributes);
     }
 
-    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             name: from.string()?.into(),
             consume_enable: from.flag("consume enable")?,
@@ -146,7 +146,7 @@ impl RetryPolicy {
         }
     }
 
-    fn read(from: &mut FieldReader<'_>) -> Result<Self, OpError> {
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         match from.u8()? {
             0 => Ok(Self::Customized(from.list(8, FieldReader::u64)?)),
             1 => Ok(Self::Exponential {
@@ -154,7 +154,7 @@ impl RetryPolicy {
                 max_ms: from.u64()?,
                 multiplier: from.u64()?,
             }),
-            value => Err(OpError::BadValue {
+            value => Err(FieldError::BadValue {
                 field: "retry policy",
                 value: u64::from(value),
             }),

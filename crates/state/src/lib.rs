@@ -22,6 +22,7 @@ mod state;
 mod system;
 mod topic;
 
+pub use codec::FieldError;
 pub use creation::{AutoCreateError, auto_create, retry_topic, retry_topic_name};
 pub use error::{ApplyError, OpError};
 pub use founding::{FlushDiskType, FoundingMember, GroupFounding};

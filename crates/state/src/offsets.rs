@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::codec::{FieldReader, FieldWriter};
-use crate::error::OpError;
+use crate::codec::{FieldError, FieldReader, FieldWriter};
 use crate::hash::{EntryHash, EntryKind, replace};
 
 /// The last committed offset of one (group, topic, queue) since the op before.
@@ -50,7 +49,7 @@ impl OffsetCommit {
         out.flag(self.explicit);
     }
 
-    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             group: from.string()?.into(),
             topic: from.string()?.into(),

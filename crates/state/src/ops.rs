@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::{FieldReader, FieldWriter};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
 use crate::error::OpError;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
@@ -288,7 +288,7 @@ fn write_queues(out: &mut FieldWriter<'_>, queues: &[(Arc<str>, u32)]) {
     });
 }
 
-fn read_queues(from: &mut FieldReader<'_>) -> Result<Vec<(Arc<str>, u32)>, OpError> {
+fn read_queues(from: &mut FieldReader<'_>) -> Result<Vec<(Arc<str>, u32)>, FieldError> {
     /// An empty string and the queue id.
     const LEAST_BYTES: usize = 4 + 4;
     from.list(LEAST_BYTES, |from| Ok((from.string()?.into(), from.u32()?)))

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::ApplyError;
-use crate::codec::{FieldReader, FieldWriter};
-use crate::error::OpError;
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::ApplyError;
 
 /// Most queues that a topic may have. `RocketMQ` has no such bound; without one, a single admin
 /// request could make every replica count billions of queues.
@@ -100,7 +99,7 @@ impl TopicConfig {
         write_attributes(out, &self.attributes);
     }
 
-    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             name: from.string()?.into(),
             read_queues: from.u32()?,
@@ -143,7 +142,7 @@ pub(crate) fn write_attributes(out: &mut FieldWriter<'_>, attributes: &[(String,
 
 pub(crate) fn read_attributes(
     from: &mut FieldReader<'_>,
-) -> Result<Vec<(String, String)>, OpError> {
+) -> Result<Vec<(String, String)>, FieldError> {
     from.list(8, |from| {
         Ok((from.string()?.to_owned(), from.string()?.to_owned()))
     })

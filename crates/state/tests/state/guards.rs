@@ -1,6 +1,6 @@
 //! What an appending leader must know of a metadata block.
 
-use tern_state::{Op, OpError, Precondition, preconditions, system_topics};
+use tern_state::{FieldError, Op, OpError, Precondition, preconditions, system_topics};
 
 use crate::support::{block, commit, founding, put_group, put_topic};
 
@@ -43,6 +43,6 @@ fn a_cut_block_is_refused() {
     let bytes = block(&[put_group("g"), put_topic("orders", 4)]);
     assert!(matches!(
         preconditions(&bytes[..bytes.len() - 1]),
-        Err(OpError::Truncated { .. })
+        Err(OpError::Field(FieldError::Truncated { .. }))
     ));
 }
