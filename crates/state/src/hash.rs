@@ -4,40 +4,18 @@
 //! The function is written down here and pinned by a test because replicas of different builds
 //! compare its values: a library's hash may change with its version.
 
-/// Sums of the entry hashes, one a table. They wrap.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TableSums {
-    /// The founding.
-    pub settings: u64,
-    /// Topics with their ids, and the topic version.
-    pub topics: u64,
-    /// Subscription groups, and the group version.
-    pub groups: u64,
-    /// Consumer offsets.
-    pub consumer_offsets: u64,
-    /// Next queue offset of each queue that has a record.
-    pub next_offsets: u64,
-    /// How far each delay level has come.
-    pub delays: u64,
-    /// Queue locks.
-    pub locks: u64,
-}
+use crate::codec::FieldWriter;
 
-impl TableSums {
-    /// All tables in one number.
-    pub fn combined(&self) -> u64 {
-        [
-            self.settings,
-            self.topics,
-            self.groups,
-            self.consumer_offsets,
-            self.next_offsets,
-            self.delays,
-            self.locks,
-        ]
-        .into_iter()
-        .fold(0, |hash, sum| mix(hash ^ sum))
-    }
+/// The tables that there were when states were first compared.
+const FIRST_TABLES: usize = 7;
+
+/// The sums of all tables in one number. A later table counts only once it has rows: until a group
+/// uses it, builds that know it agree with those that do not.
+pub(crate) fn combined(sums: &[u64]) -> u64 {
+    let counted = sums.iter().enumerate();
+    counted
+        .filter(|(table, sum)| *table < FIRST_TABLES || **sum != 0)
+        .fold(0, |hash, (_, sum)| mix(hash ^ sum))
 }
 
 /// Replaces one entry of a sum: `old` leaves, `new` comes. 0 stands for no entry.
@@ -86,6 +64,13 @@ impl EntryHash {
             })
     }
 
+    /// The bytes that `write` writes: an entry is hashed in the form that it has in its op.
+    pub(crate) fn written(self, write: impl FnOnce(&mut FieldWriter<'_>)) -> Self {
+        let mut bytes = Vec::new();
+        write(&mut FieldWriter::new(&mut bytes));
+        self.bytes(&bytes)
+    }
+
     #[inline]
     pub(crate) fn finish(self) -> u64 {
         self.0
@@ -113,16 +98,15 @@ mod tests {
             .bytes(b"a topic name")
             .finish();
         assert_eq!(hash, 0xa5dc_f025_7d03_6d16);
-        let sums = TableSums {
-            settings: 1,
-            topics: 2,
-            groups: 3,
-            consumer_offsets: 4,
-            next_offsets: 5,
-            delays: 6,
-            locks: 7,
-        };
-        assert_eq!(sums.combined(), 0x6780_6edf_2913_7838);
+        assert_eq!(combined(&[1, 2, 3, 4, 5, 6, 7]), 0x6780_6edf_2913_7838);
+    }
+
+    #[test]
+    fn a_later_table_without_rows_leaves_the_hash_as_it_was_before_there_was_one() {
+        let (seven, empty) = ([1, 2, 3, 4, 5, 6, 7], [0; 7]);
+        assert_eq!(combined(&[1, 2, 3, 4, 5, 6, 7, 0]), combined(&seven));
+        assert_ne!(combined(&[1, 2, 3, 4, 5, 6, 7, 8]), combined(&seven));
+        assert_ne!(combined(&empty[1..]), combined(&empty));
     }
 
     #[test]

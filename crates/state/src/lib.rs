@@ -8,34 +8,38 @@
 //! Where to start reading: [`Op`] for the bytes, [`State`] for what applying them does,
 //! [`auto_create`] for what a send to an unknown topic leads to.
 
+mod changes;
 mod codec;
 mod creation;
+mod data_version;
 pub mod delay;
 mod error;
 mod founding;
 mod group;
 mod hash;
-mod locks;
 mod offsets;
 mod ops;
+mod reading;
 mod state;
 mod system;
+mod tables;
 mod topic;
 
+pub use changes::Changes;
 pub use codec::FieldError;
 pub use creation::{AutoCreateError, auto_create, retry_topic, retry_topic_name};
+pub use data_version::DataVersion;
 pub use error::{ApplyError, OpError};
 pub use founding::{FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
-pub use hash::TableSums;
-pub use locks::LeaseTime;
 pub use offsets::OffsetCommit;
 pub use ops::{Op, Precondition, preconditions};
-pub use state::{Changes, DataVersion, State};
+pub use state::State;
 pub use system::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,
     system_topics,
 };
+pub use tables::{LeaseTime, TableSums};
 pub use topic::{MAX_QUEUES, Topic, TopicConfig, perm, sys_flag};
 
 /// The newest feature level that this code understands. A group founded with a higher one is not

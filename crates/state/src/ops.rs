@@ -17,9 +17,9 @@ use crate::codec::{FieldError, FieldReader, FieldWriter};
 use crate::error::OpError;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
-use crate::locks::LeaseTime;
 use crate::offsets::OffsetCommit;
 use crate::system::system_topics;
+use crate::tables::LeaseTime;
 use crate::topic::TopicConfig;
 
 /// One change of the state. Times in it were stamped by the leader that proposed it.

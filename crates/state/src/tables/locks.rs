@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::table::Table;
 use crate::hash::{EntryHash, EntryKind, replace};
 
 /// A moment of a leadership, by the monotonic clock of the leader: what the leases of queue locks are
@@ -86,13 +87,13 @@ type GroupLocks = OrdMap<(u32, u32), Lock>;
 ///
 /// A lease runs out by the times in the ops. Each op that looks at a group's locks puts those of earlier
 /// leaderships on the clock of its own.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct QueueLocks {
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct LockTable {
     groups: OrdMap<Arc<str>, GroupLocks>,
     sum: u64,
 }
 
-impl QueueLocks {
+impl LockTable {
     pub(crate) fn holder(&self, group: &str, queue: (u32, u32), at: LeaseTime) -> Option<&str> {
         let lock = self.groups.get(group)?.get(&queue)?;
         lock.holds(at).then_some(&*lock.client)
@@ -178,20 +179,6 @@ impl QueueLocks {
         }
     }
 
-    pub(crate) fn sum(&self) -> u64 {
-        self.sum
-    }
-
-    /// The sum, counted anew.
-    pub(crate) fn recomputed_sum(&self) -> u64 {
-        let entries = self.groups.iter().flat_map(|(group, locks)| {
-            locks
-                .iter()
-                .map(move |(queue, lock)| hash(group, *queue, lock))
-        });
-        entries.fold(0, u64::wrapping_add)
-    }
-
     fn set(&mut self, group: &str, locks: &mut GroupLocks, queue: (u32, u32), to: Option<Lock>) {
         let new = to.as_ref().map_or(0, |lock| hash(group, queue, lock));
         let before = match to {
@@ -208,6 +195,21 @@ impl QueueLocks {
         } else {
             self.groups.insert(group.clone(), locks);
         }
+    }
+}
+
+impl Table for LockTable {
+    fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    fn recomputed_sum(&self) -> u64 {
+        let entries = self.groups.iter().flat_map(|(group, locks)| {
+            locks
+                .iter()
+                .map(move |(queue, lock)| hash(group, *queue, lock))
+        });
+        entries.fold(0, u64::wrapping_add)
     }
 }
 
