@@ -10,7 +10,7 @@ use tern_log::{
 };
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
 use tern_state::delay::SCHEDULE_TOPIC;
-use tern_state::{FlushDiskType, FoundingMember, GroupFounding, Op, State};
+use tern_state::{FlushDiskType, FoundGroup, FoundingMember, GroupFounding, Op, State};
 use tern_wire::record::{NewRecord, Record};
 use tern_wire::{Command, Limits, decode_frame};
 use tokio::io::AsyncReadExt;
@@ -73,7 +73,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn founding() -> Op {
-    Op::FoundGroup(GroupFounding {
+    Op::FoundGroup(FoundGroup(GroupFounding {
         cluster: "demo".into(),
         group: "group-a".into(),
         members: vec![FoundingMember {
@@ -87,7 +87,7 @@ pub(crate) fn founding() -> Op {
         default_topic_queue_nums: 8,
         founded_at_ms: 1,
         directories: Vec::new(),
-    })
+    }))
 }
 
 /// A message as a producer far away would have sent it.

@@ -17,7 +17,6 @@ mod error;
 mod founding;
 mod group;
 mod hash;
-mod offsets;
 mod ops;
 mod reading;
 mod state;
@@ -32,8 +31,7 @@ pub use data_version::DataVersion;
 pub use error::{ApplyError, OpError};
 pub use founding::{FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
-pub use offsets::OffsetCommit;
-pub use ops::{Op, Precondition, preconditions};
+pub use ops::*;
 pub use state::State;
 pub use system::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tern_log::{ConsumeQueues, LogError, LogReader, QueueEntry};
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
-use tern_state::{Op, State};
+use tern_state::{DelayProgress, Op, State};
 use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, encode};
 
@@ -261,11 +261,11 @@ impl Delays {
         };
         work.dropped.extend(batch.dropped);
         let mut ops = Vec::new();
-        let progress = Op::DelayProgress {
+        let progress = Op::DelayProgress(DelayProgress {
             level: ticket.level,
             from: batch.from,
             to: batch.to,
-        };
+        });
         progress.encode(&mut ops);
         let mut ops = Bytes::from(ops);
         if is_planted(Bug::DelayProgressApart) && !batch.drafts.is_empty() {
@@ -473,11 +473,11 @@ mod tests {
         let proposal = work(&mut delays, &bench, 1_010).proposals.remove(0);
         assert_eq!(
             Op::decode_all(&proposal.ops).unwrap(),
-            [Op::DelayProgress {
+            [Op::DelayProgress(DelayProgress {
                 level: 1,
                 from: 0,
                 to: 1
-            }]
+            })]
         );
         let draft = &proposal.drafts[0];
         assert_eq!((&*draft.topic, draft.queue_id), (REAL, 3));
@@ -557,11 +557,11 @@ mod tests {
         assert_eq!(proposal.proposals[0].drafts.len(), 1);
         assert_eq!(
             Op::decode_all(&proposal.proposals[0].ops).unwrap(),
-            [Op::DelayProgress {
+            [Op::DelayProgress(DelayProgress {
                 level: 1,
                 from: 0,
                 to: 2
-            }]
+            })]
         );
     }
 

@@ -70,7 +70,9 @@ impl QueueNumbers {
         for op in preconditions {
             match op {
                 Precondition::Topics(topics) => {
-                    topics.iter().for_each(|topic| self.put_topic(topic))
+                    for topic in topics {
+                        self.put_topic(topic);
+                    }
                 }
                 Precondition::Deleted(topic) => {
                     self.next.remove(topic);

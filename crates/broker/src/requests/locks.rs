@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tern_state::{LeaseTime, MAX_QUEUES, Op};
+use tern_state::{LeaseTime, LockQueues, MAX_QUEUES, Op, UnlockQueues};
 use tern_wire::codes::response;
 use tern_wire::names::{check_group_from, check_topic};
 
@@ -115,11 +115,11 @@ impl Locks {
         let Some(asked) = self.admit(incoming) else {
             return;
         };
-        let op = Op::UnlockQueues {
+        let op = Op::UnlockQueues(UnlockQueues {
             group: asked.group,
             client: asked.client,
             queues: keys(&asked.queues),
-        };
+        });
         let (this, reply) = (Arc::clone(self), asked.reply);
         let ticket: Ticket = Box::new(move |outcome, answers| match outcome {
             Outcome::Stored(_) => {
@@ -170,13 +170,13 @@ impl Locks {
 
     fn propose_lock(self: &Arc<Self>, asked: Asked, answers: &mut Answers) {
         let at = self.roles.view().lease_time(clock::monotonic_ms());
-        let op = Op::LockQueues {
+        let op = Op::LockQueues(LockQueues {
             group: Arc::clone(&asked.group),
             client: Arc::clone(&asked.client),
             at,
             ttl_ms: TTL_MS,
             queues: keys(&asked.queues),
-        };
+        });
         let this = Arc::clone(self);
         self.propose(
             &op,
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::replica::Stored;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::GroupConfig;
+    use tern_state::{DeleteGroup, GroupConfig, PutGroup};
     use tern_wire::Command;
     use tern_wire::codes::request;
 
@@ -273,10 +273,10 @@ mod tests {
     impl Fixture {
         async fn new() -> Self {
             let mut bench = Bench::new();
-            bench.commit_ops(&[Op::PutGroup {
+            bench.commit_ops(&[Op::PutGroup(PutGroup {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
-            }]);
+            })]);
             let locks = Arc::new(Locks::new(&bench.services(leading())));
             Self {
                 bench,
@@ -346,7 +346,9 @@ mod tests {
             }
             let proposal = fixture.bench.proposal().expect("an op is proposed");
             let ops = Op::decode_all(&proposal.ops).expect("ops");
-            let (Op::LockQueues { queues, .. } | Op::UnlockQueues { queues, .. }) = &ops[0] else {
+            let (Op::LockQueues(LockQueues { queues, .. })
+            | Op::UnlockQueues(UnlockQueues { queues, .. })) = &ops[0]
+            else {
                 panic!("not a lock: {ops:?}");
             };
             assert_eq!(*queues, [("BenchmarkTest".into(), 0)]);
@@ -363,7 +365,7 @@ mod tests {
         fixture.locks.lock(asks);
         let proposal = fixture.bench.proposal().expect("an op is proposed");
         let ops = Op::decode_all(&proposal.ops).expect("ops");
-        let Op::LockQueues { at, .. } = ops[0] else {
+        let Op::LockQueues(LockQueues { at, .. }) = ops[0] else {
             panic!("not a lock: {ops:?}");
         };
         assert_eq!(
@@ -383,7 +385,7 @@ mod tests {
         fixture.locks.lock(asks);
         let proposal = fixture.bench.proposal().expect("an op is proposed");
         let mut ops = Op::decode_all(&proposal.ops).expect("ops");
-        let Op::LockQueues { at, ttl_ms, .. } = &mut ops[0] else {
+        let Op::LockQueues(LockQueues { at, ttl_ms, .. }) = &mut ops[0] else {
             panic!("not a lock: {ops:?}");
         };
         *ttl_ms = 1;
@@ -441,11 +443,11 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_group_comes_into_being_first() {
         let mut fixture = Fixture::new().await;
-        fixture.bench.commit_ops(&[Op::DeleteGroup {
+        fixture.bench.commit_ops(&[Op::DeleteGroup(DeleteGroup {
             changed_at_ms: 1,
             name: "CG".into(),
             clean_offsets: false,
-        }]);
+        })]);
         fixture.locks.lock(
             fixture
                 .client

@@ -251,7 +251,7 @@ mod tests {
     use super::*;
     use crate::replica::Refusal;
     use crate::testing::{Bench, Client, leading, role_board};
-    use tern_state::{GroupConfig, Op};
+    use tern_state::{GroupConfig, Op, PutGroup, PutTopic};
     use tern_wire::Command;
     use tern_wire::codes::request;
     use tern_wire::headers::PullRequest;
@@ -275,10 +275,10 @@ mod tests {
             for _ in 0..3 {
                 bench.commit_message(TOPIC, 0, "", b"m");
             }
-            bench.commit_ops(&[Op::PutGroup {
+            bench.commit_ops(&[Op::PutGroup(PutGroup {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
-            }]);
+            })]);
             let services = bench.services(roles);
             Self {
                 pulls: Arc::new(Pulls::new(&services)),
@@ -472,10 +472,10 @@ mod tests {
             topic: "young",
             ..header(0, 0)
         });
-        fixture.bench.commit_ops(&[Op::PutTopic {
+        fixture.bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: tern_state::TopicConfig::new("young", 4, 6),
-        }]);
+        })]);
         fixture.confirm();
         assert_eq!(fixture.code().await, response::PULL_NOT_FOUND);
     }

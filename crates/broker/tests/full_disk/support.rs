@@ -18,7 +18,10 @@ use tern_log::{
 use tern_replication::{
     HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
 };
-use tern_state::{FlushDiskType, FoundingMember, GroupFounding, OffsetCommit, Op, State};
+use tern_state::{
+    CommitOffsets, FlushDiskType, FoundGroup, FoundingMember, GroupFounding, OffsetCommit, Op,
+    State,
+};
 
 pub const SEGMENT: u64 = 1 << 20;
 pub const TOPIC: &str = "TBW102";
@@ -256,7 +259,7 @@ impl One {
             explicit: true,
         });
         let mut ops = Vec::new();
-        Op::CommitOffsets(offsets.collect()).encode(&mut ops);
+        Op::CommitOffsets(CommitOffsets(offsets.collect())).encode(&mut ops);
         self.push(ticket, SmallVec::new(), ops);
     }
 
@@ -302,7 +305,7 @@ fn ops_of_length(name: usize) -> Vec<u8> {
         offset: 0,
         explicit: true,
     };
-    Op::CommitOffsets(vec![offset]).encode(&mut ops);
+    Op::CommitOffsets(CommitOffsets(vec![offset])).encode(&mut ops);
     ops
 }
 
@@ -327,6 +330,6 @@ fn founding(voters: &[u64]) -> Frame {
         directories: Vec::new(),
     };
     let mut draft = FrameDraft::default();
-    Op::FoundGroup(group).encode(&mut draft.metadata);
+    Op::FoundGroup(FoundGroup(group)).encode(&mut draft.metadata);
     draft.seal(&LogEnd::default(), 1, 1, SEGMENT).unwrap()
 }

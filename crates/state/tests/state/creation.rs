@@ -1,17 +1,17 @@
 //! Topics that are created because somebody uses them.
 
 use tern_state::{
-    AutoCreateError, GroupConfig, GroupFounding, Op, State, TopicConfig, auto_create,
+    AutoCreateError, GroupConfig, GroupFounding, Op, PutTopic, State, TopicConfig, auto_create,
     refuses_client_sends, retry_topic,
 };
 
 use crate::support::{apply, founded_with, founding, put_topic, shop};
 
 fn put(config: TopicConfig) -> Op {
-    Op::PutTopic {
+    Op::PutTopic(PutTopic {
         changed_at_ms: 0,
         config,
-    }
+    })
 }
 
 #[test]

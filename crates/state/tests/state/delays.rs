@@ -1,12 +1,12 @@
 //! Progress of the delay levels.
 
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
-use tern_state::{ApplyError, Op, State};
+use tern_state::{ApplyError, DelayProgress, Op, State};
 
 use crate::support::{apply, fill, shop};
 
 fn progress(level: u16, from: u64, to: u64) -> Op {
-    Op::DelayProgress { level, from, to }
+    Op::DelayProgress(DelayProgress { level, from, to })
 }
 
 fn delayed(level: u16, messages: u64) -> State {

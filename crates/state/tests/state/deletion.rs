@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 
-use tern_state::{ApplyError, DataVersion, LeaseTime, Op, State};
+use tern_state::{
+    ApplyError, CommitOffsets, DataVersion, DeleteGroup, DeleteTopic, LeaseTime, LockQueues, Op,
+    State,
+};
 
 use crate::support::{apply, commit, fill, put_group, put_topic, shop};
 
 fn delete_topic(name: &str) -> Op {
-    Op::DeleteTopic {
+    Op::DeleteTopic(DeleteTopic {
         changed_at_ms: 1_800_000_000_000,
         name: name.into(),
-    }
+    })
 }
 
 fn delete_group(name: &str, clean_offsets: bool) -> Op {
-    Op::DeleteGroup {
+    Op::DeleteGroup(DeleteGroup {
         changed_at_ms: 1_800_000_000_000,
         name: name.into(),
         clean_offsets,
-    }
+    })
 }
 
 fn at(now_ms: u64) -> LeaseTime {
@@ -30,13 +33,13 @@ fn at(now_ms: u64) -> LeaseTime {
 }
 
 fn lock(topic: &str) -> Op {
-    Op::LockQueues {
+    Op::LockQueues(LockQueues {
         group: "shop".into(),
         client: "a".into(),
         at: at(1),
         ttl_ms: 60_000,
         queues: vec![(topic.into(), 0)],
-    }
+    })
 }
 
 /// Records, offsets and locks in both topics.
@@ -44,7 +47,7 @@ fn used() -> State {
     let mut state = shop();
     for topic in ["orders", "bills"] {
         fill(&mut state, topic, 0, 3);
-        let commits = Op::CommitOffsets(vec![commit(topic, 0, 2)]);
+        let commits = Op::CommitOffsets(CommitOffsets(vec![commit(topic, 0, 2)]));
         apply(&mut state, &[commits, lock(topic)]).expect("good ops");
     }
     state

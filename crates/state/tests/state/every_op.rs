@@ -4,9 +4,13 @@
 //! different builds compare hashes, so the number may never change. A new op gets a frame at the
 //! end of the list, and the number below is kept for the frames before it.
 
+use std::collections::BTreeSet;
+
 use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{
-    GroupConfig, LeaseTime, Op, RetryPolicy, State, TableSums, TopicConfig, perm, sys_flag,
+    CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FoundGroup, GroupConfig, LeaseTime,
+    LockQueues, Op, PutGroup, PutTopic, RetryPolicy, State, TableSums, TopicConfig, UnlockQueues,
+    perm, sys_flag,
 };
 
 use crate::support::{block, commit, explicit, fill, founding, put_group, put_topic};
@@ -16,7 +20,7 @@ type Records = &'static [(&'static str, u32, u64)];
 
 fn configs() -> Vec<Op> {
     vec![
-        Op::PutTopic {
+        Op::PutTopic(PutTopic {
             changed_at_ms: 1_700_000_001_000,
             config: TopicConfig {
                 read_queues: 6,
@@ -26,8 +30,8 @@ fn configs() -> Vec<Op> {
                 attributes: vec![("message.type".into(), "FIFO".into())],
                 ..TopicConfig::new("orders", 4, perm::READ | perm::WRITE)
             },
-        },
-        Op::PutGroup {
+        }),
+        Op::PutGroup(PutGroup {
             changed_at_ms: 1_700_000_002_000,
             config: GroupConfig {
                 retry_max_times: -1,
@@ -39,14 +43,14 @@ fn configs() -> Vec<Op> {
                 attributes: vec![("key".into(), "value".into())],
                 ..GroupConfig::new("shop")
             },
-        },
-        Op::PutGroup {
+        }),
+        Op::PutGroup(PutGroup {
             changed_at_ms: 1_700_000_001_500,
             config: GroupConfig {
                 retry_policy: RetryPolicy::Customized(vec![1_000, 2_000]),
                 ..GroupConfig::new("desk")
             },
-        },
+        }),
         put_topic("bills", 2),
         put_topic("späne", 1),
         put_group("gone"),
@@ -54,7 +58,7 @@ fn configs() -> Vec<Op> {
 }
 
 fn lock(client: &str, term: u64, now_ms: u64, queues: &[(&str, u32)]) -> Op {
-    Op::LockQueues {
+    Op::LockQueues(LockQueues {
         group: "shop".into(),
         client: client.into(),
         at: LeaseTime {
@@ -67,10 +71,10 @@ fn lock(client: &str, term: u64, now_ms: u64, queues: &[(&str, u32)]) -> Op {
             .iter()
             .map(|(topic, queue)| ((*topic).into(), *queue))
             .collect(),
-    }
+    })
 }
 
-/// The frames after the founding: term, records, ops.
+/// The frames: term, records, ops.
 fn frames() -> Vec<(u64, Records, Vec<Op>)> {
     let offsets = vec![
         commit("orders", 0, 5),
@@ -79,8 +83,9 @@ fn frames() -> Vec<(u64, Records, Vec<Op>)> {
         explicit("orders", 0, 3),
         commit("nowhere", 0, 1),
     ];
-    let progress = |level, from, to| Op::DelayProgress { level, from, to };
+    let progress = |level, from, to| Op::DelayProgress(DelayProgress { level, from, to });
     vec![
+        (1, &[], vec![Op::FoundGroup(FoundGroup(founding()))]),
         (1, &[], configs()),
         (
             1,
@@ -93,7 +98,7 @@ fn frames() -> Vec<(u64, Records, Vec<Op>)> {
                 (SCHEDULE_TOPIC, 17, 1),
             ],
             vec![
-                Op::CommitOffsets(offsets),
+                Op::CommitOffsets(CommitOffsets(offsets)),
                 progress(1, 0, 2),
                 progress(18, 0, 1),
             ],
@@ -109,26 +114,26 @@ fn frames() -> Vec<(u64, Records, Vec<Op>)> {
                     &[("orders", 0), ("orders", 1), ("bills", 0)],
                 ),
                 lock("two@2", 2, 1_000, &[("orders", 1), ("orders", 2)]),
-                Op::UnlockQueues {
+                Op::UnlockQueues(UnlockQueues {
                     group: "shop".into(),
                     client: "one@1".into(),
                     queues: vec![("orders".into(), 0), ("orders".into(), 2)],
-                },
+                }),
             ],
         ),
         (
             4,
             &[("bills", 0, 1)],
             vec![
-                Op::DeleteTopic {
+                Op::DeleteTopic(DeleteTopic {
                     changed_at_ms: 1_700_000_003_000,
                     name: "späne".into(),
-                },
-                Op::DeleteGroup {
+                }),
+                Op::DeleteGroup(DeleteGroup {
                     changed_at_ms: 1_700_000_004_000,
                     name: "gone".into(),
                     clean_offsets: true,
-                },
+                }),
                 progress(1, 2, 3),
                 put_topic("again", 1),
             ],
@@ -138,10 +143,9 @@ fn frames() -> Vec<(u64, Records, Vec<Op>)> {
 
 /// The state after each frame, the founding's first.
 fn states() -> Vec<State> {
-    let founding = (1, &[] as Records, vec![Op::FoundGroup(founding())]);
     let mut state = State::new();
     let mut states = Vec::new();
-    for (index, (term, records, ops)) in (1..).zip(std::iter::once(founding).chain(frames())) {
+    for (index, (term, records, ops)) in (1..).zip(frames()) {
         for (topic, queue_id, count) in records {
             fill(&mut state, topic, *queue_id, *count);
         }
@@ -156,6 +160,24 @@ fn states() -> Vec<State> {
 /// The state behind all frames.
 pub fn state() -> State {
     states().pop().expect("there are frames")
+}
+
+/// The ops of all frames.
+pub fn ops() -> Vec<Op> {
+    frames().into_iter().flat_map(|(_, _, ops)| ops).collect()
+}
+
+#[test]
+fn every_op_is_in_the_list() {
+    let kinds: BTreeSet<_> = ops().iter().map(kind).collect();
+    let known: BTreeSet<_> = Op::KINDS.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, known);
+    assert_eq!(known.len(), Op::KINDS.len(), "no number stands twice");
+}
+
+fn kind(op: &Op) -> u16 {
+    let bytes = block(std::slice::from_ref(op));
+    u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
 #[test]

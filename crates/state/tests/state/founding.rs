@@ -1,7 +1,8 @@
 //! What a group has from its first frame on.
 
 use tern_state::{
-    ApplyError, DataVersion, GroupConfig, GroupFounding, Op, State, Topic, is_system_group,
+    ApplyError, CommitOffsets, DataVersion, FoundGroup, GroupConfig, GroupFounding, Op, State,
+    Topic, is_system_group,
 };
 
 use crate::support::{apply, founded_with, founding, put_group, put_topic, shop};
@@ -113,7 +114,8 @@ fn founding_creates_the_built_in_groups_with_defaults() {
 fn founding_is_the_first_version_and_is_reported() {
     let mut state = State::new();
     assert_eq!(state.topic_version(), DataVersion::default());
-    let changes = apply(&mut state, &[Op::FoundGroup(founding())]).expect("a good founding");
+    let changes =
+        apply(&mut state, &[Op::FoundGroup(FoundGroup(founding()))]).expect("a good founding");
     assert!(changes.founded);
     assert_eq!((changes.topics.len(), changes.groups.len()), (13, 8));
     let first = DataVersion {
@@ -132,7 +134,7 @@ fn nothing_comes_before_the_founding_and_it_comes_once() {
     for op in [
         put_topic("orders", 4),
         put_group("shop"),
-        Op::CommitOffsets(Vec::new()),
+        Op::CommitOffsets(CommitOffsets(Vec::new())),
     ] {
         assert_eq!(apply(&mut State::new(), &[op]), Err(ApplyError::NotFounded));
     }
@@ -141,17 +143,17 @@ fn nothing_comes_before_the_founding_and_it_comes_once() {
         Err(ApplyError::NotFounded)
     );
     assert_eq!(
-        apply(&mut shop(), &[Op::FoundGroup(founding())]),
+        apply(&mut shop(), &[Op::FoundGroup(FoundGroup(founding()))]),
         Err(ApplyError::FoundedTwice)
     );
 }
 
 #[test]
 fn a_feature_level_of_later_code_stops_the_replica() {
-    let op = Op::FoundGroup(GroupFounding {
+    let op = Op::FoundGroup(FoundGroup(GroupFounding {
         feature_level: 2,
         ..founding()
-    });
+    }));
     assert_eq!(
         apply(&mut State::new(), &[op]),
         Err(ApplyError::FeatureLevel { level: 2, known: 1 })
@@ -178,7 +180,7 @@ fn a_founding_outside_its_bounds_is_refused() {
             ..founding()
         },
     ] {
-        let refused = apply(&mut State::new(), &[Op::FoundGroup(bad)]);
+        let refused = apply(&mut State::new(), &[Op::FoundGroup(FoundGroup(bad))]);
         assert!(
             matches!(refused, Err(ApplyError::Bounds { .. })),
             "{refused:?}"

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tern_state::{
-    ApplyError, Changes, FlushDiskType, FoundingMember, GroupConfig, GroupFounding, OffsetCommit,
-    Op, State, TopicConfig,
+    ApplyError, Changes, FlushDiskType, FoundGroup, FoundingMember, GroupConfig, GroupFounding,
+    OffsetCommit, Op, PutGroup, PutTopic, State, TopicConfig,
 };
 
 pub fn founding() -> GroupFounding {
@@ -41,7 +41,7 @@ pub fn apply(state: &mut State, ops: &[Op]) -> Result<Changes, ApplyError> {
 
 pub fn founded_with(founding: GroupFounding) -> State {
     let mut state = State::new();
-    apply(&mut state, &[Op::FoundGroup(founding)]).expect("a good founding");
+    apply(&mut state, &[Op::FoundGroup(FoundGroup(founding))]).expect("a good founding");
     state
 }
 
@@ -58,17 +58,17 @@ pub fn shop() -> State {
 }
 
 pub fn put_topic(name: &str, queues: u32) -> Op {
-    Op::PutTopic {
+    Op::PutTopic(PutTopic {
         changed_at_ms: 1_700_000_000_500,
         config: TopicConfig::new(name, queues, 6),
-    }
+    })
 }
 
 pub fn put_group(name: &str) -> Op {
-    Op::PutGroup {
+    Op::PutGroup(PutGroup {
         changed_at_ms: 1_700_000_000_500,
         config: GroupConfig::new(name),
-    }
+    })
 }
 
 pub fn commit(topic: &str, queue_id: u32, offset: u64) -> OffsetCommit {

@@ -1,6 +1,8 @@
 //! Topics and groups after the founding.
 
-use tern_state::{ApplyError, DataVersion, GroupConfig, MAX_QUEUES, Op, TopicConfig};
+use tern_state::{
+    ApplyError, DataVersion, GroupConfig, MAX_QUEUES, Op, PutGroup, PutTopic, TopicConfig,
+};
 
 use crate::support::{apply, block, fill, names, put_group, put_topic, shop};
 
@@ -20,10 +22,10 @@ fn putting_an_existing_topic_changes_it_and_keeps_id_and_records() {
     };
     let changes = apply(
         &mut state,
-        &[Op::PutTopic {
+        &[Op::PutTopic(PutTopic {
             changed_at_ms: 9,
             config: smaller.clone(),
-        }],
+        })],
     )
     .expect("good");
     assert_eq!(names(&changes.topics), ["orders"]);
@@ -39,14 +41,14 @@ fn putting_an_existing_topic_changes_it_and_keeps_id_and_records() {
 fn the_version_counts_changes_and_its_time_never_falls() {
     let mut state = shop();
     let before = state.topic_version();
-    let later = Op::PutTopic {
+    let later = Op::PutTopic(PutTopic {
         changed_at_ms: 1_800_000_000_000,
         config: config("a"),
-    };
-    let earlier = Op::PutTopic {
+    });
+    let earlier = Op::PutTopic(PutTopic {
         changed_at_ms: 1_600_000_000_000,
         config: config("b"),
-    };
+    });
     apply(&mut state, &[later, earlier]).expect("good");
     let after = DataVersion {
         counter: before.counter + 2,
@@ -75,10 +77,10 @@ fn putting_a_group_changes_it_and_its_table_version_alone() {
         retry_max_times: 3,
         ..GroupConfig::new("shop")
     };
-    let op = Op::PutGroup {
+    let op = Op::PutGroup(PutGroup {
         changed_at_ms: 1_800_000_000_000,
         config: changed.clone(),
-    };
+    });
     assert_eq!(
         names(&apply(&mut state, &[op]).expect("good").groups),
         ["shop"]
@@ -94,13 +96,17 @@ fn putting_a_group_changes_it_and_its_table_version_alone() {
 
 #[test]
 fn a_configuration_outside_its_bounds_is_refused_before_it_is_proposed_and_when_it_is_applied() {
-    let topic = |config| Op::PutTopic {
-        changed_at_ms: 0,
-        config,
+    let topic = |config| {
+        Op::PutTopic(PutTopic {
+            changed_at_ms: 0,
+            config,
+        })
     };
-    let group = |name: &str| Op::PutGroup {
-        changed_at_ms: 0,
-        config: GroupConfig::new(name),
+    let group = |name: &str| {
+        Op::PutGroup(PutGroup {
+            changed_at_ms: 0,
+            config: GroupConfig::new(name),
+        })
     };
     let long = "x".repeat(256);
     for op in [
