@@ -178,6 +178,15 @@ impl<'a> FieldWriter<'a> {
     }
 
     pub(crate) fn list<T>(&mut self, items: &[T], item: impl Fn(&mut Self, &T)) {
+        self.rows(items.iter(), item);
+    }
+
+    /// A list of what an iterator gives.
+    pub(crate) fn rows<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        item: impl Fn(&mut Self, T),
+    ) {
         self.length(items.len());
         for each in items {
             item(self, each);
@@ -194,7 +203,18 @@ impl<'a> FieldWriter<'a> {
         self.out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
 
+    /// As [`sized`](Self::sized), for what may be longer: the length is a `u64`.
+    pub(crate) fn sized_long(&mut self, body: impl FnOnce(&mut Self)) {
+        let at = self.out.len();
+        self.u64(0);
+        body(self);
+        let length = (self.out.len() - at - 8) as u64;
+        self.out[at..at + 8].copy_from_slice(&length.to_be_bytes());
+    }
+
     fn length(&mut self, length: usize) {
-        self.u32(u32::try_from(length).expect("a field is far below 4 GiB: a frame holds 8 MiB"));
+        self.u32(u32::try_from(length).expect(
+            "a field is far below 4 GiB: a frame holds 8 MiB; and so many rows have no memory",
+        ));
     }
 }

@@ -1,6 +1,7 @@
 //! Versions of tables.
 
-use crate::hash::{EntryHash, EntryKind};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::hash::EntryHash;
 
 /// Version of a table, as brokers announce it: how many changes it has seen, and when the last one
 /// was made.
@@ -14,6 +15,19 @@ pub struct DataVersion {
 }
 
 impl DataVersion {
+    /// Bytes in a table: counter `u64`, changed at `u64`.
+    pub(crate) fn write(self, out: &mut FieldWriter<'_>) {
+        out.u64(self.counter);
+        out.u64(self.changed_at_ms);
+    }
+
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
+        Ok(Self {
+            counter: from.u64()?,
+            changed_at_ms: from.u64()?,
+        })
+    }
+
     /// The version after one more change.
     pub(crate) fn next(self, changed_at_ms: u64) -> Self {
         Self {
@@ -23,7 +37,7 @@ impl DataVersion {
     }
 
     /// A table that was never changed has no version entry.
-    pub(crate) fn hash(self, kind: EntryKind) -> u64 {
+    pub(crate) fn hash(self, kind: u64) -> u64 {
         if self.counter == 0 {
             return 0;
         }

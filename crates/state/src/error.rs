@@ -35,6 +35,69 @@ pub enum OpError {
     },
 }
 
+/// Bytes that are not a state of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// The head of the state or of a table cannot be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The format is of another version of the code.
+    #[error("unknown format version {version} of a state")]
+    UnknownVersion {
+        /// The version that was read.
+        version: u16,
+    },
+    /// No table of this version of the code has that number.
+    #[error("unknown table {id} of a state")]
+    UnknownTable {
+        /// The number that was read.
+        id: u16,
+    },
+    /// A table comes twice, or behind one with a greater number.
+    #[error("table {id} of a state is out of order")]
+    TableOrder {
+        /// The number of the table.
+        id: u16,
+    },
+    /// A table cannot have these rows.
+    #[error("table {table}: {source}")]
+    Table {
+        /// Name of the table.
+        table: &'static str,
+        /// What is wrong with its rows.
+        source: RowError,
+    },
+}
+
+/// Rows that a table cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// A field of a row cannot be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// A row comes twice, or behind one that it must come before.
+    #[error("a row is out of order")]
+    Order,
+    /// What is written only if there is something in it has nothing in it.
+    #[error("a row, or the table, is empty")]
+    Empty,
+    /// The table is longer than its rows.
+    #[error("{left} bytes follow the last row")]
+    Trailing {
+        /// Bytes left over.
+        left: usize,
+    },
+    /// A row that no op could have made.
+    #[error("a row cannot be: {0}")]
+    Refused(ApplyError),
+    /// A row names a topic that there is not.
+    #[error("a row names topic {topic_id}, which does not exist")]
+    UnknownTopic {
+        /// The id of the topic.
+        topic_id: u32,
+    },
+}
+
 /// A committed entry that contradicts the state. This is a bug or a damaged log, never an operating
 /// error: the replica stops, and the state that returned it must not be used any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -28,7 +28,7 @@ pub use changes::Changes;
 pub use codec::FieldError;
 pub use creation::{AutoCreateError, auto_create, retry_topic, retry_topic_name};
 pub use data_version::DataVersion;
-pub use error::{ApplyError, OpError};
+pub use error::{ApplyError, OpError, RowError, StateError};
 pub use founding::{FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
 pub use ops::*;

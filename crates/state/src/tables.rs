@@ -1,8 +1,9 @@
 //! The tables of a state, one file each: rows, the sum of their hashes, what may be done to them.
 //!
 //! A new table is a file here, its `mod` line, and its row at the end of the list below: the fields
-//! of a state, the hash and its audits follow from the row. A row that stands here is never moved
-//! or taken out: the order is that of the hash, which replicas of different builds compare.
+//! of a state, the hash and its audits, and the bytes of a state follow from the row. A row that
+//! stands here is never moved or taken out: the order is that of the hash, which replicas of
+//! different builds compare, and of the bytes.
 
 mod consumer_offsets;
 mod delays;

@@ -1,11 +1,26 @@
 //! Consumer offsets: how far each group has come in each queue.
+//!
+//! | size | field |
+//! |--:|---|
+//! | 4 | number of groups |
+//! | 4 + length | group, string, rising |
+//! | 4 | number of its queues |
+//! | 4 | topic id |
+//! | 4 | queue id, rising with the topic id |
+//! | 8 | offset |
+//!
+//! The second and third once a group, the last three once a queue.
 
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use super::table::Table;
-use crate::hash::{EntryHash, EntryKind, replace};
+use super::table::{Table, push};
+use crate::codec::{FieldReader, FieldWriter};
+use crate::error::RowError;
+use crate::hash::{EntryHash, replace};
+
+const CONSUMER_OFFSET: u64 = 6;
 
 /// The offsets of one group by (topic id, queue id). By id and not by name, so that a topic made
 /// again under an old name does not inherit offsets.
@@ -71,6 +86,10 @@ impl ConsumerOffsetTable {
 }
 
 impl Table for ConsumerOffsetTable {
+    const ID: u16 = 4;
+
+    const ENTRY_KINDS: &'static [u64] = &[CONSUMER_OFFSET];
+
     fn sum(&self) -> u64 {
         self.sum
     }
@@ -83,10 +102,45 @@ impl Table for ConsumerOffsetTable {
         });
         entries.fold(0, u64::wrapping_add)
     }
+
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        out.rows(self.groups.iter(), |out, (group, offsets)| {
+            out.string(group);
+            out.rows(offsets.iter(), |out, ((topic_id, queue_id), offset)| {
+                out.u32(*topic_id);
+                out.u32(*queue_id);
+                out.u64(*offset);
+            });
+        });
+    }
+
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, RowError> {
+        const ROW_BYTES: usize = 4 + 4 + 8;
+        let mut table = Self::default();
+        for _ in 0..from.count(4 + 4 + ROW_BYTES)? {
+            let group = Arc::from(from.string()?);
+            let mut offsets = GroupOffsets::new();
+            for _ in 0..from.count(ROW_BYTES)? {
+                let queue = (from.u32()?, from.u32()?);
+                push(&mut offsets, queue, from.u64()?)?;
+            }
+            if offsets.is_empty() {
+                return Err(RowError::Empty);
+            }
+            push(&mut table.groups, group, offsets)?;
+        }
+        table.sum = table.recomputed_sum();
+        Ok(table)
+    }
+
+    fn topic_ids(&self) -> impl Iterator<Item = u32> {
+        let queues = self.groups.values().flat_map(GroupOffsets::keys);
+        queues.map(|(topic_id, _)| *topic_id)
+    }
 }
 
 fn hash(group: &str, topic_id: u32, queue_id: u32, offset: u64) -> u64 {
-    let entry = EntryHash::new(EntryKind::ConsumerOffset).bytes(group.as_bytes());
+    let entry = EntryHash::new(CONSUMER_OFFSET).bytes(group.as_bytes());
     entry
         .word(u64::from(topic_id) << 32 | u64::from(queue_id))
         .word(offset)

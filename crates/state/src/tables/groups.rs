@@ -1,13 +1,26 @@
 //! Subscription groups by name, and the version of the table.
+//!
+//! | size | field |
+//! |--:|---|
+//! | 16 | version: counter, changed at |
+//! | 4 | number of groups |
+//! | its length | configuration of a group, names rising, see [`GroupConfig`] |
+//!
+//! The last once a group.
 
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use super::table::Table;
+use super::table::{Table, push};
+use crate::codec::{FieldReader, FieldWriter};
 use crate::data_version::DataVersion;
+use crate::error::RowError;
 use crate::group::GroupConfig;
-use crate::hash::{EntryHash, EntryKind, replace};
+use crate::hash::{EntryHash, replace};
+
+const GROUP: u64 = 4;
+const VERSION: u64 = 5;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct GroupTable {
@@ -53,14 +66,18 @@ impl GroupTable {
 
     /// Counts a change of the table.
     pub(crate) fn advance(&mut self, changed_at_ms: u64) {
-        let kind = EntryKind::GroupVersion;
         let version = self.version.next(changed_at_ms);
-        replace(&mut self.sum, self.version.hash(kind), version.hash(kind));
+        let hash = |version: DataVersion| version.hash(VERSION);
+        replace(&mut self.sum, hash(self.version), hash(version));
         self.version = version;
     }
 }
 
 impl Table for GroupTable {
+    const ID: u16 = 3;
+
+    const ENTRY_KINDS: &'static [u64] = &[GROUP, VERSION];
+
     fn sum(&self) -> u64 {
         self.sum
     }
@@ -69,12 +86,34 @@ impl Table for GroupTable {
         self.all()
             .map(hash)
             .fold(0, u64::wrapping_add)
-            .wrapping_add(self.version.hash(EntryKind::GroupVersion))
+            .wrapping_add(self.version.hash(VERSION))
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        self.version.write(out);
+        out.rows(self.all(), |out, group| group.write(out));
+    }
+
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, RowError> {
+        /// An empty name, five flags, two large and four small numbers, a policy without pauses and
+        /// no attributes.
+        const LEAST_BYTES: usize = 4 + 5 + 2 * 8 + 4 * 4 + 5 + 4;
+        let mut table = Self {
+            version: DataVersion::read(from)?,
+            ..Self::default()
+        };
+        for _ in 0..from.count(LEAST_BYTES)? {
+            let config = GroupConfig::read(from)?;
+            config.check().map_err(RowError::Refused)?;
+            push(&mut table.by_name, config.name.clone(), Arc::new(config))?;
+        }
+        table.sum = table.recomputed_sum();
+        Ok(table)
     }
 }
 
 fn hash(group: &GroupConfig) -> u64 {
-    EntryHash::new(EntryKind::Group)
+    EntryHash::new(GROUP)
         .written(|out| group.write(out))
         .finish()
 }

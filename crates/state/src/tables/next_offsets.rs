@@ -1,11 +1,22 @@
 //! The queue offset that comes next in each queue, which is the number of its committed records.
+//!
+//! | size | field |
+//! |--:|---|
+//! | 4 | number of topics: the highest id of one that has records |
+//! | 4 | number of queues of a topic: one more than the highest queue that has records |
+//! | 8 | next offset of a queue, 0 in one without records |
+//!
+//! The second once a topic, id 1 first; the third once a queue.
 
 use imbl::Vector;
 
 use super::table::Table;
-use crate::error::ApplyError;
-use crate::hash::{EntryHash, EntryKind, replace};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::{ApplyError, RowError};
+use crate::hash::{EntryHash, replace};
 use crate::topic::MAX_QUEUES;
+
+const NEXT_OFFSET: u64 = 7;
 
 /// A row for each topic, id 1 first, as long as the highest queue that has a record. A topic without
 /// records and a deleted one have an empty row, or none behind the last that is not empty.
@@ -102,6 +113,10 @@ impl NextOffsetTable {
 }
 
 impl Table for NextOffsetTable {
+    const ID: u16 = 5;
+
+    const ENTRY_KINDS: &'static [u64] = &[NEXT_OFFSET];
+
     fn sum(&self) -> u64 {
         self.sum
     }
@@ -115,6 +130,47 @@ impl Table for NextOffsetTable {
         })
         .fold(0, u64::wrapping_add)
     }
+
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        out.rows(self.rows.iter(), |out, row| {
+            out.rows(row.iter(), |out, next| out.u64(*next));
+        });
+    }
+
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, RowError> {
+        let mut table = Self::default();
+        for _ in 0..from.count(4)? {
+            table.rows.push_back(read_row(from)?);
+        }
+        if table.rows.last().is_none_or(Vector::is_empty) {
+            return Err(RowError::Empty);
+        }
+        table.sum = table.recomputed_sum();
+        Ok(table)
+    }
+
+    fn topic_ids(&self) -> impl Iterator<Item = u32> {
+        let rows = (1..).zip(self.rows.iter());
+        rows.filter(|(_, row)| !row.is_empty()).map(|(id, _)| id)
+    }
+}
+
+fn read_row(from: &mut FieldReader<'_>) -> Result<Vector<u64>, RowError> {
+    let queues = from.count(8)?;
+    if queues > MAX_QUEUES as usize {
+        return Err(RowError::Field(FieldError::BadValue {
+            field: "number of queues",
+            value: queues as u64,
+        }));
+    }
+    let mut row = Vector::new();
+    for _ in 0..queues {
+        row.push_back(from.u64()?);
+    }
+    if row.last() == Some(&0) {
+        return Err(RowError::Empty);
+    }
+    Ok(row)
 }
 
 /// A queue without records has no entry, however long its row is.
@@ -123,7 +179,7 @@ fn hash(topic_id: u32, queue_id: u32, next: u64) -> u64 {
     if next == 0 {
         return 0;
     }
-    EntryHash::new(EntryKind::NextOffset)
+    EntryHash::new(NEXT_OFFSET)
         .word(u64::from(topic_id) << 32 | u64::from(queue_id))
         .word(next)
         .finish()

@@ -1,10 +1,18 @@
 //! What the group was founded with: one row at most.
+//!
+//! | size | field |
+//! |--:|---|
+//! | all | the founding, see [`GroupFounding`] |
 
 use std::sync::Arc;
 
 use super::table::Table;
+use crate::codec::{FieldReader, FieldWriter};
+use crate::error::RowError;
 use crate::founding::GroupFounding;
-use crate::hash::{EntryHash, EntryKind};
+use crate::hash::EntryHash;
+
+const FOUNDING: u64 = 1;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct SettingsTable {
@@ -24,6 +32,10 @@ impl SettingsTable {
 }
 
 impl Table for SettingsTable {
+    const ID: u16 = 1;
+
+    const ENTRY_KINDS: &'static [u64] = &[FOUNDING];
+
     fn sum(&self) -> u64 {
         self.sum
     }
@@ -31,10 +43,24 @@ impl Table for SettingsTable {
     fn recomputed_sum(&self) -> u64 {
         self.founding().map_or(0, hash)
     }
+
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        if let Some(founding) = &self.founding {
+            founding.write(out);
+        }
+    }
+
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, RowError> {
+        let founding = GroupFounding::read(from)?;
+        founding.check().map_err(RowError::Refused)?;
+        let mut table = Self::default();
+        table.set(founding);
+        Ok(table)
+    }
 }
 
 fn hash(founding: &GroupFounding) -> u64 {
-    EntryHash::new(EntryKind::Founding)
+    EntryHash::new(FOUNDING)
         .written(|out| founding.write(out))
         .finish()
 }

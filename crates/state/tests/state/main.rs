@@ -1,5 +1,6 @@
 //! What the state crate promises, one module a subject.
 
+mod bytes;
 mod creation;
 mod delays;
 mod deletion;
