@@ -99,7 +99,7 @@ fn not_yet() -> Refused {
 mod tests {
     use super::*;
     use crate::testing::{Bench, Client, NoEvents, leading};
-    use tern_state::{GroupConfig, Op};
+    use tern_state::{GroupConfig, Op, PutGroup};
     use tern_wire::codes::request;
     use tern_wire::headers::{PullRequest, QueueRequest};
     use tern_wire::sys_flag::pull as flags;
@@ -129,10 +129,10 @@ mod tests {
     #[tokio::test]
     async fn views_that_are_being_rebuilt_are_not_shown() {
         let mut bench = Bench::new();
-        bench.commit_ops(&[Op::PutGroup {
+        bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: GroupConfig::new("CG"),
-        }]);
+        })]);
         bench.commit_message("BenchmarkTest", 0, "", b"old");
         bench.views.replay_to(bench.views.applied_index() + 1);
         let serving = Arc::new(OnceLock::new());

@@ -15,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot::{Sender, channel};
 
-use crate::Ticket;
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::events::NodeEvents;
 use crate::requests::{
@@ -23,7 +22,6 @@ use crate::requests::{
 };
 use crate::role_view::RoleView;
 use crate::roles::RoleBoard;
-use crate::routes;
 use crate::services::Services;
 use crate::services::commits::Commits;
 use crate::services::creations::Creations;
@@ -32,6 +30,7 @@ use crate::services::numbering::Numbering;
 use crate::services::registry::ClientRegistry;
 use crate::settings::{Settings, TableLimits};
 use crate::views::Views;
+use crate::{Ticket, routes};
 
 pub(crate) struct NoEvents;
 

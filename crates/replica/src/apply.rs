@@ -221,9 +221,9 @@ impl Applier {
                     let queue_id = record.queue_id().cast_unsigned();
                     numbers.count(record.topic(), queue_id, record.queue_offset());
                 }
-                let guarded = tern_state::guarded(frame.metadata())
+                let preconditions = tern_state::preconditions(frame.metadata())
                     .map_err(|error| Fatal::State(error.to_string()))?;
-                numbers.follow(&guarded);
+                numbers.follow(&preconditions);
             }
         }
         Ok(numbers)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, RaftState, RaftStateFile};
 use tern_replication::{PeerKind, PeerMessage, replica_id, replica_number};
-use tern_state::{GroupFounding, Op};
+use tern_state::{FoundGroup, GroupFounding, Op};
 
 use crate::fatal::Fatal;
 use crate::founding::{Founding, FoundingOutcome, Hail, Plan};
@@ -146,7 +146,7 @@ impl Birth {
         let frame = Frame::parse(frame.clone())?;
         let ops = Op::decode_all(frame.metadata())
             .map_err(|error| Fatal::Refused(format!("frame 1 cannot be read: {error}")))?;
-        let Some(Op::Found(group)) = ops.into_iter().next() else {
+        let Some(Op::FoundGroup(FoundGroup(group))) = ops.into_iter().next() else {
             return Err(Fatal::Refused("frame 1 founds no group".to_owned()));
         };
         let own = replica_id(self.plan.own, 1);
@@ -161,7 +161,7 @@ impl Birth {
         group.directories = numbers.map(|n| self.founding.directory_of(n)).collect();
         let now_ms = group.founded_at_ms;
         let mut draft = FrameDraft::default();
-        Op::Found(group).encode(&mut draft.metadata);
+        Op::FoundGroup(FoundGroup(group)).encode(&mut draft.metadata);
         let frame = draft.seal(&LogEnd::default(), 1, now_ms, self.options.segment_size)?;
         self.store(group_id, &frame.bytes)
     }

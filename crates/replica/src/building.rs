@@ -5,7 +5,7 @@ use crate::numbers::QueueNumbers;
 use crate::proposal::{Proposal, Refusal, Stored};
 use crate::tickets::Placed;
 use tern_log::{Frame, FrameDraft, LogEnd};
-use tern_state::Guarded;
+use tern_state::Precondition;
 use tern_state::delay::SCHEDULE_TOPIC;
 
 /// When a frame closes, and how much one trip takes (L8).
@@ -94,9 +94,9 @@ impl<T> Building<T> {
         proposal: Proposal<T>,
         numbers: &mut QueueNumbers,
     ) -> Result<Option<(T, Refusal)>, Fatal> {
-        let guarded = tern_state::guarded(&proposal.ops)
+        let preconditions = tern_state::preconditions(&proposal.ops)
             .map_err(|error| Fatal::State(format!("a proposal's ops: {error}")))?;
-        if let Err(refusal) = numbers.admit(&proposal.drafts, &guarded) {
+        if let Err(refusal) = numbers.admit(&proposal.drafts, &preconditions) {
             return Ok(Some((proposal.ticket, refusal)));
         }
         if self.closes_before(proposal.weight()) {
@@ -131,10 +131,10 @@ impl<T> Building<T> {
                 physical_offsets: smallvec::SmallVec::new(),
             },
         });
-        numbers.follow(&guarded);
-        if guarded
+        numbers.follow(&preconditions);
+        if preconditions
             .iter()
-            .any(|op| matches!(op, Guarded::Topics(_) | Guarded::Deleted(_)))
+            .any(|op| matches!(op, Precondition::Topics(_) | Precondition::Deleted(_)))
         {
             // Records of a frame are applied before its ops: what needs the topic stands behind this frame.
             self.close()?;

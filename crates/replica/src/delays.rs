@@ -19,8 +19,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tern_log::{LogError, QueueEntry};
-use tern_state::Op;
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
+use tern_state::{DelayProgress, Op};
 use tern_wire::properties::{get, names};
 use tern_wire::record::{NewRecord, Record, encode};
 
@@ -97,11 +97,11 @@ impl Delays {
                 queue_offset,
             }));
         let mut ops = Vec::new();
-        let progress = Op::DelayProgress {
+        let progress = Op::DelayProgress(DelayProgress {
             level,
             from: batch.from,
             to: batch.to,
-        };
+        });
         progress.encode(&mut ops);
         work.propose(level, batch.drafts, Bytes::from(ops));
         Step::Asked
@@ -304,6 +304,7 @@ mod tests {
     use crate::leader_tasks::LeaderTasks;
     use crate::testing::LogBench;
     use crate::{Refusal, Stored};
+    use tern_state::DelayProgress;
     use tern_wire::record::iter;
 
     pub(crate) const REAL: &str = "BenchmarkTest";
@@ -402,11 +403,11 @@ mod tests {
         let proposal = work(&mut leader, &bench, 1_010).proposals.remove(0);
         assert_eq!(
             Op::decode_all(&proposal.ops).unwrap(),
-            [Op::DelayProgress {
+            [Op::DelayProgress(DelayProgress {
                 level: 1,
                 from: 0,
                 to: 1
-            }]
+            })]
         );
         let draft = &proposal.drafts[0];
         assert_eq!((&*draft.topic, draft.queue_id), (REAL, 3));
@@ -490,11 +491,11 @@ mod tests {
         assert_eq!(proposal.proposals[0].drafts.len(), 1);
         assert_eq!(
             Op::decode_all(&proposal.proposals[0].ops).unwrap(),
-            [Op::DelayProgress {
+            [Op::DelayProgress(DelayProgress {
                 level: 1,
                 from: 0,
                 to: 2
-            }]
+            })]
         );
     }
 

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 
 use crate::proposal::{Draft, Refusal};
-use tern_state::Guarded;
+use tern_state::Precondition;
 use tern_state::delay::LEVELS;
 
 /// Topics with their next queue offsets, and the delay levels' progress. Pure counting: the leader stamps from it,
@@ -44,15 +44,19 @@ impl QueueNumbers {
     ///
     /// # Errors
     /// It names a topic that is gone, or repeats progress of a delay level.
-    pub fn admit(&mut self, drafts: &[Draft], guarded: &[Guarded]) -> Result<(), Refusal> {
+    pub fn admit(
+        &mut self,
+        drafts: &[Draft],
+        preconditions: &[Precondition],
+    ) -> Result<(), Refusal> {
         if drafts
             .iter()
             .any(|draft| !self.next.contains_key(&draft.topic))
         {
             return Err(Refusal::NoTopic);
         }
-        for op in guarded {
-            if let Guarded::Delay { level, from, .. } = op
+        for op in preconditions {
+            if let Precondition::Delay { level, from, .. } = op
                 && self.delay(*level).is_none_or(|stands| stands != from)
             {
                 return Err(Refusal::Outdated);
@@ -62,14 +66,18 @@ impl QueueNumbers {
     }
 
     /// Ops that stand in the log now.
-    pub fn follow(&mut self, guarded: &[Guarded]) {
-        for op in guarded {
+    pub fn follow(&mut self, preconditions: &[Precondition]) {
+        for op in preconditions {
             match op {
-                Guarded::Topics(topics) => topics.iter().for_each(|topic| self.put_topic(topic)),
-                Guarded::Deleted(topic) => {
+                Precondition::Topics(topics) => {
+                    for topic in topics {
+                        self.put_topic(topic);
+                    }
+                }
+                Precondition::Deleted(topic) => {
                     self.next.remove(topic);
                 }
-                Guarded::Delay { level, to, .. } => self.set_delay(*level, *to),
+                Precondition::Delay { level, to, .. } => self.set_delay(*level, *to),
             }
         }
     }
@@ -143,30 +151,30 @@ mod tests {
             numbers.admit(&[draft("orders")], &[]),
             Err(Refusal::NoTopic)
         );
-        numbers.follow(&[Guarded::Topics(vec![topic.clone()])]);
+        numbers.follow(&[Precondition::Topics(vec![topic.clone()])]);
         assert_eq!(numbers.admit(&[draft("orders")], &[]), Ok(()));
         numbers.take(&topic, 0, 3);
-        numbers.follow(&[Guarded::Topics(vec![topic.clone()])]);
+        numbers.follow(&[Precondition::Topics(vec![topic.clone()])]);
         assert_eq!(numbers.take(&topic, 0, 1), 3, "a change keeps the offsets");
-        numbers.follow(&[Guarded::Deleted(topic.clone())]);
+        numbers.follow(&[Precondition::Deleted(topic.clone())]);
         assert_eq!(
             numbers.admit(&[draft("orders")], &[]),
             Err(Refusal::NoTopic)
         );
-        numbers.follow(&[Guarded::Topics(vec![topic.clone()])]);
+        numbers.follow(&[Precondition::Topics(vec![topic.clone()])]);
         assert_eq!(numbers.take(&topic, 0, 1), 0);
     }
 
     #[test]
     fn delay_progress_is_admitted_once() {
         let mut numbers = QueueNumbers::default();
-        let step = |from, to| [Guarded::Delay { level: 2, from, to }];
+        let step = |from, to| [Precondition::Delay { level: 2, from, to }];
         numbers.set_delay(2, 4);
         assert_eq!(numbers.admit(&[], &step(4, 6)), Ok(()));
         numbers.follow(&step(4, 6));
         assert_eq!(numbers.admit(&[], &step(4, 6)), Err(Refusal::Outdated));
         assert_eq!(numbers.admit(&[], &step(6, 7)), Ok(()));
-        let no_level = [Guarded::Delay {
+        let no_level = [Precondition::Delay {
             level: 19,
             from: 0,
             to: 1,

@@ -9,7 +9,7 @@ use tern_log::{
     QueueLimits,
 };
 use tern_state::delay::SCHEDULE_TOPIC;
-use tern_state::{Flush, GroupFounding, Member, Op, State};
+use tern_state::{FlushDiskType, FoundGroup, FoundingMember, GroupFounding, Op, State};
 use tern_wire::record::{NewRecord, Record};
 
 use crate::entries::tags_code;
@@ -21,21 +21,21 @@ pub const SEGMENT_SIZE: u64 = 16 << 20;
 
 /// The op that founds the group.
 pub fn founding() -> Op {
-    Op::Found(GroupFounding {
+    Op::FoundGroup(FoundGroup(GroupFounding {
         cluster: "demo".into(),
         group: "group-a".into(),
-        members: vec![Member {
+        members: vec![FoundingMember {
             name: "n0".into(),
             replica_id: 1 << 32 | 1,
         }],
         segment_size: SEGMENT_SIZE,
-        flush: Flush::Sync,
+        flush: FlushDiskType::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: true,
         default_topic_queue_nums: 8,
         founded_at_ms: 1,
         directories: Vec::new(),
-    })
+    }))
 }
 
 /// A message as a producer far away would have sent it.

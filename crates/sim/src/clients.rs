@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use tern_replica::Outcome;
-use tern_state::{GroupConfig, OffsetCommit, Op, TopicConfig};
+use tern_state::{
+    CommitOffsets, DeleteTopic, GroupConfig, LockQueues, OffsetCommit, Op, PutGroup, PutTopic,
+    TopicConfig,
+};
 use tern_wire::record::Record;
 
 use crate::ledger::{Asked, Violation};
@@ -82,22 +85,22 @@ impl World {
         );
         let chance = self.random.number();
         if !self.ledger.has_group(group) {
-            let op = Op::PutGroup {
+            let op = Op::PutGroup(PutGroup {
                 changed_at_ms: self.wall_ms(at),
                 config: GroupConfig::new(&group_name(group)),
-            };
+            });
             return self.propose(at, &op, Asked::Group { group });
         }
         let Some(offset) = self.ledger.committable(group, queue_id, chance) else {
             return Ok(());
         };
-        let op = Op::CommitOffsets(vec![OffsetCommit {
+        let op = Op::CommitOffsets(CommitOffsets(vec![OffsetCommit {
             group: group_name(group),
             topic: TOPIC.into(),
             queue_id,
             offset,
             explicit: false,
-        }]);
+        }]));
         let asked = Asked::Commit {
             group,
             queue_id,
@@ -110,15 +113,15 @@ impl World {
         let name = TOPICS[self.random.below(2) as usize];
         let changed_at_ms = self.wall_ms(at);
         let op = if self.random.chance(70) {
-            Op::PutTopic {
+            Op::PutTopic(PutTopic {
                 changed_at_ms,
                 config: TopicConfig::new(name, QUEUES as u32, 6),
-            }
+            })
         } else {
-            Op::DeleteTopic {
+            Op::DeleteTopic(DeleteTopic {
                 changed_at_ms,
                 name: name.into(),
-            }
+            })
         };
         self.propose(at, &op, Asked::Topic)
     }
@@ -145,13 +148,13 @@ impl World {
             return Ok(());
         };
         let time = running.lease_time(now_ns);
-        let op = Op::LockQueues {
+        let op = Op::LockQueues(LockQueues {
             group: group_name(0),
             client: client_name(client),
             at: time,
             ttl_ms: LEASE / 1000,
             queues: vec![(TOPIC.into(), queue_id)],
-        };
+        });
         let asked = Asked::Lock {
             client,
             queue_id,

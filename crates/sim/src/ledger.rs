@@ -7,7 +7,7 @@ use tern_log::{Frame, FrameHeader, LogReader};
 use tern_replica::Stored;
 use tern_replication::{MessageKind, PeerKind, PeerMessage};
 use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
-use tern_state::{LeaseTime, Op};
+use tern_state::{DelayProgress, LeaseTime, Op};
 use tern_wire::record::Record;
 
 use crate::network::Micros;
@@ -391,7 +391,7 @@ impl Ledger {
                 }
             }
             for op in Op::decode_all(frame.metadata()).map_err(|e| Violation(e.to_string()))? {
-                if let Op::DelayProgress { level, to, .. } = op {
+                if let Op::DelayProgress(DelayProgress { level, to, .. }) = op {
                     progress.insert(level, to);
                 }
             }

@@ -9,7 +9,7 @@ use tern_log::{
 };
 use tern_replica::{Birth, Born, Fatal, Identity, Opening, Plan, Standing, Strategy, TurnOptions};
 use tern_replication::{PeerMessage, Phase, Timing, replica_id};
-use tern_state::{GroupFounding, Member};
+use tern_state::{FoundingMember, GroupFounding};
 
 use crate::network::Micros;
 use crate::process::Running;
@@ -333,13 +333,13 @@ fn group(swarm: &Swarm, founded_at_ms: u64) -> GroupFounding {
         cluster: "sim".into(),
         group: "g".into(),
         members: (1..=swarm.members as u32)
-            .map(|number| Member {
+            .map(|number| FoundingMember {
                 name: format!("n{}", number - 1).into(),
                 replica_id: replica_id(number, 1),
             })
             .collect(),
         segment_size: swarm.segment_size,
-        flush: tern_state::Flush::Sync,
+        flush: tern_state::FlushDiskType::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: true,
         default_topic_queue_nums: 8,

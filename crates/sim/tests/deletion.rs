@@ -5,20 +5,20 @@ mod solitary;
 
 use solitary::Solitary;
 use tern_replica::{Fold, Outcome, Refusal};
-use tern_state::{Op, TopicConfig};
+use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
 
 fn put(queues: u32) -> Op {
-    Op::PutTopic {
+    Op::PutTopic(PutTopic {
         changed_at_ms: 1,
         config: TopicConfig::new("orders", queues, 6),
-    }
+    })
 }
 
 fn delete() -> Op {
-    Op::DeleteTopic {
+    Op::DeleteTopic(DeleteTopic {
         changed_at_ms: 1,
         name: "orders".into(),
-    }
+    })
 }
 
 fn offset(outcome: &Outcome) -> Option<u64> {

@@ -4,16 +4,16 @@ mod solitary;
 
 use solitary::Solitary;
 use tern_replica::{Outcome, Refusal, TurnOptions};
-use tern_state::{Op, TopicConfig};
+use tern_state::{Op, PutTopic, TopicConfig, UnlockQueues};
 
 /// With a topic, and a first message that is written and not synced.
 fn one_under_way() -> Solitary {
     let mut solitary = Solitary::new();
     solitary.settle();
-    let put = Op::PutTopic {
+    let put = Op::PutTopic(PutTopic {
         changed_at_ms: 1,
         config: TopicConfig::new("orders", 4, 6),
-    };
+    });
     solitary.hand_in_ops(0, &[put]);
     solitary.settle();
     solitary.hand_in(1, "orders", b"first");
@@ -89,10 +89,12 @@ fn a_replica_takes_ticks_together_only_while_nobody_waits() {
 
 #[test]
 fn what_no_frame_can_hold_is_refused_and_what_stands_behind_it_is_stored() {
-    let (mut solitary, op) = (Solitary::new(), |bytes: usize| Op::UnlockQueues {
-        group: "g".into(),
-        client: "c".into(),
-        queues: vec![("x".repeat(bytes).into(), 0)],
+    let (mut solitary, op) = (Solitary::new(), |bytes: usize| {
+        Op::UnlockQueues(UnlockQueues {
+            group: "g".into(),
+            client: "c".into(),
+            queues: vec![("x".repeat(bytes).into(), 0)],
+        })
     });
     solitary.settle();
     for (number, bytes) in [9 << 20, 8 << 20, 100].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The field types of op bodies.
+//! The field types of op bodies and of the rows of tables.
 //!
 //! | type | bytes |
 //! |---|---|
@@ -9,15 +9,37 @@
 //!
 //! Every value has exactly one form: what decodes re-encodes to the same bytes.
 
-use crate::OpError;
+/// Bytes that are not the fields that they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// A field, a body or a list reaches past the end of the bytes.
+    #[error("a field needs {need} bytes, {have} are left")]
+    Truncated {
+        /// Bytes that the field needs.
+        need: usize,
+        /// Bytes that are left.
+        have: usize,
+    },
+    /// A string is not UTF-8.
+    #[error("a string is not UTF-8")]
+    NotUtf8,
+    /// A flag or an enumeration holds a value that it has no meaning for.
+    #[error("field {field} cannot be {value}")]
+    BadValue {
+        /// Which field.
+        field: &'static str,
+        /// The value that was read.
+        value: u64,
+    },
+}
 
 /// Reads fields from the front of a slice. Nothing is allocated on the word of a length that the
 /// slice does not back.
-pub(crate) struct Reader<'a> {
+pub(crate) struct FieldReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -26,11 +48,11 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], OpError> {
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], FieldError> {
         let (taken, rest) = self
             .rest
             .split_at_checked(length)
-            .ok_or(OpError::Truncated {
+            .ok_or(FieldError::Truncated {
                 need: length,
                 have: self.rest.len(),
             })?;
@@ -38,8 +60,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], OpError> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(OpError::Truncated {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FieldError> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(FieldError::Truncated {
             need: N,
             have: self.rest.len(),
         })?;
@@ -47,57 +69,63 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, OpError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, FieldError> {
         Ok(u8::from_be_bytes(self.array()?))
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, OpError> {
+    pub(crate) fn u16(&mut self) -> Result<u16, FieldError> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, OpError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, FieldError> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    pub(crate) fn i32(&mut self) -> Result<i32, OpError> {
+    pub(crate) fn i32(&mut self) -> Result<i32, FieldError> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
-    pub(crate) fn u64(&mut self) -> Result<u64, OpError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, FieldError> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
-    pub(crate) fn flag(&mut self, field: &'static str) -> Result<bool, OpError> {
+    pub(crate) fn flag(&mut self, field: &'static str) -> Result<bool, FieldError> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
-            value => Err(OpError::BadValue {
+            value => Err(FieldError::BadValue {
                 field,
                 value: u64::from(value),
             }),
         }
     }
 
-    pub(crate) fn string(&mut self) -> Result<&'a str, OpError> {
+    pub(crate) fn string(&mut self) -> Result<&'a str, FieldError> {
         let length = self.u32()?;
-        std::str::from_utf8(self.bytes(length as usize)?).map_err(|_| OpError::NotUtf8)
+        std::str::from_utf8(self.bytes(length as usize)?).map_err(|_| FieldError::NotUtf8)
     }
 
-    /// A list; `least` is the size of its smallest item, which bounds the count before anything is
-    /// allocated.
-    pub(crate) fn list<T>(
-        &mut self,
-        least: usize,
-        item: impl Fn(&mut Self) -> Result<T, OpError>,
-    ) -> Result<Vec<T>, OpError> {
+    /// The number of items of a list; `least` is the size of its smallest item, which bounds the
+    /// count before anything is allocated.
+    pub(crate) fn count(&mut self, least: usize) -> Result<usize, FieldError> {
         let count = self.u32()? as usize;
         let need = count.saturating_mul(least);
         if need > self.left() {
-            return Err(OpError::Truncated {
+            return Err(FieldError::Truncated {
                 need,
                 have: self.left(),
             });
         }
+        Ok(count)
+    }
+
+    /// A list; `least` as for [`count`](Self::count).
+    pub(crate) fn list<T>(
+        &mut self,
+        least: usize,
+        item: impl Fn(&mut Self) -> Result<T, FieldError>,
+    ) -> Result<Vec<T>, FieldError> {
+        let count = self.count(least)?;
         let mut items = Vec::with_capacity(count);
         for _ in 0..count {
             items.push(item(self)?);
@@ -107,11 +135,11 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends fields to a buffer.
-pub(crate) struct Writer<'a> {
+pub(crate) struct FieldWriter<'a> {
     out: &'a mut Vec<u8>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> FieldWriter<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
         Self { out }
     }
@@ -150,6 +178,15 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn list<T>(&mut self, items: &[T], item: impl Fn(&mut Self, &T)) {
+        self.rows(items.iter(), item);
+    }
+
+    /// A list of what an iterator gives.
+    pub(crate) fn rows<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        item: impl Fn(&mut Self, T),
+    ) {
         self.length(items.len());
         for each in items {
             item(self, each);
@@ -166,7 +203,18 @@ impl<'a> Writer<'a> {
         self.out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
 
+    /// As [`sized`](Self::sized), for what may be longer: the length is a `u64`.
+    pub(crate) fn sized_long(&mut self, body: impl FnOnce(&mut Self)) {
+        let at = self.out.len();
+        self.u64(0);
+        body(self);
+        let length = (self.out.len() - at - 8) as u64;
+        self.out[at..at + 8].copy_from_slice(&length.to_be_bytes());
+    }
+
     fn length(&mut self, length: usize) {
-        self.u32(u32::try_from(length).expect("a field is far below 4 GiB: a frame holds 8 MiB"));
+        self.u32(u32::try_from(length).expect(
+            "a field is far below 4 GiB: a frame holds 8 MiB; and so many rows have no memory",
+        ));
     }
 }

@@ -7,7 +7,7 @@ use crate::topic::{MAX_QUEUES, TopicConfig, perm, sys_flag};
 
 /// Why a send to an unknown topic does not create it. Nothing was appended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AutoCreateError {
     /// There is no topic to model the new one on. Answer 17.
     #[error("topic {topic} does not exist, and neither does its model {model}")]
     NoModel {
@@ -43,7 +43,7 @@ pub fn auto_create(
     default_topic: &str,
     requested_queue_nums: i32,
     unit: bool,
-) -> Result<TopicConfig, Refusal> {
+) -> Result<TopicConfig, AutoCreateError> {
     let refused = match model(state, name, default_topic) {
         Ok(model) => {
             let queues = requested_queue_nums
@@ -71,11 +71,11 @@ fn model<'a>(
     state: &'a State,
     name: &str,
     default_topic: &str,
-) -> Result<&'a TopicConfig, Refusal> {
+) -> Result<&'a TopicConfig, AutoCreateError> {
     let names = || (name.to_owned(), default_topic.to_owned());
     let Some(topic) = state.topic(default_topic) else {
         let (topic, model) = names();
-        return Err(Refusal::NoModel { topic, model });
+        return Err(AutoCreateError::NoModel { topic, model });
     };
     let switched_off = default_topic == DEFAULT_TOPIC
         && !state
@@ -83,7 +83,7 @@ fn model<'a>(
             .is_some_and(|group| group.auto_create_topic);
     if switched_off || topic.config.perm & perm::INHERIT == 0 {
         let (topic, model) = names();
-        return Err(Refusal::NotInheritable { topic, model });
+        return Err(AutoCreateError::NotInheritable { topic, model });
     }
     Ok(&topic.config)
 }

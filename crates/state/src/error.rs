@@ -3,17 +3,14 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::codec::FieldError;
+
 /// Bytes that are not a metadata block of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpError {
-    /// A field, a body or a list reaches past the end of the bytes.
-    #[error("op bytes end at {have}, a field needs {need}")]
-    Truncated {
-        /// Bytes that the field needs.
-        need: usize,
-        /// Bytes that are left.
-        have: usize,
-    },
+    /// A field of an op, its body included, cannot be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// No op of this version of the code has that type.
     #[error("unknown op type {kind}")]
     UnknownType {
@@ -36,23 +33,75 @@ pub enum OpError {
         /// Bytes left over.
         left: usize,
     },
-    /// A string is not UTF-8.
-    #[error("a string of an op is not UTF-8")]
-    NotUtf8,
-    /// A flag or an enumeration holds a value that it has no meaning for.
-    #[error("field {field} cannot be {value}")]
-    BadValue {
-        /// Which field.
-        field: &'static str,
-        /// The value that was read.
-        value: u64,
+}
+
+/// Bytes that are not a state of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// The head of the state or of a table cannot be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The format is of another version of the code.
+    #[error("unknown format version {version} of a state")]
+    UnknownVersion {
+        /// The version that was read.
+        version: u16,
+    },
+    /// No table of this version of the code has that number.
+    #[error("unknown table {id} of a state")]
+    UnknownTable {
+        /// The number that was read.
+        id: u16,
+    },
+    /// A table comes twice, or behind one with a greater number.
+    #[error("table {id} of a state is out of order")]
+    TableOrder {
+        /// The number of the table.
+        id: u16,
+    },
+    /// A table cannot have these rows.
+    #[error("table {table}: {source}")]
+    Table {
+        /// Name of the table.
+        table: &'static str,
+        /// What is wrong with its rows.
+        source: RowError,
+    },
+}
+
+/// Rows that a table cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// A field of a row cannot be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// A row comes twice, or behind one that it must come before.
+    #[error("a row is out of order")]
+    Order,
+    /// What is written only if there is something in it has nothing in it.
+    #[error("a row, or the table, is empty")]
+    Empty,
+    /// The table is longer than its rows.
+    #[error("{left} bytes follow the last row")]
+    Trailing {
+        /// Bytes left over.
+        left: usize,
+    },
+    /// A row that no op could have made.
+    #[error("a row cannot be: {0}")]
+    Refused(ApplyError),
+    /// A row names a topic that there is not.
+    #[error("a row names topic {topic_id}, which does not exist")]
+    UnknownTopic {
+        /// The id of the topic.
+        topic_id: u32,
     },
 }
 
 /// A committed entry that contradicts the state. This is a bug or a damaged log, never an operating
 /// error: the replica stops, and the state that returned it must not be used any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
+pub enum ApplyError {
     /// The metadata block cannot be read.
     #[error("metadata block of frame {index} is not readable: {source}")]
     Op {
@@ -158,7 +207,7 @@ pub enum Violation {
     },
 }
 
-impl Violation {
+impl ApplyError {
     /// Refuses a value outside its bounds.
     pub(crate) fn unless_within(
         bounds: RangeInclusive<u32>,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Reader, Writer};
-use crate::error::{OpError, Violation};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::ApplyError;
 use crate::topic::MAX_QUEUES;
 
 /// Both names are topics' names, and parts of longer ones.
@@ -11,7 +11,7 @@ const MAX_NAME_BYTES: u32 = 127;
 
 /// When a write counts as persisted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flush {
+pub enum FlushDiskType {
     /// After `fdatasync`.
     Sync,
     /// After `pwrite`.
@@ -20,7 +20,7 @@ pub enum Flush {
 
 /// A member at the founding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct FoundingMember {
     /// Member id, `n0`.
     pub name: Arc<str>,
     /// `replica_no << 32 | incarnation`, with incarnation 1.
@@ -38,11 +38,11 @@ pub struct GroupFounding {
     /// Name of the group, which is the broker name that clients see.
     pub group: Arc<str>,
     /// Members, ordered by replica number.
-    pub members: Vec<Member>,
+    pub members: Vec<FoundingMember>,
     /// Size of a log segment in bytes, for good.
     pub segment_size: u64,
     /// When a write counts as persisted.
-    pub flush: Flush,
+    pub flush: FlushDiskType,
     /// Which behaviour the group may use.
     pub feature_level: u32,
     /// A send to an unknown topic may create it.
@@ -58,21 +58,21 @@ pub struct GroupFounding {
 }
 
 impl GroupFounding {
-    pub(crate) fn check(&self) -> Result<(), Violation> {
+    pub(crate) fn check(&self) -> Result<(), ApplyError> {
         if self.feature_level > crate::FEATURE_LEVEL {
-            return Err(Violation::FeatureLevel {
+            return Err(ApplyError::FeatureLevel {
                 level: self.feature_level,
                 known: crate::FEATURE_LEVEL,
             });
         }
         for name in [&self.cluster, &self.group] {
-            Violation::unless_within(1..=MAX_NAME_BYTES, "name length", name, name.len() as u64)?;
+            ApplyError::unless_within(1..=MAX_NAME_BYTES, "name length", name, name.len() as u64)?;
         }
         let queues = u64::from(self.default_topic_queue_nums);
-        Violation::unless_within(1..=MAX_QUEUES, "default topic queues", &self.group, queues)
+        ApplyError::unless_within(1..=MAX_QUEUES, "default topic queues", &self.group, queues)
     }
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, out: &mut FieldWriter<'_>) {
         out.string(&self.cluster);
         out.string(&self.group);
         out.list(&self.members, |out, member| {
@@ -81,8 +81,8 @@ impl GroupFounding {
         });
         out.u64(self.segment_size);
         out.u8(match self.flush {
-            Flush::Sync => 0,
-            Flush::Async => 1,
+            FlushDiskType::Sync => 0,
+            FlushDiskType::Async => 1,
         });
         out.u32(self.feature_level);
         out.flag(self.auto_create_topic);
@@ -93,22 +93,22 @@ impl GroupFounding {
         }
     }
 
-    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             cluster: from.string()?.into(),
             group: from.string()?.into(),
             members: from.list(12, |from| {
-                Ok(Member {
+                Ok(FoundingMember {
                     name: from.string()?.into(),
                     replica_id: from.u64()?,
                 })
             })?,
             segment_size: from.u64()?,
             flush: match from.u8()? {
-                0 => Flush::Sync,
-                1 => Flush::Async,
+                0 => FlushDiskType::Sync,
+                1 => FlushDiskType::Async,
                 value => {
-                    return Err(OpError::BadValue {
+                    return Err(FieldError::BadValue {
                         field: "flush",
                         value: u64::from(value),
                     });
@@ -123,7 +123,7 @@ impl GroupFounding {
     }
 }
 
-fn read_directories(from: &mut Reader<'_>) -> Result<Vec<[u8; 16]>, OpError> {
+fn read_directories(from: &mut FieldReader<'_>) -> Result<Vec<[u8; 16]>, FieldError> {
     let mut directories = Vec::new();
     while from.left() > 0 {
         let id = from.bytes(16)?;

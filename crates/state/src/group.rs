@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Reader, Writer};
-use crate::error::{OpError, Violation};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::ApplyError;
 use crate::topic::{check_name, read_attributes, write_attributes};
 
 /// How long a consumer of the gRPC protocol waits before it tries a message again.
@@ -85,11 +85,11 @@ impl GroupConfig {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Violation> {
+    pub(crate) fn check(&self) -> Result<(), ApplyError> {
         check_name(&self.name)
     }
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, out: &mut FieldWriter<'_>) {
         out.string(&self.name);
         out.flag(self.consume_enable);
         out.flag(self.consume_from_min_enable);
@@ -106,7 +106,7 @@ impl GroupConfig {
         write_attributes(out, &self.attributes);
     }
 
-    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             name: from.string()?.into(),
             consume_enable: from.flag("consume enable")?,
@@ -127,7 +127,7 @@ impl GroupConfig {
 }
 
 impl RetryPolicy {
-    fn write(&self, out: &mut Writer<'_>) {
+    fn write(&self, out: &mut FieldWriter<'_>) {
         match self {
             Self::Customized(pauses_ms) => {
                 out.u8(0);
@@ -146,15 +146,15 @@ impl RetryPolicy {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, OpError> {
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         match from.u8()? {
-            0 => Ok(Self::Customized(from.list(8, Reader::u64)?)),
+            0 => Ok(Self::Customized(from.list(8, FieldReader::u64)?)),
             1 => Ok(Self::Exponential {
                 initial_ms: from.u64()?,
                 max_ms: from.u64()?,
                 multiplier: from.u64()?,
             }),
-            value => Err(OpError::BadValue {
+            value => Err(FieldError::BadValue {
                 field: "retry policy",
                 value: u64::from(value),
             }),

@@ -8,33 +8,36 @@
 //! Where to start reading: [`Op`] for the bytes, [`State`] for what applying them does,
 //! [`auto_create`] for what a send to an unknown topic leads to.
 
+mod changes;
 mod codec;
 mod creation;
+mod data_version;
 pub mod delay;
 mod error;
 mod founding;
 mod group;
 mod hash;
-mod locks;
-mod offsets;
 mod ops;
+mod reading;
 mod state;
 mod system;
+mod tables;
 mod topic;
 
-pub use creation::{Refusal, auto_create, retry_topic, retry_topic_name};
-pub use error::{OpError, Violation};
-pub use founding::{Flush, GroupFounding, Member};
+pub use changes::Changes;
+pub use codec::FieldError;
+pub use creation::{AutoCreateError, auto_create, retry_topic, retry_topic_name};
+pub use data_version::DataVersion;
+pub use error::{ApplyError, OpError, RowError, StateError};
+pub use founding::{FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
-pub use hash::TableSums;
-pub use locks::LeaseTime;
-pub use offsets::OffsetCommit;
-pub use ops::{Guarded, Op, guarded};
-pub use state::{Changes, State, Version};
+pub use ops::*;
+pub use state::State;
 pub use system::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,
     system_topics,
 };
+pub use tables::{LeaseTime, TableSums};
 pub use topic::{MAX_QUEUES, Topic, TopicConfig, perm, sys_flag};
 
 /// The newest feature level that this code understands. A group founded with a higher one is not

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::Violation;
-use crate::codec::{Reader, Writer};
-use crate::error::OpError;
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::ApplyError;
 
 /// Most queues that a topic may have. `RocketMQ` has no such bound; without one, a single admin
 /// request could make every replica count billions of queues.
@@ -79,9 +78,9 @@ impl TopicConfig {
         self.read_queues.max(self.write_queues)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Violation> {
+    pub(crate) fn check(&self) -> Result<(), ApplyError> {
         let within = |bounds, field, value: u32| {
-            Violation::unless_within(bounds, field, &self.name, u64::from(value))
+            ApplyError::unless_within(bounds, field, &self.name, u64::from(value))
         };
         check_name(&self.name)?;
         within(0..=MAX_QUEUES, "read queues", self.read_queues)?;
@@ -89,7 +88,7 @@ impl TopicConfig {
         within(0..=perm::ALL, "permission", self.perm)
     }
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, out: &mut FieldWriter<'_>) {
         out.string(&self.name);
         out.u32(self.read_queues);
         out.u32(self.write_queues);
@@ -100,7 +99,7 @@ impl TopicConfig {
         write_attributes(out, &self.attributes);
     }
 
-    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, OpError> {
+    pub(crate) fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             name: from.string()?.into(),
             read_queues: from.u32()?,
@@ -130,18 +129,20 @@ pub(crate) const MAX_NAME_BYTES: u32 = 255;
 
 /// Only the length, as a bound of memory: which characters clients may use is the request handlers'
 /// matter, and names that brokers make for themselves use more of them.
-pub(crate) fn check_name(name: &Arc<str>) -> Result<(), Violation> {
-    Violation::unless_within(1..=MAX_NAME_BYTES, "name length", name, name.len() as u64)
+pub(crate) fn check_name(name: &Arc<str>) -> Result<(), ApplyError> {
+    ApplyError::unless_within(1..=MAX_NAME_BYTES, "name length", name, name.len() as u64)
 }
 
-pub(crate) fn write_attributes(out: &mut Writer<'_>, attributes: &[(String, String)]) {
+pub(crate) fn write_attributes(out: &mut FieldWriter<'_>, attributes: &[(String, String)]) {
     out.list(attributes, |out, (key, value)| {
         out.string(key);
         out.string(value);
     });
 }
 
-pub(crate) fn read_attributes(from: &mut Reader<'_>) -> Result<Vec<(String, String)>, OpError> {
+pub(crate) fn read_attributes(
+    from: &mut FieldReader<'_>,
+) -> Result<Vec<(String, String)>, FieldError> {
     from.list(8, |from| {
         Ok((from.string()?.to_owned(), from.string()?.to_owned()))
     })

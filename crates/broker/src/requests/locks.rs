@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tern_state::{LeaseTime, MAX_QUEUES, Op};
+use tern_state::{LeaseTime, LockQueues, MAX_QUEUES, Op, UnlockQueues};
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::names::{check_group_from, check_topic};
@@ -96,13 +96,13 @@ impl RequestHandler for LockHandler {
             return Err(NotServed::no_group(view.settings, group));
         }
         let at = view.role.lease_time(clock::monotonic_ms());
-        let op = Op::LockQueues {
+        let op = Op::LockQueues(LockQueues {
             group: group.into(),
             client: (*body.client_id).into(),
             at,
             ttl_ms: TTL_MS,
             queues: keys(&body.mq_set),
-        };
+        });
         let pending = PendingLock {
             body: body.clone(),
             at,
@@ -146,11 +146,11 @@ impl RequestHandler for UnlockHandler {
         _: &mut Effects,
     ) -> Result<Verdict<()>, NotServed> {
         check(body, request)?;
-        let op = Op::UnlockQueues {
+        let op = Op::UnlockQueues(UnlockQueues {
             group: (*body.consumer_group).into(),
             client: (*body.client_id).into(),
             queues: keys(&body.mq_set),
-        };
+        });
         Ok(Verdict::Propose(Append::op(&op, ())))
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     use crate::requests::Driver;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_replica::{AnswerAt, Outcome};
-    use tern_state::GroupConfig;
+    use tern_state::{DeleteGroup, GroupConfig, LockQueues, PutGroup, UnlockQueues};
     use tern_wire::codes::request;
 
     fn body(client: &str, queues: &[i64]) -> Vec<u8> {
@@ -218,10 +218,10 @@ mod tests {
     impl Fixture {
         async fn new() -> Self {
             let mut bench = Bench::new();
-            bench.commit_ops(&[Op::PutGroup {
+            bench.commit_ops(&[Op::PutGroup(PutGroup {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
-            }]);
+            })]);
             let driver = bench.driver(leading());
             Self {
                 bench,
@@ -287,7 +287,9 @@ mod tests {
             );
             let proposal = fixture.bench.proposal().expect("an op is proposed");
             let ops = Op::decode_all(&proposal.ops).expect("ops");
-            let (Op::LockQueues { queues, .. } | Op::UnlockQueues { queues, .. }) = &ops[0] else {
+            let (Op::LockQueues(LockQueues { queues, .. })
+            | Op::UnlockQueues(UnlockQueues { queues, .. })) = &ops[0]
+            else {
                 panic!("not a lock: {ops:?}");
             };
             assert_eq!(*queues, [("BenchmarkTest".into(), 0)]);
@@ -304,7 +306,7 @@ mod tests {
         );
         let proposal = fixture.bench.proposal().expect("an op is proposed");
         let ops = Op::decode_all(&proposal.ops).expect("ops");
-        let Op::LockQueues { at, .. } = ops[0] else {
+        let Op::LockQueues(LockQueues { at, .. }) = ops[0] else {
             panic!("not a lock: {ops:?}");
         };
         assert_eq!(
@@ -324,7 +326,7 @@ mod tests {
         );
         let proposal = fixture.bench.proposal().expect("an op is proposed");
         let mut ops = Op::decode_all(&proposal.ops).expect("ops");
-        let Op::LockQueues { at, ttl_ms, .. } = &mut ops[0] else {
+        let Op::LockQueues(LockQueues { at, ttl_ms, .. }) = &mut ops[0] else {
             panic!("not a lock: {ops:?}");
         };
         *ttl_ms = 1;
@@ -382,11 +384,11 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_group_comes_into_being_first() {
         let mut fixture = Fixture::new().await;
-        fixture.bench.commit_ops(&[Op::DeleteGroup {
+        fixture.bench.commit_ops(&[Op::DeleteGroup(DeleteGroup {
             changed_at_ms: 1,
             name: "CG".into(),
             clean_offsets: false,
-        }]);
+        })]);
         fixture.client.asks(
             &fixture.driver,
             command(request::LOCK_BATCH_MQ, body("a", &[0])),

@@ -376,7 +376,7 @@ fn unreadable(error: &LogError) -> Refused {
 mod tests {
     use super::*;
     use crate::testing::{Bench, judge, leading};
-    use tern_state::{GroupConfig, OffsetCommit, Op};
+    use tern_state::{CommitOffsets, GroupConfig, OffsetCommit, Op, PutGroup};
     use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";
@@ -513,17 +513,17 @@ mod tests {
         assert_eq!(answer(&bench, TOPIC, 0, committed(true)), Ok(0));
         assert_eq!(answer(&bench, TOPIC, 0, committed(false)), Err(22));
         bench.commit_ops(&[
-            Op::PutGroup {
+            Op::PutGroup(PutGroup {
                 changed_at_ms: 1,
                 config: GroupConfig::new("g"),
-            },
-            Op::CommitOffsets(vec![OffsetCommit {
+            }),
+            Op::CommitOffsets(CommitOffsets(vec![OffsetCommit {
                 group: "g".into(),
                 topic: TOPIC.into(),
                 queue_id: 0,
                 offset: 1,
                 explicit: false,
-            }]),
+            }])),
         ]);
         assert_eq!(answer(&bench, TOPIC, 0, committed(false)), Ok(1));
     }

@@ -155,7 +155,7 @@ mod tests {
     use tern_net::Credit;
     use tern_replica::Outcome;
     use tern_replica::Refusal;
-    use tern_state::{GroupConfig, Op};
+    use tern_state::{GroupConfig, Op, PutGroup, PutTopic};
     use tern_wire::codes::request;
     use tern_wire::sys_flag::pull as flags;
 
@@ -177,10 +177,10 @@ mod tests {
             for _ in 0..3 {
                 bench.commit_message(TOPIC, 0, "", b"m");
             }
-            bench.commit_ops(&[Op::PutGroup {
+            bench.commit_ops(&[Op::PutGroup(PutGroup {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
-            }]);
+            })]);
             let services = Arc::new(bench.services(roles));
             Self {
                 driver: Driver::start(&services),
@@ -379,10 +379,10 @@ mod tests {
             topic: "young",
             ..header(0, 0)
         });
-        fixture.bench.commit_ops(&[Op::PutTopic {
+        fixture.bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: tern_state::TopicConfig::new("young", 4, 6),
-        }]);
+        })]);
         fixture.confirm();
         assert_eq!(fixture.code().await, response::PULL_NOT_FOUND);
     }

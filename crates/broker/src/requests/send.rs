@@ -163,7 +163,7 @@ mod tests {
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_replica::Refusal;
     use tern_replica::{AnswerAt, Outcome};
-    use tern_state::{Op, TopicConfig};
+    use tern_state::{LockQueues, Op, PutGroup, PutTopic, TopicConfig};
     use tern_wire::codes::request;
     use tern_wire::version::V3_4_9;
 
@@ -203,10 +203,10 @@ mod tests {
         }
 
         fn put_topic(&mut self, name: &str, queues: u32, perm: u32) {
-            self.bench.commit_ops(&[Op::PutTopic {
+            self.bench.commit_ops(&[Op::PutTopic(PutTopic {
                 changed_at_ms: 1,
                 config: TopicConfig::new(name, queues, perm),
-            }]);
+            })]);
         }
 
         fn send(&self, topic: &str, queue_id: i32) {
@@ -244,21 +244,21 @@ mod tests {
             retry_max_times: 1,
             ..tern_state::GroupConfig::new("CG")
         };
-        fixture.bench.commit_ops(&[Op::PutGroup {
+        fixture.bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: group,
-        }]);
+        })]);
         for topic in ["%RETRY%CG", "%DLQ%CG", "orders"] {
             fixture.put_topic(topic, 1, 6);
         }
         if locked {
-            fixture.bench.commit_ops(&[Op::LockQueues {
+            fixture.bench.commit_ops(&[Op::LockQueues(LockQueues {
                 group: "CG".into(),
                 client: "c".into(),
                 at: leading().view().lease_time(clock::monotonic_ms()),
                 ttl_ms: 60_000,
                 queues: vec![("orders".into(), 0)],
-            }]);
+            })]);
         }
         let header = SendRequest {
             reconsume_times: Some(times),
@@ -309,10 +309,10 @@ mod tests {
     #[tokio::test]
     async fn dead_letters_get_their_topic_when_the_first_comes() {
         let mut fixture = Fixture::new(leading()).await;
-        fixture.bench.commit_ops(&[Op::PutGroup {
+        fixture.bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: tern_state::GroupConfig::new("CG"),
-        }]);
+        })]);
         let header = SendRequest {
             reconsume_times: Some(17),
             ..header("%RETRY%CG", 0)
@@ -440,10 +440,10 @@ mod tests {
             write_queues: 2,
             ..TopicConfig::new("narrow", 4, 6)
         };
-        fixture.bench.commit_ops(&[Op::PutTopic {
+        fixture.bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config,
-        }]);
+        })]);
         let mut picked: Vec<_> = (0..4)
             .map(|_| {
                 fixture.send("narrow", -1);

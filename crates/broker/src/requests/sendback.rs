@@ -257,7 +257,7 @@ mod tests {
     use crate::answers::Answers;
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_replica::{AnswerAt, Outcome};
-    use tern_state::{GroupConfig, Op, TopicConfig};
+    use tern_state::{GroupConfig, Op, PutGroup, PutTopic, TopicConfig};
     use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";
@@ -281,18 +281,18 @@ mod tests {
     }
 
     fn put_group(bench: &mut Bench) {
-        bench.commit_ops(&[Op::PutGroup {
+        bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: GroupConfig::new("CG"),
-        }]);
+        })]);
     }
 
     /// The physical offset of a message with a retry topic to go to.
     fn message(bench: &mut Bench) -> i64 {
-        bench.commit_ops(&[Op::PutTopic {
+        bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: TopicConfig::new("%RETRY%CG", 1, 6),
-        }]);
+        })]);
         let offset = bench.commit_message(TOPIC, 3, "a", b"bad");
         let id = bench.views.state().topic(TOPIC).unwrap().id;
         let mut entries = Vec::new();

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_replica::{AnswerAt, Outcome, Proposal, Refusal};
-use tern_state::{OffsetCommit, Op};
+use tern_state::{CommitOffsets, OffsetCommit, Op};
 use tokio::runtime::Handle;
 
 use crate::answers::{Answers, Ticket};
@@ -175,10 +175,10 @@ impl Commits {
         then: Option<Ticket>,
         answers: &mut Answers,
     ) {
-        let op = Op::CommitOffsets(commits);
+        let op = Op::CommitOffsets(CommitOffsets(commits));
         let mut block = Vec::new();
         op.encode(&mut block);
-        let Op::CommitOffsets(commits) = op else {
+        let Op::CommitOffsets(CommitOffsets(commits)) = op else {
             unreachable!("made above");
         };
         let this = Arc::clone(self);
@@ -281,7 +281,7 @@ fn groups_of(commits: &[OffsetCommit]) -> impl Iterator<Item = &Arc<str>> {
 
 #[cfg(test)]
 mod tests {
-    use tern_state::{GroupConfig, TopicConfig};
+    use tern_state::{GroupConfig, PutGroup, PutTopic, TopicConfig};
 
     use super::*;
     use crate::testing::Bench;
@@ -297,14 +297,14 @@ mod tests {
         fn new() -> Self {
             let mut bench = Bench::new();
             bench.commit_ops(&[
-                Op::PutTopic {
+                Op::PutTopic(PutTopic {
                     changed_at_ms: 1,
                     config: TopicConfig::new("T", 2_000, 6),
-                },
-                Op::PutGroup {
+                }),
+                Op::PutGroup(PutGroup {
                     changed_at_ms: 1,
                     config: GroupConfig::new("g"),
-                },
+                }),
             ]);
             for _ in 0..20 {
                 bench.commit_message("T", 0, "", b"m");
@@ -330,7 +330,7 @@ mod tests {
         fn proposed(&self) -> Option<(Vec<OffsetCommit>, Ticket)> {
             let proposal = self.bench.proposal()?;
             let mut ops = Op::decode_all(&proposal.ops).unwrap();
-            let Some(Op::CommitOffsets(commits)) = ops.pop() else {
+            let Some(Op::CommitOffsets(CommitOffsets(commits))) = ops.pop() else {
                 panic!("one op of commits");
             };
             Some((commits, proposal.ticket))
@@ -344,7 +344,8 @@ mod tests {
         }
 
         fn land(&mut self, commits: Vec<OffsetCommit>, ticket: Ticket) {
-            self.bench.commit_ops(&[Op::CommitOffsets(commits)]);
+            self.bench
+                .commit_ops(&[Op::CommitOffsets(CommitOffsets(commits))]);
             ticket(Outcome::Stored(Stored::default()), &mut Answers::default());
         }
     }

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
     use crate::testing::{Bench, leading};
     use tern_replica::{Refusal, Stored};
-    use tern_state::TopicConfig;
+    use tern_state::{PutTopic, TopicConfig};
 
     type Ends = Arc<Mutex<Vec<Result<(), i32>>>>;
 
@@ -329,10 +329,10 @@ mod tests {
         let creations = creations(&bench);
         let (ends, mut answers) = (Ends::default(), Answers::default());
         creations.topic(new_topic("orders", "TBW102"), note(&ends), &mut answers);
-        bench.commit_ops(&[Op::PutTopic {
+        bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: TopicConfig::new("orders", 8, 6),
-        }]);
+        })]);
         confirm(&bench, &mut answers);
         assert!(bench.proposal().is_none());
         assert_eq!(*ends.lock(), [Ok(())]);

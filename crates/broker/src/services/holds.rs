@@ -5,9 +5,8 @@
 //! its age and its deadline. Deadlines are kept by one task that sleeps until the first of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tern_log::{LogOptions, RaftState, RaftStateFile};
 use tern_replica::{Birth, Born, Fatal, wiped_sentence};
 use tern_replication::{Phase, replica_id};
-use tern_state::{Flush, GroupFounding, Member};
+use tern_state::{FlushDiskType, FoundingMember, GroupFounding};
 
 use super::beginning::Beginning;
 use crate::channels::mailbox::{Input, MailboxReceiver};
@@ -89,7 +89,7 @@ fn wiped(beginning: &Beginning) -> String {
 
 fn group(beginning: &Beginning) -> GroupFounding {
     let options = &beginning.options;
-    let members = options.members.iter().map(|member| Member {
+    let members = options.members.iter().map(|member| FoundingMember {
         name: member.id.as_str().into(),
         replica_id: replica_id(member.number, 1),
     });
@@ -98,7 +98,7 @@ fn group(beginning: &Beginning) -> GroupFounding {
         group: options.settings.group.as_str().into(),
         members: members.collect(),
         segment_size: options.segment_size,
-        flush: Flush::Sync,
+        flush: FlushDiskType::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: options.auto_create_topic,
         default_topic_queue_nums: options.default_topic_queues,

@@ -18,7 +18,10 @@ use tern_replica::{
 use tern_replication::{
     HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
 };
-use tern_state::{Flush as FlushPolicy, GroupFounding, Member, OffsetCommit, Op, State};
+use tern_state::{
+    CommitOffsets, FlushDiskType, FoundGroup, FoundingMember, GroupFounding, OffsetCommit, Op,
+    State,
+};
 
 pub const SEGMENT: u64 = 1 << 20;
 pub const TOPIC: &str = "TBW102";
@@ -256,7 +259,7 @@ impl One {
             explicit: true,
         });
         let mut ops = Vec::new();
-        Op::CommitOffsets(offsets.collect()).encode(&mut ops);
+        Op::CommitOffsets(CommitOffsets(offsets.collect())).encode(&mut ops);
         self.push(ticket, SmallVec::new(), ops);
     }
 
@@ -302,21 +305,24 @@ fn ops_of_length(name: usize) -> Vec<u8> {
         offset: 0,
         explicit: true,
     };
-    Op::CommitOffsets(vec![offset]).encode(&mut ops);
+    Op::CommitOffsets(CommitOffsets(vec![offset])).encode(&mut ops);
     ops
 }
 
 fn founding(voters: &[u64]) -> Frame {
-    let members = voters.iter().enumerate().map(|(number, id)| Member {
-        name: format!("n{number}").into(),
-        replica_id: *id,
-    });
+    let members = voters
+        .iter()
+        .enumerate()
+        .map(|(number, id)| FoundingMember {
+            name: format!("n{number}").into(),
+            replica_id: *id,
+        });
     let group = GroupFounding {
         cluster: "c".into(),
         group: "g".into(),
         members: members.collect(),
         segment_size: SEGMENT,
-        flush: FlushPolicy::Sync,
+        flush: FlushDiskType::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: true,
         default_topic_queue_nums: 8,
@@ -324,6 +330,6 @@ fn founding(voters: &[u64]) -> Frame {
         directories: Vec::new(),
     };
     let mut draft = FrameDraft::default();
-    Op::Found(group).encode(&mut draft.metadata);
+    Op::FoundGroup(FoundGroup(group)).encode(&mut draft.metadata);
     draft.seal(&LogEnd::default(), 1, 1, SEGMENT).unwrap()
 }

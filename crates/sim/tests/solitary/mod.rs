@@ -17,7 +17,7 @@ use tern_replica::{
     Outcome, Plan, PreparedSegment, Proposal, Replica, Strategy, TurnOptions,
 };
 use tern_replication::replica_id;
-use tern_state::{Flush as FlushPolicy, GroupFounding, Member, Op, State};
+use tern_state::{FlushDiskType, FoundingMember, GroupFounding, Op, State};
 
 const DIRECTORY: &str = "/replica";
 /// One replica, alone in its group, and the threads around it in one step.
@@ -221,12 +221,12 @@ fn founding() -> GroupFounding {
     GroupFounding {
         cluster: "c".into(),
         group: "g".into(),
-        members: vec![Member {
+        members: vec![FoundingMember {
             name: "n0".into(),
             replica_id: replica_id(1, 1),
         }],
         segment_size: MIN_SEGMENT_SIZE,
-        flush: FlushPolicy::Sync,
+        flush: FlushDiskType::Sync,
         feature_level: tern_state::FEATURE_LEVEL,
         auto_create_topic: true,
         default_topic_queue_nums: 8,

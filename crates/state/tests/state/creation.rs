@@ -1,17 +1,17 @@
 //! Topics that are created because somebody uses them.
 
 use tern_state::{
-    GroupConfig, GroupFounding, Op, Refusal, State, TopicConfig, auto_create, refuses_client_sends,
-    retry_topic,
+    AutoCreateError, GroupConfig, GroupFounding, Op, PutTopic, State, TopicConfig, auto_create,
+    refuses_client_sends, retry_topic,
 };
 
 use crate::support::{apply, founded_with, founding, put_topic, shop};
 
 fn put(config: TopicConfig) -> Op {
-    Op::PutTopic {
+    Op::PutTopic(PutTopic {
         changed_at_ms: 0,
         config,
-    }
+    })
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn a_model_that_is_missing_or_may_not_be_copied_refuses() {
     let (topic, model) = ("new".to_owned(), "nobody".to_owned());
     assert_eq!(
         auto_create(&state, "new", "nobody", 4, false),
-        Err(Refusal::NoModel { topic, model })
+        Err(AutoCreateError::NoModel { topic, model })
     );
     let (topic, model) = ("new".to_owned(), "orders".to_owned());
     assert_eq!(
         auto_create(&state, "new", "orders", 4, false),
-        Err(Refusal::NotInheritable { topic, model })
+        Err(AutoCreateError::NotInheritable { topic, model })
     );
 }
 
@@ -85,9 +85,12 @@ fn with_auto_creation_off_the_default_topic_is_no_model_even_if_an_administrator
     });
     let refused =
         |state: &State| auto_create(state, "new", "TBW102", 4, false).expect_err("switched off");
-    assert!(matches!(refused(&state), Refusal::NoModel { .. }));
+    assert!(matches!(refused(&state), AutoCreateError::NoModel { .. }));
     apply(&mut state, &[put(TopicConfig::new("TBW102", 8, 7))]).expect("good");
-    assert!(matches!(refused(&state), Refusal::NotInheritable { .. }));
+    assert!(matches!(
+        refused(&state),
+        AutoCreateError::NotInheritable { .. }
+    ));
     apply(&mut state, &[put(TopicConfig::new("other", 8, 7))]).expect("good");
     assert_eq!(
         auto_create(&state, "new", "other", 4, false),

@@ -1,12 +1,12 @@
 //! Progress of the delay levels.
 
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
-use tern_state::{Op, State, Violation};
+use tern_state::{ApplyError, DelayProgress, Op, State};
 
 use crate::support::{apply, fill, shop};
 
 fn progress(level: u16, from: u64, to: u64) -> Op {
-    Op::DelayProgress { level, from, to }
+    Op::DelayProgress(DelayProgress { level, from, to })
 }
 
 fn delayed(level: u16, messages: u64) -> State {
@@ -42,7 +42,7 @@ fn progress_that_repeats_falls_or_goes_past_the_end_stops_the_replica() {
     let mut state = delayed(1, 4);
     apply(&mut state, &[progress(1, 0, 3)]).expect("there are 4");
     for (from, to) in [(0, 3), (2, 4), (4, 4), (3, 2), (3, 5)] {
-        let violation = Violation::DelayProgress {
+        let violation = ApplyError::DelayProgress {
             level: 1,
             stands: 3,
             end: 4,
@@ -56,7 +56,7 @@ fn progress_that_repeats_falls_or_goes_past_the_end_stops_the_replica() {
     for level in [0, LEVELS + 1] {
         assert_eq!(
             state.check(&progress(level, 0, 0)),
-            Err(Violation::DelayLevel { level })
+            Err(ApplyError::DelayLevel { level })
         );
     }
 }

@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 
-use tern_state::{LeaseTime, Op, State, Version, Violation};
+use tern_state::{
+    ApplyError, CommitOffsets, DataVersion, DeleteGroup, DeleteTopic, LeaseTime, LockQueues, Op,
+    State,
+};
 
 use crate::support::{apply, commit, fill, put_group, put_topic, shop};
 
 fn delete_topic(name: &str) -> Op {
-    Op::DeleteTopic {
+    Op::DeleteTopic(DeleteTopic {
         changed_at_ms: 1_800_000_000_000,
         name: name.into(),
-    }
+    })
 }
 
 fn delete_group(name: &str, clean_offsets: bool) -> Op {
-    Op::DeleteGroup {
+    Op::DeleteGroup(DeleteGroup {
         changed_at_ms: 1_800_000_000_000,
         name: name.into(),
         clean_offsets,
-    }
+    })
 }
 
 fn at(now_ms: u64) -> LeaseTime {
@@ -30,13 +33,13 @@ fn at(now_ms: u64) -> LeaseTime {
 }
 
 fn lock(topic: &str) -> Op {
-    Op::LockQueues {
+    Op::LockQueues(LockQueues {
         group: "shop".into(),
         client: "a".into(),
         at: at(1),
         ttl_ms: 60_000,
         queues: vec![(topic.into(), 0)],
-    }
+    })
 }
 
 /// Records, offsets and locks in both topics.
@@ -44,7 +47,7 @@ fn used() -> State {
     let mut state = shop();
     for topic in ["orders", "bills"] {
         fill(&mut state, topic, 0, 3);
-        let commits = Op::CommitOffsets(vec![commit(topic, 0, 2)]);
+        let commits = Op::CommitOffsets(CommitOffsets(vec![commit(topic, 0, 2)]));
         apply(&mut state, &[commits, lock(topic)]).expect("good ops");
     }
     state
@@ -70,7 +73,7 @@ fn a_deleted_topic_leaves_nothing_but_its_id() {
         ),
         (3, Some(2), Some("a"))
     );
-    let after = Version {
+    let after = DataVersion {
         counter: version.counter + 1,
         changed_at_ms: 1_800_000_000_000,
     };
@@ -83,7 +86,7 @@ fn a_deleted_topic_leaves_nothing_but_its_id() {
     assert_eq!(offsets, [state.topic("bills").expect("it stays").id]);
     assert!(matches!(
         state.apply_record("orders", 0, 3),
-        Err(Violation::UnknownTopic { .. })
+        Err(ApplyError::UnknownTopic { .. })
     ));
 }
 
@@ -128,7 +131,7 @@ fn topics_of_the_system_stay() {
     for name in ["SCHEDULE_TOPIC_XXXX", "TBW102", "DefaultCluster", "group-a"] {
         assert_eq!(
             state.check(&delete_topic(name)),
-            Err(Violation::SystemTopic { topic: name.into() })
+            Err(ApplyError::SystemTopic { topic: name.into() })
         );
     }
 }

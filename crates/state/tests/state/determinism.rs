@@ -1,6 +1,6 @@
 //! The same frames give the same state, and the hash says so.
 
-use tern_state::{GroupConfig, Op, State, TopicConfig};
+use tern_state::{CommitOffsets, GroupConfig, Op, PutGroup, PutTopic, State, TopicConfig};
 
 use crate::support::{apply, commit, explicit, fill, put_group, put_topic, shop};
 
@@ -27,15 +27,15 @@ fn history() -> State {
         ];
         let ops = [
             put_topic(&format!("t{}", round % 7), round as u32),
-            Op::PutTopic {
+            Op::PutTopic(PutTopic {
                 changed_at_ms: round,
                 config,
-            },
-            Op::PutGroup {
+            }),
+            Op::PutGroup(PutGroup {
                 changed_at_ms: round,
                 config: group,
-            },
-            Op::CommitOffsets(delta),
+            }),
+            Op::CommitOffsets(CommitOffsets(delta)),
         ];
         apply(&mut state, &ops).expect("good ops");
     }
@@ -66,17 +66,20 @@ fn the_kept_sums_are_those_of_the_entries() {
 fn the_order_of_independent_changes_does_not_show() {
     let ops = [
         put_group("g1"),
-        Op::CommitOffsets(vec![commit("orders", 0, 1), commit("bills", 0, 2)]),
+        Op::CommitOffsets(CommitOffsets(vec![
+            commit("orders", 0, 1),
+            commit("bills", 0, 2),
+        ])),
         put_topic("orders", 8),
         put_group("g2"),
-        Op::CommitOffsets(vec![commit("orders", 1, 2)]),
-        Op::PutGroup {
+        Op::CommitOffsets(CommitOffsets(vec![commit("orders", 1, 2)])),
+        Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: GroupConfig {
                 broker_id: 1,
                 ..GroupConfig::new("shop")
             },
-        },
+        }),
         put_topic("bills", 3),
     ];
     let mut reversed = ops.clone();
@@ -135,7 +138,9 @@ fn every_kind_of_change_shows_in_the_sum_of_its_table() {
         [false, false, true, false, false]
     );
     assert_eq!(
-        changed(&ops(Op::CommitOffsets(vec![commit("orders", 0, 1)]))),
+        changed(&ops(Op::CommitOffsets(CommitOffsets(vec![commit(
+            "orders", 0, 1
+        )])))),
         [false, false, false, true, false]
     );
     assert_eq!(

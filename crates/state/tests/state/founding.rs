@@ -1,7 +1,8 @@
 //! What a group has from its first frame on.
 
 use tern_state::{
-    GroupConfig, GroupFounding, Op, State, Topic, Version, Violation, is_system_group,
+    ApplyError, CommitOffsets, DataVersion, FoundGroup, GroupConfig, GroupFounding, Op, State,
+    Topic, is_system_group,
 };
 
 use crate::support::{apply, founded_with, founding, put_group, put_topic, shop};
@@ -112,11 +113,12 @@ fn founding_creates_the_built_in_groups_with_defaults() {
 #[test]
 fn founding_is_the_first_version_and_is_reported() {
     let mut state = State::new();
-    assert_eq!(state.topic_version(), Version::default());
-    let changes = apply(&mut state, &[Op::Found(founding())]).expect("a good founding");
+    assert_eq!(state.topic_version(), DataVersion::default());
+    let changes =
+        apply(&mut state, &[Op::FoundGroup(FoundGroup(founding()))]).expect("a good founding");
     assert!(changes.founded);
     assert_eq!((changes.topics.len(), changes.groups.len()), (13, 8));
-    let first = Version {
+    let first = DataVersion {
         counter: 1,
         changed_at_ms: 1_700_000_000_000,
     };
@@ -132,29 +134,29 @@ fn nothing_comes_before_the_founding_and_it_comes_once() {
     for op in [
         put_topic("orders", 4),
         put_group("shop"),
-        Op::CommitOffsets(Vec::new()),
+        Op::CommitOffsets(CommitOffsets(Vec::new())),
     ] {
-        assert_eq!(apply(&mut State::new(), &[op]), Err(Violation::NotFounded));
+        assert_eq!(apply(&mut State::new(), &[op]), Err(ApplyError::NotFounded));
     }
     assert_eq!(
         State::new().apply_record("orders", 0, 0),
-        Err(Violation::NotFounded)
+        Err(ApplyError::NotFounded)
     );
     assert_eq!(
-        apply(&mut shop(), &[Op::Found(founding())]),
-        Err(Violation::FoundedTwice)
+        apply(&mut shop(), &[Op::FoundGroup(FoundGroup(founding()))]),
+        Err(ApplyError::FoundedTwice)
     );
 }
 
 #[test]
 fn a_feature_level_of_later_code_stops_the_replica() {
-    let op = Op::Found(GroupFounding {
+    let op = Op::FoundGroup(FoundGroup(GroupFounding {
         feature_level: 2,
         ..founding()
-    });
+    }));
     assert_eq!(
         apply(&mut State::new(), &[op]),
-        Err(Violation::FeatureLevel { level: 2, known: 1 })
+        Err(ApplyError::FeatureLevel { level: 2, known: 1 })
     );
 }
 
@@ -178,9 +180,9 @@ fn a_founding_outside_its_bounds_is_refused() {
             ..founding()
         },
     ] {
-        let refused = apply(&mut State::new(), &[Op::Found(bad)]);
+        let refused = apply(&mut State::new(), &[Op::FoundGroup(FoundGroup(bad))]);
         assert!(
-            matches!(refused, Err(Violation::Bounds { .. })),
+            matches!(refused, Err(ApplyError::Bounds { .. })),
             "{refused:?}"
         );
     }

@@ -2,8 +2,9 @@
 //! disks: if one of these tests fails, the code is wrong, not the test.
 
 use tern_state::{
-    Flush, GroupConfig, GroupFounding, LeaseTime, Member, OffsetCommit, Op, RetryPolicy,
-    TopicConfig,
+    CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FlushDiskType, FoundGroup,
+    FoundingMember, GroupConfig, GroupFounding, LeaseTime, LockQueues, OffsetCommit, Op, PutGroup,
+    PutTopic, RetryPolicy, TopicConfig, UnlockQueues,
 };
 
 use crate::support::block;
@@ -38,27 +39,27 @@ fn assert_golden(op: &Op, text: &str) {
 
 #[test]
 fn founding() {
-    let op = Op::Found(GroupFounding {
+    let op = Op::FoundGroup(FoundGroup(GroupFounding {
         cluster: "C".into(),
         group: "b0".into(),
         members: vec![
-            Member {
+            FoundingMember {
                 name: "n0".into(),
                 replica_id: 1 << 32 | 1,
             },
-            Member {
+            FoundingMember {
                 name: "n1".into(),
                 replica_id: 2 << 32 | 1,
             },
         ],
         segment_size: 0x4000_0000,
-        flush: Flush::Async,
+        flush: FlushDiskType::Async,
         feature_level: 1,
         auto_create_topic: true,
         default_topic_queue_nums: 8,
         founded_at_ms: 0x0102_0304_0506,
         directories: Vec::new(),
-    });
+    }));
     assert_golden(
         &op,
         "0001 0001 00000045
@@ -72,7 +73,7 @@ fn founding() {
 
 #[test]
 fn topic() {
-    let op = Op::PutTopic {
+    let op = Op::PutTopic(PutTopic {
         changed_at_ms: 7,
         config: TopicConfig {
             name: "orders".into(),
@@ -84,7 +85,7 @@ fn topic() {
             multi_tag: false,
             attributes: vec![("message.type".into(), "FIFO".into())],
         },
-    };
+    });
     assert_golden(
         &op,
         "0002 0001 00000040
@@ -97,10 +98,10 @@ fn topic() {
 
 #[test]
 fn group_with_defaults() {
-    let op = Op::PutGroup {
+    let op = Op::PutGroup(PutGroup {
         changed_at_ms: 7,
         config: GroupConfig::new("g"),
-    };
+    });
     assert_golden(
         &op,
         "0003 0001 0000003b
@@ -124,10 +125,10 @@ fn group_with_pauses_that_grow() {
         ..GroupConfig::new("g")
     };
     assert_golden(
-        &Op::PutGroup {
+        &Op::PutGroup(PutGroup {
             changed_at_ms: 7,
             config,
-        },
+        }),
         "0003 0001 0000004f
          0000000000000007
          00000001 'g' 01 01 01 00 00000001 ffffffff
@@ -139,11 +140,11 @@ fn group_with_pauses_that_grow() {
 
 #[test]
 fn delay_progress() {
-    let op = Op::DelayProgress {
+    let op = Op::DelayProgress(DelayProgress {
         level: 3,
         from: 0x26,
         to: 0x2a,
-    };
+    });
     assert_golden(
         &op,
         "0005 0001 00000012 0003 0000000000000026 000000000000002a",
@@ -154,7 +155,7 @@ fn delay_progress() {
 fn queue_locks() {
     let queues = vec![("t".into(), 2), ("%RETRY%g".into(), 0)];
     assert_golden(
-        &Op::LockQueues {
+        &Op::LockQueues(LockQueues {
             group: "g".into(),
             client: "me@1".into(),
             at: LeaseTime {
@@ -164,7 +165,7 @@ fn queue_locks() {
             },
             ttl_ms: 60_000,
             queues: queues.clone(),
-        },
+        }),
         "0006 0002 0000004a
          00000001 'g' 00000004 'me@1' 0000000000000007 000000000a0b0c0d 0000010203040506
          000000000000ea60
@@ -173,11 +174,11 @@ fn queue_locks() {
            00000008 '%RETRY%g' 00000000",
     );
     assert_golden(
-        &Op::UnlockQueues {
+        &Op::UnlockQueues(UnlockQueues {
             group: "g".into(),
             client: "me@1".into(),
             queues,
-        },
+        }),
         "0007 0001 0000002a
          00000001 'g' 00000004 'me@1'
          00000002
@@ -189,18 +190,18 @@ fn queue_locks() {
 #[test]
 fn deletions() {
     assert_golden(
-        &Op::DeleteTopic {
+        &Op::DeleteTopic(DeleteTopic {
             changed_at_ms: 7,
             name: "orders".into(),
-        },
+        }),
         "0008 0001 00000012 0000000000000007 00000006 'orders'",
     );
     assert_golden(
-        &Op::DeleteGroup {
+        &Op::DeleteGroup(DeleteGroup {
             changed_at_ms: 7,
             name: "g".into(),
             clean_offsets: true,
-        },
+        }),
         "0009 0001 0000000e 0000000000000007 00000001 'g' 01",
     );
 }
@@ -215,7 +216,10 @@ fn offsets() {
         explicit,
     };
     assert_golden(
-        &Op::CommitOffsets(vec![commit(0, 38, false), commit(1, 37, true)]),
+        &Op::CommitOffsets(CommitOffsets(vec![
+            commit(0, 38, false),
+            commit(1, 37, true),
+        ])),
         "0004 0001 00000032
          00000002
            00000001 'g' 00000001 't' 00000000 0000000000000026 00

@@ -1,6 +1,6 @@
 //! Queue locks: one client a queue, until it gives it up or its lease is over by the clock of whoever leads.
 
-use tern_state::{LeaseTime, MAX_QUEUES, Op, State};
+use tern_state::{LeaseTime, LockQueues, MAX_QUEUES, Op, State, UnlockQueues};
 
 use crate::support::{block, shop};
 
@@ -32,13 +32,13 @@ fn apply_in(state: &mut State, term: u64, op: Op) {
 }
 
 fn lock_at(state: &mut State, client: &str, at: LeaseTime, ids: &[u32]) {
-    let op = Op::LockQueues {
+    let op = Op::LockQueues(LockQueues {
         group: "shop".into(),
         client: client.into(),
         at,
         ttl_ms: TTL_MS,
         queues: queues(ids),
-    };
+    });
     apply_in(state, at.term, op);
 }
 
@@ -47,11 +47,11 @@ fn lock(state: &mut State, client: &str, now_ms: u64, ids: &[u32]) {
 }
 
 fn unlock(state: &mut State, group: &str, client: &str, ids: &[u32]) {
-    let op = Op::UnlockQueues {
+    let op = Op::UnlockQueues(UnlockQueues {
         group: group.into(),
         client: client.into(),
         queues: queues(ids),
-    };
+    });
     apply_in(state, state.applied().1, op);
 }
 
@@ -161,16 +161,18 @@ fn what_was_stamped_under_an_earlier_leadership_is_passed_over() {
     let mut state = shop();
     lock(&mut state, "a", 1_000, &[0]);
     let before = state.table_sums();
-    let op = |term| Op::LockQueues {
-        group: "shop".into(),
-        client: "b".into(),
-        at: LeaseTime {
-            term,
-            since_ms: 0,
-            now_ms: 61_000,
-        },
-        ttl_ms: TTL_MS,
-        queues: queues(&[0, 1]),
+    let op = |term| {
+        Op::LockQueues(LockQueues {
+            group: "shop".into(),
+            client: "b".into(),
+            at: LeaseTime {
+                term,
+                since_ms: 0,
+                now_ms: 61_000,
+            },
+            ttl_ms: TTL_MS,
+            queues: queues(&[0, 1]),
+        })
     };
     apply_in(&mut state, 3, op(1));
     apply_in(&mut state, 3, op(4));
@@ -219,13 +221,13 @@ fn unknown_topics_queues_and_groups_are_passed_over() {
         ("shop", "orders", MAX_QUEUES),
         ("nobody", "orders", 0),
     ] {
-        let op = Op::LockQueues {
+        let op = Op::LockQueues(LockQueues {
             group: group.into(),
             client: "a".into(),
             at: first(1),
             ttl_ms: TTL_MS,
             queues: vec![(topic.into(), queue_id)],
-        };
+        });
         apply_in(&mut state, 1, op);
     }
     assert_eq!(state.table_sums().locks, empty);

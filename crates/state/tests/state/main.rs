@@ -1,9 +1,11 @@
 //! What the state crate promises, one module a subject.
 
+mod bytes;
 mod creation;
 mod delays;
 mod deletion;
 mod determinism;
+mod every_op;
 mod founding;
 mod golden;
 mod guards;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tern_state::{OffsetCommit, Op, State};
+use tern_state::{CommitOffsets, OffsetCommit, Op, State};
 
 use crate::support::{apply, fill, founded_with, founding, put_group, put_topic};
 
@@ -121,7 +121,7 @@ fn run(state: &mut State, model: &mut Model, step: &Step) {
                 offset,
                 explicit,
             };
-            apply(state, &[Op::CommitOffsets(vec![commit])]).expect("good op");
+            apply(state, &[Op::CommitOffsets(CommitOffsets(vec![commit]))]).expect("good op");
             model.commit(group, topic, queue_id, offset, explicit);
         }
         Step::Snapshot => {}

@@ -1,6 +1,6 @@
 //! Consumer offsets.
 
-use tern_state::{OffsetCommit, Op, State};
+use tern_state::{CommitOffsets, OffsetCommit, Op, State};
 
 use crate::support::{apply, commit, explicit, fill, shop};
 
@@ -13,7 +13,8 @@ fn ten() -> State {
 
 fn committed(state: &mut State, commit: OffsetCommit) -> Option<u64> {
     let (group, topic, queue_id) = (commit.group.clone(), commit.topic.clone(), commit.queue_id);
-    apply(state, &[Op::CommitOffsets(vec![commit])]).expect("commits are never a violation");
+    apply(state, &[Op::CommitOffsets(CommitOffsets(vec![commit]))])
+        .expect("commits are never a violation");
     state.offset(&group, &topic, queue_id)
 }
 
@@ -69,8 +70,8 @@ fn commits_to_what_does_not_exist_are_ignored_and_counted() {
             ..commit("orders", 0, 1)
         },
     ];
-    let changes =
-        apply(&mut state, &[Op::CommitOffsets(ignored)]).expect("commits are never a violation");
+    let changes = apply(&mut state, &[Op::CommitOffsets(CommitOffsets(ignored))])
+        .expect("commits are never a violation");
     assert_eq!((changes.offsets_taken, changes.offsets_ignored), (0, 3));
     assert_eq!(state.hash(), hash);
     assert_eq!(state.offset("strangers", "orders", 0), None);
@@ -86,8 +87,8 @@ fn one_delta_carries_many_and_says_what_was_taken() {
         commit("orders", 0, 8),
         explicit("bills", 1, 5),
     ];
-    let changes =
-        apply(&mut state, &[Op::CommitOffsets(delta)]).expect("commits are never a violation");
+    let changes = apply(&mut state, &[Op::CommitOffsets(CommitOffsets(delta))])
+        .expect("commits are never a violation");
     assert_eq!((changes.offsets_taken, changes.offsets_ignored), (3, 1));
     let found: Vec<_> = state
         .offsets_of_group("shop")

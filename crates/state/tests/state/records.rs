@@ -1,6 +1,6 @@
 //! Queue offsets are counted by every replica and must agree with the records.
 
-use tern_state::{MAX_QUEUES, Violation};
+use tern_state::{ApplyError, MAX_QUEUES};
 
 use crate::support::{apply, fill, put_topic, shop};
 
@@ -33,7 +33,7 @@ fn a_gap_or_a_repetition_of_queue_offsets_stops_the_replica() {
         let mut state = shop();
         fill(&mut state, "orders", 2, 2);
         let refused = state.apply_record("orders", 2, wrong);
-        let expected = Violation::QueueOffset {
+        let expected = ApplyError::QueueOffset {
             topic: "orders".into(),
             queue_id: 2,
             need: 2,
@@ -41,7 +41,7 @@ fn a_gap_or_a_repetition_of_queue_offsets_stops_the_replica() {
         };
         assert_eq!(refused, Err(expected));
     }
-    let expected = Violation::QueueOffset {
+    let expected = ApplyError::QueueOffset {
         topic: "orders".into(),
         queue_id: 1,
         need: 0,
@@ -52,7 +52,7 @@ fn a_gap_or_a_repetition_of_queue_offsets_stops_the_replica() {
 
 #[test]
 fn a_record_of_an_unknown_topic_stops_the_replica() {
-    let expected = Violation::UnknownTopic {
+    let expected = ApplyError::UnknownTopic {
         topic: "nobody".into(),
     };
     assert_eq!(shop().apply_record("nobody", 0, 0), Err(expected));
@@ -61,7 +61,7 @@ fn a_record_of_an_unknown_topic_stops_the_replica() {
 #[test]
 fn a_queue_beyond_any_topic_stops_the_replica_and_costs_no_memory() {
     for queue_id in [MAX_QUEUES, u32::MAX] {
-        let expected = Violation::UnknownQueue {
+        let expected = ApplyError::UnknownQueue {
             topic: "orders".into(),
             queue_id,
         };

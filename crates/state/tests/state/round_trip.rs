@@ -5,8 +5,9 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tern_state::{
-    Flush, GroupConfig, GroupFounding, LeaseTime, Member, OffsetCommit, Op, OpError, RetryPolicy,
-    TopicConfig,
+    CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FieldError, FlushDiskType, FoundGroup,
+    FoundingMember, GroupConfig, GroupFounding, LeaseTime, LockQueues, OffsetCommit, Op, OpError,
+    PutGroup, PutTopic, RetryPolicy, TopicConfig, UnlockQueues,
 };
 
 use crate::support::{block, commit, put_group, put_topic};
@@ -31,24 +32,28 @@ fn founding() -> impl Strategy<Value = Op> {
     );
     (names, numbers).prop_map(
         |((cluster, group, members), (size, sync, level, auto, queues, at))| {
-            Op::Found(GroupFounding {
+            Op::FoundGroup(FoundGroup(GroupFounding {
                 cluster: cluster.into(),
                 group: group.into(),
                 members: members
                     .into_iter()
-                    .map(|(name, id)| Member {
+                    .map(|(name, id)| FoundingMember {
                         name: name.into(),
                         replica_id: id,
                     })
                     .collect(),
                 segment_size: size,
-                flush: if sync { Flush::Sync } else { Flush::Async },
+                flush: if sync {
+                    FlushDiskType::Sync
+                } else {
+                    FlushDiskType::Async
+                },
                 feature_level: level,
                 auto_create_topic: auto,
                 default_topic_queue_nums: queues,
                 founded_at_ms: at,
                 directories: Vec::new(),
-            })
+            }))
         },
     )
 }
@@ -61,8 +66,8 @@ fn topic() -> impl Strategy<Value = Op> {
         attributes(),
         any::<u64>(),
     )
-        .prop_map(
-            |(name, numbers, flags, attributes, changed_at_ms)| Op::PutTopic {
+        .prop_map(|(name, numbers, flags, attributes, changed_at_ms)| {
+            Op::PutTopic(PutTopic {
                 changed_at_ms,
                 config: TopicConfig {
                     name: name.into(),
@@ -74,8 +79,8 @@ fn topic() -> impl Strategy<Value = Op> {
                     multi_tag: flags[1],
                     attributes,
                 },
-            },
-        )
+            })
+        })
 }
 
 fn policy() -> impl Strategy<Value = RetryPolicy> {
@@ -94,24 +99,26 @@ fn policy() -> impl Strategy<Value = RetryPolicy> {
 fn group() -> impl Strategy<Value = Op> {
     let numbers = (any::<[i32; 4]>(), any::<[u64; 3]>(), any::<[bool; 5]>());
     (text(), numbers, policy(), attributes()).prop_map(
-        |(name, (small, large, flags), retry_policy, attributes)| Op::PutGroup {
-            changed_at_ms: large[2],
-            config: GroupConfig {
-                name: name.into(),
-                consume_enable: flags[0],
-                consume_from_min_enable: flags[1],
-                consume_broadcast_enable: flags[2],
-                consume_message_orderly: flags[3],
-                retry_queue_nums: small[0],
-                retry_max_times: small[1],
-                broker_id: large[0],
-                which_broker_when_consume_slowly: large[1],
-                notify_consumer_ids_changed_enable: flags[4],
-                group_sys_flag: small[2],
-                consume_timeout_minute: small[3],
-                retry_policy,
-                attributes,
-            },
+        |(name, (small, large, flags), retry_policy, attributes)| {
+            Op::PutGroup(PutGroup {
+                changed_at_ms: large[2],
+                config: GroupConfig {
+                    name: name.into(),
+                    consume_enable: flags[0],
+                    consume_from_min_enable: flags[1],
+                    consume_broadcast_enable: flags[2],
+                    consume_message_orderly: flags[3],
+                    retry_queue_nums: small[0],
+                    retry_max_times: small[1],
+                    broker_id: large[0],
+                    which_broker_when_consume_slowly: large[1],
+                    notify_consumer_ids_changed_enable: flags[4],
+                    group_sys_flag: small[2],
+                    consume_timeout_minute: small[3],
+                    retry_policy,
+                    attributes,
+                },
+            })
         },
     )
 }
@@ -125,7 +132,7 @@ fn offsets() -> impl Strategy<Value = Op> {
         offset,
         explicit,
     });
-    vec(commit, 0..6).prop_map(Op::CommitOffsets)
+    vec(commit, 0..6).prop_map(|commits| Op::CommitOffsets(CommitOffsets(commits)))
 }
 
 fn queues() -> impl Strategy<Value = Vec<(Arc<str>, u32)>> {
@@ -141,7 +148,7 @@ fn locks() -> impl Strategy<Value = Op> {
         |(group, client, [term, since_ms, now_ms, ttl_ms], queues, lock)| {
             let (group, client) = (group.into(), client.into());
             if lock {
-                Op::LockQueues {
+                Op::LockQueues(LockQueues {
                     group,
                     client,
                     at: LeaseTime {
@@ -151,13 +158,13 @@ fn locks() -> impl Strategy<Value = Op> {
                     },
                     ttl_ms,
                     queues,
-                }
+                })
             } else {
-                Op::UnlockQueues {
+                Op::UnlockQueues(UnlockQueues {
                     group,
                     client,
                     queues,
-                }
+                })
             }
         },
     )
@@ -166,17 +173,21 @@ fn locks() -> impl Strategy<Value = Op> {
 fn deletions() -> impl Strategy<Value = Op> {
     let numbers = (any::<u16>(), any::<[u64; 2]>());
     prop_oneof![
-        numbers.prop_map(|(level, [from, to])| Op::DelayProgress { level, from, to }),
-        (any::<u64>(), text()).prop_map(|(changed_at_ms, name)| Op::DeleteTopic {
+        numbers.prop_map(|(level, [from, to])| Op::DelayProgress(DelayProgress {
+            level,
+            from,
+            to
+        })),
+        (any::<u64>(), text()).prop_map(|(changed_at_ms, name)| Op::DeleteTopic(DeleteTopic {
             changed_at_ms,
             name: name.into()
-        }),
+        })),
         (any::<u64>(), text(), any::<bool>()).prop_map(|(changed_at_ms, name, clean_offsets)| {
-            Op::DeleteGroup {
+            Op::DeleteGroup(DeleteGroup {
                 changed_at_ms,
                 name: name.into(),
                 clean_offsets,
-            }
+            })
         }),
     ]
 }
@@ -210,11 +221,11 @@ proptest! {
         let cut = place.index(whole.len() + 1);
         let kept = (0..=ops.len()).find(|&count| block(&ops[..count]).len() == cut);
         let decoded = Op::decode_all(&whole[..cut]);
-        match kept {
-            Some(count) => prop_assert_eq!(decoded.as_deref(), Ok(&ops[..count])),
-            None => {
-                prop_assert!(matches!(decoded, Err(OpError::Truncated { .. })), "{:?}", decoded);
-            }
+        if let Some(count) = kept {
+            prop_assert_eq!(decoded.as_deref(), Ok(&ops[..count]));
+        } else {
+            let is_refused = matches!(decoded, Err(OpError::Field(FieldError::Truncated { .. })));
+            prop_assert!(is_refused, "{:?}", decoded);
         }
     }
 
@@ -252,17 +263,17 @@ fn patched(op: &Op, place: usize, with: &[u8]) -> Vec<u8> {
 #[test]
 fn a_count_that_the_bytes_cannot_hold_is_refused_before_anything_is_allocated() {
     let bytes = patched(
-        &Op::CommitOffsets(vec![commit("orders", 0, 1)]),
+        &Op::CommitOffsets(CommitOffsets(vec![commit("orders", 0, 1)])),
         8,
         &[0xff; 4],
     );
     let need = 0xffff_ffff * (4 + 4 + 4 + 8 + 1);
     assert_eq!(
         Op::decode_all(&bytes),
-        Err(OpError::Truncated {
+        Err(OpError::Field(FieldError::Truncated {
             need,
             have: bytes.len() - 12
-        })
+        }))
     );
 }
 
@@ -271,10 +282,10 @@ fn a_string_longer_than_its_body_is_refused() {
     let bytes = patched(&put_group("shop"), 16, &1000_u32.to_be_bytes());
     assert_eq!(
         Op::decode_all(&bytes),
-        Err(OpError::Truncated {
+        Err(OpError::Field(FieldError::Truncated {
             need: 1000,
             have: bytes.len() - 20
-        })
+        }))
     );
 }
 
@@ -283,10 +294,10 @@ fn a_body_longer_than_its_block_is_refused() {
     let bytes = patched(&put_group("shop"), 4, &1000_u32.to_be_bytes());
     assert_eq!(
         Op::decode_all(&bytes),
-        Err(OpError::Truncated {
+        Err(OpError::Field(FieldError::Truncated {
             need: 1000,
             have: bytes.len() - 8
-        })
+        }))
     );
 }
 
@@ -328,13 +339,13 @@ fn a_flag_is_0_or_1_and_a_name_is_text() {
     let order = 8 + 8 + 4 + 6 + 16;
     assert_eq!(
         Op::decode_all(&patched(&op, order, &[2])),
-        Err(OpError::BadValue {
+        Err(OpError::Field(FieldError::BadValue {
             field: "order",
             value: 2
-        })
+        }))
     );
     assert_eq!(
         Op::decode_all(&patched(&op, 20, &[0xff])),
-        Err(OpError::NotUtf8)
+        Err(OpError::Field(FieldError::NotUtf8))
     );
 }

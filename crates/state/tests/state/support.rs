@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tern_state::{
-    Changes, Flush, GroupConfig, GroupFounding, Member, OffsetCommit, Op, State, TopicConfig,
-    Violation,
+    ApplyError, Changes, FlushDiskType, FoundGroup, FoundingMember, GroupConfig, GroupFounding,
+    OffsetCommit, Op, PutGroup, PutTopic, State, TopicConfig,
 };
 
 pub fn founding() -> GroupFounding {
-    let member = |name: &str, number: u64| Member {
+    let member = |name: &str, number: u64| FoundingMember {
         name: name.into(),
         replica_id: number << 32 | 1,
     };
@@ -17,7 +17,7 @@ pub fn founding() -> GroupFounding {
         group: "group-a".into(),
         members: vec![member("n0", 1), member("n1", 2), member("n2", 3)],
         segment_size: 64 << 20,
-        flush: Flush::Sync,
+        flush: FlushDiskType::Sync,
         feature_level: 1,
         auto_create_topic: true,
         default_topic_queue_nums: 8,
@@ -34,14 +34,14 @@ pub fn block(ops: &[Op]) -> Vec<u8> {
     out
 }
 
-pub fn apply(state: &mut State, ops: &[Op]) -> Result<Changes, Violation> {
+pub fn apply(state: &mut State, ops: &[Op]) -> Result<Changes, ApplyError> {
     let (index, term) = state.applied();
     state.apply_metadata(index + 1, term.max(1), &block(ops))
 }
 
 pub fn founded_with(founding: GroupFounding) -> State {
     let mut state = State::new();
-    apply(&mut state, &[Op::Found(founding)]).expect("a good founding");
+    apply(&mut state, &[Op::FoundGroup(FoundGroup(founding))]).expect("a good founding");
     state
 }
 
@@ -58,17 +58,17 @@ pub fn shop() -> State {
 }
 
 pub fn put_topic(name: &str, queues: u32) -> Op {
-    Op::PutTopic {
+    Op::PutTopic(PutTopic {
         changed_at_ms: 1_700_000_000_500,
         config: TopicConfig::new(name, queues, 6),
-    }
+    })
 }
 
 pub fn put_group(name: &str) -> Op {
-    Op::PutGroup {
+    Op::PutGroup(PutGroup {
         changed_at_ms: 1_700_000_000_500,
         config: GroupConfig::new(name),
-    }
+    })
 }
 
 pub fn commit(topic: &str, queue_id: u32, offset: u64) -> OffsetCommit {

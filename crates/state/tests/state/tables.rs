@@ -1,6 +1,8 @@
 //! Topics and groups after the founding.
 
-use tern_state::{GroupConfig, MAX_QUEUES, Op, TopicConfig, Version, Violation};
+use tern_state::{
+    ApplyError, DataVersion, GroupConfig, MAX_QUEUES, Op, PutGroup, PutTopic, TopicConfig,
+};
 
 use crate::support::{apply, block, fill, names, put_group, put_topic, shop};
 
@@ -20,10 +22,10 @@ fn putting_an_existing_topic_changes_it_and_keeps_id_and_records() {
     };
     let changes = apply(
         &mut state,
-        &[Op::PutTopic {
+        &[Op::PutTopic(PutTopic {
             changed_at_ms: 9,
             config: smaller.clone(),
-        }],
+        })],
     )
     .expect("good");
     assert_eq!(names(&changes.topics), ["orders"]);
@@ -39,16 +41,16 @@ fn putting_an_existing_topic_changes_it_and_keeps_id_and_records() {
 fn the_version_counts_changes_and_its_time_never_falls() {
     let mut state = shop();
     let before = state.topic_version();
-    let later = Op::PutTopic {
+    let later = Op::PutTopic(PutTopic {
         changed_at_ms: 1_800_000_000_000,
         config: config("a"),
-    };
-    let earlier = Op::PutTopic {
+    });
+    let earlier = Op::PutTopic(PutTopic {
         changed_at_ms: 1_600_000_000_000,
         config: config("b"),
-    };
+    });
     apply(&mut state, &[later, earlier]).expect("good");
-    let after = Version {
+    let after = DataVersion {
         counter: before.counter + 2,
         changed_at_ms: 1_800_000_000_000,
     };
@@ -75,17 +77,17 @@ fn putting_a_group_changes_it_and_its_table_version_alone() {
         retry_max_times: 3,
         ..GroupConfig::new("shop")
     };
-    let op = Op::PutGroup {
+    let op = Op::PutGroup(PutGroup {
         changed_at_ms: 1_800_000_000_000,
         config: changed.clone(),
-    };
+    });
     assert_eq!(
         names(&apply(&mut state, &[op]).expect("good").groups),
         ["shop"]
     );
     assert_eq!(state.group("shop"), Some(&changed));
     assert_eq!(state.topic_version(), topics);
-    let after = Version {
+    let after = DataVersion {
         counter: groups.counter + 1,
         changed_at_ms: 1_800_000_000_000,
     };
@@ -94,13 +96,17 @@ fn putting_a_group_changes_it_and_its_table_version_alone() {
 
 #[test]
 fn a_configuration_outside_its_bounds_is_refused_before_it_is_proposed_and_when_it_is_applied() {
-    let topic = |config| Op::PutTopic {
-        changed_at_ms: 0,
-        config,
+    let topic = |config| {
+        Op::PutTopic(PutTopic {
+            changed_at_ms: 0,
+            config,
+        })
     };
-    let group = |name: &str| Op::PutGroup {
-        changed_at_ms: 0,
-        config: GroupConfig::new(name),
+    let group = |name: &str| {
+        Op::PutGroup(PutGroup {
+            changed_at_ms: 0,
+            config: GroupConfig::new(name),
+        })
     };
     let long = "x".repeat(256);
     for op in [
@@ -123,7 +129,7 @@ fn a_configuration_outside_its_bounds_is_refused_before_it_is_proposed_and_when_
     ] {
         let state = shop();
         let refused = state.check(&op).expect_err("out of bounds");
-        assert!(matches!(refused, Violation::Bounds { .. }), "{refused:?}");
+        assert!(matches!(refused, ApplyError::Bounds { .. }), "{refused:?}");
         assert_eq!(apply(&mut shop(), &[op]), Err(refused));
     }
     for op in [
@@ -144,7 +150,7 @@ fn frames_are_closed_one_after_the_other_in_terms_that_never_fall() {
     assert_eq!((index, term), (2, 1));
     for (wrong_index, wrong_term) in [(index, term), (index + 2, term), (index + 1, term - 1)] {
         let refused = state.apply_metadata(wrong_index, wrong_term, &[]);
-        let expected = Violation::Order {
+        let expected = ApplyError::Order {
             index: wrong_index,
             term: wrong_term,
             applied_index: index,
@@ -164,7 +170,7 @@ fn an_unreadable_block_stops_the_replica_and_names_the_frame() {
     bytes.pop();
     let refused = shop().apply_metadata(3, 1, &bytes);
     assert!(
-        matches!(refused, Err(Violation::Op { index: 3, .. })),
+        matches!(refused, Err(ApplyError::Op { index: 3, .. })),
         "{refused:?}"
     );
 }

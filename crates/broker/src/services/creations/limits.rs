@@ -5,7 +5,7 @@
 //! for retries and dead letters, are counted and never refused: a message must find its way back, and the number of
 //! groups bounds them.
 
-use tern_state::{Op, State};
+use tern_state::{Op, PutGroup, PutTopic, State};
 use tern_wire::names;
 
 use crate::settings::TableLimits;
@@ -25,11 +25,11 @@ impl News {
         let mut news = Self::default();
         for op in ops {
             match op {
-                Op::PutTopic { config, .. } if state.topic(&config.name).is_none() => {
+                Op::PutTopic(PutTopic { config, .. }) if state.topic(&config.name).is_none() => {
                     news.topics += 1;
                     news.bounded_topics += usize::from(!comes_with_a_group(&config.name));
                 }
-                Op::PutGroup { config, .. } if state.group(&config.name).is_none() => {
+                Op::PutGroup(PutGroup { config, .. }) if state.group(&config.name).is_none() => {
                     news.groups += 1;
                 }
                 _ => {}

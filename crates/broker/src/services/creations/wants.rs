@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tern_state::{DEFAULT_TOPIC, GroupConfig, Op, State, TopicConfig};
+use tern_state::{
+    DEFAULT_TOPIC, DeleteGroup, DeleteTopic, GroupConfig, Op, PutGroup, PutTopic, State,
+    TopicConfig,
+};
 
 use super::{Creations, Make, Subject, Then, Want};
 use crate::answers::Answers;
@@ -31,10 +34,10 @@ impl Creations {
             }
             checked(
                 state,
-                Op::PutTopic {
+                Op::PutTopic(PutTopic {
                     changed_at_ms: clock::wall_ms(),
                     config: config.clone(),
-                },
+                }),
             )
         });
         self.ask(subject, make, then);
@@ -60,10 +63,10 @@ impl Creations {
             }
             checked(
                 state,
-                Op::PutGroup {
+                Op::PutGroup(PutGroup {
                     changed_at_ms: clock::wall_ms(),
                     config: config.clone(),
-                },
+                }),
             )
         });
         self.ask(subject, make, then);
@@ -78,10 +81,10 @@ impl Creations {
             }
             checked(
                 state,
-                Op::DeleteTopic {
+                Op::DeleteTopic(DeleteTopic {
                     changed_at_ms: clock::wall_ms(),
                     name: Arc::clone(&name),
-                },
+                }),
             )
         });
         self.ask(subject, make, then);
@@ -97,11 +100,11 @@ impl Creations {
             }
             checked(
                 state,
-                Op::DeleteGroup {
+                Op::DeleteGroup(DeleteGroup {
                     changed_at_ms: clock::wall_ms(),
                     name: Arc::clone(&name),
                     clean_offsets,
-                },
+                }),
             )
         });
         self.ask(subject, make, then);
@@ -117,10 +120,10 @@ impl Creations {
             let config =
                 tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
                     .map_err(|_| Refused::no_topic(&new.name))?;
-            Ok(vec![Op::PutTopic {
+            Ok(vec![Op::PutTopic(PutTopic {
                 changed_at_ms: clock::wall_ms(),
                 config,
-            }])
+            })])
         });
         self.want(
             subject,
@@ -145,10 +148,10 @@ impl Creations {
             if state.topic(&config.name).is_some() {
                 return Ok(Vec::new());
             }
-            Ok(vec![Op::PutTopic {
+            Ok(vec![Op::PutTopic(PutTopic {
                 changed_at_ms: clock::wall_ms(),
                 config: config.clone(),
-            }])
+            })])
         });
         let want = Want {
             make,
@@ -198,19 +201,19 @@ pub(crate) fn missing_of_group(state: &State, name: &str, unit: bool, order: boo
         group
     } else {
         new = GroupConfig::new(name);
-        ops.push(Op::PutGroup {
+        ops.push(Op::PutGroup(PutGroup {
             changed_at_ms,
             config: new.clone(),
-        });
+        }));
         &new
     };
     if has_retry_topic(state, group) {
         return ops;
     }
-    ops.push(Op::PutTopic {
+    ops.push(Op::PutTopic(PutTopic {
         changed_at_ms,
         config: tern_state::retry_topic(group, unit, order),
-    });
+    }));
     ops
 }
 

@@ -1,10 +1,29 @@
 //! Queue locks: which client may consume a queue in order.
+//!
+//! | size | field |
+//! |--:|---|
+//! | 4 | number of groups |
+//! | 4 + length | group, string, rising |
+//! | 4 | number of its queues |
+//! | 4 | topic id |
+//! | 4 | queue id, rising with the topic id |
+//! | 4 + length | client id, string |
+//! | 8 | term of the leader that gave or renewed the lock |
+//! | 8 | when it was renewed, monotonic ms of that leader |
+//! | 8 | time to live, ms |
+//!
+//! The second and third once a group, the last six once a queue.
 
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::hash::{Entry, EntryHash, replace};
+use super::table::{Table, push};
+use crate::codec::{FieldError, FieldReader, FieldWriter};
+use crate::error::RowError;
+use crate::hash::{EntryHash, replace};
+
+const QUEUE_LOCK: u64 = 10;
 
 /// A moment of a leadership, by the monotonic clock of the leader: what the leases of queue locks are
 /// measured in.
@@ -48,6 +67,25 @@ struct Lock {
 }
 
 impl Lock {
+    /// An empty client id and three numbers.
+    const LEAST_BYTES: usize = 4 + 3 * 8;
+
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        out.string(&self.client);
+        out.u64(self.term);
+        out.u64(self.renewed_ms);
+        out.u64(self.ttl_ms);
+    }
+
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, FieldError> {
+        Ok(Self {
+            client: from.string()?.into(),
+            term: from.u64()?,
+            renewed_ms: from.u64()?,
+            ttl_ms: from.u64()?,
+        })
+    }
+
     /// When it was renewed, by the clock of another leadership perhaps. A little later than now if a request that was
     /// stamped before stands behind it; not more: one term may outlive a boot where one replica is the whole group, and
     /// its clock begins again.
@@ -86,13 +124,13 @@ type GroupLocks = OrdMap<(u32, u32), Lock>;
 ///
 /// A lease runs out by the times in the ops. Each op that looks at a group's locks puts those of earlier
 /// leaderships on the clock of its own.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct QueueLocks {
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct LockTable {
     groups: OrdMap<Arc<str>, GroupLocks>,
     sum: u64,
 }
 
-impl QueueLocks {
+impl LockTable {
     pub(crate) fn holder(&self, group: &str, queue: (u32, u32), at: LeaseTime) -> Option<&str> {
         let lock = self.groups.get(group)?.get(&queue)?;
         lock.holds(at).then_some(&*lock.client)
@@ -178,20 +216,6 @@ impl QueueLocks {
         }
     }
 
-    pub(crate) fn sum(&self) -> u64 {
-        self.sum
-    }
-
-    /// The sum, counted anew.
-    pub(crate) fn recomputed_sum(&self) -> u64 {
-        let entries = self.groups.iter().flat_map(|(group, locks)| {
-            locks
-                .iter()
-                .map(move |(queue, lock)| hash(group, *queue, lock))
-        });
-        entries.fold(0, u64::wrapping_add)
-    }
-
     fn set(&mut self, group: &str, locks: &mut GroupLocks, queue: (u32, u32), to: Option<Lock>) {
         let new = to.as_ref().map_or(0, |lock| hash(group, queue, lock));
         let before = match to {
@@ -211,6 +235,60 @@ impl QueueLocks {
     }
 }
 
+impl Table for LockTable {
+    const ID: u16 = 7;
+
+    const ENTRY_KINDS: &'static [u64] = &[QUEUE_LOCK];
+
+    fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    fn recomputed_sum(&self) -> u64 {
+        let entries = self.groups.iter().flat_map(|(group, locks)| {
+            locks
+                .iter()
+                .map(move |(queue, lock)| hash(group, *queue, lock))
+        });
+        entries.fold(0, u64::wrapping_add)
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        out.rows(self.groups.iter(), |out, (group, locks)| {
+            out.string(group);
+            out.rows(locks.iter(), |out, ((topic_id, queue_id), lock)| {
+                out.u32(*topic_id);
+                out.u32(*queue_id);
+                lock.write(out);
+            });
+        });
+    }
+
+    fn read(from: &mut FieldReader<'_>) -> Result<Self, RowError> {
+        const LEAST_BYTES: usize = 4 + 4 + Lock::LEAST_BYTES;
+        let mut table = Self::default();
+        for _ in 0..from.count(4 + 4 + LEAST_BYTES)? {
+            let group = Arc::from(from.string()?);
+            let mut locks = GroupLocks::new();
+            for _ in 0..from.count(LEAST_BYTES)? {
+                let queue = (from.u32()?, from.u32()?);
+                push(&mut locks, queue, Lock::read(from)?)?;
+            }
+            if locks.is_empty() {
+                return Err(RowError::Empty);
+            }
+            push(&mut table.groups, group, locks)?;
+        }
+        table.sum = table.recomputed_sum();
+        Ok(table)
+    }
+
+    fn topic_ids(&self) -> impl Iterator<Item = u32> {
+        let queues = self.groups.values().flat_map(GroupLocks::keys);
+        queues.map(|(topic_id, _)| *topic_id)
+    }
+}
+
 /// The locked queues of one topic.
 fn queues_of(locks: &GroupLocks, topic_id: u32) -> Vec<(u32, u32)> {
     let queues = locks.range((topic_id, 0)..=(topic_id, u32::MAX));
@@ -218,7 +296,7 @@ fn queues_of(locks: &GroupLocks, topic_id: u32) -> Vec<(u32, u32)> {
 }
 
 fn hash(group: &str, (topic_id, queue_id): (u32, u32), lock: &Lock) -> u64 {
-    let entry = EntryHash::new(Entry::QueueLock).bytes(group.as_bytes());
+    let entry = EntryHash::new(QUEUE_LOCK).bytes(group.as_bytes());
     entry
         .word(u64::from(topic_id) << 32 | u64::from(queue_id))
         .bytes(lock.client.as_bytes())
