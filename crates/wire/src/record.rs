@@ -23,89 +23,22 @@
 //! All integers are signed and big-endian. V2 is written only for topics that V1 cannot hold, because Go and C++ clients
 //! and older Java ones cannot read it.
 
+mod error;
 pub(crate) mod host;
+mod layout;
 mod outline;
 mod view;
 
 use std::net::SocketAddr;
 
+pub use error::RecordError;
+pub use layout::{MAGIC_V1, MAGIC_V2, MAX_PROPERTIES, MAX_V1_TOPIC, MIN_SIZE};
 pub use outline::{Outline, outline};
 pub use view::{Record, iter};
 
 use crate::crc::crc32_java;
 use crate::sys_flag;
-
-/// Magic of a record with a 1-byte topic length.
-pub const MAGIC_V1: u32 = 0xdaa3_20a7;
-/// Magic of a record with a 2-byte topic length.
-pub const MAGIC_V2: u32 = 0xdaa3_20ab;
-/// Bytes of a record with IPv4 hosts and nothing in body, topic and properties.
-pub const MIN_SIZE: usize = 91;
-/// The longest topic in V1, bytes.
-pub const MAX_V1_TOPIC: usize = 127;
-/// The longest property text, bytes.
-pub const MAX_PROPERTIES: usize = 32_767;
-
-/// Places of the fields that come before the first host, the same in every record.
-mod place {
-    pub(super) const MAGIC: usize = 4;
-    pub(super) const BODY_CRC: usize = 8;
-    pub(super) const QUEUE_ID: usize = 12;
-    pub(super) const FLAG: usize = 16;
-    pub(super) const QUEUE_OFFSET: usize = 20;
-    pub(super) const PHYSICAL_OFFSET: usize = 28;
-    pub(super) const SYS_FLAG: usize = 36;
-    pub(super) const BORN_TIMESTAMP: usize = 40;
-    pub(super) const BORN_HOST: usize = 48;
-}
-
-/// Why a record is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// The slice ends inside the record.
-    #[error("a record needs {need} bytes, there are {have}")]
-    Truncated {
-        /// Bytes needed, as far as known.
-        need: usize,
-        /// Bytes there.
-        have: usize,
-    },
-    /// The record's size is not what its fields add up to.
-    #[error("a record of {size} bytes whose {field} does not fit")]
-    BadSize {
-        /// Size that the record claims.
-        size: usize,
-        /// The field at which it shows.
-        field: &'static str,
-    },
-    /// Neither V1 nor V2.
-    #[error("unknown record magic {0:08x}")]
-    UnknownMagic(u32),
-    /// A field with an impossible value.
-    #[error("a record with a bad {field}")]
-    BadField {
-        /// The field.
-        field: &'static str,
-    },
-    /// The body is not what its CRC covers.
-    #[error("body CRC {found}, the record says {expected}")]
-    BodyCrc {
-        /// CRC in the record.
-        expected: u32,
-        /// CRC of the body.
-        found: u32,
-    },
-    /// A part is too long to be encoded.
-    #[error("{field} of {have} bytes, the limit is {limit}")]
-    TooLong {
-        /// The part.
-        field: &'static str,
-        /// Its bytes.
-        have: usize,
-        /// Bytes allowed.
-        limit: usize,
-    },
-}
+use layout::place;
 
 /// What a record is made of before the log gives it its place.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Consumer offsets (14, 15) and queue offsets (29 to 32).
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 14: what has this group committed in this queue?

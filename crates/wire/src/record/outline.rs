@@ -1,6 +1,7 @@
 //! As much of a stored record as a reader of many checks: numbers, lengths, and the body against its checksum.
 
-use super::{MAGIC_V1, MAGIC_V2, MIN_SIZE, host, place};
+use super::host;
+use super::layout::{MAGIC_V1, MAGIC_V2, MIN_SIZE, place};
 use crate::crc::crc32_java;
 use crate::sys_flag;
 
@@ -16,7 +17,7 @@ pub struct Outline {
 /// The outline of bytes that are exactly one record: its parts add up, and its body is what its CRC covers. None for
 /// other bytes.
 ///
-/// Hosts and texts are not looked at, which is what [`super::Record::parse`] spends its time with: 115 ns a record, and
+/// Hosts and texts are not looked at, which is what [`crate::record::Record::parse`] spends its time with: 115 ns a record, and
 /// the checksum of 128 bytes takes 25 ns. A cold pull checks every record that it answers.
 pub fn outline(bytes: &[u8]) -> Option<Outline> {
     let size = int32(bytes, 0)?;

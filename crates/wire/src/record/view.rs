@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{MAGIC_V1, MAGIC_V2, MIN_SIZE, RecordError, host, place};
+use super::error::RecordError;
+use super::host;
+use super::layout::{MAGIC_V1, MAGIC_V2, MIN_SIZE, place};
 use crate::crc::crc32_java;
 use crate::sys_flag;
 
