@@ -17,7 +17,9 @@
 //! which tries the files again, and says so when the caller has to wait.
 
 mod damage;
+mod entry;
 mod files;
+mod limits;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,73 +30,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::disk::Disk;
 use crate::error::LogError;
-use crate::files::{be32, be64};
 use damage::Damaged;
+pub use entry::QueueEntry;
+use entry::{ENTRY_SIZE, Key};
 use files::QueueFiles;
+pub use limits::QueueLimits;
 
-/// Bytes of an entry.
-pub const ENTRY_SIZE: usize = 20;
 /// Locks over the table of queues.
 const SHARDS: usize = 16;
 /// Entries read from a file in one call.
 const READ_ENTRIES: u64 = 1024;
-
-/// Where one message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueEntry {
-    /// Position of the record in the log.
-    pub physical_offset: u64,
-    /// Bytes of the record.
-    pub size: u32,
-    /// Code of the message's tag, for filtering.
-    pub tags_code: i64,
-}
-
-impl QueueEntry {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.physical_offset.to_be_bytes());
-        out.extend_from_slice(&self.size.to_be_bytes());
-        out.extend_from_slice(&self.tags_code.to_be_bytes());
-    }
-
-    fn decode(bytes: &[u8]) -> Self {
-        Self {
-            physical_offset: be64(bytes, 0),
-            size: be32(bytes, 8),
-            tags_code: be64(bytes, 12).cast_signed(),
-        }
-    }
-}
-
-/// Bounds of memory and files.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueLimits {
-    /// Entries of one queue that are held in memory.
-    pub tail_entries: usize,
-    /// Bytes of all such buffers together.
-    pub buffered_bytes: usize,
-    /// Bytes of them from which on appending has to wait while files cannot be written.
-    pub held_bytes: usize,
-    /// Files held open.
-    pub open_files: usize,
-    /// Entries in one file.
-    pub entries_per_file: u64,
-}
-
-impl Default for QueueLimits {
-    /// 4 KiB a queue, 8 MiB together, 64 MiB on a disk that takes nothing, 128 files of 5 MiB.
-    fn default() -> Self {
-        Self {
-            tail_entries: 204,
-            buffered_bytes: 8 << 20,
-            held_bytes: 64 << 20,
-            open_files: 128,
-            entries_per_file: 1 << 18,
-        }
-    }
-}
-
-type Key = (u32, u32);
 
 /// The consume queues of one replica: one thread appends, any thread reads.
 pub struct ConsumeQueues {

@@ -8,7 +8,8 @@ use crate::frame::Frame;
 use crate::header::{
     FLAG_DURABLE, FLAG_ZERO_MAP, FRAME_HEADER_SIZE, FrameHeader, FrameKind, MAX_FRAME_LENGTH,
 };
-use crate::place::{LogEnd, align8, place};
+use crate::log_end::LogEnd;
+use crate::place::{align8, place};
 use crate::segment::SEGMENT_HEADER_SIZE;
 use crate::zero_map::{append_map, longest_map};
 

@@ -19,7 +19,8 @@
 
 use crate::fault::Fault;
 use crate::files::{be32, be64};
-use crate::place::{LogEnd, align8, place};
+use crate::log_end::LogEnd;
+use crate::place::{align8, place};
 use crate::planted::{Bug, is_planted};
 use crate::segment::SEGMENT_HEADER_SIZE;
 

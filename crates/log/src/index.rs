@@ -7,7 +7,7 @@ use crate::descriptor::Descriptor;
 use crate::disk::DiskFile;
 use crate::frame::Frame;
 use crate::header::FrameHeader;
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::segment::SEGMENT_HEADER_SIZE;
 
 /// One position is kept for so many frames.

@@ -39,6 +39,7 @@ mod identity;
 mod index;
 mod key_index;
 mod log;
+mod log_end;
 pub mod memory_disk;
 mod place;
 pub mod planted;
@@ -69,7 +70,8 @@ pub use header::{
 pub use identity::{DirectoryId, DirectoryLock, claim_directory};
 pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
 pub use log::{Log, LogOptions, SegmentRoom};
-pub use place::{LogEnd, align8, place};
+pub use log_end::LogEnd;
+pub use place::{align8, place};
 pub use raft_state::{RaftState, RaftStateFile};
 pub use reader::{LogReader, Source};
 pub use real_disk::RealDisk;

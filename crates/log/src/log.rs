@@ -15,7 +15,8 @@ use crate::files::segment_path;
 use crate::frame::Frame;
 use crate::header::FrameHeader;
 use crate::index::{Held, ReadIndex, Segment};
-use crate::place::{LogEnd, place};
+use crate::log_end::LogEnd;
+use crate::place::place;
 use crate::reader::LogReader;
 use crate::segment::{
     MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_from_reserve, prepare_segment,

@@ -14,7 +14,8 @@ use crate::files::segment_path;
 use crate::frame::Frame;
 use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
 use crate::index::{ReadIndex, Segment, Waypoint};
-use crate::place::{LogEnd, align8};
+use crate::log_end::LogEnd;
+use crate::place::align8;
 use crate::segment::SEGMENT_HEADER_SIZE;
 
 /// One read of frames takes at least and at most so many bytes, a longer frame apart.

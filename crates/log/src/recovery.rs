@@ -29,7 +29,7 @@ use crate::files::{
 };
 use crate::index::{ReadIndex, Segment};
 use crate::log::{Log, LogOptions, check_segment_size};
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::planted::{Bug, is_planted};
 use crate::reader::LogReader;
 use crate::scan::{self, Damage, Scanner, Step, is_zero_behind};

@@ -10,7 +10,7 @@ use crate::files::segment_path;
 use crate::frame::check_payload;
 use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
 use crate::log::LogOptions;
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::segment::{SEGMENT_HEADER_SIZE, SegmentHeader};
 use crate::zero_map::is_zero;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Key;
+use super::entry::Key;
 
 /// Noted by whoever reads, taken by whoever writes the files again.
 #[derive(Default)]

@@ -8,7 +8,8 @@ use std::io;
 
 use parking_lot::Mutex;
 
-use super::{ENTRY_SIZE, Key, QueueLimits};
+use super::entry::{ENTRY_SIZE, Key};
+use super::limits::QueueLimits;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::{clear_view, remove_view};
