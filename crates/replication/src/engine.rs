@@ -3,11 +3,11 @@
 //! The traps of the crate and their guards stand in `log-and-consensus.md` §2.2; what this module adds is
 //! translation, the guard of its random election timeout, and the rule which messages may leave early (L11).
 
+use crate::entry::{EntrySource, ThinEntry};
 use crate::member::ReplicaId;
 use crate::peer::{MessageKind, PeerKind, PeerMessage};
 use crate::strategy::{
-    EntrySource, HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError,
-    ThinEntry, Work,
+    HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError, Work,
 };
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};

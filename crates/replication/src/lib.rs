@@ -6,6 +6,7 @@
 //! crate, committed when a majority holds it). No type of the `raft` crate leaves the module `engine`.
 
 mod engine;
+mod entry;
 mod member;
 mod packing;
 mod peer;
@@ -13,6 +14,7 @@ mod solo;
 mod strategy;
 
 pub use engine::{Raft, RaftOptions, Timing};
+pub use entry::{EntrySource, ThinEntry};
 pub use member::{Member, MemberIdError, ReplicaId, member_number, replica_id, replica_number};
 pub use packing::{FrameSource, Intake, Packed, Packer, sign_of_life};
 pub use peer::{
@@ -20,6 +22,5 @@ pub use peer::{
 };
 pub use solo::Solo;
 pub use strategy::{
-    EntrySource, HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError,
-    ThinEntry, Work,
+    HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError, Work,
 };

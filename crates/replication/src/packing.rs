@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use tern_log::{Frame, LogError, LogReader};
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
 use crate::peer::{HEAD_BYTES, Lane, PeerCodecError, PeerHead, PeerKind, PeerMessage};
-use crate::strategy::ThinEntry;
 
 /// Where the frames of appends come from.
 pub trait FrameSource: Send + Sync + 'static {

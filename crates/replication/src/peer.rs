@@ -13,8 +13,8 @@
 //!
 //! Big-endian. Frames carry their own checksums; each is header and payload, without padding.
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
-use crate::strategy::ThinEntry;
 use bytes::Bytes;
 use tern_log::{Descriptor, Frame, FrameHeader, FrameKind};
 use thiserror::Error;

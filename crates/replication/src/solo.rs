@@ -1,8 +1,9 @@
 //! One replica alone: it always appends, and what is durable is committed (mode `multi-master`).
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
 use crate::peer::PeerMessage;
-use crate::strategy::{Persisted, Refused, Replication, Role, Status, StepError, ThinEntry, Work};
+use crate::strategy::{Persisted, Refused, Replication, Role, Status, StepError, Work};
 use std::collections::VecDeque;
 use tern_log::{Descriptor, FrameKind};
 
