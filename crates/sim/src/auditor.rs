@@ -3,7 +3,8 @@
 use tern_log::Frame;
 
 use crate::ledger::Violation;
-use crate::machine::{Machine, directory};
+use crate::machine::Machine;
+use crate::process::directory;
 
 /// Bytes compared at a time.
 const CHUNK: usize = 64 << 10;

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use tern_broker::replica::Fatal;
 use tern_log::LogError;
-use tern_log::memory_disk::{MemoryDisk, Operation};
+use tern_log::memory_disk::Operation;
 
+use crate::active_faults::Ending;
 use crate::ledger::Violation;
-use crate::machine::directory;
-use crate::network::{Micros, Weather};
+use crate::network::Weather;
+use crate::process::directory;
 use crate::random::Random;
 use crate::swarm::{Kind, Swarm};
 use crate::world::{Event, MILLISECOND, SECOND, World};
@@ -21,52 +22,6 @@ use crate::world::{Event, MILLISECOND, SECOND, World};
 const SECTOR: u64 = 512;
 /// A year, ms: what a wrong clock may be off.
 const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
-
-/// What ends after a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// There is room again.
-    Full,
-    /// The wall clock is right again.
-    Clock,
-    /// A copy of the disk that was taken is old enough to be put back.
-    OldCopy,
-}
-
-/// Faults that are under way, and those that may still come.
-pub(crate) struct Faults {
-    is_active: bool,
-    /// Machines that may lose what they promised.
-    doomed: Vec<usize>,
-    /// Until when syncs of a machine hang.
-    hangs: Vec<Micros>,
-    copies: Vec<Option<MemoryDisk>>,
-    /// How a process that ends at one of its writes dies: with the power, or alone.
-    with_power: Vec<bool>,
-}
-
-impl Faults {
-    pub fn new(swarm: &Swarm) -> Self {
-        Self {
-            is_active: false,
-            doomed: Vec::new(),
-            hangs: vec![0; swarm.members],
-            copies: vec![None; swarm.members],
-            with_power: vec![false; swarm.members],
-        }
-    }
-
-    /// From now on, something goes wrong now and then.
-    pub fn begin(&mut self) {
-        self.is_active = true;
-    }
-
-    /// How long a sync that begins now hangs.
-    pub fn hang(&self, at: usize, now: Micros) -> Option<Micros> {
-        let until = self.hangs[at];
-        (until > now).then(|| until - now)
-    }
-}
 
 impl World {
     /// Clocks differ from the beginning, if they may.

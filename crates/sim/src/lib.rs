@@ -9,6 +9,7 @@
 //! Nothing that a replica says of itself is believed: what is durable is read from the disks, what was committed is
 //! remembered outside, and logs are compared byte for byte.
 
+mod active_faults;
 mod auditor;
 mod clients;
 mod faults;

@@ -1,6 +1,5 @@
 //! A machine: a disk, clocks, and perhaps a process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tern_broker::replica::{Birth, Born, Fatal, Opening, Plan, Strategy, TurnOptions};
@@ -14,7 +13,7 @@ use tern_replication::{PeerMessage, Timing, replica_id};
 use tern_state::{GroupFounding, Member};
 
 use crate::network::Micros;
-use crate::process::Running;
+use crate::process::{Running, directory};
 use crate::swarm::Swarm;
 
 /// Timing of the profile `shared`.
@@ -317,11 +316,6 @@ impl Machine {
     pub fn id(&self) -> u64 {
         replica_id(self.at as u32 + 1, 1)
     }
-}
-
-/// Where every replica's files lie on its own disk.
-pub fn directory() -> PathBuf {
-    PathBuf::from("/replica")
 }
 
 fn id_of(seed: u64) -> [u8; 16] {

@@ -1,6 +1,7 @@
 //! A replica with its engine running: what a process is, without its threads. Every step of it is one that a process
 //! takes; what stands here is the order in which they may come.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tern_broker::replica::{
@@ -14,8 +15,6 @@ use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
 use tern_state::{LeaseTime, Op, State};
 use tern_wire::properties::to_text;
-
-use crate::machine::directory;
 
 /// The topic that every group has from its founding.
 pub const TOPIC: &str = "TBW102";
@@ -341,4 +340,9 @@ impl Running {
     pub fn state(&self) -> &State {
         self.applying.applier().state()
     }
+}
+
+/// Where every replica's files lie on its own disk.
+pub fn directory() -> PathBuf {
+    PathBuf::from("/replica")
 }

@@ -2,7 +2,7 @@
 
 use tern_broker::replica::{Committed, Fatal, Outcome, Refusal};
 
-use super::{BLOCKED_PAUSE, Event, MILLISECOND, World};
+use super::history::{BLOCKED_PAUSE, Event, MILLISECOND, World};
 use crate::auditor;
 use crate::ledger::{Answer, Violation};
 use crate::machine::Process;

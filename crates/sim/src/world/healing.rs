@@ -1,6 +1,6 @@
 //! The end of a history: everything is healed, and then a healthy majority has to agree, and every promise is looked at.
 
-use super::{HEALING, MILLISECOND, SECOND, World};
+use super::history::{HEALING, MILLISECOND, SECOND, World};
 use crate::auditor;
 use crate::ledger::Violation;
 use crate::machine::Machine;

@@ -3,7 +3,7 @@
 use tern_broker::replica::Fatal;
 use tern_replication::{Lane, PeerKind, PeerMessage};
 
-use super::{Event, MILLISECOND, SILENCE, World};
+use super::history::{Event, MILLISECOND, SILENCE, World};
 use crate::ledger::Violation;
 use crate::machine::Machine;
 use crate::network::{Packet, node_of, pack, unpack};

@@ -2,7 +2,7 @@
 
 use tern_net::peers::Phase;
 
-use super::{Event, Figures, World};
+use super::history::{Event, Figures, World};
 use crate::ledger::Violation;
 use crate::machine::Machine;
 use crate::network::{Micros, Weather};
