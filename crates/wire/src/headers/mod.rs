@@ -1,7 +1,7 @@
 //! What the header fields of a request code mean: one struct for a request, one for its answer if it has fields.
 //!
-//! A struct borrows its texts from the [`Fields`] it was decoded from. Fields that it does not name are left alone: access
-//! control, tracing and routing add theirs to every request.
+//! A struct borrows its texts from the [`Fields`](crate::Fields) it was decoded from. Fields that it does not name are
+//! left alone: access control, tracing and routing add theirs to every request.
 
 mod clients;
 mod declare;
