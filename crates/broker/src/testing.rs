@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, FrameDraft, KeyIndex, KeyLimits, Log, LogOptions, QueueEntry, QueueLimits,
 };
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
 use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{Flush, GroupFounding, Member, Op, State};
+use tern_testdisk::MemoryDisk;
 use tern_wire::record::{NewRecord, Record};
 use tern_wire::{Command, Limits, decode_frame};
 use tokio::io::AsyncReadExt;

@@ -7,8 +7,8 @@
 //! ([`RaftStateFile`]), `clean.stop` ([`StopRecord`]), the lock and the identity, and the consume queues
 //! ([`ConsumeQueues`]) and the key index ([`KeyIndex`]), which are views of the log.
 //!
-//! Nothing here reads a clock or draws a random number. [`RealDisk`] talks to the kernel; [`memory_disk`] keeps
-//! page cache and platter apart, so that a test can take the power away.
+//! Nothing here reads a clock or draws a random number. [`RealDisk`] talks to the kernel; tests bring a disk of their own
+//! (the crate `tern-testdisk`), from which the power can be taken.
 //!
 //! A directory of a replica:
 //!
@@ -40,7 +40,6 @@ mod index;
 mod key_index;
 mod log;
 mod log_end;
-pub mod memory_disk;
 mod place;
 pub mod planted;
 mod raft_state;

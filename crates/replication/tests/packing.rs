@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions};
 use tern_replication::{
     FrameSource, HEAD_BYTES, Intake, Lane, MessageKind, Packed, Packer, PeerCodecError,
     PeerMessage, ThinEntry, replica_id, sign_of_life,
 };
+use tern_testdisk::MemoryDisk;
 
 const SEGMENT: u64 = 1 << 20;
 const LEADER: u64 = replica_id(1, 1);

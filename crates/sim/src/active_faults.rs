@@ -1,6 +1,6 @@
 //! Faults that are under way.
 
-use tern_log::memory_disk::MemoryDisk;
+use tern_testdisk::MemoryDisk;
 
 use crate::network::Micros;
 use crate::swarm::Swarm;

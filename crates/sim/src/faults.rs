@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tern_broker::replica::Fatal;
 use tern_log::LogError;
-use tern_log::memory_disk::Operation;
+use tern_testdisk::Operation;
 
 use crate::active_faults::Ending;
 use crate::ledger::Violation;

@@ -2,7 +2,7 @@
 //!
 //! The simulator steps the code that a process runs: the turn, the flushes, the views, recovery, founding, the handshake
 //! and the codec of peers. What a thread or a socket adds there is order and time, and both are the seed's here. The disk
-//! is [`tern_log::memory_disk::MemoryDisk`], which forgets at a power cut what was not synced, and lies as disks do; the
+//! is [`tern_testdisk::MemoryDisk`], which forgets at a power cut what was not synced, and lies as disks do; the
 //! network drops, delays, doubles and cuts; clocks differ and jump. `docs/simulation.md` has the list of faults, of what is
 //! checked, and of the planted bugs.
 //!

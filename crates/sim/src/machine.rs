@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tern_broker::replica::{Birth, Born, Fatal, Opening, Plan, Strategy, TurnOptions};
 use tern_broker::{Identity, Standing};
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, Disk, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord, claim_directory,
 };
 use tern_net::peers::Phase;
 use tern_replication::{PeerMessage, Timing, replica_id};
 use tern_state::{GroupFounding, Member};
+use tern_testdisk::MemoryDisk;
 
 use crate::network::Micros;
 use crate::process::{Running, directory};
@@ -269,7 +269,7 @@ impl Machine {
     pub fn power_cut(&mut self, seed: u64, tears_sectors: bool) {
         self.end();
         self.boots += 1;
-        self.disk.power_cut(tern_log::memory_disk::PowerCut {
+        self.disk.power_cut(tern_testdisk::PowerCut {
             seed,
             tears_sectors,
         });

@@ -9,11 +9,11 @@ use tern_broker::replica::{
     FlushUnderWay, Flusher, Fold, FoldEnd, Inbox, Opened, Outbox, Outcome, PreparedSegment,
     Proposal, Replica,
 };
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
 use tern_state::{LeaseTime, Op, State};
+use tern_testdisk::MemoryDisk;
 use tern_wire::properties::to_text;
 
 /// The topic that every group has from its founding.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tern_broker::replica::{
     Fatal, Flush, Flusher, Inbox, Opening, Outbox, Replica, Strategy, TurnOptions,
 };
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::planted::{Bug, plant};
 use tern_log::{
     Disk, Fault, Frame, FrameDraft, Log, LogEnd, LogError, LogOptions, MIN_SEGMENT_SIZE, RaftState,
@@ -14,6 +13,7 @@ use tern_log::{
 };
 use tern_replication::{MessageKind, PeerMessage, Timing, replica_id};
 use tern_sim::{Kind, Plan, Random, Swarm, World, run, run_in};
+use tern_testdisk::MemoryDisk;
 
 const SECOND: u64 = 1_000_000;
 const DIRECTORY: &str = "/replica";

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::pages::Pages;
-use super::power_cut::Survival;
-use crate::zero_map::SECTOR;
+use crate::pages::Pages;
+use crate::power_cut::Survival;
 
+/// The unit in which a device writes.
+const SECTOR: u64 = 512;
 const SECTOR_BYTES: usize = SECTOR as usize;
 /// Versions of one unsynced sector that are remembered.
 const VERSIONS: usize = 6;

@@ -10,7 +10,6 @@ use tern_broker::replica::{
     AnswerAt, Applier, Draft, Fatal, Flusher, Folded, Inbox, Outbox, Outcome, PreparedSegment,
     Proposal, Replica, RoomChange, TurnOptions,
 };
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, DiskFile, Frame, FrameDraft, Log, LogEnd, LogOptions, LogReader,
     QueueLimits, RaftState, RaftStateFile, Space, prepare_segment,
@@ -19,6 +18,7 @@ use tern_replication::{
     HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
 };
 use tern_state::{Flush as FlushPolicy, GroupFounding, Member, OffsetCommit, Op, State};
+use tern_testdisk::MemoryDisk;
 
 pub const SEGMENT: u64 = 1 << 20;
 pub const TOPIC: &str = "TBW102";

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_log::{
     Fault, Found, Log, LogError, LogOptions, SegmentRoom, StopKind, prepare_segment,
     stored_settings,
 };
+use tern_testdisk::{MemoryDisk, Operation};
 
 use crate::support::{Bench, DIRECTORY, GROUP, append_one, body, disks, draft, options, seal_run};
 

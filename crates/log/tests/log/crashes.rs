@@ -1,7 +1,7 @@
 //! A crash at every write of a run, and every way in which the disk may come out of it.
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{Frame, Log, LogError, LogSyncer, prepare_segment};
+use tern_testdisk::MemoryDisk;
 
 use crate::support::{Bench, DIRECTORY, append_one, body, erase, seal_run, segment};
 
@@ -323,7 +323,7 @@ fn frames_found_after_a_failed_sync_are_durable_once_recovery_has_counted_them()
     append_one(&mut log, 1, &body(2, 2000)).expect("room");
     bench
         .disk
-        .fail_next(tern_log::memory_disk::Operation::Sync, "/log/");
+        .fail_next(tern_testdisk::Operation::Sync, "/log/");
     let failed = log.syncer().sync(log.end().position);
     assert!(matches!(failed, Err(LogError::Sync { .. })));
     assert!(
@@ -368,7 +368,7 @@ fn a_cut_whose_sync_failed_is_made_again_at_the_next_start() {
     bench.disk.kill();
     bench
         .disk
-        .fail_next(tern_log::memory_disk::Operation::Sync, "/log/");
+        .fail_next(tern_testdisk::Operation::Sync, "/log/");
     assert!(matches!(bench.open(), Err(LogError::Sync { .. })));
     bench.disk.kill();
     let (mut log, _) = bench.open().expect("the rest was cut");
@@ -389,7 +389,7 @@ fn half_written_sectors_give_a_prefix_or_ask_for_repair() {
     let mut opened = 0;
     for seed in 0..200 {
         let crashed = Bench::with_disk(bench.disk.fork(), SEGMENT);
-        crashed.disk.power_cut(tern_log::memory_disk::PowerCut {
+        crashed.disk.power_cut(tern_testdisk::PowerCut {
             seed,
             tears_sectors: true,
         });

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, Descriptor, Disk, Fault, Frame, FrameDraft, FrameHeader, LogEnd, LogError, RaftState,
     RaftStateFile, SegmentHeader, StopRecord, claim_directory,
 };
+use tern_testdisk::MemoryDisk;
 
 use crate::support::{Bench, DIRECTORY, GROUP, NOW_MS, append_one, body, draft, segment};
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::BytesMut;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     Disk, DiskFile, FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions, LogReader,
     StopKind,
 };
+use tern_testdisk::MemoryDisk;
 
 use crate::support::{Bench, GROUP, NOW_MS, append_one, body, draft, seal_run, segment};
 
@@ -195,7 +195,7 @@ fn an_error_of_the_disk_while_reading_is_not_fatal() {
     let (bench, log, _) = long_log(0);
     bench
         .disk
-        .fail_next(tern_log::memory_disk::Operation::Read, "/log/");
+        .fail_next(tern_testdisk::Operation::Read, "/log/");
     let failed = log.reader().frame(10).expect_err("an error of the disk");
     assert!(matches!(failed, LogError::Io { .. }) && !failed.is_fatal());
     log.reader().frame(10).expect("the next read works");

@@ -1,8 +1,8 @@
 //! Records as queues name them: what a file gives back is not believed.
 
 use bytes::BytesMut;
-use tern_log::memory_disk::Operation;
 use tern_log::{Fault, Frame, Log, LogError, LogOptions, QueueEntry, QueuedRecord, Source};
+use tern_testdisk::Operation;
 use tern_wire::record::iter;
 
 use crate::support::{Bench, NOW_MS, body, draft, options, segment};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread;
 
 use parking_lot::{Condvar, Mutex};
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_log::{Disk, DiskFile, Log, LogEnd, LogError};
+use tern_testdisk::{MemoryDisk, Operation};
 
 use crate::support::{Bench, DIRECTORY, append_one, body, disks, options};
 

@@ -11,13 +11,13 @@ use tern_broker::replica::{
     AnswerAt, Applier, Birth, Draft, Fatal, Flush, Flusher, Folded, Inbox, Opening, Outbox,
     Outcome, Plan, PreparedSegment, Proposal, Replica, Strategy, TurnOptions,
 };
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, LogError, LogOptions, LogReader, MIN_SEGMENT_SIZE, QueueLimits,
     RaftStateFile, claim_directory, prepare_segment,
 };
 use tern_replication::replica_id;
 use tern_state::{Flush as FlushPolicy, GroupFounding, Member, Op, State};
+use tern_testdisk::MemoryDisk;
 
 const DIRECTORY: &str = "/replica";
 /// One replica, alone in its group, and the threads around it in one step.
