@@ -26,7 +26,6 @@ use parking_lot::Mutex;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::{be32, be64, read_small, segment_path, sync_directory};
-use crate::planted::{Bug, is_planted};
 
 const NAME: &str = "flushed.pos";
 const MAGIC: [u8; 8] = *b"TERNFLSH";
@@ -274,9 +273,7 @@ impl Durability {
             let mut state = self.state.lock();
             state.written = end;
             state.cut = state.cut.min(end);
-            if !is_planted(Bug::PositionNotLowered) {
-                state.durable = state.durable.min(end);
-            }
+            state.durable = state.durable.min(end);
             state.is_cutting = true;
             let durable = state.durable;
             state.mark(durable)
@@ -318,40 +315,21 @@ impl Durability {
         }
         state.is_syncing = true;
         state.cut = u64::MAX;
-        let mut touched = std::mem::take(&mut state.touched);
-        if is_planted(Bug::OnlyNewestSynced) && touched.len() > 1 {
-            let newest = touched.keys().last().copied().expect("not empty");
-            touched = touched.split_off(&newest);
-        }
         Ok(Some(Syncing {
             target: state.written,
-            touched,
+            touched: std::mem::take(&mut state.touched),
         }))
     }
 
     /// Syncs what was touched before the sync began and records the position. Answers the durable position.
     pub fn finish_sync(&self, syncing: Syncing) -> Result<u64, LogError> {
-        if is_planted(Bug::DurableBeforeSync) {
-            self.state.lock().touched.extend(syncing.touched);
-            return self.record(syncing.target);
-        }
-        for (base, file) in &syncing.touched {
-            let mut synced = file.sync_data();
-            if is_planted(Bug::SyncRetried) && synced.is_err() {
-                synced = file.sync_data();
-            }
-            if let Err(error) = synced
-                && !is_planted(Bug::SyncErrorSwallowed)
-            {
+        let Syncing { target, touched } = syncing;
+        for (base, file) in touched {
+            file.sync_data().map_err(|error| {
                 self.fail();
-                return Err(LogError::sync(&segment_path(&self.directory, *base), error));
-            }
+                LogError::sync(&segment_path(&self.directory, base), error)
+            })?;
         }
-        let target = if is_planted(Bug::PositionAtSyncEnd) {
-            self.state.lock().written
-        } else {
-            syncing.target
-        };
         self.record(target)
     }
 
@@ -436,7 +414,7 @@ impl Durability {
 impl State {
     /// The newest commit that lies below a durable position: what is marked is on the platter here.
     fn markable_commit(&self, durable: u64) -> u64 {
-        if self.commit.end <= durable && !is_planted(Bug::CommitForgotten) {
+        if self.commit.end <= durable {
             self.commit.index.max(self.stored_commit)
         } else {
             self.stored_commit

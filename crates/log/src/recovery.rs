@@ -30,7 +30,6 @@ use crate::files::{
 use crate::index::{ReadIndex, Segment};
 use crate::log::{Log, LogOptions, check_segment_size};
 use crate::log_end::LogEnd;
-use crate::planted::{Bug, is_planted};
 use crate::reader::LogReader;
 use crate::scan::{self, Damage, Scanner, Step, is_zero_behind};
 use crate::segment::{SEGMENT_HEADER_SIZE, SegmentHeader};
@@ -122,7 +121,7 @@ impl Log {
         } else if flushed.is_some_and(|flushed| index.end.position < flushed) {
             return Err(rotted(index.end.position, &index.end, Fault::Missing));
         }
-        if index.end.index < stored.commit() && !is_planted(Bug::CutAtRot) {
+        if index.end.index < stored.commit() {
             return Err(rotted(index.end.position, &index.end, Fault::Missing));
         }
         let mut start = Start {
@@ -147,11 +146,7 @@ impl Log {
             sync_names_above(&*disk, &log_directory(&start.options.directory))?;
         }
         let from = flushed.unwrap_or(start.index.start.position);
-        let rewritten = if is_planted(Bug::TailNotRewritten) {
-            0
-        } else {
-            start.rewrite(from)?
-        };
+        let rewritten = start.rewrite(from)?;
         let recovery = Recovery {
             commit: stored.commit(),
             ..start.report(damage, flushed, rewritten)
@@ -283,9 +278,6 @@ fn judge(
     stop: StopKind,
 ) -> Result<(), LogError> {
     let was_synced = flushed.is_none_or(|flushed| end.position < flushed);
-    if is_planted(Bug::CutAtRot) {
-        return Ok(());
-    }
     if damage.is_torn && !was_synced && stop != StopKind::Clean {
         return Ok(());
     }

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
 use raft::{GetEntriesContext, RaftState, RawNode, ReadOnlyOption, Ready, StateRole, Storage};
 use std::cell::Cell;
-use tern_log::planted::{Bug, is_planted};
 use tern_log::{Descriptor, FrameHeader, FrameKind};
 
 #[cfg(test)]
@@ -250,7 +249,6 @@ impl<S: EntrySource> Replication for Raft<S> {
                 .take_messages()
                 .into_iter()
                 .filter_map(from_engine)
-                .map(|message| planted_commit(message, raft.raft_log.committed))
                 .collect(),
             reads: ready
                 .take_read_states()
@@ -407,14 +405,6 @@ impl<S: EntrySource> Replication for Raft<S> {
             })
             .collect()
     }
-}
-
-/// A heartbeat with a commit index that its receiver may not have: a planted bug.
-fn planted_commit(mut message: PeerMessage, committed: u64) -> PeerMessage {
-    if message.message == MessageKind::Heartbeat && is_planted(Bug::HeartbeatCommit) {
-        message.commit = committed;
-    }
-    message
 }
 
 /// L11: these may leave before the flush of their round, because they promise nothing about log or vote.

@@ -11,6 +11,8 @@
 
 mod active_faults;
 mod auditor;
+mod buggy_disk;
+mod bugs;
 mod clients;
 mod faults;
 mod ledger;
@@ -21,6 +23,8 @@ mod random;
 mod swarm;
 mod world;
 
+pub use buggy_disk::process_disk;
+pub use bugs::{OuterBug, PlantedBug, plant};
 pub use ledger::Violation;
 pub use random::Random;
 pub use swarm::{Kind, Swarm};

@@ -16,6 +16,8 @@ use tern_state::{LeaseTime, Op, State};
 use tern_testdisk::MemoryDisk;
 use tern_wire::properties::to_text;
 
+use crate::bugs::{OuterBug, outer};
+
 /// The topic that every group has from its founding.
 pub const TOPIC: &str = "TBW102";
 /// Marks the ticket of a read that a new leader begins with; the rest is its term.
@@ -46,6 +48,8 @@ pub struct Running {
     /// The newest request to the flush thread, and the one that it carries out.
     flush: Option<Flush>,
     under_way: Option<FlushUnderWay>,
+    /// With a bug, a flush that is begun only when its sync ends.
+    begun_late: Option<Flush>,
     /// The flush thread is awake.
     is_flushing: bool,
     fold: Option<Fold>,
@@ -83,6 +87,7 @@ impl Running {
             flusher: opened.flusher,
             flush: None,
             under_way: None,
+            begun_late: None,
             is_flushing: false,
             fold: None,
             committed: 0,
@@ -240,14 +245,21 @@ impl Running {
             self.is_flushing = false;
             return Ok(false);
         };
-        self.under_way = Some(self.flusher.begin(flush)?);
+        if outer() == Some(OuterBug::PositionAtSyncEnd) {
+            self.begun_late = Some(flush);
+        } else {
+            self.under_way = Some(self.flusher.begin(flush)?);
+        }
         disk.begin_sync();
         Ok(true)
     }
 
     /// The flush thread's sync is over.
     pub fn end_flush(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
-        let under_way = self.under_way.take().expect("it began");
+        let under_way = match self.begun_late.take() {
+            Some(flush) => self.flusher.begin(flush)?,
+            None => self.under_way.take().expect("it began"),
+        };
         let durable = disk.end_sync(|| self.flusher.end(under_way, now_ns))?;
         self.inbox.durable = Some(durable);
         Ok(())
@@ -292,7 +304,7 @@ impl Running {
     }
 
     /// The io thread's work.
-    pub fn prepare(&mut self, disk: &MemoryDisk, base: u64) {
+    pub fn prepare(&mut self, disk: &dyn Disk, base: u64) {
         let file = prepare_segment(disk, &directory(), base, self.segment_size);
         self.inbox.segments.push(PreparedSegment { base, file });
     }
@@ -304,7 +316,7 @@ impl Running {
 
     /// The end of a clean stop, in the order of a process: everything is flushed, then it is said.
     pub fn stop(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
-        if self.under_way.is_some() {
+        if self.under_way.is_some() || self.begun_late.is_some() {
             self.end_flush(disk, now_ns)?;
         }
         if self.begin_flush(disk)? {

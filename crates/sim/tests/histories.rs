@@ -1,7 +1,6 @@
 //! Histories from seeds.
 
-use tern_log::planted::plant;
-use tern_sim::{Plan, run};
+use tern_sim::{Plan, plant, run};
 
 fn seeds() -> u64 {
     std::env::var("TERN_SIM_SEEDS")

@@ -1,9 +1,11 @@
 //! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
 
 use tern_broker::replica::{Committed, Fatal, Outcome, Refusal};
+use tern_replication::{MessageKind, PeerMessage};
 
 use super::history::{BLOCKED_PAUSE, Event, MILLISECOND, World};
 use crate::auditor;
+use crate::bugs::{OuterBug, outer};
 use crate::ledger::{Answer, Violation};
 use crate::machine::Process;
 use crate::network::Micros;
@@ -87,6 +89,9 @@ impl World {
             standing.progressed(&replica.status(), |peer| replica.matched(peer));
         }
         let mut out = std::mem::take(&mut running.out);
+        if outer() == Some(OuterBug::HeartbeatCommit) {
+            raise_commit_of_heartbeats(&mut out.messages, running.replica.status().commit);
+        }
         let leads = running.leads();
         if out.role.is_some() {
             running.role_changed(now_ns);
@@ -337,6 +342,14 @@ impl World {
 }
 
 /// What a client is told was never appended.
+fn raise_commit_of_heartbeats(messages: &mut [PeerMessage], commit: u64) {
+    for message in messages {
+        if message.message == MessageKind::Heartbeat {
+            message.commit = commit;
+        }
+    }
+}
+
 fn is_refusal(outcome: &Outcome) -> bool {
     matches!(
         outcome,

@@ -283,9 +283,9 @@ impl World {
             }
             Event::Apply(at, life) => self.apply(at, life),
             Event::Segment(at, life, base) => {
-                let disk = self.machines[at].disk.clone();
+                let disk = self.machines[at].process_disk();
                 self.with(at, life, |running| {
-                    running.prepare(&disk, base);
+                    running.prepare(&*disk, base);
                     Ok(())
                 })
             }
