@@ -12,7 +12,7 @@ use crate::operation::Operation;
 const ENOSPC: i32 = 28;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Node {
+pub enum DirectoryEntry {
     Directory,
     File(u64),
 }
@@ -27,16 +27,16 @@ pub struct Change {
 
 #[derive(Clone)]
 pub enum ChangeKind {
-    Add(PathBuf, Node),
+    Add(PathBuf, DirectoryEntry),
     Remove(PathBuf),
     Rename(PathBuf, PathBuf),
 }
 
 #[derive(Clone, Default)]
-pub struct Inner {
+pub struct DiskContents {
     pub inodes: BTreeMap<u64, Inode>,
-    pub names: BTreeMap<PathBuf, Node>,
-    pub durable_names: BTreeMap<PathBuf, Node>,
+    pub names: BTreeMap<PathBuf, DirectoryEntry>,
+    pub durable_names: BTreeMap<PathBuf, DirectoryEntry>,
     pub changes: Vec<Change>,
     pub next_inode: u64,
     /// Numbers calls that change something.
@@ -53,7 +53,7 @@ pub struct Inner {
     pub failures: Vec<(Operation, String)>,
 }
 
-impl Inner {
+impl DiskContents {
     /// Counts a call that changes something. It is to be carried out even if this is the process's last.
     pub fn begin(&mut self) -> io::Result<Last> {
         if self.stop_at.is_some_and(|stop| self.sequence >= stop) {
@@ -91,8 +91,8 @@ impl Inner {
 
     pub fn file(&self, path: &Path) -> io::Result<u64> {
         match self.names.get(path) {
-            Some(Node::File(inode)) => Ok(*inode),
-            Some(Node::Directory) => Err(io::ErrorKind::IsADirectory.into()),
+            Some(DirectoryEntry::File(inode)) => Ok(*inode),
+            Some(DirectoryEntry::Directory) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -106,7 +106,7 @@ impl Inner {
     pub fn is_directory(&self, path: &Path) -> bool {
         path.parent()
             .is_none_or(|_| path.as_os_str().is_empty() || path == Path::new("."))
-            || self.names.get(path) == Some(&Node::Directory)
+            || self.names.get(path) == Some(&DirectoryEntry::Directory)
     }
 
     pub fn change(&mut self, kind: ChangeKind) {
@@ -129,7 +129,10 @@ impl Inner {
         let number = self.next_inode;
         self.next_inode += 1;
         self.inodes.insert(number, Inode::linked());
-        self.change(ChangeKind::Add(path.to_path_buf(), Node::File(number)));
+        self.change(ChangeKind::Add(
+            path.to_path_buf(),
+            DirectoryEntry::File(number),
+        ));
         number
     }
 
@@ -161,7 +164,7 @@ impl Inner {
         for (path, node) in names {
             let above = parent(&path);
             let is_reachable = path.parent().is_none_or(|above| above.parent().is_none())
-                || self.durable_names.get(&above) == Some(&Node::Directory);
+                || self.durable_names.get(&above) == Some(&DirectoryEntry::Directory);
             if is_reachable {
                 self.durable_names.insert(path, node);
             }
@@ -170,8 +173,10 @@ impl Inner {
 
     /// Files that no name leads to, now or after a power cut, are gone.
     pub fn forget_unlinked(&mut self) {
-        let leads_to = |names: &BTreeMap<PathBuf, Node>, number: u64| {
-            names.values().any(|node| *node == Node::File(number))
+        let leads_to = |names: &BTreeMap<PathBuf, DirectoryEntry>, number: u64| {
+            names
+                .values()
+                .any(|node| *node == DirectoryEntry::File(number))
         };
         for (number, inode) in &mut self.inodes {
             inode.is_linked = leads_to(&self.names, *number);
@@ -195,7 +200,7 @@ impl Inner {
 /// The file that a change gives a name to.
 fn added(change: &Change) -> Option<u64> {
     match change.kind {
-        ChangeKind::Add(_, Node::File(number)) => Some(number),
+        ChangeKind::Add(_, DirectoryEntry::File(number)) => Some(number),
         _ => None,
     }
 }
@@ -217,7 +222,7 @@ pub fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).to_path_buf()
 }
 
-fn apply(names: &mut BTreeMap<PathBuf, Node>, kind: &ChangeKind) {
+fn apply(names: &mut BTreeMap<PathBuf, DirectoryEntry>, kind: &ChangeKind) {
     match kind {
         ChangeKind::Add(path, node) => {
             names.insert(path.clone(), *node);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tern_log::{Disk, DiskFile, Space};
 
-use crate::contents::{Change, ChangeKind, Inner, Node, parent};
+use crate::contents::{Change, ChangeKind, DirectoryEntry, DiskContents, parent};
 use crate::file::MemoryFile;
 use crate::inode::Inode;
 use crate::operation::Operation;
@@ -20,7 +20,7 @@ const UNLIMITED: u64 = 1 << 50;
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Default)]
 pub struct MemoryDisk {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<DiskContents>>,
 }
 
 impl MemoryDisk {
@@ -111,11 +111,11 @@ impl MemoryDisk {
     pub fn wipe(&self) {
         let mut inner = self.inner.lock();
         let (life, sequence) = (inner.life, inner.sequence);
-        *inner = Inner {
+        *inner = DiskContents {
             life,
             sequence,
             next_inode: inner.next_inode,
-            ..Inner::default()
+            ..DiskContents::default()
         };
         inner.new_life();
     }
@@ -139,7 +139,7 @@ impl MemoryDisk {
     pub fn read_platter(&self, path: &Path, buffer: &mut [u8], offset: u64) -> usize {
         let inner = self.inner.lock();
         match inner.durable_names.get(path) {
-            Some(Node::File(number)) => inner
+            Some(DirectoryEntry::File(number)) => inner
                 .inodes
                 .get(number)
                 .map_or(0, |inode| inode.read_platter(buffer, offset)),
@@ -158,10 +158,9 @@ impl MemoryDisk {
     /// Names of files that start with a path.
     pub fn files(&self, below: &Path) -> Vec<PathBuf> {
         let inner = self.inner.lock();
-        let files = inner
-            .names
-            .iter()
-            .filter(|(path, node)| path.starts_with(below) && matches!(node, Node::File(_)));
+        let files = inner.names.iter().filter(|(path, node)| {
+            path.starts_with(below) && matches!(node, DirectoryEntry::File(_))
+        });
         files.map(|(path, _)| path.clone()).collect()
     }
 
@@ -212,7 +211,7 @@ impl MemoryDisk {
         Ok(work(inner.inode(inode)))
     }
 
-    fn handle(&self, inner: &Inner, inode: u64, path: &Path) -> Arc<dyn DiskFile> {
+    fn handle(&self, inner: &DiskContents, inode: u64, path: &Path) -> Arc<dyn DiskFile> {
         Arc::new(MemoryFile {
             inner: Arc::clone(&self.inner),
             inode,
@@ -291,7 +290,10 @@ impl Disk for MemoryDisk {
                 continue;
             }
             let last = inner.begin()?;
-            inner.change(ChangeKind::Add(directory.to_path_buf(), Node::Directory));
+            inner.change(ChangeKind::Add(
+                directory.to_path_buf(),
+                DirectoryEntry::Directory,
+            ));
             last.end(())?;
         }
         Ok(())

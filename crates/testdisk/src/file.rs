@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tern_log::DiskFile;
 
-use crate::contents::{Inner, stopped};
+use crate::contents::{DiskContents, stopped};
 use crate::operation::Operation;
 
 const EIO: i32 = 5;
@@ -15,7 +15,7 @@ const ENOSPC: i32 = 28;
 
 /// One open file.
 pub struct MemoryFile {
-    pub inner: Arc<Mutex<Inner>>,
+    pub inner: Arc<Mutex<DiskContents>>,
     pub inode: u64,
     pub life: u64,
     pub path: PathBuf,
@@ -23,7 +23,7 @@ pub struct MemoryFile {
 
 impl MemoryFile {
     /// Carries out a call unless the process that opened the file is dead.
-    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
+    fn with<T>(&self, work: impl FnOnce(&mut DiskContents) -> io::Result<T>) -> io::Result<T> {
         let mut inner = self.inner.lock();
         if inner.life != self.life {
             return Err(stopped());
@@ -32,7 +32,7 @@ impl MemoryFile {
         work(&mut inner)
     }
 
-    fn fails(&self, inner: &mut Inner, operation: Operation) -> io::Result<()> {
+    fn fails(&self, inner: &mut DiskContents, operation: Operation) -> io::Result<()> {
         if inner.take_failure(operation, &self.path) {
             let code = if operation == Operation::Allocate {
                 ENOSPC
