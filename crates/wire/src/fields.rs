@@ -14,11 +14,11 @@ use crate::decimal;
 pub struct Fields {
     text: String,
     /// Sixteen stay inside the struct: one more than the widest header of a stock client.
-    entries: SmallVec<[Entry; 16]>,
+    entries: SmallVec<[FieldSlot; 16]>,
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct FieldSlot {
     key: Span,
     value: Span,
 }
@@ -146,7 +146,7 @@ impl Fields {
             self.text.truncate(key.start);
             return Err(Taken { same_value });
         }
-        self.entries.push(Entry {
+        self.entries.push(FieldSlot {
             key: Span::new(&key),
             value: Span::new(&value),
         });
@@ -173,7 +173,7 @@ impl Fields {
     fn put(&mut self, key: &str, key_span: Span, value: Span) {
         match self.position(key) {
             Some(at) => self.entries[at].value = value,
-            None => self.entries.push(Entry {
+            None => self.entries.push(FieldSlot {
                 key: key_span,
                 value,
             }),

@@ -10,7 +10,7 @@ use tern_wire::{
 };
 
 /// Counts what the current thread allocates.
-struct Counting;
+struct CountingAllocator;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -24,7 +24,7 @@ fn note(bytes: usize) {
 
 // SAFETY: everything is passed on to the system's allocator as it came.
 #[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
         // SAFETY: the caller's promise about the layout is handed on.
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Allocations and bytes that `work` takes.
 fn measure<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
