@@ -32,7 +32,7 @@ use crate::disk::Disk;
 use crate::error::LogError;
 use damage::Damaged;
 pub use entry::QueueEntry;
-use entry::{ENTRY_SIZE, Key};
+use entry::{ENTRY_SIZE, TopicQueue};
 use files::QueueFiles;
 pub use limits::QueueLimits;
 
@@ -43,7 +43,7 @@ const READ_ENTRIES: u64 = 1024;
 
 /// The consume queues of one replica: one thread appends, any thread reads.
 pub struct ConsumeQueues {
-    shards: [RwLock<HashMap<Key, Arc<Queue>>>; SHARDS],
+    shards: [RwLock<HashMap<TopicQueue, Arc<ConsumeQueue>>>; SHARDS],
     files: QueueFiles,
     limits: QueueLimits,
     /// Capacity of all tails.
@@ -53,8 +53,8 @@ pub struct ConsumeQueues {
     damaged: Damaged,
 }
 
-struct Queue {
-    key: Key,
+struct ConsumeQueue {
+    key: TopicQueue,
     state: Mutex<QueueState>,
 }
 
@@ -228,7 +228,7 @@ impl ConsumeQueues {
     /// Entries that are in files. They have no checksum; what cannot be an entry of this log is damage.
     fn read_files(
         &self,
-        key: Key,
+        key: TopicQueue,
         from: u64,
         end: u64,
         out: &mut Vec<QueueEntry>,
@@ -347,7 +347,7 @@ impl ConsumeQueues {
     /// [`LogError::View`] if files cannot be deleted: they stay until the next start, and are not read.
     pub fn drop_topic(&self, topic_id: u32) -> Result<(), LogError> {
         for shard in &self.shards {
-            let gone: Vec<Arc<Queue>> = shard
+            let gone: Vec<Arc<ConsumeQueue>> = shard
                 .write()
                 .extract_if(|key, _| key.0 == topic_id)
                 .map(|(_, queue)| queue)
@@ -370,20 +370,23 @@ impl ConsumeQueues {
         self.buffered.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, (topic_id, queue_id): Key) -> &RwLock<HashMap<Key, Arc<Queue>>> {
+    fn shard(
+        &self,
+        (topic_id, queue_id): TopicQueue,
+    ) -> &RwLock<HashMap<TopicQueue, Arc<ConsumeQueue>>> {
         let mixed = topic_id.wrapping_mul(31).wrapping_add(queue_id);
         &self.shards[mixed as usize % SHARDS]
     }
 
-    fn queue(&self, key: Key) -> Option<Arc<Queue>> {
+    fn queue(&self, key: TopicQueue) -> Option<Arc<ConsumeQueue>> {
         self.shard(key).read().get(&key).cloned()
     }
 
-    fn queue_or_new(&self, key: Key, queue_offset: u64) -> Arc<Queue> {
+    fn queue_or_new(&self, key: TopicQueue, queue_offset: u64) -> Arc<ConsumeQueue> {
         if let Some(queue) = self.queue(key) {
             return queue;
         }
-        let queue = Arc::new(Queue {
+        let queue = Arc::new(ConsumeQueue {
             key,
             state: Mutex::new(QueueState {
                 min: queue_offset,
@@ -396,21 +399,21 @@ impl ConsumeQueues {
     }
 
     /// Writes a queue's buffer to its file.
-    fn flush(&self, key: Key, state: &mut QueueState) -> Result<(), LogError> {
+    fn flush(&self, key: TopicQueue, state: &mut QueueState) -> Result<(), LogError> {
         self.files.write(key, state.stored, &state.tail)?;
         state.stored = state.max();
         state.tail.clear();
         Ok(())
     }
 
-    fn flush_or_hold(&self, key: Key, state: &mut QueueState) {
+    fn flush_or_hold(&self, key: TopicQueue, state: &mut QueueState) {
         if self.flush(key, state).is_err() {
             self.holds.store(true, Ordering::Relaxed);
         }
     }
 
     /// Writes buffers and gives them back.
-    fn release(&self, queue: &Queue) -> Result<(), LogError> {
+    fn release(&self, queue: &ConsumeQueue) -> Result<(), LogError> {
         let mut state = queue.state.lock();
         self.flush(queue.key, &mut state)?;
         self.buffered
@@ -420,7 +423,7 @@ impl ConsumeQueues {
     }
 
     /// Gives the buffers of a shard's queues back. One that cannot be written stays.
-    fn release_tails(&self, key: Key) {
+    fn release_tails(&self, key: TopicQueue) {
         for queue in self.shard(key).read().values() {
             if self.release(queue).is_err() {
                 self.holds.store(true, Ordering::Relaxed);

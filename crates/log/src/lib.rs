@@ -75,7 +75,7 @@ pub use raft_state::{RaftState, RaftStateFile};
 pub use reader::{LogReader, Source};
 pub use real_disk::RealDisk;
 pub use records::{QueuedRecord, Unread};
-pub use recovery::{Found, Recovery, stored_settings};
+pub use recovery::{Recovery, ScanResult, stored_settings};
 pub use reserve::Reserve;
 pub use segment::{
     DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment,

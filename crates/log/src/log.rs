@@ -14,7 +14,7 @@ use crate::error::LogError;
 use crate::files::segment_path;
 use crate::frame::Frame;
 use crate::header::FrameHeader;
-use crate::index::{Held, ReadIndex, Segment};
+use crate::index::{CacheLimits, ReadIndex, Segment};
 use crate::log_end::LogEnd;
 use crate::place::place;
 use crate::reader::LogReader;
@@ -48,8 +48,8 @@ pub struct LogOptions {
 }
 
 impl LogOptions {
-    pub(crate) const fn held(&self) -> Held {
-        Held {
+    pub(crate) const fn cache_limits(&self) -> CacheLimits {
+        CacheLimits {
             frame_bytes: self.ring_bytes,
             descriptors: self.ring_descriptors,
         }

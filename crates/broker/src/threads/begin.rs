@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tern_log::{
-    ConsumeQueues, DirectoryLock, Disk, Found, KeyIndex, KeyLimits, LogReader, QueueLimits,
-    RaftState, RaftStateFile, StopKind, StopRecord,
+    ConsumeQueues, DirectoryLock, Disk, KeyIndex, KeyLimits, LogReader, QueueLimits, RaftState,
+    RaftStateFile, ScanResult, StopKind, StopRecord,
 };
 use tern_net::Level;
 use tern_net::peers::{Peers, Phase};
@@ -79,7 +79,7 @@ fn serve(
         recovery,
         committed,
     } = opening(beginning).open::<Ticket>(state, state_file)?;
-    if let Found::Torn { position, fault } = recovery.found {
+    if let ScanResult::Torn { position, fault } = recovery.found {
         say(
             Level::Warning,
             format_args!(

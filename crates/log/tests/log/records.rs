@@ -5,13 +5,13 @@ use tern_log::{Fault, Frame, Log, LogError, LogOptions, QueueEntry, QueuedRecord
 use tern_testdisk::Operation;
 use tern_wire::record::iter;
 
-use crate::support::{Bench, NOW_MS, body, draft, options, segment};
+use crate::support::{DiskBench, NOW_MS, body, draft, options, segment};
 
 const SEGMENT: u64 = 1 << 20;
 
 /// Three frames of four records each, in memory or not, and the records as their queue names them.
-fn written(ring_bytes: usize) -> (Bench, Log, Vec<Frame>, Vec<QueuedRecord>) {
-    let bench = Bench::new(SEGMENT);
+fn written(ring_bytes: usize) -> (DiskBench, Log, Vec<Frame>, Vec<QueuedRecord>) {
+    let bench = DiskBench::new(SEGMENT);
     let options = LogOptions {
         ring_bytes,
         ..options(std::path::Path::new(crate::support::DIRECTORY), SEGMENT)

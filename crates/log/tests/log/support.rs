@@ -57,12 +57,12 @@ pub fn options(directory: &Path, segment_size: u64) -> LogOptions {
 }
 
 /// A log in memory and what a test needs around it.
-pub struct Bench {
+pub struct DiskBench {
     pub disk: MemoryDisk,
     pub segment_size: u64,
 }
 
-impl Bench {
+impl DiskBench {
     pub fn new(segment_size: u64) -> Self {
         Self {
             disk: MemoryDisk::new(),
