@@ -22,7 +22,7 @@ pub fn process_disk(disk: &MemoryDisk) -> Arc<dyn Disk> {
         None => Arc::new(disk.clone()),
         Some(bug) => Arc::new(BuggyDisk {
             disk: disk.clone(),
-            shared: Arc::new(Shared {
+            shared: Arc::new(ProcessLife {
                 bug,
                 newest_written: AtomicU64::new(0),
                 owed: Mutex::default(),
@@ -34,11 +34,11 @@ pub fn process_disk(disk: &MemoryDisk) -> Arc<dyn Disk> {
 
 struct BuggyDisk {
     disk: MemoryDisk,
-    shared: Arc<Shared>,
+    shared: Arc<ProcessLife>,
 }
 
 /// What the files of one process's life have in common.
-struct Shared {
+struct ProcessLife {
     bug: OuterBug,
     /// Base of the newest segment that was written to.
     newest_written: AtomicU64,
@@ -50,7 +50,7 @@ struct Shared {
 
 /// Which of a replica's files a handle leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum FileRole {
     /// A segment of the log, by its base.
     Segment(u64),
     FlushedPosition,
@@ -58,7 +58,7 @@ enum Role {
     Other,
 }
 
-impl Role {
+impl FileRole {
     fn of(path: &Path) -> Self {
         let name = path.file_name().and_then(|name| name.to_str());
         let above = path.parent().and_then(Path::file_name);
@@ -75,8 +75,8 @@ impl Role {
 
 struct BuggyFile {
     file: Arc<dyn DiskFile>,
-    role: Role,
-    shared: Arc<Shared>,
+    role: FileRole,
+    shared: Arc<ProcessLife>,
     /// The last write was left out, so a sync has nothing to do.
     skipped: Mutex<bool>,
 }
@@ -85,7 +85,7 @@ impl BuggyDisk {
     fn wrapped(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
         Arc::new(BuggyFile {
             file,
-            role: Role::of(path),
+            role: FileRole::of(path),
             shared: Arc::clone(&self.shared),
             skipped: Mutex::new(false),
         })
@@ -134,15 +134,15 @@ impl BuggyFile {
     /// Whether a write is one that the bug leaves out.
     fn is_left_out(&self, bytes: &[u8], offset: u64) -> io::Result<bool> {
         match (self.shared.bug, self.role) {
-            (OuterBug::TailNotRewritten, Role::Segment(_)) => self.holds(bytes, offset),
-            (OuterBug::OneCopy, Role::RaftState) => {
+            (OuterBug::TailNotRewritten, FileRole::Segment(_)) => self.holds(bytes, offset),
+            (OuterBug::OneCopy, FileRole::RaftState) => {
                 let mut written = self.shared.state_written.lock();
                 let is_second = written.as_deref() == Some(bytes);
                 *written = Some(bytes.to_vec());
                 // The first time both are written, before the file has its name.
                 Ok(is_second && !self.holds(&vec![0; bytes.len()], offset)?)
             }
-            (OuterBug::CopiesLeftUnequal, Role::RaftState) => {
+            (OuterBug::CopiesLeftUnequal, FileRole::RaftState) => {
                 let mut written = self.shared.state_written.lock();
                 // Before the first new content of this life, what is written is what one of the copies holds.
                 if written.is_none() && (self.holds(bytes, 0)? || self.holds(bytes, SECOND_COPY)?) {
@@ -206,14 +206,14 @@ impl DiskFile for BuggyFile {
             return Ok(());
         }
         match self.role {
-            Role::Segment(base) => {
+            FileRole::Segment(base) => {
                 self.shared
                     .newest_written
                     .fetch_max(base, Ordering::Relaxed);
                 self.file.write_at(bytes, offset)
             }
-            Role::FlushedPosition => self.file.write_at(&self.changed_mark(bytes)?, offset),
-            Role::RaftState | Role::Other => self.file.write_at(bytes, offset),
+            FileRole::FlushedPosition => self.file.write_at(&self.changed_mark(bytes)?, offset),
+            FileRole::RaftState | FileRole::Other => self.file.write_at(bytes, offset),
         }
     }
 
@@ -226,14 +226,14 @@ impl DiskFile for BuggyFile {
             return Ok(());
         }
         match self.role {
-            Role::Segment(base) => self.sync_segment(base),
-            Role::FlushedPosition => {
+            FileRole::Segment(base) => self.sync_segment(base),
+            FileRole::FlushedPosition => {
                 for file in self.shared.owed.lock().drain(..) {
                     file.sync_data()?;
                 }
                 self.file.sync_data()
             }
-            Role::RaftState | Role::Other => self.file.sync_data(),
+            FileRole::RaftState | FileRole::Other => self.file.sync_data(),
         }
     }
 
@@ -247,7 +247,7 @@ impl DiskFile for BuggyFile {
 
     fn zero_range(&self, from: u64, length: u64) -> io::Result<()> {
         match (self.shared.bug, self.role) {
-            (OuterBug::CutNotZeroed, Role::Segment(_)) => Ok(()),
+            (OuterBug::CutNotZeroed, FileRole::Segment(_)) => Ok(()),
             _ => self.file.zero_range(from, length),
         }
     }

@@ -25,7 +25,7 @@ mod world;
 
 pub use buggy_disk::process_disk;
 pub use bugs::{OuterBug, PlantedBug, plant};
-pub use ledger::Violation;
+pub use ledger::BrokenPromise;
 pub use random::Random;
-pub use swarm::{Kind, Swarm};
-pub use world::{Figures, Plan, World, run, run_in, tell};
+pub use swarm::{FaultKind, Swarm};
+pub use world::{Figures, HistoryPlan, World, run, run_in, tell};

@@ -17,7 +17,7 @@ use tern_testdisk::MemoryDisk;
 use crate::buggy_disk::process_disk;
 use crate::bugs::{OuterBug, outer};
 use crate::network::Micros;
-use crate::process::{Running, directory};
+use crate::process::{RunningReplica, directory};
 use crate::swarm::Swarm;
 
 /// Timing of the profile `shared`.
@@ -34,7 +34,7 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 /// A process: not founded yet, or running.
 pub enum Process {
     Born(Box<Option<Birth>>),
-    Running(Box<Running>),
+    Running(Box<RunningReplica>),
 }
 
 /// The clocks of a machine.
@@ -152,7 +152,7 @@ impl Machine {
         file: RaftStateFile,
         log: LogOptions,
         seed: u64,
-    ) -> Result<Running, Fatal> {
+    ) -> Result<RunningReplica, Fatal> {
         let opening = Opening {
             disk: self.process_disk(),
             log,
@@ -174,7 +174,7 @@ impl Machine {
             Some(OuterBug::CutAtRot) => open_cutting_at_rot(&opening, state, file)?,
             _ => opening.open(state, file)?,
         };
-        Running::new(
+        RunningReplica::new(
             opened,
             self.process_disk(),
             self.stop_record(),
@@ -216,7 +216,7 @@ impl Machine {
     }
 
     /// The running replica, if there is one that is not paused.
-    pub fn running(&mut self) -> Option<&mut Running> {
+    pub fn running(&mut self) -> Option<&mut RunningReplica> {
         match &mut self.process {
             Some(Process::Running(running)) if !self.paused => Some(running),
             _ => None,
@@ -224,7 +224,7 @@ impl Machine {
     }
 
     /// The running replica, paused or not.
-    pub fn any_running(&self) -> Option<&Running> {
+    pub fn any_running(&self) -> Option<&RunningReplica> {
         match &self.process {
             Some(Process::Running(running)) => Some(running),
             _ => None,

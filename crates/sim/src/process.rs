@@ -37,7 +37,7 @@ pub struct Send {
 }
 
 /// A running replica.
-pub struct Running {
+pub struct RunningReplica {
     pub replica: Replica<u64>,
     pub inbox: Inbox<u64>,
     pub out: Outbox<u64>,
@@ -62,7 +62,7 @@ pub struct Running {
     segment_size: u64,
 }
 
-impl Running {
+impl RunningReplica {
     /// From a log that has been read, in the order of a process: the start is recorded before anything is written.
     pub fn new(
         opened: Opened<u64>,

@@ -6,5 +6,5 @@ mod history;
 mod mail;
 mod steering;
 
-pub(crate) use history::{Event, MILLISECOND, SECOND};
-pub use history::{Figures, Plan, World, run, run_in, tell};
+pub use history::{Figures, HistoryPlan, World, run, run_in, tell};
+pub(crate) use history::{MILLISECOND, SECOND, WorldEvent};

@@ -12,7 +12,8 @@ use tern_log::{
 };
 use tern_replication::{MessageKind, PeerMessage, Timing, replica_id};
 use tern_sim::{
-    Kind, OuterBug, Plan, PlantedBug, Random, Swarm, World, plant, process_disk, run, run_in,
+    FaultKind, HistoryPlan, OuterBug, PlantedBug, Random, Swarm, World, plant, process_disk, run,
+    run_in,
 };
 use tern_testdisk::MemoryDisk;
 
@@ -23,13 +24,13 @@ const GROUP: [u8; 16] = [9; 16];
 /// Some seed of the usual histories shows a bug.
 fn is_seen(bug: impl Into<PlantedBug>) {
     seen(bug.into(), 400, |seed| {
-        run(Plan { seed, seconds: 20 }).err()
+        run(HistoryPlan { seed, seconds: 20 }).err()
     });
 }
 
 /// Some seed of histories with these faults alone shows a bug, and none does without it.
 fn is_seen_with(bug: impl Into<PlantedBug>, seeds: u64, shape: impl Fn(u64) -> Swarm) {
-    let plan = |seed| Plan { seed, seconds: 20 };
+    let plan = |seed| HistoryPlan { seed, seconds: 20 };
     let caught = seen(bug.into(), seeds, |seed| {
         run_in(plan(seed), Some(shape(seed))).err()
     });
@@ -50,7 +51,7 @@ fn seen<V: std::fmt::Debug>(
     seed
 }
 
-fn with(kinds: &[Kind], seed: u64) -> Swarm {
+fn with(kinds: &[FaultKind], seed: u64) -> Swarm {
     Swarm::with(kinds, &mut Random::new(seed))
 }
 
@@ -94,7 +95,7 @@ fn a_stale_answer_of_a_deposed_leader_is_seen() {
         more_reads: 60,
         send_pause: 4_000,
         members: 3,
-        ..with(&[Kind::Cut, Kind::Pause], seed)
+        ..with(&[FaultKind::Cut, FaultKind::Pause], seed)
     });
 }
 
@@ -103,7 +104,7 @@ fn a_vote_forgotten_at_a_restart_is_seen() {
     is_seen_with(OuterBug::VoteForgotten, 600, |seed| Swarm {
         fault_pause: (20_000, 300_000),
         first_fault: 300_000,
-        ..with(&[Kind::Kill, Kind::Power, Kind::Cut], seed)
+        ..with(&[FaultKind::Kill, FaultKind::Power, FaultKind::Cut], seed)
     });
 }
 
@@ -112,7 +113,10 @@ fn an_ignored_error_of_a_vote_is_seen() {
     is_seen_with(Bug::VoteErrorIgnored, 600, |seed| Swarm {
         fault_pause: (20_000, 300_000),
         first_fault: 300_000,
-        ..with(&[Kind::Kill, Kind::DiskError, Kind::Cut], seed)
+        ..with(
+            &[FaultKind::Kill, FaultKind::DiskError, FaultKind::Cut],
+            seed,
+        )
     });
 }
 

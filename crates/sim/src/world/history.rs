@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tern_replication::PeerMessage;
 
 use crate::active_faults::{Ending, Faults};
-use crate::ledger::{Ledger, Violation};
+use crate::ledger::{BrokenPromise, Ledger};
 use crate::machine::{Clock, Machine};
 use crate::network::{Micros, Packet, Weather};
 use crate::random::Random;
@@ -25,7 +25,7 @@ pub(super) const SILENCE: Micros = 300 * MILLISECOND;
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub struct HistoryPlan {
     /// Decides everything.
     pub seed: u64,
     /// Virtual seconds with faults.
@@ -60,7 +60,7 @@ pub struct Figures {
 }
 
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum WorldEvent {
     Tick(usize),
     /// A stream writes a message that was queued in a life of its sender.
     Write(Box<PeerMessage>, (u64, u64)),
@@ -102,7 +102,7 @@ pub struct World {
     pub(super) written: BTreeMap<(usize, usize, bool), Micros>,
     pub(super) arrived: BTreeMap<(usize, usize, bool), Micros>,
     pub(super) events: BinaryHeap<Reverse<(Micros, u64, usize)>>,
-    pub(super) pending: Vec<Option<Event>>,
+    pub(super) pending: Vec<Option<WorldEvent>>,
     pub(super) free: Vec<usize>,
     pub(super) order: u64,
     pub(crate) ledger: Ledger,
@@ -118,7 +118,7 @@ pub struct World {
 ///
 /// # Errors
 /// The first broken promise.
-pub fn run(plan: Plan) -> Result<Figures, Violation> {
+pub fn run(plan: HistoryPlan) -> Result<Figures, BrokenPromise> {
     run_in(plan, None)
 }
 
@@ -126,7 +126,7 @@ pub fn run(plan: Plan) -> Result<Figures, Violation> {
 ///
 /// # Errors
 /// The first broken promise.
-pub fn run_in(plan: Plan, swarm: Option<Swarm>) -> Result<Figures, Violation> {
+pub fn run_in(plan: HistoryPlan, swarm: Option<Swarm>) -> Result<Figures, BrokenPromise> {
     run_world(plan, swarm, false)
 }
 
@@ -134,11 +134,15 @@ pub fn run_in(plan: Plan, swarm: Option<Swarm>) -> Result<Figures, Violation> {
 ///
 /// # Errors
 /// The first broken promise.
-pub fn tell(plan: Plan) -> Result<Figures, Violation> {
+pub fn tell(plan: HistoryPlan) -> Result<Figures, BrokenPromise> {
     run_world(plan, None, true)
 }
 
-fn run_world(plan: Plan, swarm: Option<Swarm>, is_told: bool) -> Result<Figures, Violation> {
+fn run_world(
+    plan: HistoryPlan,
+    swarm: Option<Swarm>,
+    is_told: bool,
+) -> Result<Figures, BrokenPromise> {
     let history = || {
         let mut world = World::new(plan.seed, swarm);
         world.is_told = is_told;
@@ -154,7 +158,10 @@ fn run_world(plan: Plan, swarm: Option<Swarm>, is_told: bool) -> Result<Figures,
         Err(panic) => {
             let words = panic.downcast_ref::<String>().cloned();
             let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            Err(Violation(format!("panic: {}", words.unwrap_or_default())))
+            Err(BrokenPromise(format!(
+                "panic: {}",
+                words.unwrap_or_default()
+            )))
         }
     }
 }
@@ -196,18 +203,18 @@ impl World {
         };
         world.set_clocks();
         for at in 0..members {
-            world.after(0, Event::Restart(at));
-            world.after(at as u64, Event::Tick(at));
+            world.after(0, WorldEvent::Restart(at));
+            world.after(at as u64, WorldEvent::Tick(at));
             for to in (0..members).filter(|to| *to != at) {
-                world.after(MILLISECOND, Event::Dial(at, to));
+                world.after(MILLISECOND, WorldEvent::Dial(at, to));
             }
         }
-        world.after(SECOND, Event::Send);
-        world.after(world.swarm.first_fault, Event::Fault);
+        world.after(SECOND, WorldEvent::Send);
+        world.after(world.swarm.first_fault, WorldEvent::Fault);
         world
     }
 
-    pub(crate) fn after(&mut self, delay: Micros, event: Event) {
+    pub(crate) fn after(&mut self, delay: Micros, event: WorldEvent) {
         self.order += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.pending.push(None);
@@ -222,13 +229,13 @@ impl World {
     ///
     /// # Errors
     /// The first broken promise.
-    pub fn run_until(&mut self, end: Micros) -> Result<(), Violation> {
+    pub fn run_until(&mut self, end: Micros) -> Result<(), BrokenPromise> {
         while let Some(Reverse((at, _, slot))) = self.events.pop() {
             let event = self.pending[slot].take().expect("each event happens once");
             self.free.push(slot);
             self.now = at;
             self.happen(event).map_err(|violation| {
-                Violation(format!("at {} ms: {}", self.now / MILLISECOND, violation.0))
+                BrokenPromise(format!("at {} ms: {}", self.now / MILLISECOND, violation.0))
             })?;
             if self.now >= end {
                 break;
@@ -250,12 +257,12 @@ impl World {
             (self.figures.trace ^ what ^ self.now).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
-    fn happen(&mut self, event: Event) -> Result<(), Violation> {
-        if let Event::FlushBegins(at, life)
-        | Event::FlushEnds(at, life)
-        | Event::Apply(at, life)
-        | Event::Segment(at, life, _)
-        | Event::Space(at, life) = event
+    fn happen(&mut self, event: WorldEvent) -> Result<(), BrokenPromise> {
+        if let WorldEvent::FlushBegins(at, life)
+        | WorldEvent::FlushEnds(at, life)
+        | WorldEvent::Apply(at, life)
+        | WorldEvent::Segment(at, life, _)
+        | WorldEvent::Space(at, life) = event
             && self.machines[at].life == life
             && self.machines[at].paused
         {
@@ -264,54 +271,54 @@ impl World {
             return Ok(());
         }
         match event {
-            Event::Tick(at) => {
+            WorldEvent::Tick(at) => {
                 let tick = TICK * 1000 / (1000 + self.machines[at].clock.faster) as u64;
-                self.after(tick, Event::Tick(at));
+                self.after(tick, WorldEvent::Tick(at));
                 self.tick(at)
             }
-            Event::Write(message, lives) => {
+            WorldEvent::Write(message, lives) => {
                 self.write(*message, lives);
                 Ok(())
             }
-            Event::Arrive(packet) => self.arrive(&packet),
-            Event::FlushBegins(at, life) => self.flush_begins(at, life),
-            Event::FlushEnds(at, life) => {
+            WorldEvent::Arrive(packet) => self.arrive(&packet),
+            WorldEvent::FlushBegins(at, life) => self.flush_begins(at, life),
+            WorldEvent::FlushEnds(at, life) => {
                 let disk = self.machines[at].disk.clone();
                 let now_ns = self.clock_ns(at);
                 self.with(at, life, |running| running.end_flush(&disk, now_ns))?;
                 self.flush_begins(at, life)
             }
-            Event::Apply(at, life) => self.apply(at, life),
-            Event::Segment(at, life, base) => {
+            WorldEvent::Apply(at, life) => self.apply(at, life),
+            WorldEvent::Segment(at, life, base) => {
                 let disk = self.machines[at].process_disk();
                 self.with(at, life, |running| {
                     running.prepare(&*disk, base);
                     Ok(())
                 })
             }
-            Event::Space(at, life) => {
+            WorldEvent::Space(at, life) => {
                 let disk = self.machines[at].disk.clone();
                 self.with(at, life, |running| {
                     running.look_at_disk(&disk);
                     Ok(())
                 })
             }
-            Event::Send => self.client(),
-            Event::Fault => self.fault(),
-            Event::Restart(at) => self.restart(at),
-            Event::Wake(at, life) => self.wake(at, life),
-            Event::Fair => {
+            WorldEvent::Send => self.client(),
+            WorldEvent::Fault => self.fault(),
+            WorldEvent::Restart(at) => self.restart(at),
+            WorldEvent::Wake(at, life) => self.wake(at, life),
+            WorldEvent::Fair => {
                 self.weather = Weather::fair();
                 Ok(())
             }
-            Event::Dial(from, to) => {
+            WorldEvent::Dial(from, to) => {
                 let pause = self.random.between(50 * MILLISECOND, 500 * MILLISECOND);
-                self.after(pause, Event::Dial(from, to));
+                self.after(pause, WorldEvent::Dial(from, to));
                 self.dial(from, to)
             }
-            Event::Lost(from, to, lives) => self.lost(from, to, lives),
-            Event::Gone(to, who, life, falsely) => self.gone(to, who, life, falsely),
-            Event::Ends(at, ending) => self.end_fault(at, ending),
+            WorldEvent::Lost(from, to, lives) => self.lost(from, to, lives),
+            WorldEvent::Gone(to, who, life, falsely) => self.gone(to, who, life, falsely),
+            WorldEvent::Ends(at, ending) => self.end_fault(at, ending),
         }
     }
 
@@ -323,7 +330,7 @@ impl World {
         self.machines[at].clock.wall_ms(self.now)
     }
 
-    pub(crate) fn restart(&mut self, at: usize) -> Result<(), Violation> {
+    pub(crate) fn restart(&mut self, at: usize) -> Result<(), BrokenPromise> {
         if self.machines[at].process.is_some() || self.machines[at].halted.is_some() {
             return Ok(());
         }
