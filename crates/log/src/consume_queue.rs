@@ -32,7 +32,7 @@ use crate::disk::Disk;
 use crate::error::LogError;
 use damage::Damaged;
 pub use entry::QueueEntry;
-use entry::{ENTRY_SIZE, TopicQueue};
+use entry::{ENTRY_SIZE, QueueIds};
 use files::QueueFiles;
 pub use limits::QueueLimits;
 
@@ -43,7 +43,7 @@ const READ_ENTRIES: u64 = 1024;
 
 /// The consume queues of one replica: one thread appends, any thread reads.
 pub struct ConsumeQueues {
-    shards: [RwLock<HashMap<TopicQueue, Arc<ConsumeQueue>>>; SHARDS],
+    shards: [RwLock<HashMap<QueueIds, Arc<ConsumeQueue>>>; SHARDS],
     files: QueueFiles,
     limits: QueueLimits,
     /// Capacity of all tails.
@@ -54,7 +54,7 @@ pub struct ConsumeQueues {
 }
 
 struct ConsumeQueue {
-    key: TopicQueue,
+    key: QueueIds,
     state: Mutex<QueueState>,
 }
 
@@ -228,7 +228,7 @@ impl ConsumeQueues {
     /// Entries that are in files. They have no checksum; what cannot be an entry of this log is damage.
     fn read_files(
         &self,
-        key: TopicQueue,
+        key: QueueIds,
         from: u64,
         end: u64,
         out: &mut Vec<QueueEntry>,
@@ -372,17 +372,17 @@ impl ConsumeQueues {
 
     fn shard(
         &self,
-        (topic_id, queue_id): TopicQueue,
-    ) -> &RwLock<HashMap<TopicQueue, Arc<ConsumeQueue>>> {
+        (topic_id, queue_id): QueueIds,
+    ) -> &RwLock<HashMap<QueueIds, Arc<ConsumeQueue>>> {
         let mixed = topic_id.wrapping_mul(31).wrapping_add(queue_id);
         &self.shards[mixed as usize % SHARDS]
     }
 
-    fn queue(&self, key: TopicQueue) -> Option<Arc<ConsumeQueue>> {
+    fn queue(&self, key: QueueIds) -> Option<Arc<ConsumeQueue>> {
         self.shard(key).read().get(&key).cloned()
     }
 
-    fn queue_or_new(&self, key: TopicQueue, queue_offset: u64) -> Arc<ConsumeQueue> {
+    fn queue_or_new(&self, key: QueueIds, queue_offset: u64) -> Arc<ConsumeQueue> {
         if let Some(queue) = self.queue(key) {
             return queue;
         }
@@ -399,14 +399,14 @@ impl ConsumeQueues {
     }
 
     /// Writes a queue's buffer to its file.
-    fn flush(&self, key: TopicQueue, state: &mut QueueState) -> Result<(), LogError> {
+    fn flush(&self, key: QueueIds, state: &mut QueueState) -> Result<(), LogError> {
         self.files.write(key, state.stored, &state.tail)?;
         state.stored = state.max();
         state.tail.clear();
         Ok(())
     }
 
-    fn flush_or_hold(&self, key: TopicQueue, state: &mut QueueState) {
+    fn flush_or_hold(&self, key: QueueIds, state: &mut QueueState) {
         if self.flush(key, state).is_err() {
             self.holds.store(true, Ordering::Relaxed);
         }
@@ -423,7 +423,7 @@ impl ConsumeQueues {
     }
 
     /// Gives the buffers of a shard's queues back. One that cannot be written stays.
-    fn release_tails(&self, key: TopicQueue) {
+    fn release_tails(&self, key: QueueIds) {
         for queue in self.shard(key).read().values() {
             if self.release(queue).is_err() {
                 self.holds.store(true, Ordering::Relaxed);

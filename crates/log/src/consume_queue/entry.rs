@@ -6,7 +6,7 @@ use crate::files::{be32, be64};
 pub const ENTRY_SIZE: usize = 20;
 
 /// Topic id and queue id.
-pub type TopicQueue = (u32, u32);
+pub type QueueIds = (u32, u32);
 
 /// Where one message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::io;
 
 use parking_lot::Mutex;
 
-use super::entry::{ENTRY_SIZE, TopicQueue};
+use super::entry::{ENTRY_SIZE, QueueIds};
 use super::limits::QueueLimits;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
@@ -23,7 +23,7 @@ pub struct QueueFiles {
 }
 
 /// Queue and number of the file within it.
-type FileKey = (TopicQueue, u64);
+type FileKey = (QueueIds, u64);
 
 #[derive(Default)]
 struct OpenFiles {
@@ -70,7 +70,7 @@ impl QueueFiles {
     }
 
     /// Writes encoded entries, of which the first has this offset.
-    pub fn write(&self, key: TopicQueue, from: u64, entries: &[u8]) -> Result<(), LogError> {
+    pub fn write(&self, key: QueueIds, from: u64, entries: &[u8]) -> Result<(), LogError> {
         let mut from = from;
         let mut rest = entries;
         while !rest.is_empty() {
@@ -86,7 +86,7 @@ impl QueueFiles {
     }
 
     /// Reads entries, all of which are in files.
-    pub fn read(&self, key: TopicQueue, from: u64, count: u64) -> Result<Vec<u8>, LogError> {
+    pub fn read(&self, key: QueueIds, from: u64, count: u64) -> Result<Vec<u8>, LogError> {
         let mut bytes = vec![0; count as usize * ENTRY_SIZE];
         let mut from = from;
         let mut rest = &mut bytes[..];
@@ -101,7 +101,7 @@ impl QueueFiles {
     }
 
     /// The error that says that the file with an entry is damaged.
-    pub fn damaged(&self, key: TopicQueue, from: u64) -> LogError {
+    pub fn damaged(&self, key: QueueIds, from: u64) -> LogError {
         let (number, ..) = self.place(from);
         let path = self.path((key, number));
         LogError::DamagedView { path }
