@@ -309,7 +309,7 @@ impl ConsumeQueues {
     /// First offset of a queue whose message was stored at or after a time; the queue's end if there is none.
     /// `store_time` tells when an entry was stored, in milliseconds.
     ///
-    /// Times fall where a clock had been far ahead. Then the answer is a place where they rise past the time, and never
+    /// Times fall where a clock had been far ahead. Then the answer is an offset where they rise past the time, and never
     /// behind the first message of right clocks that was asked for: who goes on from there misses none.
     ///
     /// # Errors

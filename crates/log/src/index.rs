@@ -28,7 +28,7 @@ pub struct TermRun {
     pub first_index: u64,
 }
 
-/// A frame whose place is known.
+/// A frame whose position is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waypoint {
     pub index: u64,
@@ -211,7 +211,7 @@ impl ReadIndex {
         Some(self.terms[behind.checked_sub(1)?].term)
     }
 
-    /// The nearest known frame at or before one of the log: the place from which headers are walked.
+    /// The nearest known frame at or before one of the log: from its position headers are walked.
     pub fn waypoint(&self, index: u64) -> Option<Waypoint> {
         if let Some(descriptor) = self.descriptor(index) {
             return Some(Waypoint {

@@ -2,8 +2,8 @@
 //!
 //! The log of a broker group is a row of segment files that hold *frames*. A frame is one entry of the
 //! replicated log: a header, RocketMQ message records, and metadata changes. This crate decides where a frame
-//! stands ([`place()`]), writes it ([`Log`]), makes it durable ([`LogSyncer`]), reads it ([`LogReader`]), and finds out
-//! at start what is left after a crash ([`Log::open`]). Around it stand the small files of a replica: `raft.state`
+//! stands ([`frame_position()`]), writes it ([`Log`]), makes it durable ([`LogSyncer`]), reads it ([`LogReader`]), and
+//! finds out at start what is left after a crash ([`Log::open`]). Around it stand the small files of a replica: `raft.state`
 //! ([`RaftStateFile`]), `clean.stop` ([`StopRecord`]), the lock and the identity, and the consume queues
 //! ([`ConsumeQueues`]) and the key index ([`KeyIndex`]), which are views of the log.
 //!
@@ -40,7 +40,7 @@ mod index;
 mod key_index;
 mod log;
 mod log_end;
-mod place;
+mod placement;
 pub mod planted;
 mod raft_state;
 mod reader;
@@ -70,7 +70,7 @@ pub use identity::{DirectoryId, DirectoryLock, claim_directory};
 pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
 pub use log::{Log, LogOptions, SegmentRoom};
 pub use log_end::LogEnd;
-pub use place::{align8, place};
+pub use placement::{align8, frame_position};
 pub use raft_state::{RaftState, RaftStateFile};
 pub use reader::{LogReader, Source};
 pub use real_disk::RealDisk;

@@ -16,7 +16,7 @@ use crate::frame::Frame;
 use crate::header::FrameHeader;
 use crate::index::{CacheLimits, ReadIndex, Segment};
 use crate::log_end::LogEnd;
-use crate::place::place;
+use crate::placement::frame_position;
 use crate::reader::LogReader;
 use crate::segment::{
     MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_from_reserve, prepare_segment,
@@ -167,7 +167,11 @@ impl Log {
 
     /// Where a frame of this length would go now.
     pub fn segment_ready_for(&self, length: u64) -> SegmentRoom {
-        let base = self.base_of(place(self.end.position, length, self.options.segment_size));
+        let base = self.base_of(frame_position(
+            self.end.position,
+            length,
+            self.options.segment_size,
+        ));
         if self
             .current
             .as_ref()

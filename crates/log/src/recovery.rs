@@ -1,6 +1,6 @@
 //! Start: find what is left of the log, cut what was never finished, and never cut what was damaged later.
 //!
-//! The scan stops at the first place where no right frame stands. What that means is decided from evidence:
+//! The scan stops at the first position where no right frame stands. What that means is decided from evidence:
 //!
 //! | first bad frame | evidence | then |
 //! |---|---|---|

@@ -109,7 +109,7 @@ impl<'a> Scanner<'a> {
         self.behind(base, at, end)
     }
 
-    /// The frame at a place; none if the place is zero.
+    /// The frame at a position; none if zeros stand there.
     fn frame(&mut self, base: u64, at: u64, end: &LogEnd) -> Result<Option<ScanStep>, LogError> {
         let bad = |fault, is_torn| {
             Ok(Some(ScanStep::Bad(DamagedFrame {
@@ -149,7 +149,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// There is no frame at the place: the next segment, the end, or a hole.
+    /// There is no frame at the position: the next segment, the end, or a hole.
     fn behind(&mut self, base: u64, at: u64, end: &LogEnd) -> Result<ScanStep, LogError> {
         match self.next(base, end)? {
             Next::Continues(next) => return Ok(ScanStep::Segment(next)),

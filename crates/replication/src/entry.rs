@@ -5,7 +5,7 @@ use tern_log::{Descriptor, FrameHeader, FrameKind};
 /// One log entry without its bytes: all that consensus has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThinEntry {
-    /// Place in the log, from 1.
+    /// Index in the log, from 1.
     pub index: u64,
     /// Term (mode `raft`) or epoch of the frame.
     pub term: u64,

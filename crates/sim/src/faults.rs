@@ -297,8 +297,8 @@ impl World {
         }
     }
 
-    /// A place in a segment below the certain position.
-    fn place_in_log(&mut self, at: usize) -> Option<(PathBuf, u64)> {
+    /// A file and an offset in a segment below the certain position.
+    fn offset_in_log(&mut self, at: usize) -> Option<(PathBuf, u64)> {
         let certain = self.certain(at);
         if certain < 4096 + SECTOR {
             return None;
@@ -312,14 +312,14 @@ impl World {
     fn rot(&mut self) {
         let at = self.doomed();
         let file = self.random.below(10);
-        let place = match file {
+        let found = match file {
             0 => Some((directory().join("flushed.pos"), self.random.below(28))),
             // One copy, or what of the other one is there.
             1 => Some((directory().join("raft.state"), self.random.below(4096))),
-            _ => self.place_in_log(at),
+            _ => self.offset_in_log(at),
         };
         let bit = 1 << self.random.below(8);
-        if let Some((path, offset)) = place
+        if let Some((path, offset)) = found
             && self.set_bit(at, &path, offset, bit)
         {
             self.counted("rot");
@@ -339,7 +339,7 @@ impl World {
 
     fn lose_sector(&mut self) {
         let at = self.doomed();
-        let Some((path, offset)) = self.place_in_log(at) else {
+        let Some((path, offset)) = self.offset_in_log(at) else {
             return;
         };
         let offset = offset - offset % SECTOR;

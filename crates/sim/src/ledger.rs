@@ -23,7 +23,7 @@ pub struct BrokenPromise(pub String);
 /// What the outside knows of one send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// Code 0, with the place.
+    /// Code 0, with where it is stored.
     Stored(Stored),
     /// Code 2 or 14: never appended.
     Refused,
@@ -314,10 +314,10 @@ impl Ledger {
         }
     }
 
-    /// A reader got a record: whoever reads the place again gets the same (I5), and it was sent (I2).
+    /// A reader got a record: every later reader of that position gets the same one (I5), and it was sent (I2).
     pub fn saw(
         &mut self,
-        place: (u32, u32, u64),
+        position: (u32, u32, u64),
         record: &Record<'_>,
     ) -> Result<(), BrokenPromise> {
         let (uid, crc) = (uid(record), record.body_crc());
@@ -326,12 +326,12 @@ impl Ledger {
                 "a reader got send {uid}, which was never made"
             )));
         }
-        let known = *self.seen.entry(place).or_insert((uid, crc));
+        let known = *self.seen.entry(position).or_insert((uid, crc));
         if known == (uid, crc) {
             return Ok(());
         }
         Err(BrokenPromise(format!(
-            "a reader got send {uid} at {place:?}, another one got send {}",
+            "a reader got send {uid} at {position:?}, another one got send {}",
             known.0
         )))
     }
@@ -345,16 +345,16 @@ impl Ledger {
         let mut acknowledged = 0;
         for (uid, sent) in &self.sends {
             match (&sent.answer, found.get(uid)) {
-                (SendOutcome::Stored(stored), Some(places)) => {
+                (SendOutcome::Stored(stored), Some(positions)) => {
                     acknowledged += 1;
                     let said = (
                         stored.index,
                         stored.queue_offset,
                         stored.physical_offsets[0],
                     );
-                    if !places.contains(&said) {
+                    if !positions.contains(&said) {
                         return Err(BrokenPromise(format!(
-                            "send {uid} was said to be at {said:?}, it is at {places:?}"
+                            "send {uid} was said to be at {said:?}, it is at {positions:?}"
                         )));
                     }
                 }
@@ -364,9 +364,9 @@ impl Ledger {
                         stored.index
                     )));
                 }
-                (SendOutcome::Refused, Some(places)) => {
+                (SendOutcome::Refused, Some(positions)) => {
                     return Err(BrokenPromise(format!(
-                        "send {uid} was refused before append, and is at {places:?}"
+                        "send {uid} was refused before append, and is at {positions:?}"
                     )));
                 }
                 (SendOutcome::Refused, None) | (SendOutcome::Unknown, _) => {}
@@ -465,8 +465,8 @@ fn uids(log: &LogReader, commit: u64) -> Result<Places, BrokenPromise> {
         let FrameHeader { index, .. } = frame.header;
         for record in tern_wire::record::iter(frame.records()) {
             let record = record.map_err(|error| BrokenPromise(error.to_string()))?;
-            let place = (index, record.queue_offset(), record.physical_offset());
-            found.entry(uid(&record)).or_default().push(place);
+            let position = (index, record.queue_offset(), record.physical_offset());
+            found.entry(uid(&record)).or_default().push(position);
         }
     }
     Ok(found)

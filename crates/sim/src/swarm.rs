@@ -35,7 +35,7 @@ pub enum FaultKind {
     FalseGone,
     /// Bits rot on a disk.
     Rot,
-    /// A sector that was synced is lost, or a write went to another place.
+    /// A sector that was synced is lost, or a write went elsewhere.
     Sector,
     /// The power goes while a sector is half written.
     Torn,

@@ -147,7 +147,7 @@ impl MemoryDisk {
         }
     }
 
-    /// Replaces bytes of a file, on the platter and in the cache: a write that went to the wrong place, or was lost.
+    /// Replaces bytes of a file, on the platter and in the cache: a write that went elsewhere, or was lost.
     ///
     /// # Errors
     /// `NotFound` if there is no such file.

@@ -33,7 +33,7 @@ impl Span {
     #[inline]
     fn new(range: &Range<usize>) -> Self {
         let in_reach =
-            |place: usize| u32::try_from(place).expect("a header's text stays below 4 GiB");
+            |offset: usize| u32::try_from(offset).expect("a header's text stays below 4 GiB");
         Self {
             start: in_reach(range.start),
             len: in_reach(range.len()),
@@ -138,7 +138,7 @@ impl Fields {
         &mut self.text
     }
 
-    /// Adds the field that lies at these places of the buffer. If the key is taken: says so and what it holds.
+    /// Adds the field that lies at these ranges of the buffer. If the key is taken: says so and what it holds.
     #[inline]
     pub(crate) fn add(&mut self, key: Range<usize>, value: Range<usize>) -> Result<(), Taken> {
         if let Some(at) = self.position(&self.text[key.clone()]) {

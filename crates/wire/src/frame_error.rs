@@ -1,6 +1,6 @@
 //! Why a frame is refused.
 
-/// Why a frame is refused. None of these can be answered: the connection has lost its place, or its peer is hostile.
+/// Why a frame is refused. None of these can be answered: where the next frame begins is not known, or the peer is hostile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The frame is longer than the limit (both with the length field).
@@ -47,7 +47,7 @@ pub enum FrameError {
     /// The JSON header is not what it should be.
     #[error("JSON header, byte {at}: {problem}")]
     Json {
-        /// Place in the header.
+        /// Offset in the header.
         at: usize,
         /// What is wrong there.
         problem: &'static str,
@@ -55,7 +55,7 @@ pub enum FrameError {
     /// The binary header is not what it should be.
     #[error("binary header, byte {at}: {problem}")]
     Binary {
-        /// Place in the header.
+        /// Offset in the header.
         at: usize,
         /// What is wrong there.
         problem: &'static str,
@@ -75,7 +75,7 @@ pub enum FrameError {
     /// A key that occurs twice and so has no single meaning.
     #[error("header, byte {at}: a key occurs twice")]
     DuplicateKey {
-        /// Place in the header.
+        /// Offset in the header.
         at: usize,
     },
 }

@@ -38,9 +38,9 @@ pub use view::{Record, iter};
 
 use crate::crc::crc32_java;
 use crate::sys_flag;
-use layout::place;
+use layout::field_offset;
 
-/// What a record is made of before the log gives it its place.
+/// What a record is made of before the log gives it its position.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRecord<'a> {
     /// Queue.
@@ -132,20 +132,20 @@ pub fn encode(record: &NewRecord<'_>, out: &mut Vec<u8>) -> Result<usize, Record
     Ok(size)
 }
 
-/// Gives an encoded record its place. The body's CRC does not cover what changes.
+/// Gives an encoded record its offsets and its time. The body's CRC does not cover what changes.
 ///
 /// # Panics
 /// If `record` is not one that [`encode`] wrote or [`Record::parse`] accepts.
 pub fn stamp(record: &mut [u8], queue_offset: u64, physical_offset: u64, store_timestamp_ms: u64) {
     let mut put = |at: usize, value: u64| record[at..at + 8].copy_from_slice(&value.to_be_bytes());
-    put(place::QUEUE_OFFSET, queue_offset);
-    put(place::PHYSICAL_OFFSET, physical_offset);
+    put(field_offset::QUEUE_OFFSET, queue_offset);
+    put(field_offset::PHYSICAL_OFFSET, physical_offset);
     let flags = i32::from_be_bytes(
-        record[place::SYS_FLAG..place::SYS_FLAG + 4]
+        record[field_offset::SYS_FLAG..field_offset::SYS_FLAG + 4]
             .try_into()
             .expect("four bytes"),
     );
-    let at = place::BORN_HOST + host::width(flags, sys_flag::BORN_HOST_V6);
+    let at = field_offset::BORN_HOST + host::width(flags, sys_flag::BORN_HOST_V6);
     record[at..at + 8].copy_from_slice(&store_timestamp_ms.to_be_bytes());
 }
 

@@ -74,7 +74,7 @@ impl QueueFiles {
         let mut from = from;
         let mut rest = entries;
         while !rest.is_empty() {
-            let (number, at, room) = self.place(from);
+            let (number, at, room) = self.locate(from);
             let (part, behind) = rest.split_at(rest.len().min(room as usize * ENTRY_SIZE));
             let file = self.file((key, number), true)?;
             file.write_at(part, at)
@@ -91,7 +91,7 @@ impl QueueFiles {
         let mut from = from;
         let mut rest = &mut bytes[..];
         while !rest.is_empty() {
-            let (number, at, room) = self.place(from);
+            let (number, at, room) = self.locate(from);
             let (part, behind) = rest.split_at_mut(rest.len().min(room as usize * ENTRY_SIZE));
             self.read_part((key, number), part, at)?;
             from += (part.len() / ENTRY_SIZE) as u64;
@@ -102,7 +102,7 @@ impl QueueFiles {
 
     /// The error that says that the file with an entry is damaged.
     pub fn damaged(&self, key: QueueIds, from: u64) -> LogError {
-        let (number, ..) = self.place(from);
+        let (number, ..) = self.locate(from);
         let path = self.path((key, number));
         LogError::DamagedView { path }
     }
@@ -128,7 +128,7 @@ impl QueueFiles {
     }
 
     /// Number of the file, offset of the entry within it, and entries from there to its end.
-    const fn place(&self, offset: u64) -> (u64, u64, u64) {
+    const fn locate(&self, offset: u64) -> (u64, u64, u64) {
         let within = offset % self.limits.entries_per_file;
         let number = offset / self.limits.entries_per_file;
         (

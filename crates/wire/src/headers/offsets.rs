@@ -57,7 +57,7 @@ header! {
 }
 
 header! {
-    /// 33: one message by its place in the log.
+    /// 33: one message by its position in the log.
     ViewMessage<'a> {
         /// Physical offset, from an offset id.
         offset: i64 = b"offset",

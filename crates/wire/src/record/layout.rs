@@ -11,8 +11,8 @@ pub const MAX_V1_TOPIC: usize = 127;
 /// The longest property text, bytes.
 pub const MAX_PROPERTIES: usize = 32_767;
 
-/// Places of the fields that come before the first host, the same in every record.
-pub(super) mod place {
+/// Offsets of the fields that come before the first host, the same in every record.
+pub(super) mod field_offset {
     pub(crate) const MAGIC: usize = 4;
     pub(crate) const BODY_CRC: usize = 8;
     pub(crate) const QUEUE_ID: usize = 12;
