@@ -15,7 +15,7 @@ use tern_log::{
 };
 use tern_net::peers::{PeerOptions, Peers};
 use tern_net::{Budget, Connection, Credit, Listener, ServerOptions, listen};
-use tern_replication::{Member, Progress, Timing, member_number};
+use tern_replication::{Progress, RaftMember, Timing, member_number};
 use tern_wire::Command;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -47,7 +47,7 @@ pub struct NodeOptions {
     /// Own member id.
     pub member: String,
     /// All members of the group.
-    pub members: Vec<Member>,
+    pub members: Vec<RaftMember>,
     /// How the group replicates.
     pub mode: Mode,
     /// Where clients connect.
@@ -344,7 +344,7 @@ pub(crate) fn random_id() -> Result<[u8; 16], String> {
 }
 
 /// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
-fn members_digest(members: &[Member]) -> u64 {
+fn members_digest(members: &[RaftMember]) -> u64 {
     let mut lines: Vec<String> = members
         .iter()
         .map(|m| format!("{}={}", m.id, m.address))

@@ -14,7 +14,7 @@ use tern_broker::{
 };
 use tern_log::LogError;
 use tern_net::{Bridge, Connection, Credit, Event, Handler};
-use tern_replication::{Member, Role, Timing, member_number, replica_id, replica_number};
+use tern_replication::{RaftMember, Role, Timing, member_number, replica_id, replica_number};
 use tern_state::TopicConfig;
 use tern_wire::{Command, codes};
 
@@ -36,7 +36,7 @@ pub(crate) struct Broker {
 /// Tells the control plane what happens, through the endpoint's bridge.
 struct Events {
     bridge: Arc<Bridge>,
-    members: Vec<Member>,
+    members: Vec<RaftMember>,
 }
 
 impl Events {
@@ -515,14 +515,14 @@ fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
     })
 }
 
-fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<Member>> {
+fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<RaftMember>> {
     let members: Vec<(String, String, u16)> = entry(config, "members")?;
     members
         .into_iter()
         .map(|(id, host, port)| {
             let number =
                 member_number(&id).map_err(|error| PyValueError::new_err(error.to_string()))?;
-            Ok(Member {
+            Ok(RaftMember {
                 id,
                 number,
                 address: format!("{host}:{port}"),

@@ -7,7 +7,7 @@ use crate::entry::{EntrySource, ThinEntry};
 use crate::member::ReplicaId;
 use crate::peer::{MessageKind, PeerKind, PeerMessage};
 use crate::strategy::{
-    HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError, Work,
+    AppendRejected, HardState, Persisted, Progress, Replication, Role, Status, StepError, Work,
 };
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
@@ -136,12 +136,12 @@ impl<S: EntrySource> Raft<S> {
         self.raw.raft.state == StateRole::Leader
     }
 
-    fn may_append(&self) -> Result<(), Refused> {
+    fn may_append(&self) -> Result<(), AppendRejected> {
         if !self.is_leader() {
-            return Err(Refused::NotLeader);
+            return Err(AppendRejected::NotLeader);
         }
         if self.transferring() {
-            return Err(Refused::Transferring);
+            return Err(AppendRejected::Transferring);
         }
         Ok(())
     }
@@ -195,7 +195,11 @@ impl<S: EntrySource> Replication for Raft<S> {
         stepped.map_err(|error| StepError::Engine(error.to_string()))
     }
 
-    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused> {
+    fn propose(
+        &mut self,
+        first_index: u64,
+        descriptors: &[Descriptor],
+    ) -> Result<(), AppendRejected> {
         self.may_append()?;
         let raft = &self.raw.raft;
         assert_eq!(
@@ -216,12 +220,12 @@ impl<S: EntrySource> Replication for Raft<S> {
         message.set_entries(entries.into());
         let proposed = self.raw.raft.step(message);
         self.spread_timeout();
-        proposed.map_err(|_| Refused::NotLeader)
+        proposed.map_err(|_| AppendRejected::NotLeader)
     }
 
-    fn read(&mut self, context: u64) -> Result<(), Refused> {
+    fn read(&mut self, context: u64) -> Result<(), AppendRejected> {
         if !self.is_leader() {
-            return Err(Refused::NotLeader);
+            return Err(AppendRejected::NotLeader);
         }
         self.raw.read_index(context.to_be_bytes().to_vec());
         self.spread_timeout();

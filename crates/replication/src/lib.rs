@@ -15,12 +15,13 @@ mod strategy;
 
 pub use engine::{Raft, RaftOptions, Timing};
 pub use entry::{EntrySource, ThinEntry};
-pub use member::{Member, MemberIdError, ReplicaId, member_number, replica_id, replica_number};
+pub use member::{MemberIdError, RaftMember, ReplicaId, member_number, replica_id, replica_number};
 pub use packing::{FrameSource, Intake, Packed, Packer, sign_of_life};
 pub use peer::{
-    HEAD_BYTES, Lane, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, decode_frames,
+    HEAD_BYTES, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, PeerStream,
+    decode_frames,
 };
 pub use solo::Solo;
 pub use strategy::{
-    HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError, Work,
+    AppendRejected, HardState, Persisted, Progress, Replication, Role, Status, StepError, Work,
 };

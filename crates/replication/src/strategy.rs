@@ -28,7 +28,7 @@ pub struct HardState {
 
 /// Why an append was refused. Nothing was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refused {
+pub enum AppendRejected {
     /// This replica does not lead.
     #[error("this replica does not lead")]
     NotLeader,
@@ -114,13 +114,17 @@ pub trait Replication: Send {
     /// Append frames that stand behind the log end, the first at `first_index`.
     ///
     /// # Errors
-    /// [`Refused`] if this replica may not append; nothing was appended.
-    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused>;
+    /// [`AppendRejected`] if this replica may not append; nothing was appended.
+    fn propose(
+        &mut self,
+        first_index: u64,
+        descriptors: &[Descriptor],
+    ) -> Result<(), AppendRejected>;
     /// Ask that leadership be confirmed for a read; the context comes back in [`Work::reads`].
     ///
     /// # Errors
-    /// [`Refused`] if this replica does not lead.
-    fn read(&mut self, context: u64) -> Result<(), Refused>;
+    /// [`AppendRejected`] if this replica does not lead.
+    fn read(&mut self, context: u64) -> Result<(), AppendRejected>;
     /// Whether `work` has something to give.
     fn has_work(&self) -> bool;
     /// The next round.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tern_replication::{Lane, replica_number};
+use tern_replication::{PeerStream, replica_number};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ const BACKLOG: u32 = 1024;
 pub(super) struct Accepted {
     strangers: Mutex<Strangers<AbortHandle>>,
     /// None once it is closed: a handshake that ends then begins nothing.
-    readers: Mutex<Option<HashMap<(u32, Lane), AbortHandle>>>,
+    readers: Mutex<Option<HashMap<(u32, PeerStream), AbortHandle>>>,
 }
 
 impl Accepted {
@@ -123,7 +123,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr, 
     let number = replica_number(opened.hello.id);
     shared.events.connected(number, &opened.hello);
     begin(&shared, &accepted, stream, opened);
-    for lane in [Lane::Control, Lane::Bulk] {
+    for lane in [PeerStream::Control, PeerStream::Bulk] {
         shared.lanes[&(number, lane)].awake.notify_one();
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
-use tern_replication::{Lane, replica_number};
+use tern_replication::{PeerStream, replica_number};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,13 +47,13 @@ impl From<io::Error> for Failed {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub hello: Hello,
-    pub lane: Lane,
+    pub lane: PeerStream,
 }
 
 /// Opens as the side that dialled.
 pub(super) async fn dial(
     stream: &mut TcpStream,
-    lane: Lane,
+    lane: PeerStream,
     own: &Hello,
     secret: Option<&[u8]>,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
@@ -85,7 +85,7 @@ pub(super) async fn dial(
 pub(super) struct Opening {
     bytes: Vec<u8>,
     hello: Hello,
-    lane: Lane,
+    lane: PeerStream,
     verdict: Result<(), PeerRefusal>,
 }
 
@@ -113,8 +113,8 @@ pub(super) async fn hear(
         return Err(protocol());
     }
     let lane = match fixed[2] {
-        0 => Lane::Control,
-        1 => Lane::Bulk,
+        0 => PeerStream::Control,
+        1 => PeerStream::Bulk,
         _ => return Err(protocol()),
     };
     let hello = read_hello(stream, &mut bytes).await?;
@@ -154,10 +154,10 @@ pub(super) async fn answer(
     Ok(Opened { hello, lane })
 }
 
-fn lane_byte(lane: Lane) -> u8 {
+fn lane_byte(lane: PeerStream) -> u8 {
     match lane {
-        Lane::Control => 0,
-        Lane::Bulk => 1,
+        PeerStream::Control => 0,
+        PeerStream::Bulk => 1,
     }
 }
 

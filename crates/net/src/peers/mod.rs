@@ -22,7 +22,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_log::LogError;
-use tern_replication::{Lane, Member, PeerMessage, replica_number};
+use tern_replication::{PeerMessage, PeerStream, RaftMember, replica_number};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -70,7 +70,7 @@ pub struct PeerOptions {
     /// Own replica number.
     pub own: u32,
     /// All members, the own one among them.
-    pub members: Vec<Member>,
+    pub members: Vec<RaftMember>,
     /// Proves membership in the cluster; without one only loopback peers are accepted.
     pub secret: Option<Vec<u8>>,
     /// A peer that said nothing for this long is dialled anew (L43).
@@ -93,7 +93,7 @@ pub struct PeerOptions {
 
 impl PeerOptions {
     /// The usual limits.
-    pub fn new(listen: SocketAddr, own: u32, members: Vec<Member>, silence: Duration) -> Self {
+    pub fn new(listen: SocketAddr, own: u32, members: Vec<RaftMember>, silence: Duration) -> Self {
         Self {
             listen,
             own,
@@ -116,7 +116,7 @@ struct Shared {
     options: PeerOptions,
     events: Arc<dyn PeerEvents>,
     source: Arc<dyn FrameSource>,
-    lanes: HashMap<(u32, Lane), LaneQueue>,
+    lanes: HashMap<(u32, PeerStream), LaneQueue>,
     rooms: Rooms,
     evidence: HashMap<u32, Mutex<Evidence>>,
 }
@@ -133,9 +133,9 @@ impl Shared {
     }
 
     /// A peer's kernel ended a stream that it had dialled. It is dialled at once, to know more.
-    fn ended(&self, peer: u32, lane: Lane, number: u64) {
+    fn ended(&self, peer: u32, lane: PeerStream, number: u64) {
         self.note(peer, |evidence| evidence.ended(lane, number));
-        for lane in [Lane::Control, Lane::Bulk] {
+        for lane in [PeerStream::Control, PeerStream::Bulk] {
             self.lanes[&(peer, lane)].awake.notify_one();
         }
     }
@@ -167,7 +167,7 @@ impl Peers {
         events: Arc<dyn PeerEvents>,
         source: Arc<dyn FrameSource>,
     ) -> io::Result<Self> {
-        let others: Vec<Member> = options
+        let others: Vec<RaftMember> = options
             .members
             .iter()
             .filter(|member| member.number != options.own)
@@ -176,7 +176,7 @@ impl Peers {
         let lanes = others
             .iter()
             .flat_map(|member| {
-                [Lane::Control, Lane::Bulk].map(|lane| {
+                [PeerStream::Control, PeerStream::Bulk].map(|lane| {
                     let queue = LaneQueue::new(lane, options.waiting_bytes);
                     ((member.number, lane), queue)
                 })
@@ -201,7 +201,7 @@ impl Peers {
         let accepting = accept::run(Arc::clone(&shared), listener, Arc::clone(&accepted));
         let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
         for member in others {
-            for lane in [Lane::Control, Lane::Bulk] {
+            for lane in [PeerStream::Control, PeerStream::Bulk] {
                 let dialling = dial::run(Arc::clone(&shared), member.clone(), lane);
                 tasks.push(runtime.spawn(dialling).abort_handle());
             }
@@ -217,7 +217,7 @@ impl Peers {
     /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
     pub fn send(&self, messages: Vec<PeerMessage>) {
         for message in messages {
-            let lane = (replica_number(message.to), message.lane());
+            let lane = (replica_number(message.to), message.stream());
             if let Some(queue) = self.shared.lanes.get(&lane)
                 && !queue.push(message)
             {

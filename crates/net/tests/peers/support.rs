@@ -10,7 +10,7 @@ use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
 use tern_net::peers::{
     FrameSource, Hello, PeerEvents, PeerOptions, PeerRefusal, Peers, Phase, Room,
 };
-use tern_replication::{Lane, Member, MessageKind, PeerMessage, ThinEntry, replica_id};
+use tern_replication::{MessageKind, PeerMessage, PeerStream, RaftMember, ThinEntry, replica_id};
 use tokio::runtime::Runtime;
 
 const SEGMENT: u64 = 32 << 20;
@@ -33,7 +33,7 @@ pub struct Replica {
     /// Frames that were asked for, to be sent.
     pub asked: AtomicUsize,
     /// On which lane it is busy: it keeps the room of what it is told there.
-    pub busy: Mutex<Option<Lane>>,
+    pub busy: Mutex<Option<PeerStream>>,
     kept: Mutex<Vec<Room>>,
 }
 
@@ -58,7 +58,7 @@ impl PeerEvents for Replica {
     }
 
     fn message(&self, message: PeerMessage, room: Room) {
-        if *self.busy.lock().unwrap() == Some(message.lane()) {
+        if *self.busy.lock().unwrap() == Some(message.stream()) {
             self.kept.lock().unwrap().push(room);
         }
         self.tell(Seen::Message(Box::new(message)));
@@ -187,7 +187,7 @@ impl Pair {
         change: impl FnOnce(&mut Hello, &mut PeerOptions),
         stored: Vec<Frame>,
     ) -> (Peers, Receiver<Seen>, Arc<Replica>) {
-        let members = [1, 2].map(|number| Member {
+        let members = [1, 2].map(|number| RaftMember {
             id: format!("n{}", number - 1),
             number,
             address: self.addresses[number as usize - 1].to_string(),

@@ -1,7 +1,7 @@
 //! Streams between replicas: connections, and messages on their way.
 
 use tern_broker::replica::Fatal;
-use tern_replication::{Lane, PeerKind, PeerMessage};
+use tern_replication::{PeerKind, PeerMessage, PeerStream};
 
 use super::history::{MILLISECOND, SILENCE, World, WorldEvent};
 use crate::ledger::BrokenPromise;
@@ -50,7 +50,7 @@ impl World {
             let Some(lives) = self.links.get(&(at, to)).copied() else {
                 continue;
             };
-            let is_bulk = message.lane() == Lane::Bulk;
+            let is_bulk = message.stream() == PeerStream::Bulk;
             let delay = if is_bulk { self.random.below(500) } else { 0 };
             let last = self.written.entry((at, to, is_bulk)).or_default();
             let moment = (self.now + delay).max(*last);
@@ -90,7 +90,7 @@ impl World {
             .weather
             .arrival(self.now, packet.from, packet.to, &mut self.random);
         let Some(arrival) = arrival else { return };
-        let is_bulk = packet.lane == Lane::Bulk;
+        let is_bulk = packet.stream == PeerStream::Bulk;
         let stream = (packet.from, packet.to, is_bulk);
         let last = self.arrived.entry(stream).or_default();
         // What touches progress keeps its order (L40): the engine relies on it.
