@@ -12,7 +12,7 @@ use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{Flush, GroupFounding, Member, Op, State};
 use tern_testdisk::MemoryDisk;
 use tern_wire::record::{NewRecord, Record};
-use tern_wire::{Command, Limits, decode_frame};
+use tern_wire::{Command, FrameLimits, decode_frame};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -413,6 +413,6 @@ impl Client {
             .read_exact(&mut frame)
             .await
             .expect("a whole answer");
-        decode_frame(frame.into(), &Limits::default()).expect("a frame")
+        decode_frame(frame.into(), &FrameLimits::default()).expect("a frame")
     }
 }

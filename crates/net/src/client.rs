@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_wire::{Command, Language, Limits, version};
+use tern_wire::{Command, FrameLimits, Language, version};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -52,7 +52,7 @@ pub trait PushHandler: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// Limits of a frame from a server.
-    pub limits: Limits,
+    pub limits: FrameLimits,
     /// What the client calls itself.
     pub language: Language,
     /// Version ordinal in its requests.
@@ -75,7 +75,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: FrameLimits::default(),
             language: Language::OTHER,
             version: version::OWN,
             connect_timeout: Duration::from_secs(3),

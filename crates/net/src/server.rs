@@ -9,7 +9,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustix::net::Shutdown;
-use tern_wire::{Command, Limits, codes};
+use tern_wire::{Command, FrameLimits, codes};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 
@@ -55,7 +55,7 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Limits of a frame.
-    pub limits: Limits,
+    pub limits: FrameLimits,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections of one IP address.
@@ -85,7 +85,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: FrameLimits::default(),
             max_connections: 16_384,
             max_connections_per_address: 8_192,
             idle: Duration::from_secs(120),

@@ -15,7 +15,7 @@ use tern_net::{
     Answer, Beating, Bridge, Budget, Call, CallSink, Client, ClientOptions, Heartbeats, Listener,
     SendOutcomes, ServerOptions, listen,
 };
-use tern_wire::{Command, Fields, Language, Limits};
+use tern_wire::{Command, Fields, FrameLimits, Language};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::events::tuple_of;
@@ -112,9 +112,9 @@ impl Endpoint {
     ) -> PyResult<u16> {
         self.check_process()?;
         let options = ServerOptions {
-            limits: Limits {
+            limits: FrameLimits {
                 max_frame_bytes,
-                ..Limits::default()
+                ..FrameLimits::default()
             },
             max_connections,
             max_connections_per_address: max_connections,

@@ -18,10 +18,10 @@ use std::borrow::Cow;
 use bytes::{BufMut, BytesMut};
 
 use crate::text::readable;
-use crate::{Command, FrameError, HeaderEncoding, Language, Limits, codes};
+use crate::{Command, FrameError, FrameLimits, HeaderEncoding, Language, codes};
 
 /// Decodes a binary header. The body of the result is empty.
-pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameError> {
+pub(crate) fn decode(header: &[u8], limits: &FrameLimits) -> Result<Command, FrameError> {
     let mut reader = BinaryReader {
         bytes: header,
         at: 0,
@@ -49,7 +49,7 @@ pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameErr
 fn read_fields(
     reader: &mut BinaryReader<'_>,
     command: &mut Command,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<(), FrameError> {
     if reader.at == reader.bytes.len() {
         return Ok(());

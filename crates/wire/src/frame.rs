@@ -14,7 +14,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::command::{Command, HeaderEncoding};
 use crate::frame_error::FrameError;
-use crate::limits::{Limits, MAX_FRAME_BYTES};
+use crate::limits::{FrameLimits, MAX_FRAME_BYTES};
 use crate::{binary, json};
 
 /// Bytes of the word that holds the form and the length of the header.
@@ -29,7 +29,7 @@ const MAX_HEADER: usize = 0x00ff_ffff;
 /// # Errors
 /// [`FrameError::TooLong`] and [`FrameError::TooShort`]; a negative length is a very long one.
 /// [`FrameError::OtherProtocol`] where a length beyond the limit is the beginning of something else.
-pub fn frame_length(first_four: [u8; 4], limits: &Limits) -> Result<usize, FrameError> {
+pub fn frame_length(first_four: [u8; 4], limits: &FrameLimits) -> Result<usize, FrameError> {
     let length = u32::from_be_bytes(first_four);
     match check_length(u64::from(length), limits) {
         Ok(()) => Ok(length as usize),
@@ -69,7 +69,7 @@ fn other_protocol(first_four: [u8; 4]) -> Option<&'static str> {
 /// # Errors
 /// Every [`FrameError`] but none about fields of a request: those are found by the structs in [`crate::headers`], and
 /// can be answered.
-pub fn decode_frame(after_length: Bytes, limits: &Limits) -> Result<Command, FrameError> {
+pub fn decode_frame(after_length: Bytes, limits: &FrameLimits) -> Result<Command, FrameError> {
     check_length(after_length.len() as u64, limits)?;
     let (form, header_len) = header_word(&after_length);
     if header_len as u64 > u64::from(limits.max_header_bytes) {
@@ -140,7 +140,7 @@ pub fn encode_frame_head(
     Ok(())
 }
 
-fn check_length(after_length: u64, limits: &Limits) -> Result<(), FrameError> {
+fn check_length(after_length: u64, limits: &FrameLimits) -> Result<(), FrameError> {
     let announced = after_length + LENGTH_FIELD as u64;
     let limit = u64::from(limits.max_frame_bytes);
     if announced > limit {

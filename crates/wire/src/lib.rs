@@ -38,4 +38,4 @@ pub use frame::{decode_frame, encode_frame, encode_frame_head, frame_length};
 pub use frame_error::FrameError;
 pub use headers::HeaderError;
 pub use language::Language;
-pub use limits::{Limits, MAX_FRAME_BYTES};
+pub use limits::{FrameLimits, MAX_FRAME_BYTES};

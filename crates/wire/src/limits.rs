@@ -5,7 +5,7 @@ pub const MAX_FRAME_BYTES: u32 = 16 * 1024 * 1024;
 
 /// What a peer may send. A frame beyond it closes the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct FrameLimits {
     /// Bytes of a frame, its length field included.
     pub max_frame_bytes: u32,
     /// Bytes of a header.
@@ -16,7 +16,7 @@ pub struct Limits {
     pub max_depth: usize,
 }
 
-impl Default for Limits {
+impl Default for FrameLimits {
     fn default() -> Self {
         Self {
             max_frame_bytes: MAX_FRAME_BYTES,

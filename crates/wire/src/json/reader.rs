@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use crate::fields::Fields;
 use crate::text::readable;
-use crate::{Command, FrameError, HeaderEncoding, Language, Limits};
+use crate::{Command, FrameError, FrameLimits, HeaderEncoding, Language};
 
 /// Decodes a JSON header. The body of the result is empty.
-pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameError> {
+pub(crate) fn decode(header: &[u8], limits: &FrameLimits) -> Result<Command, FrameError> {
     let text = readable(header);
     let mut reader = JsonReader {
         text: &text,
@@ -55,7 +55,7 @@ impl SeenKeys {
 struct JsonReader<'a> {
     text: &'a str,
     at: usize,
-    limits: &'a Limits,
+    limits: &'a FrameLimits,
 }
 
 /// What stands between two quotes, as written.
