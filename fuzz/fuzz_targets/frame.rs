@@ -13,7 +13,7 @@ use tern_wire::headers::{
     CreateTopic, PullRequest, RegisterBrokerRequest, SearchOffset, SendRequest, SendResponse,
 };
 use tern_wire::{
-    Command, Fields, HeaderEncoding, Language, Limits, decode_frame, encode_frame, frame_length,
+    Command, Fields, HeaderEncoding, Language, FrameLimits, decode_frame, encode_frame, frame_length,
     names, properties,
 };
 
@@ -87,7 +87,7 @@ fn encode(command: &Command) -> BytesMut {
 
 /// Reads a frame as a connection would; `None` if it is refused.
 fn decode(frame: Vec<u8>) -> Option<Command> {
-    let limits = Limits::default();
+    let limits = FrameLimits::default();
     let length = frame_length(*frame.first_chunk::<4>()?, &limits).ok()?;
     let frame = Bytes::from(frame).slice(4..);
     if frame.len() < length {
@@ -138,7 +138,7 @@ fuzz_target!(|input: Input<'_>| {
             command
         );
     } else {
-        let honest = input.damage.is_empty() && input.fields.len() <= Limits::default().max_fields;
+        let honest = input.damage.is_empty() && input.fields.len() <= FrameLimits::default().max_fields;
         assert!(!honest, "an undamaged frame was refused");
     }
 });

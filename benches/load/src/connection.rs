@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tern_wire::{Command, Limits, decode_frame, frame_length};
+use tern_wire::{Command, FrameLimits, decode_frame, frame_length};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -65,7 +65,7 @@ impl Connection {
         let Some(frame) = next_frame(&mut self.buffer)? else {
             return Ok(None);
         };
-        decode_frame(frame, &Limits::default())
+        decode_frame(frame, &FrameLimits::default())
             .map(Some)
             .map_err(io::Error::other)
     }
@@ -89,7 +89,7 @@ fn next_frame(buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
     let Some(length) = buffer.first_chunk::<4>() else {
         return Ok(None);
     };
-    let length = frame_length(*length, &Limits::default()).map_err(io::Error::other)?;
+    let length = frame_length(*length, &FrameLimits::default()).map_err(io::Error::other)?;
     if buffer.len() < 4 + length {
         return Ok(None);
     }

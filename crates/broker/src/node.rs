@@ -15,7 +15,7 @@ use tern_log::{
 use tern_net::{Budget, Listener, ServerOptions, listen};
 use tern_peers::{PeerOptions, Peers};
 use tern_replica::{Identity, Plan, Standing};
-use tern_replication::{Member, Progress, member_number};
+use tern_replication::{Progress, RaftMember, member_number};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
@@ -272,7 +272,7 @@ fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Stand
 }
 
 /// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
-fn members_digest(members: &[Member]) -> u64 {
+fn members_digest(members: &[RaftMember]) -> u64 {
     let mut lines: Vec<String> = members
         .iter()
         .map(|m| format!("{}={}", m.id, m.address))

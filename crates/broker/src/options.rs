@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tern_replication::{Member, Timing};
+use tern_replication::{RaftMember, Timing};
 
 use crate::settings::Settings;
 
@@ -24,7 +24,7 @@ pub struct NodeOptions {
     /// Own member id.
     pub member: String,
     /// All members of the group.
-    pub members: Vec<Member>,
+    pub members: Vec<RaftMember>,
     /// How the group replicates.
     pub mode: Mode,
     /// Where clients connect.

@@ -159,7 +159,7 @@ mod tests {
         let begun = Arc::new(Mutex::new(Vec::new()));
         let note = Arc::clone(&begun);
         confirm_leadership(&roles, &bench.mailbox, 3, move |term| {
-            note.lock().push(term)
+            note.lock().push(term);
         });
         assert!(roles.view().leads() && !roles.told().leads());
         let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));

@@ -9,7 +9,7 @@ use tern_replica::testing::LogBench;
 use tern_replica::{Proposal, RoleChange};
 use tern_state::{Op, State};
 use tern_wire::record::NewRecord;
-use tern_wire::{Command, Limits, decode_frame};
+use tern_wire::{Command, FrameLimits, decode_frame};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -303,6 +303,6 @@ impl Client {
             .read_exact(&mut frame)
             .await
             .expect("a whole answer");
-        decode_frame(frame.into(), &Limits::default()).expect("a frame")
+        decode_frame(frame.into(), &FrameLimits::default()).expect("a frame")
     }
 }

@@ -17,7 +17,9 @@
 //! which tries the files again, and says so when the caller has to wait.
 
 mod damage;
+mod entry;
 mod files;
+mod limits;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,77 +30,20 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::disk::Disk;
 use crate::error::LogError;
-use crate::files::{be32, be64};
 use damage::Damaged;
+pub use entry::QueueEntry;
+use entry::{ENTRY_SIZE, QueueIds};
 use files::QueueFiles;
+pub use limits::QueueLimits;
 
-/// Bytes of an entry.
-pub const ENTRY_SIZE: usize = 20;
 /// Locks over the table of queues.
 const SHARDS: usize = 16;
 /// Entries read from a file in one call.
 const READ_ENTRIES: u64 = 1024;
 
-/// Where one message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueEntry {
-    /// Position of the record in the log.
-    pub physical_offset: u64,
-    /// Bytes of the record.
-    pub size: u32,
-    /// Code of the message's tag, for filtering.
-    pub tags_code: i64,
-}
-
-impl QueueEntry {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.physical_offset.to_be_bytes());
-        out.extend_from_slice(&self.size.to_be_bytes());
-        out.extend_from_slice(&self.tags_code.to_be_bytes());
-    }
-
-    fn decode(bytes: &[u8]) -> Self {
-        Self {
-            physical_offset: be64(bytes, 0),
-            size: be32(bytes, 8),
-            tags_code: be64(bytes, 12).cast_signed(),
-        }
-    }
-}
-
-/// Bounds of memory and files.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueLimits {
-    /// Entries of one queue that are held in memory.
-    pub tail_entries: usize,
-    /// Bytes of all such buffers together.
-    pub buffered_bytes: usize,
-    /// Bytes of them from which on appending has to wait while files cannot be written.
-    pub held_bytes: usize,
-    /// Files held open.
-    pub open_files: usize,
-    /// Entries in one file.
-    pub entries_per_file: u64,
-}
-
-impl Default for QueueLimits {
-    /// 4 KiB a queue, 8 MiB together, 64 MiB on a disk that takes nothing, 128 files of 5 MiB.
-    fn default() -> Self {
-        Self {
-            tail_entries: 204,
-            buffered_bytes: 8 << 20,
-            held_bytes: 64 << 20,
-            open_files: 128,
-            entries_per_file: 1 << 18,
-        }
-    }
-}
-
-type Key = (u32, u32);
-
 /// The consume queues of one replica: one thread appends, any thread reads.
 pub struct ConsumeQueues {
-    shards: [RwLock<HashMap<Key, Arc<Queue>>>; SHARDS],
+    shards: [RwLock<HashMap<QueueIds, Arc<ConsumeQueue>>>; SHARDS],
     files: QueueFiles,
     limits: QueueLimits,
     /// Capacity of all tails.
@@ -108,8 +53,8 @@ pub struct ConsumeQueues {
     damaged: Damaged,
 }
 
-struct Queue {
-    key: Key,
+struct ConsumeQueue {
+    key: QueueIds,
     state: Mutex<QueueState>,
 }
 
@@ -283,7 +228,7 @@ impl ConsumeQueues {
     /// Entries that are in files. They have no checksum; what cannot be an entry of this log is damage.
     fn read_files(
         &self,
-        key: Key,
+        key: QueueIds,
         from: u64,
         end: u64,
         out: &mut Vec<QueueEntry>,
@@ -364,7 +309,7 @@ impl ConsumeQueues {
     /// First offset of a queue whose message was stored at or after a time; the queue's end if there is none.
     /// `store_time` tells when an entry was stored, in milliseconds.
     ///
-    /// Times fall where a clock had been far ahead. Then the answer is a place where they rise past the time, and never
+    /// Times fall where a clock had been far ahead. Then the answer is an offset where they rise past the time, and never
     /// behind the first message of right clocks that was asked for: who goes on from there misses none.
     ///
     /// # Errors
@@ -402,7 +347,7 @@ impl ConsumeQueues {
     /// [`LogError::View`] if files cannot be deleted: they stay until the next start, and are not read.
     pub fn drop_topic(&self, topic_id: u32) -> Result<(), LogError> {
         for shard in &self.shards {
-            let gone: Vec<Arc<Queue>> = shard
+            let gone: Vec<Arc<ConsumeQueue>> = shard
                 .write()
                 .extract_if(|key, _| key.0 == topic_id)
                 .map(|(_, queue)| queue)
@@ -425,20 +370,23 @@ impl ConsumeQueues {
         self.buffered.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, (topic_id, queue_id): Key) -> &RwLock<HashMap<Key, Arc<Queue>>> {
+    fn shard(
+        &self,
+        (topic_id, queue_id): QueueIds,
+    ) -> &RwLock<HashMap<QueueIds, Arc<ConsumeQueue>>> {
         let mixed = topic_id.wrapping_mul(31).wrapping_add(queue_id);
         &self.shards[mixed as usize % SHARDS]
     }
 
-    fn queue(&self, key: Key) -> Option<Arc<Queue>> {
+    fn queue(&self, key: QueueIds) -> Option<Arc<ConsumeQueue>> {
         self.shard(key).read().get(&key).cloned()
     }
 
-    fn queue_or_new(&self, key: Key, queue_offset: u64) -> Arc<Queue> {
+    fn queue_or_new(&self, key: QueueIds, queue_offset: u64) -> Arc<ConsumeQueue> {
         if let Some(queue) = self.queue(key) {
             return queue;
         }
-        let queue = Arc::new(Queue {
+        let queue = Arc::new(ConsumeQueue {
             key,
             state: Mutex::new(QueueState {
                 min: queue_offset,
@@ -451,21 +399,21 @@ impl ConsumeQueues {
     }
 
     /// Writes a queue's buffer to its file.
-    fn flush(&self, key: Key, state: &mut QueueState) -> Result<(), LogError> {
+    fn flush(&self, key: QueueIds, state: &mut QueueState) -> Result<(), LogError> {
         self.files.write(key, state.stored, &state.tail)?;
         state.stored = state.max();
         state.tail.clear();
         Ok(())
     }
 
-    fn flush_or_hold(&self, key: Key, state: &mut QueueState) {
+    fn flush_or_hold(&self, key: QueueIds, state: &mut QueueState) {
         if self.flush(key, state).is_err() {
             self.holds.store(true, Ordering::Relaxed);
         }
     }
 
     /// Writes buffers and gives them back.
-    fn release(&self, queue: &Queue) -> Result<(), LogError> {
+    fn release(&self, queue: &ConsumeQueue) -> Result<(), LogError> {
         let mut state = queue.state.lock();
         self.flush(queue.key, &mut state)?;
         self.buffered
@@ -475,7 +423,7 @@ impl ConsumeQueues {
     }
 
     /// Gives the buffers of a shard's queues back. One that cannot be written stays.
-    fn release_tails(&self, key: Key) {
+    fn release_tails(&self, key: QueueIds) {
         for queue in self.shard(key).read().values() {
             if self.release(queue).is_err() {
                 self.holds.store(true, Ordering::Relaxed);

@@ -8,7 +8,8 @@ use crate::frame::Frame;
 use crate::header::{
     FLAG_DURABLE, FLAG_ZERO_MAP, FRAME_HEADER_SIZE, FrameHeader, FrameKind, MAX_FRAME_LENGTH,
 };
-use crate::place::{LogEnd, align8, place};
+use crate::log_end::LogEnd;
+use crate::placement::{align8, frame_position};
 use crate::segment::SEGMENT_HEADER_SIZE;
 use crate::zero_map::{append_map, longest_map};
 
@@ -18,7 +19,7 @@ use crate::zero_map::{append_map, longest_map};
 /// wrong once, and what follows would be stamped wrongly for as long as it was ahead: a year, perhaps.
 pub const MAX_AHEAD_MS: u64 = 60_000;
 
-/// A frame before it has a place. The vectors may be cleared and used again after [`seal`](Self::seal).
+/// A frame before it has a position. The vectors may be cleared and used again after [`seal`](Self::seal).
 #[derive(Clone, Debug, Default)]
 pub struct FrameDraft {
     /// What the frame carries.
@@ -80,7 +81,7 @@ impl FrameDraft {
         self.flags = 0;
     }
 
-    /// Builds the frame that follows `end`: finds its place, fills the holes of the records, adds a zero map if
+    /// Builds the frame that follows `end`: finds its position, fills the holes of the records, adds a zero map if
     /// the content has zero shares there, and computes the checksums.
     ///
     /// The store timestamp is the greater of `wall_clock_ms` and that of the frame before, one for the frame; but if
@@ -101,11 +102,11 @@ impl FrameDraft {
         check_length(self.length(), segment_size)?;
         let store_timestamp_ms = store_timestamp(wall_clock_ms, end.store_timestamp_ms);
         let stamps = (store_timestamp_ms, wall_clock_ms);
-        let mut position = place(end.position, self.length() as u64, segment_size);
+        let mut position = frame_position(end.position, self.length() as u64, segment_size);
         let mut bytes = Vec::with_capacity(self.length());
         self.write_content(&mut bytes, position, stamps);
         let mut mapped = append_map(&mut bytes, position, 0);
-        let with_map = place(end.position, bytes.len() as u64, segment_size);
+        let with_map = frame_position(end.position, bytes.len() as u64, segment_size);
         if with_map != position {
             // The map made the frame too long for the rest of the segment. In the next one the sectors cut the
             // content elsewhere, and a shorter map could make the frame fit here again; so the map keeps its size.

@@ -26,7 +26,6 @@ use parking_lot::Mutex;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::{be32, be64, read_small, segment_path, sync_directory};
-use crate::planted::{Bug, is_planted};
 
 const NAME: &str = "flushed.pos";
 const MAGIC: [u8; 8] = *b"TERNFLSH";
@@ -38,7 +37,7 @@ const CRC_AT: usize = LENGTH - 4;
 
 /// What `flushed.pos` said at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum StoredPosition {
     /// There is no such file.
     Missing,
     /// The file is damaged.
@@ -53,7 +52,7 @@ pub enum Stored {
     },
 }
 
-impl Stored {
+impl StoredPosition {
     /// An index that was known to be committed, 0 if none was.
     pub const fn commit(self) -> u64 {
         match self {
@@ -75,13 +74,13 @@ impl Stored {
 }
 
 /// Reads `flushed.pos`.
-pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<Stored, LogError> {
+pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<StoredPosition, LogError> {
     let Some(bytes) = read_small(disk, &directory.join(NAME), LENGTH)? else {
-        return Ok(Stored::Missing);
+        return Ok(StoredPosition::Missing);
     };
     let is_cutting = bytes.starts_with(&MAGIC_CUT);
     if bytes.len() == OLD_LENGTH && crc32c::crc32c(&bytes[..16]) == be32(&bytes, 16) {
-        return Ok(Stored::At {
+        return Ok(StoredPosition::At {
             position: be64(&bytes, 8),
             commit: 0,
             is_cutting,
@@ -91,9 +90,9 @@ pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<Stored, LogE
         && (is_cutting || bytes.starts_with(&MAGIC))
         && crc32c::crc32c(&bytes[..CRC_AT]) == be32(&bytes, CRC_AT);
     if !right {
-        return Ok(Stored::Unreadable);
+        return Ok(StoredPosition::Unreadable);
     }
-    Ok(Stored::At {
+    Ok(StoredPosition::At {
         position: be64(&bytes, 8),
         commit: be64(&bytes, 16),
         is_cutting,
@@ -111,14 +110,14 @@ pub fn store_position(
     let file = disk
         .create(&path)
         .map_err(|error| LogError::allocation(&path, error))?;
-    let wanted = Stored::At {
+    let wanted = StoredPosition::At {
         position: mark.position,
         commit: mark.commit,
         is_cutting: mark.is_cutting,
     };
     // A file in which no position was recorded yet may be one that a process made just before it died: then neither its
     // name nor what is in it is durable, and without it all damage would be taken for rot.
-    let is_new = !matches!(known, Stored::At { position: 1.., .. });
+    let is_new = !matches!(known, StoredPosition::At { position: 1.., .. });
     if is_new || known != wanted {
         file.write_at(&mark.encode(), 0)
             .map_err(|error| LogError::allocation(&path, error))?;
@@ -174,14 +173,14 @@ pub struct Durability {
     directory: PathBuf,
     /// `flushed.pos`; the lock is held while it is written, never while the log is synced.
     position_file: Mutex<Arc<dyn DiskFile>>,
-    state: Mutex<State>,
+    state: Mutex<DurabilityState>,
 }
 
 #[expect(
     clippy::struct_excessive_bools,
     reason = "four facts that do not exclude each other"
 )]
-struct State {
+struct DurabilityState {
     /// End of the frames that were written.
     written: u64,
     /// Everything below is durable, and `flushed.pos` says so.
@@ -221,7 +220,7 @@ impl Durability {
         Ok(Self {
             directory: directory.to_path_buf(),
             position_file: Mutex::new(file),
-            state: Mutex::new(State {
+            state: Mutex::new(DurabilityState {
                 written: durable,
                 durable,
                 commit: Commit::default(),
@@ -274,9 +273,7 @@ impl Durability {
             let mut state = self.state.lock();
             state.written = end;
             state.cut = state.cut.min(end);
-            if !is_planted(Bug::PositionNotLowered) {
-                state.durable = state.durable.min(end);
-            }
+            state.durable = state.durable.min(end);
             state.is_cutting = true;
             let durable = state.durable;
             state.mark(durable)
@@ -318,40 +315,21 @@ impl Durability {
         }
         state.is_syncing = true;
         state.cut = u64::MAX;
-        let mut touched = std::mem::take(&mut state.touched);
-        if is_planted(Bug::OnlyNewestSynced) && touched.len() > 1 {
-            let newest = touched.keys().last().copied().expect("not empty");
-            touched = touched.split_off(&newest);
-        }
         Ok(Some(Syncing {
             target: state.written,
-            touched,
+            touched: std::mem::take(&mut state.touched),
         }))
     }
 
     /// Syncs what was touched before the sync began and records the position. Answers the durable position.
     pub fn finish_sync(&self, syncing: Syncing) -> Result<u64, LogError> {
-        if is_planted(Bug::DurableBeforeSync) {
-            self.state.lock().touched.extend(syncing.touched);
-            return self.record(syncing.target);
-        }
-        for (base, file) in &syncing.touched {
-            let mut synced = file.sync_data();
-            if is_planted(Bug::SyncRetried) && synced.is_err() {
-                synced = file.sync_data();
-            }
-            if let Err(error) = synced
-                && !is_planted(Bug::SyncErrorSwallowed)
-            {
+        let Syncing { target, touched } = syncing;
+        for (base, file) in touched {
+            file.sync_data().map_err(|error| {
                 self.fail();
-                return Err(LogError::sync(&segment_path(&self.directory, *base), error));
-            }
+                LogError::sync(&segment_path(&self.directory, base), error)
+            })?;
         }
-        let target = if is_planted(Bug::PositionAtSyncEnd) {
-            self.state.lock().written
-        } else {
-            syncing.target
-        };
         self.record(target)
     }
 
@@ -433,10 +411,10 @@ impl Durability {
     }
 }
 
-impl State {
+impl DurabilityState {
     /// The newest commit that lies below a durable position: what is marked is on the platter here.
     fn markable_commit(&self, durable: u64) -> u64 {
-        if self.commit.end <= durable && !is_planted(Bug::CommitForgotten) {
+        if self.commit.end <= durable {
             self.commit.index.max(self.stored_commit)
         } else {
             self.stored_commit

@@ -118,12 +118,12 @@ pub enum LogError {
         /// What is wrong.
         fault: Fault,
     },
-    /// A queue names a place of the log where its message does not stand, and the log is right.
+    /// A queue names a position in the log where its message does not stand, and the log is right.
     #[error(
         "a queue names {position} for another message than stands there; it is derived from the log and has to be rebuilt"
     )]
     WrongEntry {
-        /// The place that the queue names.
+        /// The position that the queue names.
         position: u64,
     },
     /// The directory holds the log of another group or of other settings.

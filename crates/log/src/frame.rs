@@ -7,7 +7,7 @@ use crate::error::LogError;
 use crate::fault::Fault;
 use crate::files::be32;
 use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::zero_map::intact_map;
 
 /// One entry of the log, as it stands in the segment. Made by [`crate::FrameDraft::seal`] or [`Frame::parse`].

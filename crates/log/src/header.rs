@@ -19,7 +19,8 @@
 
 use crate::fault::Fault;
 use crate::files::{be32, be64};
-use crate::place::{LogEnd, align8, place};
+use crate::log_end::LogEnd;
+use crate::placement::{align8, frame_position};
 use crate::planted::{Bug, is_planted};
 use crate::segment::SEGMENT_HEADER_SIZE;
 
@@ -167,14 +168,14 @@ impl FrameHeader {
         Ok(())
     }
 
-    /// Whether the frame continues a log that ends at `end`: place, chain, index, term, in this order.
+    /// Whether the frame continues a log that ends at `end`: position, chain, index, term, in this order.
     ///
     /// # Errors
     /// The first [`Fault`].
     pub fn follows(&self, end: &LogEnd, segment_size: u64) -> Result<(), Fault> {
         let length = u64::from(self.total_length);
         let fits = align8(length) + SEGMENT_HEADER_SIZE <= segment_size;
-        let stands = self.position == place(end.position, length, segment_size);
+        let stands = self.position == frame_position(end.position, length, segment_size);
         if !fits || (!stands && !is_planted(Bug::PlacementUnchecked)) {
             return Err(Fault::Placement);
         }

@@ -7,7 +7,7 @@ use crate::descriptor::Descriptor;
 use crate::disk::DiskFile;
 use crate::frame::Frame;
 use crate::header::FrameHeader;
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::segment::SEGMENT_HEADER_SIZE;
 
 /// One position is kept for so many frames.
@@ -28,7 +28,7 @@ pub struct TermRun {
     pub first_index: u64,
 }
 
-/// A frame whose place is known.
+/// A frame whose position is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waypoint {
     pub index: u64,
@@ -37,7 +37,7 @@ pub struct Waypoint {
 
 /// How much of the latest frames is held.
 #[derive(Clone, Copy, Debug)]
-pub struct Held {
+pub struct CacheLimits {
     /// Bytes of whole frames.
     pub frame_bytes: usize,
     /// Descriptors.
@@ -50,7 +50,7 @@ pub struct ReadIndex {
     pub start: LogEnd,
     pub end: LogEnd,
     pub segments: Vec<Segment>,
-    held: Held,
+    limits: CacheLimits,
     descriptors: VecDeque<Descriptor>,
     /// Header CRC of the frame before the first descriptor.
     before_descriptors: u32,
@@ -61,12 +61,12 @@ pub struct ReadIndex {
 }
 
 impl ReadIndex {
-    pub fn new(start: LogEnd, held: Held) -> Self {
+    pub fn new(start: LogEnd, limits: CacheLimits) -> Self {
         Self {
             start,
             end: start,
             segments: Vec::new(),
-            held,
+            limits,
             descriptors: VecDeque::new(),
             before_descriptors: start.header_crc,
             frames: VecDeque::new(),
@@ -89,7 +89,7 @@ impl ReadIndex {
         self.push_header(&frame.header);
         self.frame_bytes += frame.bytes.len();
         self.frames.push_back(frame.clone());
-        while self.frame_bytes > self.held.frame_bytes && self.frames.len() > 1 {
+        while self.frame_bytes > self.limits.frame_bytes && self.frames.len() > 1 {
             if let Some(oldest) = self.frames.pop_front() {
                 self.frame_bytes -= oldest.bytes.len();
             }
@@ -102,7 +102,7 @@ impl ReadIndex {
             self.before_descriptors = self.end.header_crc;
         }
         self.descriptors.push_back(Descriptor::from(header));
-        if self.descriptors.len() > self.held.descriptors
+        if self.descriptors.len() > self.limits.descriptors
             && let Some(oldest) = self.descriptors.pop_front()
         {
             self.before_descriptors = oldest.header_crc;
@@ -211,7 +211,7 @@ impl ReadIndex {
         Some(self.terms[behind.checked_sub(1)?].term)
     }
 
-    /// The nearest known frame at or before one of the log: the place from which headers are walked.
+    /// The nearest known frame at or before one of the log: from its position headers are walked.
     pub fn waypoint(&self, index: u64) -> Option<Waypoint> {
         if let Some(descriptor) = self.descriptor(index) {
             return Some(Waypoint {

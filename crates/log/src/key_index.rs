@@ -28,10 +28,10 @@ use parking_lot::{Condvar, Mutex};
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::files::clear_view;
-use entry::{Entry, MAX_TIME_MS, Wanted};
+use entry::{KeyEntry, MAX_TIME_MS, Wanted};
 pub use hash::KeyHasher;
 use merge::Merge;
-use run::{Run, RunWriter};
+use run::{RunWriter, SortedRun};
 
 /// Bounds of memory and files.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ impl Default for KeyLimits {
     }
 }
 
-type Chunk = Arc<Vec<Entry>>;
+type Chunk = Arc<Vec<KeyEntry>>;
 
 /// The key index of one replica: one thread appends, one keeps, any thread searches.
 pub struct KeyIndex {
@@ -73,7 +73,7 @@ pub struct KeyIndex {
     /// One merge of a level at most.
     merging: Mutex<Vec<Merge>>,
     flushing: Mutex<()>,
-    open: Mutex<Open>,
+    open: Mutex<OpenEntries>,
     parts: Mutex<Parts>,
     /// There is something to do for the keeper.
     work: Condvar,
@@ -83,15 +83,15 @@ pub struct KeyIndex {
 }
 
 #[derive(Default)]
-struct Open {
-    entries: Vec<Entry>,
+struct OpenEntries {
+    entries: Vec<KeyEntry>,
     newest: Option<NewestKey>,
 }
 
 #[derive(Default)]
 struct Parts {
     full: Vec<Chunk>,
-    runs: Vec<Arc<Run>>,
+    runs: Vec<Arc<SortedRun>>,
     next_run: u64,
 }
 
@@ -144,7 +144,7 @@ impl KeyIndex {
         });
         let mut open = self.open.lock();
         open.newest = open.newest.max(newest);
-        let entry = Entry::new(key_hash, physical_offset, store_timestamp_ms);
+        let entry = KeyEntry::new(key_hash, physical_offset, store_timestamp_ms);
         open.entries.push(entry);
         if open.entries.len() >= self.limits.chunk_entries {
             let is_too_much = self.end_chunk(&mut open);
@@ -176,7 +176,7 @@ impl KeyIndex {
         };
         // Entries only move from the open chunk on: looked at in this order, none is missed, and one may be seen twice.
         let mut found = Vec::new();
-        let matching = |entry: &&Entry| wanted.matches(entry);
+        let matching = |entry: &&KeyEntry| wanted.matches(entry);
         found.extend(self.open.lock().entries.iter().filter(matching));
         let (full, runs) = {
             let parts = self.parts.lock();
@@ -282,7 +282,7 @@ impl KeyIndex {
     pub fn buffered_bytes(&self) -> usize {
         let open = self.open.lock().entries.capacity();
         let full = self.parts.lock().full.len();
-        (open + full * self.limits.chunk_entries) * size_of::<Entry>()
+        (open + full * self.limits.chunk_entries) * size_of::<KeyEntry>()
     }
 
     /// Number of runs on disk, and their bytes.
@@ -293,7 +293,7 @@ impl KeyIndex {
     }
 
     /// Moves the open chunk to the full ones; answers whether they are too many.
-    fn end_chunk(&self, open: &mut Open) -> bool {
+    fn end_chunk(&self, open: &mut OpenEntries) -> bool {
         let next = Vec::with_capacity(self.limits.chunk_entries);
         let chunk = Arc::new(std::mem::replace(&mut open.entries, next));
         let mut parts = self.parts.lock();
@@ -328,7 +328,7 @@ impl KeyIndex {
             parts.next_run += 1;
             (parts.full[..count].to_vec(), parts.next_run)
         };
-        let mut entries: Vec<Entry> = chunks
+        let mut entries: Vec<KeyEntry> = chunks
             .iter()
             .flat_map(|chunk| chunk.iter())
             .copied()
@@ -410,9 +410,9 @@ impl KeyIndex {
         Merge::begin(inputs, self.writer(number)?)
     }
 
-    fn replace(&self, inputs: &[Arc<Run>], merged: Run) {
+    fn replace(&self, inputs: &[Arc<SortedRun>], merged: SortedRun) {
         let mut parts = self.parts.lock();
-        let is_input = |run: &Arc<Run>| inputs.iter().any(|input| Arc::ptr_eq(input, run));
+        let is_input = |run: &Arc<SortedRun>| inputs.iter().any(|input| Arc::ptr_eq(input, run));
         let at = parts.runs.iter().position(is_input).unwrap_or(0);
         parts.runs.retain(|run| !is_input(run));
         // Runs stand from old to new, so that a search may end early.
@@ -428,7 +428,7 @@ impl KeyIndex {
     }
 
     /// A run is gone for those who look now; who looks at it already can go on.
-    fn unlink(&self, run: &Run) {
+    fn unlink(&self, run: &SortedRun) {
         // What stays behind is deleted at the next start.
         let _ = self.disk.unlink(&run.path);
     }

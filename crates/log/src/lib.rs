@@ -2,13 +2,13 @@
 //!
 //! The log of a broker group is a row of segment files that hold *frames*. A frame is one entry of the
 //! replicated log: a header, RocketMQ message records, and metadata changes. This crate decides where a frame
-//! stands ([`place()`]), writes it ([`Log`]), makes it durable ([`LogSyncer`]), reads it ([`LogReader`]), and finds out
-//! at start what is left after a crash ([`Log::open`]). Around it stand the small files of a replica: `raft.state`
+//! stands ([`frame_position()`]), writes it ([`Log`]), makes it durable ([`LogSyncer`]), reads it ([`LogReader`]), and
+//! finds out at start what is left after a crash ([`Log::open`]). Around it stand the small files of a replica: `raft.state`
 //! ([`RaftStateFile`]), `clean.stop` ([`StopRecord`]), the lock and the identity, and the consume queues
 //! ([`ConsumeQueues`]) and the key index ([`KeyIndex`]), which are views of the log.
 //!
-//! Nothing here reads a clock or draws a random number. [`RealDisk`] talks to the kernel; [`memory_disk`] keeps
-//! page cache and platter apart, so that a test can take the power away.
+//! Nothing here reads a clock or draws a random number. [`RealDisk`] talks to the kernel; tests bring a disk of their own
+//! (the crate `tern-testdisk`), from which the power can be taken.
 //!
 //! A directory of a replica:
 //!
@@ -39,8 +39,8 @@ mod identity;
 mod index;
 mod key_index;
 mod log;
-pub mod memory_disk;
-mod place;
+mod log_end;
+mod placement;
 pub mod planted;
 mod raft_state;
 mod reader;
@@ -69,12 +69,13 @@ pub use header::{
 pub use identity::{DirectoryId, DirectoryLock, claim_directory};
 pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
 pub use log::{Log, LogOptions, SegmentRoom};
-pub use place::{LogEnd, align8, place};
+pub use log_end::LogEnd;
+pub use placement::{align8, frame_position};
 pub use raft_state::{RaftState, RaftStateFile};
 pub use reader::{LogReader, Source};
 pub use real_disk::RealDisk;
 pub use records::{QueuedRecord, Unread};
-pub use recovery::{Found, Recovery, stored_settings};
+pub use recovery::{Recovery, ScanResult, stored_settings};
 pub use reserve::Reserve;
 pub use segment::{
     DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment,

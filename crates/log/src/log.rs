@@ -14,8 +14,9 @@ use crate::error::LogError;
 use crate::files::segment_path;
 use crate::frame::Frame;
 use crate::header::FrameHeader;
-use crate::index::{Held, ReadIndex, Segment};
-use crate::place::{LogEnd, place};
+use crate::index::{CacheLimits, ReadIndex, Segment};
+use crate::log_end::LogEnd;
+use crate::placement::frame_position;
 use crate::reader::LogReader;
 use crate::segment::{
     MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_from_reserve, prepare_segment,
@@ -47,8 +48,8 @@ pub struct LogOptions {
 }
 
 impl LogOptions {
-    pub(crate) const fn held(&self) -> Held {
-        Held {
+    pub(crate) const fn cache_limits(&self) -> CacheLimits {
+        CacheLimits {
             frame_bytes: self.ring_bytes,
             descriptors: self.ring_descriptors,
         }
@@ -166,7 +167,11 @@ impl Log {
 
     /// Where a frame of this length would go now.
     pub fn segment_ready_for(&self, length: u64) -> SegmentRoom {
-        let base = self.base_of(place(self.end.position, length, self.options.segment_size));
+        let base = self.base_of(frame_position(
+            self.end.position,
+            length,
+            self.options.segment_size,
+        ));
         if self
             .current
             .as_ref()

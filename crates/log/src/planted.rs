@@ -1,5 +1,6 @@
-//! Bugs that can be planted to see a check go red. Without the feature `planted-bugs` every question is answered "no" at
-//! compile time, and no release artefact has the feature.
+//! Bugs that can be planted to see a check go red, as far as only a call inside of the code can say them: those that a
+//! disk or a network can play stand in the simulator. Without the feature `planted-bugs` every question is answered "no"
+//! at compile time, and no release artefact has the feature.
 //!
 //! The list stands in the lowest crate that has one of them, so that each crate above can ask. `docs/simulation.md` says
 //! which check sees which bug.
@@ -35,8 +36,6 @@ bugs! {
     VoteNotSynced "P3",
     /// An error while term and vote are stored is passed over.
     VoteErrorIgnored "P4",
-    /// Recovery cuts the log at a frame that was complete once.
-    CutAtRot "P6",
     /// A new leader counts queue offsets without the frames that it has and has not applied.
     OffsetsReused "P7",
     /// Views are built from frames that are not committed.
@@ -45,52 +44,22 @@ bugs! {
     StaleAnswer "P9",
     /// A send whose leader was deposed after the append is answered with code 2.
     BusyAfterAppend "P15",
-    /// A sync that failed is tried again, and the second answer is believed.
-    SyncRetried "P17",
-    /// Only one copy of `raft.state` is written.
-    OneCopy "B1",
-    /// The copies of `raft.state` are not made equal at a start, and the newer one is overwritten first.
-    NewerCopyFirst "B2",
     /// Votes leave before the flush of their round.
     VotesEarly "B6",
     /// A notice of durability releases the answers of rounds that are not durable yet.
     AnswersOutOfOrder "B7",
-    /// What lies above `flushed.pos` is not written again at a start.
-    TailNotRewritten "B8",
-    /// `flushed.pos` is not lowered before a truncation.
-    PositionNotLowered "B9",
-    /// The range that a truncation cuts off is not zeroed.
-    CutNotZeroed "B10",
     /// Recovery takes zeros that were meant for sectors that were never written.
     ZeroMapIgnored "B11",
-    /// A consumer is sent back to the end of a queue by a view that may be behind.
-    CorrectedStale "B12",
     /// A frame is taken wherever it says that it stands.
     PlacementUnchecked "B14",
     /// A frame's kind is the one that was proposed or sent, whatever the entry says that the engine made of it.
     KindOfProposal "B15",
     /// Queue offsets are counted from the commit index instead of from what is applied.
     FoldFromCommit "B16",
-    /// A due message is put into its topic in one frame, and the progress of its delay level in a later one.
-    DelayProgressApart "B18",
-    /// A replica that starts has forgotten for whom it voted.
-    VoteForgotten "T1",
-    /// A flush tells its position before the sync.
-    DurableBeforeSync "T2",
-    /// An error of the log's sync is passed over, and what waits for it is acknowledged.
-    SyncErrorSwallowed "T3",
-    /// Segments behind the newest are not synced.
-    OnlyNewestSynced "T4",
-    /// The position that a sync makes durable is the one where the log ends when the sync does.
-    PositionAtSyncEnd "T5",
-    /// A heartbeat carries the leader's commit index instead of what the follower matches.
-    HeartbeatCommit "T6",
     /// Append answers leave before the flush of their round.
     AnswersEarly "T7",
     /// Frame 1 is given to whoever is empty.
     FrameOneToAnyone "T8",
-    /// The commit index is forgotten at a restart.
-    CommitForgotten "T9",
     /// A frame that differs from the own one of the same index and term is passed over.
     DivergencePassedOver "T10",
 }

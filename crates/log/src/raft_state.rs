@@ -28,7 +28,6 @@ use std::sync::Arc;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::{be32, be64, open_if_there, remove_if_there, sync_directory};
-use crate::planted::{Bug, is_planted};
 
 const NAME: &str = "raft.state";
 const MAGIC: [u8; 8] = *b"TERNRAFT";
@@ -209,9 +208,6 @@ impl RaftStateFile {
         }
         let (generation, state) = newest.ok_or(LogError::RaftStateUnreadable { path })?;
         let bytes = state.encode(generation)?;
-        if is_planted(Bug::NewerCopyFirst) {
-            return Ok((this, Some(state)));
-        }
         let older = this.older();
         this.write_copy(older, generation, &bytes)?;
         this.write_copy(1 - older, generation, &bytes)?;
@@ -230,17 +226,9 @@ impl RaftStateFile {
         let generation = self.generations[0].max(self.generations[1]) + 1;
         let bytes = state.encode(generation)?;
         let stored = if self.file.is_some() {
-            let mut first = self.older();
-            if is_planted(Bug::NewerCopyFirst) {
-                first = 1 - first;
-            }
-            let second = 1 - first;
-            self.write_copy(first, generation, &bytes).and_then(|()| {
-                if is_planted(Bug::OneCopy) {
-                    return Ok(());
-                }
-                self.write_copy(second, generation, &bytes)
-            })
+            let older = self.older();
+            self.write_copy(older, generation, &bytes)
+                .and_then(|()| self.write_copy(1 - older, generation, &bytes))
         } else {
             self.create(generation, &bytes)
         };

@@ -14,7 +14,8 @@ use crate::files::segment_path;
 use crate::frame::Frame;
 use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
 use crate::index::{ReadIndex, Segment, Waypoint};
-use crate::place::{LogEnd, align8};
+use crate::log_end::LogEnd;
+use crate::placement::align8;
 use crate::segment::SEGMENT_HEADER_SIZE;
 
 /// One read of frames takes at least and at most so many bytes, a longer frame apart.
@@ -222,7 +223,7 @@ impl LogReader {
         }
     }
 
-    /// Walks headers from a known place until one is the one that was looked for.
+    /// Walks headers from a known position up to the frame that is looked for.
     fn walk(
         &self,
         from: Waypoint,
@@ -388,7 +389,7 @@ fn cut_frames(
     Ok(frames)
 }
 
-/// The header at a place of the buffer if it is the one that follows.
+/// The header at an offset of the buffer if it is the one that follows.
 fn next_header(
     buffer: &Bytes,
     at: usize,

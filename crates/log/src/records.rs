@@ -145,7 +145,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// What it is that does not fit at a place that a queue names.
+    /// What it is that does not fit at a position that a queue names.
     fn damage_at(&self, position: u64) -> LogError {
         match self.check_around(position) {
             Ok(_) => LogError::WrongEntry { position },

@@ -1,6 +1,6 @@
 //! Start: find what is left of the log, cut what was never finished, and never cut what was damaged later.
 //!
-//! The scan stops at the first place where no right frame stands. What that means is decided from evidence:
+//! The scan stops at the first position where no right frame stands. What that means is decided from evidence:
 //!
 //! | first bad frame | evidence | then |
 //! |---|---|---|
@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 
 use crate::clean_stop::StopKind;
 use crate::disk::{Disk, DiskFile};
-use crate::durability::{Durability, Mark, Stored, store_position, stored_position};
+use crate::durability::{Durability, Mark, StoredPosition, store_position, stored_position};
 use crate::error::LogError;
 use crate::fault::Fault;
 use crate::files::{
@@ -29,10 +29,9 @@ use crate::files::{
 };
 use crate::index::{ReadIndex, Segment};
 use crate::log::{Log, LogOptions, check_segment_size};
-use crate::place::LogEnd;
-use crate::planted::{Bug, is_planted};
+use crate::log_end::LogEnd;
 use crate::reader::LogReader;
-use crate::scan::{self, Damage, Scanner, Step, is_zero_behind};
+use crate::scan::{DamagedFrame, ScanStep, Scanner, SegmentFile, is_zero_behind};
 use crate::segment::{SEGMENT_HEADER_SIZE, SegmentHeader};
 
 /// Bytes written again at a time.
@@ -40,7 +39,7 @@ const REWRITE: u64 = 1 << 20;
 
 /// How the scan of the log ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum ScanResult {
     /// No frame.
     Empty,
     /// The normal end.
@@ -58,7 +57,7 @@ pub enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovery {
     /// How the scan ended.
-    pub found: Found,
+    pub found: ScanResult,
     /// The last right frame.
     pub end: LogEnd,
     /// Index of the first frame; greater than 1 only if older segments were purged.
@@ -122,7 +121,7 @@ impl Log {
         } else if flushed.is_some_and(|flushed| index.end.position < flushed) {
             return Err(rotted(index.end.position, &index.end, Fault::Missing));
         }
-        if index.end.index < stored.commit() && !is_planted(Bug::CutAtRot) {
+        if index.end.index < stored.commit() {
             return Err(rotted(index.end.position, &index.end, Fault::Missing));
         }
         let mut start = Start {
@@ -147,11 +146,7 @@ impl Log {
             sync_names_above(&*disk, &log_directory(&start.options.directory))?;
         }
         let from = flushed.unwrap_or(start.index.start.position);
-        let rewritten = if is_planted(Bug::TailNotRewritten) {
-            0
-        } else {
-            start.rewrite(from)?
-        };
+        let rewritten = start.rewrite(from)?;
         let recovery = Recovery {
             commit: stored.commit(),
             ..start.report(damage, flushed, rewritten)
@@ -195,7 +190,7 @@ impl Log {
 }
 
 /// The segment files of a directory, by base.
-fn find_segments(disk: &dyn Disk, directory: &Path) -> Result<Vec<scan::Found>, LogError> {
+fn find_segments(disk: &dyn Disk, directory: &Path) -> Result<Vec<SegmentFile>, LogError> {
     let log = log_directory(directory);
     let names = match disk.list(&log) {
         Ok(names) => names,
@@ -213,7 +208,7 @@ fn find_segments(disk: &dyn Disk, directory: &Path) -> Result<Vec<scan::Found>, 
             .map_err(|error| LogError::io("look at", &path, error))?;
         let is_blank =
             is_zero_behind(&*file, 0).map_err(|error| LogError::io("read", &path, error))?;
-        found.push(scan::Found {
+        found.push(SegmentFile {
             base,
             file,
             length,
@@ -224,39 +219,42 @@ fn find_segments(disk: &dyn Disk, directory: &Path) -> Result<Vec<scan::Found>, 
 }
 
 /// The position below which damage is rot; none if that is unknown, and then all of it is.
-const fn known_position(stored: Stored, is_blank: bool) -> Option<u64> {
+const fn known_position(stored: StoredPosition, is_blank: bool) -> Option<u64> {
     match stored {
-        Stored::At { position, .. } => Some(position),
+        StoredPosition::At { position, .. } => Some(position),
         // The file is made before the first segment is written.
-        Stored::Missing | Stored::Unreadable if is_blank => Some(0),
-        Stored::Missing | Stored::Unreadable => None,
+        StoredPosition::Missing | StoredPosition::Unreadable if is_blank => Some(0),
+        StoredPosition::Missing | StoredPosition::Unreadable => None,
     }
 }
 
 /// Reads the log up to its end or to the first thing that is wrong.
 fn scan_log(
     options: &LogOptions,
-    segments: &[scan::Found],
-) -> Result<(ReadIndex, Option<Damage>), LogError> {
+    segments: &[SegmentFile],
+) -> Result<(ReadIndex, Option<DamagedFrame>), LogError> {
     if segments.iter().all(|segment| segment.is_blank) {
-        return Ok((ReadIndex::new(LogEnd::default(), options.held()), None));
+        return Ok((
+            ReadIndex::new(LogEnd::default(), options.cache_limits()),
+            None,
+        ));
     }
     let mut scanner = Scanner::new(options, segments);
     let header = match scanner.first()? {
         Ok(header) => header,
         Err(damage) => {
-            let index = ReadIndex::new(LogEnd::default(), options.held());
+            let index = ReadIndex::new(LogEnd::default(), options.cache_limits());
             if segments[0].base > 0 {
                 return Err(rotted(damage.position, &index.end, damage.fault));
             }
             return Ok((index, Some(damage)));
         }
     };
-    let mut index = ReadIndex::new(header.end_before(), options.held());
+    let mut index = ReadIndex::new(header.end_before(), options.cache_limits());
     let mut base = header.base;
     loop {
         match scanner.step(base, &index.end)? {
-            Step::Frame(header) => {
+            ScanStep::Frame(header) => {
                 if index.segments.last().is_none_or(|last| last.base != base) {
                     let found = segments.iter().find(|segment| segment.base == base);
                     let file = Arc::clone(&found.expect("the frame was read from it").file);
@@ -268,24 +266,21 @@ fn scan_log(
                 }
                 index.push_header(&header);
             }
-            Step::Segment(next) => base = next,
-            Step::End => return Ok((index, None)),
-            Step::Bad(damage) => return Ok((index, Some(damage))),
+            ScanStep::Segment(next) => base = next,
+            ScanStep::End => return Ok((index, None)),
+            ScanStep::Bad(damage) => return Ok((index, Some(damage))),
         }
     }
 }
 
 /// Torn may be cut; everything else is an error.
 fn judge(
-    damage: &Damage,
+    damage: &DamagedFrame,
     end: &LogEnd,
     flushed: Option<u64>,
     stop: StopKind,
 ) -> Result<(), LogError> {
     let was_synced = flushed.is_none_or(|flushed| end.position < flushed);
-    if is_planted(Bug::CutAtRot) {
-        return Ok(());
-    }
     if damage.is_torn && !was_synced && stop != StopKind::Clean {
         return Ok(());
     }
@@ -304,7 +299,7 @@ const fn rotted(position: u64, end: &LogEnd, fault: Fault) -> LogError {
 struct Start<'a> {
     disk: &'a dyn Disk,
     options: &'a LogOptions,
-    segments: Vec<scan::Found>,
+    segments: Vec<SegmentFile>,
     index: ReadIndex,
 }
 
@@ -313,7 +308,7 @@ impl Start<'_> {
     fn cut(&mut self) -> Result<(), LogError> {
         let kept = self.index.segments.last().map(|segment| segment.base);
         let is_cut =
-            |found: &scan::Found| !found.is_blank && kept.is_none_or(|kept| found.base > kept);
+            |found: &SegmentFile| !found.is_blank && kept.is_none_or(|kept| found.base > kept);
         let gone: Vec<u64> = self
             .segments
             .iter()
@@ -373,15 +368,20 @@ impl Start<'_> {
             .map_err(|error| LogError::sync(&path, error))
     }
 
-    fn report(&self, damage: Option<Damage>, flushed: Option<u64>, rewritten: u64) -> Recovery {
+    fn report(
+        &self,
+        damage: Option<DamagedFrame>,
+        flushed: Option<u64>,
+        rewritten: u64,
+    ) -> Recovery {
         let ReadIndex { start, end, .. } = &self.index;
         let found = match damage {
-            Some(damage) => Found::Torn {
+            Some(damage) => ScanResult::Torn {
                 position: damage.position,
                 fault: damage.fault,
             },
-            None if end.index == start.index => Found::Empty,
-            None => Found::End,
+            None if end.index == start.index => ScanResult::Empty,
+            None => ScanResult::End,
         };
         Recovery {
             found,
@@ -408,7 +408,7 @@ impl Start<'_> {
                 .allocate(self.options.segment_size)
                 .map_err(|error| LogError::allocation(&path, error))?;
         }
-        let is_ready = |found: &&scan::Found| {
+        let is_ready = |found: &&SegmentFile| {
             let is_ahead = used.is_none_or(|used| found.base > used);
             found.is_blank
                 && is_ahead

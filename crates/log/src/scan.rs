@@ -10,7 +10,7 @@ use crate::files::segment_path;
 use crate::frame::check_payload;
 use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
 use crate::log::LogOptions;
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::segment::{SEGMENT_HEADER_SIZE, SegmentHeader};
 use crate::zero_map::is_zero;
 
@@ -18,7 +18,7 @@ use crate::zero_map::is_zero;
 const READ: usize = 1 << 20;
 
 /// A segment file as it was found.
-pub struct Found {
+pub struct SegmentFile {
     pub base: u64,
     pub file: Arc<dyn DiskFile>,
     pub length: u64,
@@ -27,7 +27,7 @@ pub struct Found {
 }
 
 /// What stands behind an end.
-pub enum Step {
+pub enum ScanStep {
     /// The next frame, checked.
     Frame(FrameHeader),
     /// The log goes on in the next segment.
@@ -35,7 +35,7 @@ pub enum Step {
     /// Nothing: the normal end.
     End,
     /// Something that is no frame, or nothing where something must be.
-    Bad(Damage),
+    Bad(DamagedFrame),
 }
 
 /// What the next segment is.
@@ -43,14 +43,14 @@ enum Next {
     /// The log goes on in it, at this base.
     Continues(u64),
     /// Its header was written and is wrong.
-    Damaged(Damage),
+    Damaged(DamagedFrame),
     /// There is none, or none that belongs here.
     Other,
 }
 
 /// The first thing that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct DamagedFrame {
     /// Where the frame has to stand.
     pub position: u64,
     pub fault: Fault,
@@ -61,14 +61,14 @@ pub struct Damage {
 /// Reads the segments of a log in order.
 pub struct Scanner<'a> {
     options: &'a LogOptions,
-    segments: &'a [Found],
+    segments: &'a [SegmentFile],
     buffer: Vec<u8>,
     /// Position of the buffer's first byte.
     buffered: u64,
 }
 
 impl<'a> Scanner<'a> {
-    pub const fn new(options: &'a LogOptions, segments: &'a [Found]) -> Self {
+    pub const fn new(options: &'a LogOptions, segments: &'a [SegmentFile]) -> Self {
         Self {
             options,
             segments,
@@ -78,7 +78,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The first segment's header, or what is wrong with it. The segments are not all blank.
-    pub fn first(&mut self) -> Result<Result<SegmentHeader, Damage>, LogError> {
+    pub fn first(&mut self) -> Result<Result<SegmentHeader, DamagedFrame>, LogError> {
         let base = self.segments[0].base;
         let header = self.segment_header(base)?;
         // Only a log whose older segments were purged starts elsewhere than at index 1.
@@ -93,26 +93,26 @@ impl<'a> Scanner<'a> {
     }
 
     /// What stands behind an end, in the segment with this base.
-    pub fn step(&mut self, base: u64, end: &LogEnd) -> Result<Step, LogError> {
+    pub fn step(&mut self, base: u64, end: &LogEnd) -> Result<ScanStep, LogError> {
         let at = end.position.max(base + SEGMENT_HEADER_SIZE);
         if at + FRAME_HEADER_SIZE as u64 <= base + self.options.segment_size
             && let Some(step) = self.frame(base, at, end)?
         {
             // Where the next segment goes on from this very end, nothing has to stand here, so nothing is lost.
             let is_header_lost =
-                matches!(&step, Step::Bad(damage) if damage.fault == Fault::HeaderCrc);
+                matches!(&step, ScanStep::Bad(damage) if damage.fault == Fault::HeaderCrc);
             if is_header_lost && let Next::Continues(next) = self.next(base, end)? {
-                return Ok(Step::Segment(next));
+                return Ok(ScanStep::Segment(next));
             }
             return Ok(step);
         }
         self.behind(base, at, end)
     }
 
-    /// The frame at a place; none if the place is zero.
-    fn frame(&mut self, base: u64, at: u64, end: &LogEnd) -> Result<Option<Step>, LogError> {
+    /// The frame at a position; none if zeros stand there.
+    fn frame(&mut self, base: u64, at: u64, end: &LogEnd) -> Result<Option<ScanStep>, LogError> {
         let bad = |fault, is_torn| {
-            Ok(Some(Step::Bad(Damage {
+            Ok(Some(ScanStep::Bad(DamagedFrame {
                 position: at,
                 fault,
                 is_torn,
@@ -141,7 +141,7 @@ impl<'a> Scanner<'a> {
         }
         let frame = self.bytes(base, at, header.total_length as usize)?;
         match check_payload(&header, frame) {
-            Ok(_) => Ok(Some(Step::Frame(header))),
+            Ok(_) => Ok(Some(ScanStep::Frame(header))),
             Err(fault) => bad(
                 fault,
                 fault == Fault::PayloadCrc && frame_is_torn(&header, frame),
@@ -149,11 +149,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// There is no frame at the place: the next segment, the end, or a hole.
-    fn behind(&mut self, base: u64, at: u64, end: &LogEnd) -> Result<Step, LogError> {
+    /// There is no frame at the position: the next segment, the end, or a hole.
+    fn behind(&mut self, base: u64, at: u64, end: &LogEnd) -> Result<ScanStep, LogError> {
         match self.next(base, end)? {
-            Next::Continues(next) => return Ok(Step::Segment(next)),
-            Next::Damaged(damage) => return Ok(Step::Bad(damage)),
+            Next::Continues(next) => return Ok(ScanStep::Segment(next)),
+            Next::Damaged(damage) => return Ok(ScanStep::Bad(damage)),
             Next::Other => {}
         }
         let is_more = self
@@ -163,13 +163,13 @@ impl<'a> Scanner<'a> {
         // A segment gets its header and its first frame in one write.
         let is_begun = end.position < base + SEGMENT_HEADER_SIZE;
         if is_more || is_begun || !self.is_zero_from(base, at)? {
-            return Ok(Step::Bad(Damage {
+            return Ok(ScanStep::Bad(DamagedFrame {
                 position: at,
                 fault: Fault::Missing,
                 is_torn: true,
             }));
         }
-        Ok(Step::End)
+        Ok(ScanStep::End)
     }
 
     /// What the segment behind one is to a log that ends so.
@@ -190,10 +190,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// A segment's header, or what is wrong with it.
-    fn segment_header(&mut self, base: u64) -> Result<Result<SegmentHeader, Damage>, LogError> {
+    fn segment_header(
+        &mut self,
+        base: u64,
+    ) -> Result<Result<SegmentHeader, DamagedFrame>, LogError> {
         let bytes = self.bytes(base, base, SEGMENT_HEADER_SIZE as usize)?;
         if is_zero(bytes) {
-            return Ok(Err(Damage {
+            return Ok(Err(DamagedFrame {
                 position: base + SEGMENT_HEADER_SIZE,
                 fault: Fault::Missing,
                 is_torn: true,
@@ -229,7 +232,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    fn segment(&self, base: u64) -> &'a Found {
+    fn segment(&self, base: u64) -> &'a SegmentFile {
         let segments = self.segments;
         segments
             .iter()
@@ -257,8 +260,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-const fn lost_header(base: u64, is_torn: bool) -> Damage {
-    Damage {
+const fn lost_header(base: u64, is_torn: bool) -> DamagedFrame {
+    DamagedFrame {
         position: base + SEGMENT_HEADER_SIZE,
         fault: Fault::SegmentHeader,
         is_torn,

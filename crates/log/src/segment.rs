@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
 use crate::files::{be32, be64, log_directory, segment_path};
-use crate::place::LogEnd;
+use crate::log_end::LogEnd;
 use crate::reserve::Reserve;
 
 /// Bytes of a segment header.

@@ -210,10 +210,10 @@ mod tests {
         /// The one claim that recovery rests on: in a finished frame a zero share is listed.
         #[test]
         fn every_zero_share_of_a_finished_frame_is_listed(
-            place in 0_u64..64,
+            unit in 0_u64..64,
             runs in prop::collection::vec((0_u8..3, 1_usize..900), 0..12),
         ) {
-            let position = 4096 + place * 8;
+            let position = 4096 + unit * 8;
             let mut content = Vec::new();
             for (kind, length) in runs {
                 content.resize(content.len() + length, kind.saturating_sub(1));

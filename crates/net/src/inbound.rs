@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tern_wire::{Command, FrameError, Limits, decode_frame, frame_length};
+use tern_wire::{Command, FrameError, FrameLimits, decode_frame, frame_length};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::budget::Credit;
@@ -41,7 +41,7 @@ pub(crate) trait Frames {
 /// How a connection is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
-    pub(crate) limits: Limits,
+    pub(crate) limits: FrameLimits,
     /// Time for a frame to be complete, whatever its size.
     pub(crate) frame_grace: Duration,
     /// A peer that sends slower than this many bytes a second beyond the grace is cut off.
@@ -362,7 +362,7 @@ fn header_length(frame: &[u8]) -> Option<usize> {
 }
 
 /// Refuses a lying header length before the rest of its frame is awaited.
-fn check_prefix(frame: &[u8], size: usize, limits: &Limits) -> Result<(), FrameError> {
+fn check_prefix(frame: &[u8], size: usize, limits: &FrameLimits) -> Result<(), FrameError> {
     let Some(announced) = header_length(frame) else {
         return Ok(());
     };

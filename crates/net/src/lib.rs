@@ -1,7 +1,7 @@
 //! Remoting server and client on tokio.
 //!
 //! A request's way through the server: [`listen`] accepts the connection, its reader takes frames within the
-//! [`tern_wire::Limits`] and the [`Budget`], a [`Handler`] is called in the reader, and what it answers is queued at the
+//! [`tern_wire::FrameLimits`] and the [`Budget`], a [`Handler`] is called in the reader, and what it answers is queued at the
 //! [`Connection`] and leaves in batches. The [`Client`] is the other end.
 
 mod budget;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_wire::{Language, Limits, version};
+use tern_wire::{FrameLimits, Language, version};
 
 use crate::budget::Budget;
 
@@ -11,7 +11,7 @@ use crate::budget::Budget;
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Limits of a frame.
-    pub limits: Limits,
+    pub limits: FrameLimits,
     /// Connections in all.
     pub max_connections: usize,
     /// Connections of one IP address.
@@ -41,7 +41,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: FrameLimits::default(),
             max_connections: 16_384,
             max_connections_per_address: 8_192,
             idle: Duration::from_secs(120),
@@ -61,7 +61,7 @@ impl Default for ServerOptions {
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// Limits of a frame from a server.
-    pub limits: Limits,
+    pub limits: FrameLimits,
     /// What the client calls itself.
     pub language: Language,
     /// Version ordinal in its requests.
@@ -84,7 +84,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: FrameLimits::default(),
             language: Language::OTHER,
             version: version::OWN,
             connect_timeout: Duration::from_secs(3),

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_net::{ListeningSocket, Stream};
-use tern_replication::{Lane, PeerRefusal, replica_number};
+use tern_replication::{PeerRefusal, PeerStream, replica_number};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ static TURNED_OUT: RateLimitedLog = RateLimitedLog::new(
 pub(crate) struct Accepted {
     strangers: Mutex<Strangers<AbortHandle>>,
     /// None once it is closed: a handshake that ends then begins nothing.
-    readers: Mutex<Option<HashMap<(u32, Lane), AbortHandle>>>,
+    readers: Mutex<Option<HashMap<(u32, PeerStream), AbortHandle>>>,
 }
 
 impl Accepted {
@@ -112,7 +112,7 @@ async fn serve(
     let number = replica_number(opened.hello.id);
     shared.events.connected(number, &opened.hello);
     begin(&shared, &accepted, stream, opened);
-    for lane in [Lane::Control, Lane::Bulk] {
+    for lane in [PeerStream::Control, PeerStream::Bulk] {
         shared.lanes[&(number, lane)].awake.notify_one();
     }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_net::{Stream, connect};
 use tern_replication::{
-    Lane, Member, Packer, PeerMessage, PeerRefusal, replica_id, replica_number, sign_of_life,
+    Packer, PeerMessage, PeerRefusal, PeerStream, RaftMember, replica_id, replica_number,
+    sign_of_life,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -33,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const COPY_LIMIT: usize = 64 << 10;
 
 /// Runs for as long as the replica does.
-pub(crate) async fn run(shared: Arc<PeersShared>, peer: Member, lane: Lane) {
+pub(crate) async fn run(shared: Arc<PeersShared>, peer: RaftMember, lane: PeerStream) {
     let queue = &shared.lanes[&(peer.number, lane)];
     let mut pause = SHORTEST_PAUSE;
     loop {
@@ -57,7 +58,7 @@ pub(crate) async fn run(shared: Arc<PeersShared>, peer: Member, lane: Lane) {
 }
 
 /// Writes to a stream until it breaks.
-async fn carry(shared: &PeersShared, peer: &Member, lane: Lane, stream: Stream) {
+async fn carry(shared: &PeersShared, peer: &RaftMember, lane: PeerStream, stream: Stream) {
     let queue = &shared.lanes[&(peer.number, lane)];
     queue.open();
     let ended = tokio::select! {
@@ -65,9 +66,9 @@ async fn carry(shared: &PeersShared, peer: &Member, lane: Lane, stream: Stream) 
         () = queue.cut.notified() => Err(io::ErrorKind::TimedOut.into()),
     };
     queue.close();
-    if lane == Lane::Control && is_time_out(&ended) {
+    if lane == PeerStream::Control && is_time_out(&ended) {
         // Bulk would wait longer for what a cut network does not bring (D14).
-        shared.lanes[&(peer.number, Lane::Bulk)]
+        shared.lanes[&(peer.number, PeerStream::Bulk)]
             .cut
             .notify_waiters();
     }
@@ -77,10 +78,10 @@ async fn carry(shared: &PeersShared, peer: &Member, lane: Lane, stream: Stream) 
 /// How long bytes may go without an acknowledgement, or a receiver without room for them, before the stream counts as
 /// broken. On *control* that is a cut network (D14). On *bulk* it may as well be a receiver that has as much as it may
 /// hold and a slow disk: such a stream is kept, and cut when *control* is.
-fn unacknowledged(lane: Lane, silence: Duration) -> Duration {
+fn unacknowledged(lane: PeerStream, silence: Duration) -> Duration {
     match lane {
-        Lane::Control => silence * 2,
-        Lane::Bulk => LONGEST_WAIT.max(silence * 2),
+        PeerStream::Control => silence * 2,
+        PeerStream::Bulk => LONGEST_WAIT.max(silence * 2),
     }
 }
 
@@ -88,7 +89,7 @@ fn is_time_out<T>(ended: &io::Result<T>) -> bool {
     matches!(ended, Err(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-async fn open(shared: &PeersShared, peer: &Member, lane: Lane) -> Result<Stream, Failed> {
+async fn open(shared: &PeersShared, peer: &RaftMember, lane: PeerStream) -> Result<Stream, Failed> {
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
     let connecting = connect(&peer.address).await;
@@ -120,7 +121,7 @@ fn not_connected(kind: io::ErrorKind) -> Failed {
     }
 }
 
-fn refused(shared: &PeersShared, peer: &Member, failed: &Failed) {
+fn refused(shared: &PeersShared, peer: &RaftMember, failed: &Failed) {
     let (by_them, why) = match *failed {
         Failed::Io | Failed::NobodyThere => return,
         Failed::ByUs(why, _) => (false, why),
@@ -134,8 +135,8 @@ fn refused(shared: &PeersShared, peer: &Member, failed: &Failed) {
 /// Writes what is queued; an empty status now and then shows that this side lives.
 async fn write(
     shared: &PeersShared,
-    peer: &Member,
-    lane: Lane,
+    peer: &RaftMember,
+    lane: PeerStream,
     mut stream: Stream,
 ) -> io::Result<()> {
     let queue = &shared.lanes[&(peer.number, lane)];
@@ -144,7 +145,12 @@ async fn write(
     loop {
         let messages = queue.take();
         if messages.is_empty() {
-            let idle = wait(queue, &stream, (lane == Lane::Control).then_some(quiet)).await;
+            let idle = wait(
+                queue,
+                &stream,
+                (lane == PeerStream::Control).then_some(quiet),
+            )
+            .await;
             if idle == Idle::Quiet {
                 let own = shared.events.hello().id;
                 let alive = sign_of_life(own, replica_id(peer.number, 1));

@@ -4,7 +4,7 @@
 //! to it is refused. One alone proves nothing: a stream breaks by itself, and a port may be closed by a firewall. Nor
 //! does silence prove anything: that is what the election timeout is for.
 
-use tern_replication::Lane;
+use tern_replication::PeerStream;
 
 /// What is known of one peer.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ enum StreamState {
 
 impl Evidence {
     /// The peer connected: it lives. The stream's number.
-    pub fn accepted(&mut self, lane: Lane) -> u64 {
+    pub fn accepted(&mut self, lane: PeerStream) -> u64 {
         self.streams += 1;
         *self.stream(lane) = StreamState::Open(self.streams);
         self.answered();
@@ -39,13 +39,13 @@ impl Evidence {
 
     /// The peer's kernel ended a stream; a stream that was replaced since does not count. Whether the peer is gone now.
     #[must_use]
-    pub fn ended(&mut self, lane: Lane, number: u64) -> bool {
+    pub fn ended(&mut self, lane: PeerStream, number: u64) -> bool {
         self.change(lane, number, StreamState::Ended);
         self.gone()
     }
 
     /// This side closed a stream: it says nothing of the peer.
-    pub fn closed(&mut self, lane: Lane, number: u64) {
+    pub fn closed(&mut self, lane: PeerStream, number: u64) {
         self.change(lane, number, StreamState::Unknown);
     }
 
@@ -70,17 +70,17 @@ impl Evidence {
         gone
     }
 
-    fn change(&mut self, lane: Lane, number: u64, now: StreamState) {
+    fn change(&mut self, lane: PeerStream, number: u64, now: StreamState) {
         let stream = self.stream(lane);
         if *stream == StreamState::Open(number) {
             *stream = now;
         }
     }
 
-    fn stream(&mut self, lane: Lane) -> &mut StreamState {
+    fn stream(&mut self, lane: PeerStream) -> &mut StreamState {
         match lane {
-            Lane::Control => &mut self.control,
-            Lane::Bulk => &mut self.bulk,
+            PeerStream::Control => &mut self.control,
+            PeerStream::Bulk => &mut self.bulk,
         }
     }
 }
@@ -93,8 +93,8 @@ mod tests {
     fn connected() -> (Evidence, u64, u64) {
         let mut evidence = Evidence::default();
         let (control, bulk) = (
-            evidence.accepted(Lane::Control),
-            evidence.accepted(Lane::Bulk),
+            evidence.accepted(PeerStream::Control),
+            evidence.accepted(PeerStream::Bulk),
         );
         (evidence, control, bulk)
     }
@@ -106,8 +106,8 @@ mod tests {
             let told: Vec<bool> = order
                 .chars()
                 .map(|piece| match piece {
-                    'c' => evidence.ended(Lane::Control, control),
-                    'b' => evidence.ended(Lane::Bulk, bulk),
+                    'c' => evidence.ended(PeerStream::Control, control),
+                    'b' => evidence.ended(PeerStream::Bulk, bulk),
                     _ => evidence.refused(),
                 })
                 .collect();
@@ -120,27 +120,30 @@ mod tests {
     fn a_dial_that_was_refused_while_both_streams_were_open_does_not_count() {
         let (mut evidence, control, bulk) = connected();
         assert!(!evidence.refused());
-        assert!(!evidence.ended(Lane::Control, control));
-        assert!(!evidence.ended(Lane::Bulk, bulk));
+        assert!(!evidence.ended(PeerStream::Control, control));
+        assert!(!evidence.ended(PeerStream::Bulk, bulk));
         assert!(evidence.refused());
     }
 
     #[test]
     fn a_late_end_of_a_stream_that_was_replaced_does_not_count() {
         let (mut evidence, control, bulk) = connected();
-        let newer = evidence.accepted(Lane::Control);
-        assert!(!evidence.ended(Lane::Control, control));
-        assert!(!evidence.ended(Lane::Bulk, bulk));
+        let newer = evidence.accepted(PeerStream::Control);
+        assert!(!evidence.ended(PeerStream::Control, control));
+        assert!(!evidence.ended(PeerStream::Bulk, bulk));
         assert!(!evidence.refused());
-        assert!(evidence.ended(Lane::Control, newer));
+        assert!(evidence.ended(PeerStream::Control, newer));
     }
 
     #[test]
     fn a_stream_that_this_side_closed_does_not_count() {
         let (mut evidence, control, bulk) = connected();
-        evidence.closed(Lane::Control, control);
-        assert!(!evidence.ended(Lane::Control, control), "closed before");
-        assert!(!evidence.ended(Lane::Bulk, bulk));
+        evidence.closed(PeerStream::Control, control);
+        assert!(
+            !evidence.ended(PeerStream::Control, control),
+            "closed before"
+        );
+        assert!(!evidence.ended(PeerStream::Bulk, bulk));
         assert!(!evidence.refused());
     }
 
@@ -149,24 +152,24 @@ mod tests {
         let mut evidence = Evidence::default();
         assert!(!evidence.refused());
         let (mut evidence, control, bulk) = connected();
-        assert!(!evidence.ended(Lane::Control, control));
+        assert!(!evidence.ended(PeerStream::Control, control));
         assert!(!evidence.refused());
         evidence.answered();
-        assert!(!evidence.ended(Lane::Bulk, bulk));
+        assert!(!evidence.ended(PeerStream::Bulk, bulk));
     }
 
     #[test]
     fn a_peer_that_came_back_can_be_gone_again() {
         let (mut evidence, control, bulk) = connected();
-        assert!(!evidence.ended(Lane::Control, control));
-        assert!(!evidence.ended(Lane::Bulk, bulk));
+        assert!(!evidence.ended(PeerStream::Control, control));
+        assert!(!evidence.ended(PeerStream::Bulk, bulk));
         assert!(evidence.refused());
         let (control, bulk) = (
-            evidence.accepted(Lane::Control),
-            evidence.accepted(Lane::Bulk),
+            evidence.accepted(PeerStream::Control),
+            evidence.accepted(PeerStream::Bulk),
         );
-        assert!(!evidence.ended(Lane::Control, control));
+        assert!(!evidence.ended(PeerStream::Control, control));
         assert!(!evidence.refused());
-        assert!(evidence.ended(Lane::Bulk, bulk));
+        assert!(evidence.ended(PeerStream::Bulk, bulk));
     }
 }

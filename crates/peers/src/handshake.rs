@@ -12,7 +12,7 @@ use std::io;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tern_net::Stream;
-use tern_replication::{Hello, Lane, PeerRefusal, replica_number};
+use tern_replication::{Hello, PeerRefusal, PeerStream, replica_number};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MAGIC: &[u8; 8] = b"TERNPEER";
@@ -45,13 +45,13 @@ impl From<io::Error> for Failed {
 #[derive(Debug)]
 pub(crate) struct HandshakeResult {
     pub hello: Hello,
-    pub lane: Lane,
+    pub lane: PeerStream,
 }
 
 /// Opens as the side that dialled.
 pub(crate) async fn dial(
     stream: &mut Stream,
-    lane: Lane,
+    lane: PeerStream,
     own: &Hello,
     secret: Option<&[u8]>,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
@@ -83,7 +83,7 @@ pub(crate) async fn dial(
 pub(crate) struct OpeningMessage {
     bytes: Vec<u8>,
     hello: Hello,
-    lane: Lane,
+    lane: PeerStream,
     verdict: Result<(), PeerRefusal>,
 }
 
@@ -111,8 +111,8 @@ pub(crate) async fn hear(
         return Err(protocol());
     }
     let lane = match fixed[2] {
-        0 => Lane::Control,
-        1 => Lane::Bulk,
+        0 => PeerStream::Control,
+        1 => PeerStream::Bulk,
         _ => return Err(protocol()),
     };
     let hello = read_hello(stream, &mut bytes).await?;
@@ -152,10 +152,10 @@ pub(crate) async fn answer(
     Ok(HandshakeResult { hello, lane })
 }
 
-fn lane_byte(lane: Lane) -> u8 {
+fn lane_byte(lane: PeerStream) -> u8 {
     match lane {
-        Lane::Control => 0,
-        Lane::Bulk => 1,
+        PeerStream::Control => 0,
+        PeerStream::Bulk => 1,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_replication::{Lane, PeerMessage};
+use tern_replication::{PeerMessage, PeerStream};
 use tokio::sync::Notify;
 
 /// Messages that wait for *control* at most. Above, the oldest makes way: the newest heartbeat says what it said.
@@ -23,7 +23,7 @@ static TOO_MUCH: RateLimitedLog = RateLimitedLog::new(
 
 /// Bounded; holds nothing while the stream is not connected.
 pub(crate) struct LaneQueue {
-    lane: Lane,
+    lane: PeerStream,
     limit: usize,
     inner: Mutex<LaneState>,
     /// Something waits to be written.
@@ -44,7 +44,7 @@ struct LaneState {
 
 impl LaneQueue {
     /// A queue that holds `limit` bytes; what an append names is not in memory before it is written.
-    pub fn new(lane: Lane, limit: usize) -> Self {
+    pub fn new(lane: PeerStream, limit: usize) -> Self {
         Self {
             lane,
             limit,
@@ -68,7 +68,7 @@ impl LaneQueue {
             TOO_MUCH.log(message.to, format_args!("{} bytes may", self.limit));
             return false;
         }
-        if self.lane == Lane::Control && inner.messages.len() >= CONTROL_MESSAGES {
+        if self.lane == PeerStream::Control && inner.messages.len() >= CONTROL_MESSAGES {
             let oldest = inner.messages.pop_front().expect("there are many");
             inner.bytes -= oldest.held_bytes();
             TOO_OLD.log(message.to, "the oldest of them");
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn bulk_is_bounded_in_bytes_and_refuses_the_newest() {
         let one = message(MessageKind::Append, 0).held_bytes();
-        let queue = LaneQueue::new(Lane::Bulk, 3 * one);
+        let queue = LaneQueue::new(PeerStream::Bulk, 3 * one);
         queue.open();
         let before = TOO_MUCH.total();
         let taken: Vec<bool> = (0..5)
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn control_is_bounded_in_messages_and_drops_the_oldest() {
-        let queue = LaneQueue::new(Lane::Control, usize::MAX);
+        let queue = LaneQueue::new(PeerStream::Control, usize::MAX);
         queue.open();
         let before = TOO_OLD.total();
         for term in 0..CONTROL_MESSAGES as u64 + 2 {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn nothing_is_held_for_a_stream_that_is_not_connected() {
-        let queue = LaneQueue::new(Lane::Bulk, 1 << 20);
+        let queue = LaneQueue::new(PeerStream::Bulk, 1 << 20);
         assert!(queue.push(message(MessageKind::Append, 0)));
         assert!(queue.take().is_empty());
         queue.open();

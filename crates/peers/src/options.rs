@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tern_replication::Member;
+use tern_replication::RaftMember;
 
 /// How the streams are set up.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub struct PeerOptions {
     /// Own replica number.
     pub own: u32,
     /// All members, the own one among them.
-    pub members: Vec<Member>,
+    pub members: Vec<RaftMember>,
     /// Proves membership in the cluster; without one only loopback peers are accepted.
     pub secret: Option<Vec<u8>>,
     /// A peer that said nothing for this long is dialled anew (L43).
@@ -36,7 +36,7 @@ pub struct PeerOptions {
 
 impl PeerOptions {
     /// The usual limits.
-    pub fn new(listen: SocketAddr, own: u32, members: Vec<Member>, silence: Duration) -> Self {
+    pub fn new(listen: SocketAddr, own: u32, members: Vec<RaftMember>, silence: Duration) -> Self {
         Self {
             listen,
             own,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tern_net::ListeningSocket;
-use tern_replication::{FrameSource, Lane, Member, PeerMessage, replica_number};
+use tern_replication::{FrameSource, PeerMessage, PeerStream, RaftMember, replica_number};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -34,7 +34,7 @@ impl Peers {
         events: Arc<dyn PeerEvents>,
         source: Arc<dyn FrameSource>,
     ) -> io::Result<Self> {
-        let others: Vec<Member> = options
+        let others: Vec<RaftMember> = options
             .members
             .iter()
             .filter(|member| member.number != options.own)
@@ -43,7 +43,7 @@ impl Peers {
         let lanes = others
             .iter()
             .flat_map(|member| {
-                [Lane::Control, Lane::Bulk].map(|lane| {
+                [PeerStream::Control, PeerStream::Bulk].map(|lane| {
                     let queue = LaneQueue::new(lane, options.waiting_bytes);
                     ((member.number, lane), queue)
                 })
@@ -68,7 +68,7 @@ impl Peers {
         let accepting = accept::run(Arc::clone(&shared), port, Arc::clone(&accepted));
         let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
         for member in others {
-            for lane in [Lane::Control, Lane::Bulk] {
+            for lane in [PeerStream::Control, PeerStream::Bulk] {
                 let dialling = dial::run(Arc::clone(&shared), member.clone(), lane);
                 tasks.push(runtime.spawn(dialling).abort_handle());
             }
@@ -84,7 +84,7 @@ impl Peers {
     /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
     pub fn send(&self, messages: Vec<PeerMessage>) {
         for message in messages {
-            let lane = (replica_number(message.to), message.lane());
+            let lane = (replica_number(message.to), message.stream());
             if let Some(queue) = self.shared.lanes.get(&lane)
                 && !queue.push(message)
             {

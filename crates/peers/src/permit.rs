@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_replication::Lane;
+use tern_replication::PeerStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Messages of one peer's control stream that may wait.
@@ -41,7 +41,7 @@ impl MessagePermit {
 /// The room of each peer's streams. It is the peer's, not the connection's: one that connects anew gets no more.
 pub(crate) struct MessagePermits {
     bulk_bytes: usize,
-    free: HashMap<(u32, Lane), Arc<Semaphore>>,
+    free: HashMap<(u32, PeerStream), Arc<Semaphore>>,
 }
 
 impl MessagePermits {
@@ -49,23 +49,26 @@ impl MessagePermits {
         let bulk_bytes = bulk_bytes.min(Semaphore::MAX_PERMITS);
         let free = peers
             .flat_map(|peer| {
-                [(Lane::Bulk, bulk_bytes), (Lane::Control, CONTROL_MESSAGES)]
-                    .map(|(lane, size)| ((peer, lane), Arc::new(Semaphore::new(size))))
+                [
+                    (PeerStream::Bulk, bulk_bytes),
+                    (PeerStream::Control, CONTROL_MESSAGES),
+                ]
+                .map(|(lane, size)| ((peer, lane), Arc::new(Semaphore::new(size))))
             })
             .collect();
         Self { bulk_bytes, free }
     }
 
     /// A permit for a message of so many bytes. On *bulk* it is waited for; on *control*, `None` if there is no room.
-    pub async fn take(&self, peer: u32, lane: Lane, bytes: usize) -> Option<MessagePermit> {
+    pub async fn take(&self, peer: u32, lane: PeerStream, bytes: usize) -> Option<MessagePermit> {
         let free = Arc::clone(self.free.get(&(peer, lane))?);
         let permit = match lane {
             // One message may be larger than little room: it then takes all of it, so that it can ever come in.
-            Lane::Bulk => {
+            PeerStream::Bulk => {
                 let bytes = u32::try_from(bytes.min(self.bulk_bytes)).unwrap_or(u32::MAX);
                 free.acquire_many_owned(bytes).await.ok()
             }
-            Lane::Control => free.try_acquire_owned().ok(),
+            PeerStream::Control => free.try_acquire_owned().ok(),
         };
         if permit.is_none() {
             TOO_MANY.log(peer, lane_name(lane));
@@ -74,9 +77,9 @@ impl MessagePermits {
     }
 }
 
-fn lane_name(lane: Lane) -> &'static str {
+fn lane_name(lane: PeerStream) -> &'static str {
     match lane {
-        Lane::Control => "control",
-        Lane::Bulk => "bulk",
+        PeerStream::Control => "control",
+        PeerStream::Bulk => "bulk",
     }
 }

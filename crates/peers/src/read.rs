@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_net::Stream;
-use tern_replication::{HEAD_BYTES, Intake, Lane, PeerCodecError, PeerMessage, replica_number};
+use tern_replication::{
+    HEAD_BYTES, Intake, PeerCodecError, PeerMessage, PeerStream, replica_number,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::time::timeout;
 
@@ -50,10 +52,10 @@ pub(crate) async fn read(
     let intake = Intake {
         from: opened.hello.id,
         to: shared.events.hello().id,
-        lane,
+        stream: lane,
         limit: match lane {
-            Lane::Control => CONTROL_LIMIT.min(most),
-            Lane::Bulk => most,
+            PeerStream::Control => CONTROL_LIMIT.min(most),
+            PeerStream::Bulk => most,
         },
     };
     let address = opened.hello.client_address;
@@ -94,9 +96,9 @@ async fn next(
     intake: &Intake,
 ) -> Result<Option<(PeerMessage, MessagePermit)>, Broken> {
     // A peer says something on control in every third of this time (L43); bulk may be quiet for long.
-    match intake.lane {
-        Lane::Control => within(shared.options.silence, stream.fill_buf()).await?,
-        Lane::Bulk => stream.fill_buf().await?,
+    match intake.stream {
+        PeerStream::Control => within(shared.options.silence, stream.fill_buf()).await?,
+        PeerStream::Bulk => stream.fill_buf().await?,
     };
     let mut head = [0; HEAD_BYTES];
     whole(stream.read_exact(&mut head)).await?;
@@ -104,7 +106,7 @@ async fn next(
     // Here, and not behind the queue of what was received, it waits for those before it (A4).
     let room = shared
         .rooms
-        .take(peer, intake.lane, head.held_bytes())
+        .take(peer, intake.stream, head.held_bytes())
         .await;
     let rest = whole(rest_of(stream, head.context_len + head.frames_len)).await?;
     let message = intake.finish(head, &rest).map_err(Broken::Bad)?;

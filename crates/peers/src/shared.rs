@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_replication::{FrameSource, Hello, Lane, PeerRefusal, replica_number};
+use tern_replication::{FrameSource, Hello, PeerRefusal, PeerStream, replica_number};
 
 use crate::events::PeerEvents;
 use crate::evidence::Evidence;
@@ -17,7 +17,7 @@ pub(crate) struct PeersShared {
     pub options: PeerOptions,
     pub events: Arc<dyn PeerEvents>,
     pub source: Arc<dyn FrameSource>,
-    pub lanes: HashMap<(u32, Lane), LaneQueue>,
+    pub lanes: HashMap<(u32, PeerStream), LaneQueue>,
     pub rooms: MessagePermits,
     pub evidence: HashMap<u32, Mutex<Evidence>>,
 }
@@ -34,9 +34,9 @@ impl PeersShared {
     }
 
     /// A peer's kernel ended a stream that it had dialled. It is dialled at once, to know more.
-    pub fn ended(&self, peer: u32, lane: Lane, number: u64) {
+    pub fn ended(&self, peer: u32, lane: PeerStream, number: u64) {
         self.note(peer, |evidence| evidence.ended(lane, number));
-        for lane in [Lane::Control, Lane::Bulk] {
+        for lane in [PeerStream::Control, PeerStream::Bulk] {
             self.lanes[&(peer, lane)].awake.notify_one();
         }
     }

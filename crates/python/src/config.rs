@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tern_broker::{Mode, NodeOptions, Settings, TableLimits};
-use tern_replication::{Member, Timing, member_number};
+use tern_replication::{RaftMember, Timing, member_number};
 
 use crate::dicts::field;
 
@@ -80,14 +80,14 @@ pub(crate) fn options_of(config: &Bound<'_, PyDict>) -> PyResult<NodeOptions> {
     })
 }
 
-fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<Member>> {
+fn members_of(config: &Bound<'_, PyDict>) -> PyResult<Vec<RaftMember>> {
     let members: Vec<(String, String, u16)> = entry(config, "members")?;
     members
         .into_iter()
         .map(|(id, host, port)| {
             let number =
                 member_number(&id).map_err(|error| PyValueError::new_err(error.to_string()))?;
-            Ok(Member {
+            Ok(RaftMember {
                 id,
                 number,
                 address: format!("{host}:{port}"),

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use tern_bridge::{Bridge, BridgeAnswer, HeartbeatSchedule, Heartbeats, SendOutcomes};
 use tern_net::{Budget, Call, CallSink, Client, ClientOptions, Listener, ServerOptions, listen};
-use tern_wire::{Command, Fields, Language, Limits};
+use tern_wire::{Command, Fields, FrameLimits, Language};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::events::tuple_of;
@@ -111,9 +111,9 @@ impl Endpoint {
     ) -> PyResult<u16> {
         self.check_process()?;
         let options = ServerOptions {
-            limits: Limits {
+            limits: FrameLimits {
                 max_frame_bytes,
-                ..Limits::default()
+                ..FrameLimits::default()
             },
             max_connections,
             max_connections_per_address: max_connections,

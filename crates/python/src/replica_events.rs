@@ -7,7 +7,7 @@ use pyo3::types::PyTuple;
 use tern_bridge::{Bridge, BridgeEvent};
 use tern_broker::{NodeEvents, RoleView};
 use tern_net::{Connection, Credit, Handler};
-use tern_replication::{Member, Role, replica_number};
+use tern_replication::{RaftMember, Role, replica_number};
 use tern_wire::Command;
 
 const ROLE: u8 = 10;
@@ -62,12 +62,12 @@ impl ReplicaEvent {
 /// Puts them into the endpoint's queue.
 pub(crate) struct ReplicaEvents {
     bridge: Arc<Bridge<ReplicaEvent>>,
-    members: Vec<Member>,
+    members: Vec<RaftMember>,
 }
 
 impl ReplicaEvents {
     /// Events of a replica whose group has these members.
-    pub(crate) fn new(bridge: Arc<Bridge<ReplicaEvent>>, members: Vec<Member>) -> Self {
+    pub(crate) fn new(bridge: Arc<Bridge<ReplicaEvent>>, members: Vec<RaftMember>) -> Self {
         Self { bridge, members }
     }
 

@@ -64,7 +64,7 @@ pub fn words(keys: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use tern_log::KeyLimits;
-    use tern_log::memory_disk::MemoryDisk;
+    use tern_testdisk::MemoryDisk;
     use tern_wire::record::{NewRecord, encode};
 
     fn found(properties: &str, sys_flag: i32, keys: &[&str]) -> Vec<bool> {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tern_log::planted::{Bug, is_planted};
 use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery};
 use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo, Timing};
 
@@ -94,17 +93,12 @@ impl Opening {
             }
             Strategy::Raft(timing) => timing,
         };
-        let vote = if is_planted(Bug::VoteForgotten) {
-            0
-        } else {
-            state.vote
-        };
         let options = RaftOptions {
             id: state.own_id,
             voters: state.voters.clone(),
             hard_state: HardState {
                 term: state.term,
-                vote,
+                vote: state.vote,
             },
             commit,
             timing,
@@ -126,7 +120,7 @@ fn committed(log: &Log, state: &RaftState, recovery: &Recovery) -> Result<u64, F
         )));
     }
     let commit = state.commit.max(recovery.commit);
-    if log.end().index < commit && !is_planted(Bug::CutAtRot) {
+    if log.end().index < commit {
         return Err(Fatal::Refused(format!(
             "the log ends at {} but {commit} was known to be committed here: this replica lost acknowledged frames",
             log.end().index,

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, FrameDraft, KeyIndex, KeyLimits, Log, LogOptions, LogReader, QueueEntry,
     QueueLimits,
 };
 use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{FlushDiskType, FoundGroup, FoundingMember, GroupFounding, Op, State};
+use tern_testdisk::MemoryDisk;
 use tern_wire::record::{NewRecord, Record};
 
 use crate::entries::tags_code;

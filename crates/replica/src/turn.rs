@@ -23,7 +23,7 @@ use leadership::{Health, Suspicion};
 use std::collections::VecDeque;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{
-    FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, RaftState, RaftStateFile, place,
+    FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, RaftState, RaftStateFile, frame_position,
 };
 use tern_replication::{
     MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
@@ -287,7 +287,7 @@ impl<T> Replica<T> {
     fn may_lead(&mut self) -> Result<bool, Fatal> {
         let end = self.log.end().position;
         let length = FRAME_HEADER_SIZE as u64;
-        self.make_room_upto(place(end, length, self.options.segment_size))
+        self.make_room_upto(frame_position(end, length, self.options.segment_size))
     }
 
     fn make_room_upto(&mut self, position: u64) -> Result<bool, Fatal> {

@@ -3,17 +3,16 @@
 //! The traps of the crate and their guards stand in `log-and-consensus.md` §2.2; what this module adds is
 //! translation, the guard of its random election timeout, and the rule which messages may leave early (L11).
 
+use crate::entry::{EntrySource, ThinEntry};
 use crate::member::ReplicaId;
 use crate::peer::{MessageKind, PeerKind, PeerMessage};
 use crate::strategy::{
-    EntrySource, HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError,
-    ThinEntry, Work,
+    AppendRejected, HardState, Persisted, Progress, Replication, Role, Status, StepError, Work,
 };
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
 use raft::{GetEntriesContext, RaftState, RawNode, ReadOnlyOption, Ready, StateRole, Storage};
 use std::cell::Cell;
-use tern_log::planted::{Bug, is_planted};
 use tern_log::{Descriptor, FrameHeader, FrameKind};
 
 #[cfg(test)]
@@ -137,12 +136,12 @@ impl<S: EntrySource> Raft<S> {
         self.raw.raft.state == StateRole::Leader
     }
 
-    fn may_append(&self) -> Result<(), Refused> {
+    fn may_append(&self) -> Result<(), AppendRejected> {
         if !self.is_leader() {
-            return Err(Refused::NotLeader);
+            return Err(AppendRejected::NotLeader);
         }
         if self.transferring() {
-            return Err(Refused::Transferring);
+            return Err(AppendRejected::Transferring);
         }
         Ok(())
     }
@@ -196,7 +195,11 @@ impl<S: EntrySource> Replication for Raft<S> {
         stepped.map_err(|error| StepError::Engine(error.to_string()))
     }
 
-    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused> {
+    fn propose(
+        &mut self,
+        first_index: u64,
+        descriptors: &[Descriptor],
+    ) -> Result<(), AppendRejected> {
         self.may_append()?;
         let raft = &self.raw.raft;
         assert_eq!(
@@ -217,12 +220,12 @@ impl<S: EntrySource> Replication for Raft<S> {
         message.set_entries(entries.into());
         let proposed = self.raw.raft.step(message);
         self.spread_timeout();
-        proposed.map_err(|_| Refused::NotLeader)
+        proposed.map_err(|_| AppendRejected::NotLeader)
     }
 
-    fn read(&mut self, context: u64) -> Result<(), Refused> {
+    fn read(&mut self, context: u64) -> Result<(), AppendRejected> {
         if !self.is_leader() {
-            return Err(Refused::NotLeader);
+            return Err(AppendRejected::NotLeader);
         }
         self.raw.read_index(context.to_be_bytes().to_vec());
         self.spread_timeout();
@@ -250,7 +253,6 @@ impl<S: EntrySource> Replication for Raft<S> {
                 .take_messages()
                 .into_iter()
                 .filter_map(from_engine)
-                .map(|message| planted_commit(message, raft.raft_log.committed))
                 .collect(),
             reads: ready
                 .take_read_states()
@@ -407,14 +409,6 @@ impl<S: EntrySource> Replication for Raft<S> {
             })
             .collect()
     }
-}
-
-/// A heartbeat with a commit index that its receiver may not have: a planted bug.
-fn planted_commit(mut message: PeerMessage, committed: u64) -> PeerMessage {
-    if message.message == MessageKind::Heartbeat && is_planted(Bug::HeartbeatCommit) {
-        message.commit = committed;
-    }
-    message
 }
 
 /// L11: these may leave before the flush of their round, because they promise nothing about log or vote.

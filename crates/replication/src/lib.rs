@@ -6,6 +6,7 @@
 //! crate, committed when a majority holds it). No type of the `raft` crate leaves the module `engine`.
 
 mod engine;
+mod entry;
 mod hello;
 mod member;
 mod packing;
@@ -14,14 +15,15 @@ mod solo;
 mod strategy;
 
 pub use engine::{Raft, RaftOptions, Timing};
+pub use entry::{EntrySource, ThinEntry};
 pub use hello::{Hello, PeerRefusal, Phase};
-pub use member::{Member, MemberIdError, ReplicaId, member_number, replica_id, replica_number};
+pub use member::{MemberIdError, RaftMember, ReplicaId, member_number, replica_id, replica_number};
 pub use packing::{FrameSource, Intake, Packed, Packer, sign_of_life};
 pub use peer::{
-    HEAD_BYTES, Lane, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, decode_frames,
+    HEAD_BYTES, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, PeerStream,
+    decode_frames,
 };
 pub use solo::Solo;
 pub use strategy::{
-    EntrySource, HardState, Persisted, Progress, Refused, Replication, Role, Status, StepError,
-    ThinEntry, Work,
+    AppendRejected, HardState, Persisted, Progress, Replication, Role, Status, StepError, Work,
 };

@@ -10,7 +10,7 @@ pub type ReplicaId = u64;
 
 /// One member of a group, as the topology names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct RaftMember {
     /// A letter and a number, unique in its group, for example `n0`.
     pub id: String,
     /// The number in the id plus 1; the broker id of a follower in routes.

@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use tern_log::{Frame, LogError, LogReader};
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
-use crate::peer::{HEAD_BYTES, Lane, PeerCodecError, PeerHead, PeerKind, PeerMessage};
-use crate::strategy::ThinEntry;
+use crate::peer::{HEAD_BYTES, PeerCodecError, PeerHead, PeerKind, PeerMessage, PeerStream};
 
 /// Where the frames of appends come from.
 pub trait FrameSource: Send + Sync + 'static {
@@ -139,7 +139,7 @@ impl Packer {
     }
 }
 
-/// What one stream takes: messages of one sender to one receiver, of one lane, no longer than a limit.
+/// What one connection takes: messages of one sender to one receiver, of one stream, no longer than a limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Intake {
     /// Who speaks on it.
@@ -147,7 +147,7 @@ pub struct Intake {
     /// Who reads it.
     pub to: ReplicaId,
     /// Which stream it is.
-    pub lane: Lane,
+    pub stream: PeerStream,
     /// Longest message, bytes.
     pub limit: usize,
 }
@@ -171,7 +171,7 @@ impl Intake {
         rest: &Bytes,
     ) -> Result<Option<PeerMessage>, PeerCodecError> {
         let message = head.finish(rest)?;
-        if message.from != self.from || message.to != self.to || message.lane() != self.lane {
+        if message.from != self.from || message.to != self.to || message.stream() != self.stream {
             return Err(PeerCodecError::Foreign);
         }
         Ok((!is_sign_of_life(&message)).then_some(message))

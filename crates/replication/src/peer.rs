@@ -13,8 +13,8 @@
 //!
 //! Big-endian. Frames carry their own checksums; each is header and payload, without padding.
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
-use crate::strategy::ThinEntry;
 use bytes::Bytes;
 use tern_log::{Descriptor, Frame, FrameHeader, FrameKind};
 use thiserror::Error;
@@ -72,7 +72,7 @@ impl MessageKind {
 
 /// Which of the two streams to a peer carries a message (L40).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
+pub enum PeerStream {
     /// Heartbeats, votes, transfer, status: never behind bulk data.
     Control,
     /// Appends and their answers: all that touches progress, in one order.
@@ -160,13 +160,13 @@ impl PeerMessage {
     }
 
     /// The stream that carries it.
-    pub fn lane(&self) -> Lane {
+    pub fn stream(&self) -> PeerStream {
         match (self.kind, self.message) {
             (
                 PeerKind::Raft,
                 MessageKind::Append | MessageKind::AppendAnswer | MessageKind::Snapshot,
-            ) => Lane::Bulk,
-            _ => Lane::Control,
+            ) => PeerStream::Bulk,
+            _ => PeerStream::Control,
         }
     }
 
@@ -238,7 +238,7 @@ pub enum PeerCodecError {
     #[error("peer message fails its checksum")]
     Checksum,
     /// It does not belong on the stream that carried it.
-    #[error("peer message speaks for somebody else, or is on the wrong lane")]
+    #[error("peer message speaks for somebody else, or is on the wrong stream")]
     Foreign,
     /// A frame inside an append is not what its message says.
     #[error("frames of a peer message do not fit it: {0}")]

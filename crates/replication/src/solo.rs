@@ -1,8 +1,9 @@
 //! One replica alone: it always appends, and what is durable is committed (mode `multi-master`).
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
 use crate::peer::PeerMessage;
-use crate::strategy::{Persisted, Refused, Replication, Role, Status, StepError, ThinEntry, Work};
+use crate::strategy::{AppendRejected, Persisted, Replication, Role, Status, StepError, Work};
 use std::collections::VecDeque;
 use tern_log::{Descriptor, FrameKind};
 
@@ -46,7 +47,11 @@ impl Replication for Solo {
         Err(StepError::UnknownPeer(message.from))
     }
 
-    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused> {
+    fn propose(
+        &mut self,
+        first_index: u64,
+        descriptors: &[Descriptor],
+    ) -> Result<(), AppendRejected> {
         assert_eq!(first_index, self.last_index + 1, "appends are contiguous");
         for descriptor in descriptors {
             self.last_index += 1;
@@ -60,7 +65,7 @@ impl Replication for Solo {
         Ok(())
     }
 
-    fn read(&mut self, context: u64) -> Result<(), Refused> {
+    fn read(&mut self, context: u64) -> Result<(), AppendRejected> {
         self.reads.push(context);
         Ok(())
     }

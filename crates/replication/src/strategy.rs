@@ -1,8 +1,9 @@
 //! The seam: what a strategy is told, and what it asks for.
 
+use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
 use crate::peer::PeerMessage;
-use tern_log::{Descriptor, FrameHeader, FrameKind};
+use tern_log::Descriptor;
 use thiserror::Error;
 
 /// What this replica is in its group at the moment.
@@ -16,19 +17,6 @@ pub enum Role {
     Candidate,
 }
 
-/// One log entry without its bytes: all that consensus has to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ThinEntry {
-    /// Place in the log, from 1.
-    pub index: u64,
-    /// Term (mode `raft`) or epoch of the frame.
-    pub term: u64,
-    /// What the frame is for. Taken from the engine's entry, never from what was proposed.
-    pub kind: FrameKind,
-    /// Set where the frame exists already; `None` for entries that the engine made by itself.
-    pub descriptor: Option<Descriptor>,
-}
-
 /// What must survive a restart before any message that depends on it leaves (D2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HardState {
@@ -38,23 +26,9 @@ pub struct HardState {
     pub vote: ReplicaId,
 }
 
-/// The log as the engine reads it. Implemented by the log's reader; it may read headers from disk.
-pub trait EntrySource: Send {
-    /// Index of the oldest frame that is there.
-    fn first_index(&self) -> u64;
-    /// Index of the newest frame that is readable; `first_index() - 1` for an empty log.
-    fn last_index(&self) -> u64;
-    /// Term of the frame at `index`, or of the frame before the first one.
-    fn term(&self, index: u64) -> Option<u64>;
-    /// Header of the frame at `index`.
-    fn header(&self, index: u64) -> Option<FrameHeader>;
-    /// Headers from `low` up to and without `high`; fewer if one cannot be read, and then those before it.
-    fn headers(&self, low: u64, high: u64) -> Vec<FrameHeader>;
-}
-
 /// Why an append was refused. Nothing was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refused {
+pub enum AppendRejected {
     /// This replica does not lead.
     #[error("this replica does not lead")]
     NotLeader,
@@ -140,13 +114,17 @@ pub trait Replication: Send {
     /// Append frames that stand behind the log end, the first at `first_index`.
     ///
     /// # Errors
-    /// [`Refused`] if this replica may not append; nothing was appended.
-    fn propose(&mut self, first_index: u64, descriptors: &[Descriptor]) -> Result<(), Refused>;
+    /// [`AppendRejected`] if this replica may not append; nothing was appended.
+    fn propose(
+        &mut self,
+        first_index: u64,
+        descriptors: &[Descriptor],
+    ) -> Result<(), AppendRejected>;
     /// Ask that leadership be confirmed for a read; the context comes back in [`Work::reads`].
     ///
     /// # Errors
-    /// [`Refused`] if this replica does not lead.
-    fn read(&mut self, context: u64) -> Result<(), Refused>;
+    /// [`AppendRejected`] if this replica does not lead.
+    fn read(&mut self, context: u64) -> Result<(), AppendRejected>;
     /// Whether `work` has something to give.
     fn has_work(&self) -> bool;
     /// The next round.
@@ -181,27 +159,5 @@ pub trait Replication: Send {
     /// How far the others are; empty if this replica does not lead or is alone.
     fn progress(&self) -> Vec<Progress> {
         Vec::new()
-    }
-}
-
-impl EntrySource for tern_log::LogReader {
-    fn first_index(&self) -> u64 {
-        Self::first_index(self)
-    }
-
-    fn last_index(&self) -> u64 {
-        self.end().index
-    }
-
-    fn term(&self, index: u64) -> Option<u64> {
-        Self::term(self, index)
-    }
-
-    fn header(&self, index: u64) -> Option<FrameHeader> {
-        Self::header(self, index).ok()
-    }
-
-    fn headers(&self, low: u64, high: u64) -> Vec<FrameHeader> {
-        Self::headers(self, low, high).unwrap_or_default()
     }
 }

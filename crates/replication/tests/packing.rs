@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions};
 use tern_replication::{
-    FrameSource, HEAD_BYTES, Intake, Lane, MessageKind, Packed, Packer, PeerCodecError,
-    PeerMessage, ThinEntry, replica_id, sign_of_life,
+    FrameSource, HEAD_BYTES, Intake, MessageKind, Packed, Packer, PeerCodecError, PeerMessage,
+    PeerStream, ThinEntry, replica_id, sign_of_life,
 };
+use tern_testdisk::MemoryDisk;
 
 const SEGMENT: u64 = 1 << 20;
 const LEADER: u64 = replica_id(1, 1);
@@ -17,7 +17,7 @@ const FOLLOWER: u64 = replica_id(2, 1);
 const INTAKE: Intake = Intake {
     from: LEADER,
     to: FOLLOWER,
-    lane: Lane::Bulk,
+    stream: PeerStream::Bulk,
     limit: 1 << 20,
 };
 
@@ -173,7 +173,7 @@ fn a_stream_takes_nothing_that_speaks_for_somebody_else_or_belongs_on_the_other_
             ..INTAKE
         },
         Intake {
-            lane: Lane::Control,
+            stream: PeerStream::Control,
             ..INTAKE
         },
     ] {
@@ -189,7 +189,7 @@ fn a_sign_of_life_is_no_message() {
         .unwrap()
         .unwrap();
     let control = Intake {
-        lane: Lane::Control,
+        stream: PeerStream::Control,
         ..INTAKE
     };
     assert_eq!(received(&control, &packed), Ok(None));

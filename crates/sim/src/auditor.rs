@@ -2,8 +2,9 @@
 
 use tern_log::Frame;
 
-use crate::ledger::Violation;
-use crate::machine::{Machine, directory};
+use crate::ledger::BrokenPromise;
+use crate::machine::Machine;
+use crate::process::directory;
 
 /// Bytes compared at a time.
 const CHUNK: usize = 64 << 10;
@@ -31,7 +32,7 @@ pub fn compare_files(
     other: &Machine,
     end: u64,
     segment_size: u64,
-) -> Result<(), Violation> {
+) -> Result<(), BrokenPromise> {
     let mut base = 0;
     while base < end {
         let path = directory().join("log").join(format!("{base:020}"));
@@ -44,7 +45,7 @@ pub fn compare_files(
             .zip(b.chunks(CHUNK))
             .position(|(a, b)| a != b)
         {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "the disks of nodes {} and {} differ in segment {base}, near byte {}",
                 one.at,
                 other.at,
@@ -52,7 +53,7 @@ pub fn compare_files(
             )));
         }
         if a.len() != b.len() {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "the disks of nodes {} and {} have other lengths of segment {base}",
                 one.at, other.at
             )));

@@ -9,10 +9,10 @@ use tern_state::{
 };
 use tern_wire::record::Record;
 
-use crate::ledger::{Asked, Violation};
+use crate::ledger::{BrokenPromise, TrackedRequest};
 use crate::network::Micros;
 use crate::process::{Send, TOPIC};
-use crate::world::{Event, MILLISECOND, World};
+use crate::world::{MILLISECOND, World, WorldEvent};
 
 /// Marks the ticket of a request that is no send.
 pub(crate) const ASKED: u64 = 1 << 61;
@@ -29,9 +29,9 @@ const TOPICS: [&str; 2] = ["orders", "bills"];
 
 impl World {
     /// A client does something, and the next one a moment later.
-    pub(crate) fn client(&mut self) -> Result<(), Violation> {
+    pub(crate) fn client(&mut self) -> Result<(), BrokenPromise> {
         let pause = self.random.between(MILLISECOND, self.swarm.send_pause);
-        self.after(pause, Event::Send);
+        self.after(pause, WorldEvent::Send);
         let at = match self.leader() {
             Some(leader) if !self.random.chance(self.swarm.elsewhere) => leader,
             _ => self.random.below(self.swarm.members as u64) as usize,
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, at: usize) -> Result<(), Violation> {
+    fn send(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let level = [0, 0, 0, 1, 2][self.random.below(5) as usize];
         let topic: Arc<str> = if level == 0 && self.random.chance(15) {
             TOPICS[self.random.below(2) as usize].into()
@@ -78,7 +78,7 @@ impl World {
         ASKED | self.next_ticket
     }
 
-    fn commit_offset(&mut self, at: usize) -> Result<(), Violation> {
+    fn commit_offset(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let (group, queue_id) = (
             self.random.below(GROUPS) as u32,
             self.random.below(QUEUES) as u32,
@@ -89,7 +89,7 @@ impl World {
                 changed_at_ms: self.wall_ms(at),
                 config: GroupConfig::new(&group_name(group)),
             });
-            return self.propose(at, &op, Asked::Group { group });
+            return self.propose(at, &op, TrackedRequest::Group { group });
         }
         let Some(offset) = self.ledger.committable(group, queue_id, chance) else {
             return Ok(());
@@ -101,7 +101,7 @@ impl World {
             offset,
             explicit: false,
         }]));
-        let asked = Asked::Commit {
+        let asked = TrackedRequest::Commit {
             group,
             queue_id,
             offset,
@@ -109,7 +109,7 @@ impl World {
         self.propose(at, &op, asked)
     }
 
-    fn change_topic(&mut self, at: usize) -> Result<(), Violation> {
+    fn change_topic(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let name = TOPICS[self.random.below(2) as usize];
         let changed_at_ms = self.wall_ms(at);
         let op = if self.random.chance(70) {
@@ -123,10 +123,10 @@ impl World {
                 name: name.into(),
             })
         };
-        self.propose(at, &op, Asked::Topic)
+        self.propose(at, &op, TrackedRequest::Topic)
     }
 
-    fn propose(&mut self, at: usize, op: &Op, asked: Asked) -> Result<(), Violation> {
+    fn propose(&mut self, at: usize, op: &Op, asked: TrackedRequest) -> Result<(), BrokenPromise> {
         let ticket = self.ticket();
         self.ledger.asks(ticket, asked);
         let now_ns = self.clock_ns(at);
@@ -138,7 +138,7 @@ impl World {
     }
 
     /// Lock a queue for one of the clients of a group.
-    fn lock(&mut self, at: usize) -> Result<(), Violation> {
+    fn lock(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let (client, queue_id) = (
             self.random.below(CLIENTS) as u32,
             self.random.below(QUEUES) as u32,
@@ -155,7 +155,7 @@ impl World {
             ttl_ms: LEASE / 1000,
             queues: vec![(TOPIC.into(), queue_id)],
         });
-        let asked = Asked::Lock {
+        let asked = TrackedRequest::Lock {
             client,
             queue_id,
             asked: self.now,
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Ask for offsets under confirmed leadership.
-    fn read(&mut self, at: usize) -> Result<(), Violation> {
+    fn read(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let (group, queue_id) = (
             self.random.below(GROUPS) as u32,
             self.random.below(QUEUES) as u32,
@@ -187,13 +187,15 @@ impl World {
         at: usize,
         ticket: u64,
         outcome: &Outcome,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         let Some(asked) = self.ledger.take_asked(ticket) else {
-            return Err(Violation(format!("request {ticket:x} was answered twice")));
+            return Err(BrokenPromise(format!(
+                "request {ticket:x} was answered twice"
+            )));
         };
         match (asked, outcome) {
             (
-                Asked::Commit {
+                TrackedRequest::Commit {
                     group,
                     queue_id,
                     offset,
@@ -203,12 +205,12 @@ impl World {
                 self.check_durable(at, stored.index, "acknowledged")?;
                 self.ledger.committed_offset(group, queue_id, offset);
             }
-            (Asked::Group { group }, Outcome::Stored(stored)) => {
+            (TrackedRequest::Group { group }, Outcome::Stored(stored)) => {
                 self.check_durable(at, stored.index, "acknowledged")?;
                 self.ledger.made(group);
             }
             (
-                Asked::Lock {
+                TrackedRequest::Lock {
                     client,
                     queue_id,
                     asked,
@@ -228,11 +230,11 @@ impl World {
                     self.ledger.locked(queue_id, given, self.now, LEASE)?;
                 }
             }
-            (Asked::Topic, Outcome::Stored(stored)) => {
+            (TrackedRequest::Topic, Outcome::Stored(stored)) => {
                 self.check_durable(at, stored.index, "acknowledged")?;
             }
             (
-                Asked::Read {
+                TrackedRequest::Read {
                     group,
                     queue_id,
                     offset,
@@ -250,7 +252,7 @@ impl World {
                     state.next_offset(TOPIC, queue_id),
                 );
                 if shown < offset || shown_next < next {
-                    return Err(Violation(format!(
+                    return Err(BrokenPromise(format!(
                         "node {at} answered a read of queue {queue_id} with offset {shown:?} and end {shown_next}; before it \
                          was asked, {offset:?} and {next} were acknowledged"
                     )));
@@ -262,7 +264,7 @@ impl World {
     }
 
     /// Read a record from whichever replica, as consumers do.
-    fn pull(&mut self, at: usize) -> Result<(), Violation> {
+    fn pull(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let queue_id = self.random.below(QUEUES) as u32;
         let (near_end, chance) = (self.random.chance(70), self.random.number());
         let Some(running) = self.machines[at].running() else {
@@ -297,13 +299,13 @@ impl World {
                 return Ok(());
             }
             _ => {
-                return Err(Violation(format!(
+                return Err(BrokenPromise(format!(
                     "node {at} showed a reader damaged bytes"
                 )));
             }
         };
         if record.queue_offset() != offset {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "node {at} showed a reader offset {} for {offset}",
                 record.queue_offset()
             )));

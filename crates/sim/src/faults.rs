@@ -7,71 +7,26 @@
 use std::path::{Path, PathBuf};
 
 use tern_log::LogError;
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_replica::Fatal;
+use tern_testdisk::Operation;
 
-use crate::ledger::Violation;
-use crate::machine::directory;
-use crate::network::{Micros, Weather};
+use crate::active_faults::Ending;
+use crate::ledger::BrokenPromise;
+use crate::network::Weather;
+use crate::process::directory;
 use crate::random::Random;
-use crate::swarm::{Kind, Swarm};
-use crate::world::{Event, MILLISECOND, SECOND, World};
+use crate::swarm::{FaultKind, Swarm};
+use crate::world::{MILLISECOND, SECOND, World, WorldEvent};
 
 /// Length of a sector.
 const SECTOR: u64 = 512;
 /// A year, ms: what a wrong clock may be off.
 const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
 
-/// What ends after a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// There is room again.
-    Full,
-    /// The wall clock is right again.
-    Clock,
-    /// A copy of the disk that was taken is old enough to be put back.
-    OldCopy,
-}
-
-/// Faults that are under way, and those that may still come.
-pub(crate) struct Faults {
-    is_active: bool,
-    /// Machines that may lose what they promised.
-    doomed: Vec<usize>,
-    /// Until when syncs of a machine hang.
-    hangs: Vec<Micros>,
-    copies: Vec<Option<MemoryDisk>>,
-    /// How a process that ends at one of its writes dies: with the power, or alone.
-    with_power: Vec<bool>,
-}
-
-impl Faults {
-    pub fn new(swarm: &Swarm) -> Self {
-        Self {
-            is_active: false,
-            doomed: Vec::new(),
-            hangs: vec![0; swarm.members],
-            copies: vec![None; swarm.members],
-            with_power: vec![false; swarm.members],
-        }
-    }
-
-    /// From now on, something goes wrong now and then.
-    pub fn begin(&mut self) {
-        self.is_active = true;
-    }
-
-    /// How long a sync that begins now hangs.
-    pub fn hang(&self, at: usize, now: Micros) -> Option<Micros> {
-        let until = self.hangs[at];
-        (until > now).then(|| until - now)
-    }
-}
-
 impl World {
     /// Clocks differ from the beginning, if they may.
     pub(crate) fn set_clocks(&mut self) {
-        if !self.swarm.kinds.contains(&Kind::Clock) {
+        if !self.swarm.kinds.contains(&FaultKind::Clock) {
             return;
         }
         for at in 0..self.swarm.members {
@@ -104,33 +59,33 @@ impl World {
     }
 
     /// Something goes wrong.
-    pub(crate) fn fault(&mut self) -> Result<(), Violation> {
+    pub(crate) fn fault(&mut self) -> Result<(), BrokenPromise> {
         let (least, most) = self.swarm.fault_pause;
         let pause = self.random.between(least, most);
-        self.after(pause, Event::Fault);
+        self.after(pause, WorldEvent::Fault);
         if !self.faults.is_active {
             return Ok(());
         }
         let choice = self.random.below(self.swarm.kinds.len() as u64) as usize;
         match self.swarm.kinds[choice] {
-            Kind::Power => self.end_some(true),
-            Kind::Kill => self.end_some(false),
-            Kind::Clean => return self.stop_one(),
-            Kind::AtWrite => self.end_at_write(),
-            Kind::Pause => self.pause_one(),
-            Kind::Cut => self.cut_some(),
-            Kind::Weather => self.bad_weather(),
-            Kind::DiskError => self.disk_error(),
-            Kind::ReadError => self.read_error(),
-            Kind::Hang => self.hang_one(),
-            Kind::Full => self.fill_some(),
-            Kind::Clock => self.set_clock_wrong(),
-            Kind::FalseGone => self.tell_falsely(),
-            Kind::Rot => self.rot(),
-            Kind::Sector => self.lose_sector(),
-            Kind::Torn => self.tear(),
-            Kind::Wipe => self.wipe_one(),
-            Kind::OldCopy => self.copy_disk(),
+            FaultKind::Power => self.end_some(true),
+            FaultKind::Kill => self.end_some(false),
+            FaultKind::Clean => return self.stop_one(),
+            FaultKind::AtWrite => self.end_at_write(),
+            FaultKind::Pause => self.pause_one(),
+            FaultKind::Cut => self.cut_some(),
+            FaultKind::Weather => self.bad_weather(),
+            FaultKind::DiskError => self.disk_error(),
+            FaultKind::ReadError => self.read_error(),
+            FaultKind::Hang => self.hang_one(),
+            FaultKind::Full => self.fill_some(),
+            FaultKind::Clock => self.set_clock_wrong(),
+            FaultKind::FalseGone => self.tell_falsely(),
+            FaultKind::Rot => self.rot(),
+            FaultKind::Sector => self.lose_sector(),
+            FaultKind::Torn => self.tear(),
+            FaultKind::Wipe => self.wipe_one(),
+            FaultKind::OldCopy => self.copy_disk(),
         }
         Ok(())
     }
@@ -176,10 +131,10 @@ impl World {
         } else {
             self.random.between(10 * MILLISECOND, 2 * SECOND)
         };
-        self.after(delay, Event::Restart(at));
+        self.after(delay, WorldEvent::Restart(at));
     }
 
-    fn stop_one(&mut self) -> Result<(), Violation> {
+    fn stop_one(&mut self) -> Result<(), BrokenPromise> {
         let at = self.anyone();
         let (disk, now_ns) = (self.machines[at].disk.clone(), self.clock_ns(at));
         let Some(running) = self.machines[at].running() else {
@@ -208,7 +163,7 @@ impl World {
 
     /// A start is a time like any other: the power may go at any of its writes.
     pub(crate) fn may_end_while_starting(&mut self, at: usize) {
-        let may = self.faults.is_active && self.swarm.kinds.contains(&Kind::AtWrite);
+        let may = self.faults.is_active && self.swarm.kinds.contains(&FaultKind::AtWrite);
         if may && self.random.chance(15) {
             self.faults.with_power[at] = self.random.chance(60);
             let writes = self.random.between(1, 30);
@@ -227,7 +182,7 @@ impl World {
             self.random.between(50 * MILLISECOND, 3 * SECOND),
             self.machines[at].life,
         );
-        self.after(delay, Event::Wake(at, life));
+        self.after(delay, WorldEvent::Wake(at, life));
     }
 
     fn cut_some(&mut self) {
@@ -266,7 +221,7 @@ impl World {
 
     fn fair_again(&mut self) {
         let delay = self.random.between(100 * MILLISECOND, 3 * SECOND);
-        self.after(delay, Event::Fair);
+        self.after(delay, WorldEvent::Fair);
     }
 
     fn disk_error(&mut self) {
@@ -300,7 +255,7 @@ impl World {
             let free = self.random.below(2 * self.swarm.segment_size);
             self.machines[at].disk.set_free_bytes(Some(free));
             let time = self.random.between(500 * MILLISECOND, 6 * SECOND);
-            self.after(time, Event::Ends(at, Ending::Full));
+            self.after(time, WorldEvent::Ends(at, Ending::Full));
         }
     }
 
@@ -316,7 +271,7 @@ impl World {
         let jump = if self.random.chance(30) { -jump } else { jump };
         self.machines[at].clock.ahead_ms = jump.max(-1_000_000_000);
         let time = self.random.between(100 * MILLISECOND, 2 * SECOND);
-        self.after(time, Event::Ends(at, Ending::Clock));
+        self.after(time, WorldEvent::Ends(at, Ending::Clock));
     }
 
     fn tell_falsely(&mut self) {
@@ -324,7 +279,7 @@ impl World {
         if to != who {
             self.counted("falsely gone");
             let life = self.machines[who].life;
-            self.after(0, Event::Gone(to, who, life, true));
+            self.after(0, WorldEvent::Gone(to, who, life, true));
         }
     }
 
@@ -342,8 +297,8 @@ impl World {
         }
     }
 
-    /// A place in a segment below the certain position.
-    fn place_in_log(&mut self, at: usize) -> Option<(PathBuf, u64)> {
+    /// A file and an offset in a segment below the certain position.
+    fn offset_in_log(&mut self, at: usize) -> Option<(PathBuf, u64)> {
         let certain = self.certain(at);
         if certain < 4096 + SECTOR {
             return None;
@@ -357,14 +312,14 @@ impl World {
     fn rot(&mut self) {
         let at = self.doomed();
         let file = self.random.below(10);
-        let place = match file {
+        let found = match file {
             0 => Some((directory().join("flushed.pos"), self.random.below(28))),
             // One copy, or what of the other one is there.
             1 => Some((directory().join("raft.state"), self.random.below(4096))),
-            _ => self.place_in_log(at),
+            _ => self.offset_in_log(at),
         };
         let bit = 1 << self.random.below(8);
-        if let Some((path, offset)) = place
+        if let Some((path, offset)) = found
             && self.set_bit(at, &path, offset, bit)
         {
             self.counted("rot");
@@ -384,7 +339,7 @@ impl World {
 
     fn lose_sector(&mut self) {
         let at = self.doomed();
-        let Some((path, offset)) = self.place_in_log(at) else {
+        let Some((path, offset)) = self.offset_in_log(at) else {
             return;
         };
         let offset = offset - offset % SECTOR;
@@ -427,11 +382,11 @@ impl World {
         }
         self.faults.copies[at] = Some(self.machines[at].disk.fork());
         let age = self.random.between(300 * MILLISECOND, 5 * SECOND);
-        self.after(age, Event::Ends(at, Ending::OldCopy));
+        self.after(age, WorldEvent::Ends(at, Ending::OldCopy));
     }
 
     /// An old copy is put back, if no promise of the group depends on what it lacks, and a leader is there to see it.
-    fn put_copy_back(&mut self, at: usize) -> Result<(), Violation> {
+    fn put_copy_back(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let Some(copy) = self.faults.copies[at].take() else {
             return Ok(());
         };
@@ -467,14 +422,14 @@ impl World {
         let shows = running.reader.end().index;
         self.dial(leader, at)?;
         if shows < confirmed && self.machines[at].halted.is_none() {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "node {at} shows {shows} frames, had confirmed {confirmed} to its leader, and takes part"
             )));
         }
         Ok(())
     }
 
-    pub(crate) fn end_fault(&mut self, at: usize, ending: Ending) -> Result<(), Violation> {
+    pub(crate) fn end_fault(&mut self, at: usize, ending: Ending) -> Result<(), BrokenPromise> {
         match ending {
             Ending::Full => self.machines[at].disk.set_free_bytes(None),
             Ending::Clock => self.machines[at].clock.ahead_ms = 0,
@@ -499,7 +454,7 @@ impl World {
     ///
     /// # Errors
     /// If nothing that was put in explains it.
-    pub(crate) fn stopped(&mut self, at: usize, fatal: &Fatal) -> Result<(), Violation> {
+    pub(crate) fn stopped(&mut self, at: usize, fatal: &Fatal) -> Result<(), BrokenPromise> {
         let was_running = self.machines[at].any_running().is_some();
         self.say(format_args!("node {at} stops: {fatal}"));
         let machine = &mut self.machines[at];
@@ -533,7 +488,7 @@ impl World {
             self.come_back(at);
             return Ok(());
         }
-        Err(Violation(format!("node {at} stopped: {fatal}")))
+        Err(BrokenPromise(format!("node {at} stopped: {fatal}")))
     }
 
     /// The process has come to the write at which it ends.
@@ -556,7 +511,7 @@ impl World {
 
 impl Swarm {
     /// A shape with these kinds of fault alone.
-    pub fn with(kinds: &[Kind], random: &mut Random) -> Self {
+    pub fn with(kinds: &[FaultKind], random: &mut Random) -> Self {
         Self {
             kinds: kinds.to_vec(),
             ..Self::draw(random)

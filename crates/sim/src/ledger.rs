@@ -18,12 +18,12 @@ const LATE: Micros = 2_000_000;
 
 /// A broken promise, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation(pub String);
+pub struct BrokenPromise(pub String);
 
 /// What the outside knows of one send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Code 0, with the place.
+pub enum SendOutcome {
+    /// Code 0, with where it is stored.
     Stored(Stored),
     /// Code 2 or 14: never appended.
     Refused,
@@ -33,8 +33,8 @@ pub enum Answer {
 
 /// One send of a client.
 #[derive(Debug, Clone)]
-struct Sent {
-    answer: Answer,
+struct SentMessage {
+    answer: SendOutcome,
     topic: Arc<str>,
     queue_id: u32,
     level: u16,
@@ -45,7 +45,7 @@ struct Sent {
 
 /// A request that is no send, by its ticket.
 #[derive(Debug, Clone)]
-pub enum Asked {
+pub enum TrackedRequest {
     /// Commit a consumer offset.
     Commit {
         group: u32,
@@ -83,8 +83,8 @@ pub struct Ledger {
     leaders: BTreeMap<u64, usize>,
     votes: BTreeMap<(usize, u64), u64>,
     hashes: HashMap<u64, u64>,
-    sends: BTreeMap<u64, Sent>,
-    asked: HashMap<u64, Asked>,
+    sends: BTreeMap<u64, SentMessage>,
+    asked: HashMap<u64, TrackedRequest>,
     /// Greatest acknowledged queue offset, by queue of [`TOPIC`].
     acknowledged: HashMap<u32, u64>,
     /// Consumer groups that were made.
@@ -99,12 +99,12 @@ pub struct Ledger {
 
 impl Ledger {
     /// A replica leads in a term.
-    pub fn leads(&mut self, node: usize, term: u64) -> Result<(), Violation> {
+    pub fn leads(&mut self, node: usize, term: u64) -> Result<(), BrokenPromise> {
         let known = *self.leaders.entry(term).or_insert(node);
         if known == node {
             return Ok(());
         }
-        Err(Violation(format!(
+        Err(BrokenPromise(format!(
             "nodes {known} and {node} both lead in term {term}"
         )))
     }
@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     /// A message left a replica: it may be a vote.
-    pub fn sent(&mut self, node: usize, message: &PeerMessage) -> Result<(), Violation> {
+    pub fn sent(&mut self, node: usize, message: &PeerMessage) -> Result<(), BrokenPromise> {
         let candidate = match (message.kind, message.message) {
             (PeerKind::Raft, MessageKind::Vote) => message.from,
             (PeerKind::Raft, MessageKind::VoteAnswer) if !message.reject => message.to,
@@ -125,20 +125,20 @@ impl Ledger {
         if known == candidate {
             return Ok(());
         }
-        Err(Violation(format!(
+        Err(BrokenPromise(format!(
             "node {node} voted for {known:#x} and for {candidate:#x} in term {}",
             message.term
         )))
     }
 
     /// A frame is in a replica's log: the only one of its index and term, wherever and whenever.
-    pub fn holds(&mut self, node: usize, header: &FrameHeader) -> Result<(), Violation> {
+    pub fn holds(&mut self, node: usize, header: &FrameHeader) -> Result<(), BrokenPromise> {
         let key = (header.index, header.term);
         let known = *self.frames.entry(key).or_insert(header.header_crc);
         if known == header.header_crc {
             return Ok(());
         }
-        Err(Violation(format!(
+        Err(BrokenPromise(format!(
             "node {node} holds another frame {} of term {} than somebody before",
             header.index, header.term
         )))
@@ -151,13 +151,13 @@ impl Ledger {
         from: u64,
         commit: u64,
         log: &LogReader,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         if commit <= from {
             return Ok(());
         }
         let end = log.end().index;
         if end < commit {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "node {node} committed {commit} and has frames up to {end}"
             )));
         }
@@ -171,7 +171,7 @@ impl Ledger {
             }
             let known = *self.committed[at].get_or_insert(here);
             if known != here {
-                return Err(Violation(format!(
+                return Err(BrokenPromise(format!(
                     "index {index} is committed as {known:?} and, on node {node}, as {here:?}"
                 )));
             }
@@ -193,12 +193,12 @@ impl Ledger {
     }
 
     /// State hashes at an index are equal wherever they were seen.
-    pub fn hashed(&mut self, node: usize, index: u64, hash: u64) -> Result<(), Violation> {
+    pub fn hashed(&mut self, node: usize, index: u64, hash: u64) -> Result<(), BrokenPromise> {
         let known = *self.hashes.entry(index).or_insert(hash);
         if known == hash {
             return Ok(());
         }
-        Err(Violation(format!(
+        Err(BrokenPromise(format!(
             "state of node {node} at {index} has hash {hash:x}, elsewhere {known:x}"
         )))
     }
@@ -212,8 +212,8 @@ impl Ledger {
         };
         self.sends.insert(
             send.uid,
-            Sent {
-                answer: Answer::Unknown,
+            SentMessage {
+                answer: SendOutcome::Unknown,
                 topic: Arc::clone(&send.topic),
                 queue_id: send.queue_id,
                 level: send.level,
@@ -224,14 +224,14 @@ impl Ledger {
     }
 
     /// A client got an answer to a send.
-    pub fn answered(&mut self, uid: u64, answer: Answer) -> Result<(), Violation> {
+    pub fn answered(&mut self, uid: u64, answer: SendOutcome) -> Result<(), BrokenPromise> {
         let sent = self.sends.get_mut(&uid).expect("it was sent");
-        if let Answer::Stored(stored) = &answer
+        if let SendOutcome::Stored(stored) = &answer
             && sent.level == 0
             && &*sent.topic == TOPIC
         {
             if sent.floor.is_some_and(|floor| stored.queue_offset <= floor) {
-                return Err(Violation(format!(
+                return Err(BrokenPromise(format!(
                     "send {uid} is at offset {} of queue {}, an earlier one was acknowledged at {:?}",
                     stored.queue_offset, sent.queue_id, sent.floor
                 )));
@@ -247,7 +247,7 @@ impl Ledger {
     pub fn has_fresh(&self, after: u64) -> bool {
         self.sends
             .range(after..)
-            .any(|(_, sent)| matches!(sent.answer, Answer::Stored(_)))
+            .any(|(_, sent)| matches!(sent.answer, SendOutcome::Stored(_)))
     }
 
     /// A consumer group was made.
@@ -268,13 +268,13 @@ impl Ledger {
     }
 
     /// A client asks for something that is no send.
-    pub fn asks(&mut self, ticket: u64, asked: Asked) {
+    pub fn asks(&mut self, ticket: u64, asked: TrackedRequest) {
         self.asked.insert(ticket, asked);
     }
 
     /// What a read has to show.
-    pub fn read(&self, group: u32, queue_id: u32) -> Asked {
-        Asked::Read {
+    pub fn read(&self, group: u32, queue_id: u32) -> TrackedRequest {
+        TrackedRequest::Read {
             group,
             queue_id,
             offset: self.offsets.get(&(group, queue_id)).copied(),
@@ -283,7 +283,7 @@ impl Ledger {
     }
 
     /// The request of a ticket, once.
-    pub fn take_asked(&mut self, ticket: u64) -> Option<Asked> {
+    pub fn take_asked(&mut self, ticket: u64) -> Option<TrackedRequest> {
         self.asked.remove(&ticket)
     }
 
@@ -301,11 +301,11 @@ impl Ledger {
         (client, asked): (u32, Micros),
         now: Micros,
         ttl: Micros,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         let before = self.locks.insert(queue_id, (client, asked));
         match before {
             Some((other, since)) if other != client && now < since + ttl - ttl / 20 => {
-                Err(Violation(format!(
+                Err(BrokenPromise(format!(
                     "queue {queue_id} was given to client {client}, client {other} has it for {} ms more",
                     (since + ttl - now) / 1000
                 )))
@@ -314,75 +314,79 @@ impl Ledger {
         }
     }
 
-    /// A reader got a record: whoever reads the place again gets the same (I5), and it was sent (I2).
-    pub fn saw(&mut self, place: (u32, u32, u64), record: &Record<'_>) -> Result<(), Violation> {
+    /// A reader got a record: every later reader of that position gets the same one (I5), and it was sent (I2).
+    pub fn saw(
+        &mut self,
+        position: (u32, u32, u64),
+        record: &Record<'_>,
+    ) -> Result<(), BrokenPromise> {
         let (uid, crc) = (uid(record), record.body_crc());
         if !self.sends.contains_key(&uid) {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "a reader got send {uid}, which was never made"
             )));
         }
-        let known = *self.seen.entry(place).or_insert((uid, crc));
+        let known = *self.seen.entry(position).or_insert((uid, crc));
         if known == (uid, crc) {
             return Ok(());
         }
-        Err(Violation(format!(
-            "a reader got send {uid} at {place:?}, another one got send {}",
+        Err(BrokenPromise(format!(
+            "a reader got send {uid} at {position:?}, another one got send {}",
             known.0
         )))
     }
 
     /// The end of a history: every promise against one healed replica's log, which has everything that was committed.
     /// Answers how many sends were acknowledged.
-    pub fn settle(&self, log: &LogReader) -> Result<u64, Violation> {
+    pub fn settle(&self, log: &LogReader) -> Result<u64, BrokenPromise> {
         let commit = self.last_committed;
         self.delays(log, commit)?;
         let found = uids(log, commit)?;
         let mut acknowledged = 0;
         for (uid, sent) in &self.sends {
             match (&sent.answer, found.get(uid)) {
-                (Answer::Stored(stored), Some(places)) => {
+                (SendOutcome::Stored(stored), Some(positions)) => {
                     acknowledged += 1;
                     let said = (
                         stored.index,
                         stored.queue_offset,
                         stored.physical_offsets[0],
                     );
-                    if !places.contains(&said) {
-                        return Err(Violation(format!(
-                            "send {uid} was said to be at {said:?}, it is at {places:?}"
+                    if !positions.contains(&said) {
+                        return Err(BrokenPromise(format!(
+                            "send {uid} was said to be at {said:?}, it is at {positions:?}"
                         )));
                     }
                 }
-                (Answer::Stored(stored), None) => {
-                    return Err(Violation(format!(
+                (SendOutcome::Stored(stored), None) => {
+                    return Err(BrokenPromise(format!(
                         "acknowledged send {uid} at {} is lost",
                         stored.index
                     )));
                 }
-                (Answer::Refused, Some(places)) => {
-                    return Err(Violation(format!(
-                        "send {uid} was refused before append, and is at {places:?}"
+                (SendOutcome::Refused, Some(positions)) => {
+                    return Err(BrokenPromise(format!(
+                        "send {uid} was refused before append, and is at {positions:?}"
                     )));
                 }
-                (Answer::Refused, None) | (Answer::Unknown, _) => {}
+                (SendOutcome::Refused, None) | (SendOutcome::Unknown, _) => {}
             }
         }
         match found.keys().find(|uid| !self.sends.contains_key(uid)) {
-            Some(phantom) => Err(Violation(format!("send {phantom} was never made"))),
+            Some(phantom) => Err(BrokenPromise(format!("send {phantom} was never made"))),
             None => Ok(acknowledged),
         }
     }
 
     /// Every delayed message up to its level's progress stands in its topic once, and none beyond it; no message stands
     /// in its topic twice.
-    fn delays(&self, log: &LogReader, commit: u64) -> Result<(), Violation> {
+    fn delays(&self, log: &LogReader, commit: u64) -> Result<(), BrokenPromise> {
         let mut delayed = Vec::new();
         let mut puts: BTreeMap<u64, u64> = BTreeMap::new();
         let mut progress: BTreeMap<u16, u64> = BTreeMap::new();
         for frame in frames(log, commit)? {
             for record in tern_wire::record::iter(frame.records()) {
-                let record = record.map_err(|error| Violation(error.to_string()))?;
+                let record = record.map_err(|error| BrokenPromise(error.to_string()))?;
                 if record.topic() == SCHEDULE_TOPIC {
                     let level = record.queue_id() as u16 + 1;
                     delayed.push((level, record.queue_offset(), uid(&record)));
@@ -390,14 +394,14 @@ impl Ledger {
                     *puts.entry(uid(&record)).or_default() += 1;
                 }
             }
-            for op in Op::decode_all(frame.metadata()).map_err(|e| Violation(e.to_string()))? {
+            for op in Op::decode_all(frame.metadata()).map_err(|e| BrokenPromise(e.to_string()))? {
                 if let Op::DelayProgress(DelayProgress { level, to, .. }) = op {
                     progress.insert(level, to);
                 }
             }
         }
         if let Some((uid, count)) = puts.iter().find(|(_, count)| **count > 1) {
-            return Err(Violation(format!(
+            return Err(BrokenPromise(format!(
                 "send {uid} stands in its topic {count} times"
             )));
         }
@@ -406,7 +410,7 @@ impl Ledger {
             let is_put = puts.contains_key(&uid);
             let topic = self.sends.get(&uid).map(|sent| &*sent.topic);
             if is_over != is_put && topic == Some(TOPIC) {
-                return Err(Violation(format!(
+                return Err(BrokenPromise(format!(
                     "delayed send {uid} of level {level} is {}, but the progress says otherwise",
                     if is_over {
                         "not in its topic"
@@ -423,7 +427,7 @@ impl Ledger {
     /// a log.
     pub fn overdue(&self, progress: impl Fn(u16) -> u64, now: Micros) -> Option<(u64, u16)> {
         self.sends.iter().find_map(|(uid, sent)| {
-            let Answer::Stored(stored) = &sent.answer else {
+            let SendOutcome::Stored(stored) = &sent.answer else {
                 return None;
             };
             let delay = delay_ms(sent.level.max(1))? * 1000;
@@ -440,12 +444,12 @@ pub fn uid(record: &Record<'_>) -> u64 {
 }
 
 /// The frames of a log up to an index.
-fn frames(log: &LogReader, commit: u64) -> Result<Vec<Frame>, Violation> {
+fn frames(log: &LogReader, commit: u64) -> Result<Vec<Frame>, BrokenPromise> {
     let mut frames: Vec<Frame> = Vec::new();
     while (frames.len() as u64) < commit {
         let next = frames.len() as u64 + 1;
         let some = log.frames(next, 1 << 20);
-        frames.extend(some.map_err(|error| Violation(error.to_string()))?);
+        frames.extend(some.map_err(|error| BrokenPromise(error.to_string()))?);
     }
     frames.truncate(commit as usize);
     Ok(frames)
@@ -455,14 +459,14 @@ fn frames(log: &LogReader, commit: u64) -> Result<Vec<Frame>, Violation> {
 type Places = BTreeMap<u64, Vec<(u64, u64, u64)>>;
 
 /// Where each uid stands: index, queue offset, physical offset.
-fn uids(log: &LogReader, commit: u64) -> Result<Places, Violation> {
+fn uids(log: &LogReader, commit: u64) -> Result<Places, BrokenPromise> {
     let mut found: BTreeMap<u64, Vec<_>> = BTreeMap::new();
     for frame in frames(log, commit)? {
         let FrameHeader { index, .. } = frame.header;
         for record in tern_wire::record::iter(frame.records()) {
-            let record = record.map_err(|error| Violation(error.to_string()))?;
-            let place = (index, record.queue_offset(), record.physical_offset());
-            found.entry(uid(&record)).or_default().push(place);
+            let record = record.map_err(|error| BrokenPromise(error.to_string()))?;
+            let position = (index, record.queue_offset(), record.physical_offset());
+            found.entry(uid(&record)).or_default().push(position);
         }
     }
     Ok(found)
@@ -513,7 +517,7 @@ mod tests {
             length: 0,
         };
         let stored = |queue_offset| {
-            Answer::Stored(Stored {
+            SendOutcome::Stored(Stored {
                 index: 1,
                 queue_offset,
                 physical_offsets: smallvec::smallvec![0],

@@ -1,18 +1,23 @@
 //! A machine: a disk, clocks, and perhaps a process.
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
-    BootMark, Disk, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord, claim_directory,
+    BootMark, Disk, LogError, LogOptions, RaftState, RaftStateFile, StopKind, StopRecord,
+    claim_directory,
 };
-use tern_replica::{Birth, Born, Fatal, Identity, Opening, Plan, Standing, Strategy, TurnOptions};
+use tern_replica::{
+    Birth, Born, Fatal, Identity, Opened, Opening, Plan, Standing, Strategy, TurnOptions,
+};
 use tern_replication::{PeerMessage, Phase, Timing, replica_id};
 use tern_state::{FoundingMember, GroupFounding};
+use tern_testdisk::MemoryDisk;
 
+use crate::buggy_disk::process_disk;
+use crate::bugs::{OuterBug, outer};
 use crate::network::Micros;
-use crate::process::Running;
+use crate::process::{RunningReplica, directory};
 use crate::swarm::Swarm;
 
 /// Timing of the profile `shared`.
@@ -29,7 +34,7 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 /// A process: not founded yet, or running.
 pub enum Process {
     Born(Box<Option<Birth>>),
-    Running(Box<Running>),
+    Running(Box<RunningReplica>),
 }
 
 /// The clocks of a machine.
@@ -60,6 +65,8 @@ impl Clock {
 pub struct Machine {
     pub at: usize,
     pub disk: MemoryDisk,
+    /// The disk as its process sees it.
+    process_disk: Arc<dyn Disk>,
     pub process: Option<Process>,
     pub standing: Option<Standing>,
     pub clock: Clock,
@@ -82,6 +89,7 @@ impl Machine {
         let disk = MemoryDisk::new();
         Self {
             at,
+            process_disk: process_disk(&disk),
             disk,
             process: None,
             standing: None,
@@ -96,19 +104,21 @@ impl Machine {
         }
     }
 
-    fn shared_disk(&self) -> Arc<dyn Disk> {
-        Arc::new(self.disk.clone())
+    /// The disk as its process sees it.
+    pub fn process_disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.process_disk)
     }
 
     /// Start a process on what the disk holds. `fresh` is the id of its directory if it is empty.
     pub fn start(&mut self, seed: u64, fresh: [u8; 16]) -> Result<(), Fatal> {
         self.life += 1;
         self.paused = false;
+        self.process_disk = process_disk(&self.disk);
         let name = format!("sim/g/n{}", self.at);
-        let id = claim_directory(&self.disk, &directory(), &name, fresh)?;
+        let id = claim_directory(&*self.process_disk, &directory(), &name, fresh)?;
         let stops = self.stop_record();
         let last_stop = stops.last_stop()?;
-        let (file, state) = RaftStateFile::load(self.shared_disk(), &directory())?;
+        let (file, state) = RaftStateFile::load(self.process_disk(), &directory())?;
         self.standing = Some(Standing::new(self.identity(), state.as_ref()));
         let log = self.log_options(last_stop);
         self.process = Some(match state {
@@ -122,7 +132,7 @@ impl Machine {
                     digest: DIGEST,
                     directory: id,
                 };
-                let disk = self.shared_disk();
+                let disk = self.process_disk();
                 let mut birth = Birth::new(plan, disk, log, file, state.as_ref())?;
                 let held = birth.founding().group_id();
                 if held != [0; 16]
@@ -138,13 +148,13 @@ impl Machine {
 
     fn run(
         &self,
-        state: RaftState,
+        mut state: RaftState,
         file: RaftStateFile,
         log: LogOptions,
         seed: u64,
-    ) -> Result<Running, Fatal> {
+    ) -> Result<RunningReplica, Fatal> {
         let opening = Opening {
-            disk: self.shared_disk(),
+            disk: self.process_disk(),
             log,
             strategy: Strategy::Raft(TIMING),
             seed,
@@ -157,10 +167,16 @@ impl Machine {
                 ..TurnOptions::default()
             },
         };
-        let opened = opening.open(state, file)?;
-        Running::new(
+        if outer() == Some(OuterBug::VoteForgotten) {
+            state.vote = 0;
+        }
+        let opened = match outer() {
+            Some(OuterBug::CutAtRot) => open_cutting_at_rot(&opening, state, file)?,
+            _ => opening.open(state, file)?,
+        };
+        RunningReplica::new(
             opened,
-            self.shared_disk(),
+            self.process_disk(),
             self.stop_record(),
             self.swarm.segment_size,
         )
@@ -182,7 +198,7 @@ impl Machine {
             device: 1,
             mount_id: 1,
         };
-        StopRecord::new(self.shared_disk(), directory(), Some(mark))
+        StopRecord::new(self.process_disk(), directory(), Some(mark))
     }
 
     fn identity(&self) -> Identity {
@@ -200,7 +216,7 @@ impl Machine {
     }
 
     /// The running replica, if there is one that is not paused.
-    pub fn running(&mut self) -> Option<&mut Running> {
+    pub fn running(&mut self) -> Option<&mut RunningReplica> {
         match &mut self.process {
             Some(Process::Running(running)) if !self.paused => Some(running),
             _ => None,
@@ -208,7 +224,7 @@ impl Machine {
     }
 
     /// The running replica, paused or not.
-    pub fn any_running(&self) -> Option<&Running> {
+    pub fn any_running(&self) -> Option<&RunningReplica> {
         match &self.process {
             Some(Process::Running(running)) => Some(running),
             _ => None,
@@ -268,7 +284,7 @@ impl Machine {
     pub fn power_cut(&mut self, seed: u64, tears_sectors: bool) {
         self.end();
         self.boots += 1;
-        self.disk.power_cut(tern_log::memory_disk::PowerCut {
+        self.disk.power_cut(tern_testdisk::PowerCut {
             seed,
             tears_sectors,
         });
@@ -317,9 +333,43 @@ impl Machine {
     }
 }
 
-/// Where every replica's files lie on its own disk.
-pub fn directory() -> PathBuf {
-    PathBuf::from("/replica")
+/// Opens a log and cuts it wherever it shows rot, with all that says how long it was.
+fn open_cutting_at_rot(
+    opening: &Opening,
+    mut state: RaftState,
+    mut file: RaftStateFile,
+) -> Result<Opened<u64>, Fatal> {
+    loop {
+        let position = match opening.open(state.clone(), file) {
+            Err(Fatal::Log(LogError::Rotted { position, .. })) => position,
+            opened => return opened,
+        };
+        cut_log(opening, position).map_err(|error| Fatal::Refused(error.to_string()))?;
+        (file, _) = RaftStateFile::load(Arc::clone(&opening.disk), opening.directory())?;
+        state.commit = 0;
+    }
+}
+
+/// Zeroes the log from a position on and takes away later segments, and the file that says how far it was durable.
+fn cut_log(opening: &Opening, position: u64) -> io::Result<()> {
+    let (disk, size) = (&opening.disk, opening.log.segment_size);
+    let log = opening.directory().join("log");
+    for name in disk.list(&log)?.iter().rev() {
+        let base: u64 = name.parse().expect("a segment is named by its base");
+        if base > position {
+            disk.unlink(&log.join(name))?;
+        } else if base + size > position {
+            let file = disk.open(&log.join(name))?;
+            file.zero_range(position - base, base + size - position)?;
+            file.sync_data()?;
+        }
+    }
+    disk.sync_dir(&log)?;
+    let flushed = opening.directory().join("flushed.pos");
+    match disk.unlink(&flushed) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn id_of(seed: u64) -> [u8; 16] {

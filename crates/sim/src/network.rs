@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tern_log::{Frame, LogError, LogReader};
 use tern_replication::{
-    FrameSource, HEAD_BYTES, Intake, Lane, Packer, PeerMessage, ReplicaId, ThinEntry, replica_id,
-    replica_number,
+    FrameSource, HEAD_BYTES, Intake, Packer, PeerMessage, PeerStream, ReplicaId, ThinEntry,
+    replica_id, replica_number,
 };
 
 use crate::random::Random;
@@ -68,7 +68,7 @@ pub struct Packet {
     pub from: usize,
     pub to: usize,
     pub lives: (u64, u64),
-    pub lane: Lane,
+    pub stream: PeerStream,
     pub bytes: Bytes,
 }
 
@@ -81,7 +81,7 @@ pub fn pack(
     reader: Option<&LogReader>,
     append_bytes: usize,
 ) -> (Vec<Packet>, Option<LogError>) {
-    let (from, to, lane) = (node_of(message.from), node_of(message.to), message.lane());
+    let (from, to, stream) = (node_of(message.from), node_of(message.to), message.stream());
     let source: &dyn FrameSource = match reader {
         Some(reader) => reader,
         None => &NoLog,
@@ -102,7 +102,7 @@ pub fn pack(
             from,
             to,
             lives,
-            lane,
+            stream,
             bytes: bytes.into(),
         });
     }
@@ -113,7 +113,7 @@ pub fn unpack(packet: &Packet) -> PeerMessage {
     let intake = Intake {
         from: replica_of(packet.from),
         to: replica_of(packet.to),
-        lane: packet.lane,
+        stream: packet.stream,
         limit: MESSAGE_LIMIT,
     };
     let head: &[u8; HEAD_BYTES] = packet.bytes[..HEAD_BYTES].try_into().expect("packed whole");

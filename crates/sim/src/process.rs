@@ -1,9 +1,9 @@
 //! A replica with its engine running: what a process is, without its threads. Every step of it is one that a process
 //! takes; what stands here is the order in which they may come.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replica::{
     AnswerAt, Applier, Applying, Delays, Draft, Fatal, Flush, FlushUnderWay, Flusher, Fold,
@@ -13,9 +13,11 @@ use tern_replica::{
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
 use tern_state::{LeaseTime, Op, State};
+use tern_testdisk::MemoryDisk;
 use tern_wire::properties::to_text;
 
-use crate::machine::directory;
+use crate::bugs::{OuterBug, outer};
+
 use crate::progress_apart::ProgressApart;
 
 /// The topic that every group has from its founding.
@@ -37,7 +39,7 @@ pub struct Send {
 }
 
 /// A running replica.
-pub struct Running {
+pub struct RunningReplica {
     pub replica: Replica<u64>,
     pub inbox: Inbox<u64>,
     pub out: Outbox<u64>,
@@ -48,6 +50,8 @@ pub struct Running {
     /// The newest request to the flush thread, and the one that it carries out.
     flush: Option<Flush>,
     under_way: Option<FlushUnderWay>,
+    /// With a bug, a flush that is begun only when its sync ends.
+    begun_late: Option<Flush>,
     /// The flush thread is awake.
     is_flushing: bool,
     fold: Option<Fold>,
@@ -60,7 +64,7 @@ pub struct Running {
     segment_size: u64,
 }
 
-impl Running {
+impl RunningReplica {
     /// From a log that has been read, in the order of a process: the start is recorded before anything is written.
     pub fn new(
         opened: Opened<u64>,
@@ -85,6 +89,7 @@ impl Running {
             flusher: opened.flusher,
             flush: None,
             under_way: None,
+            begun_late: None,
             is_flushing: false,
             fold: None,
             committed: 0,
@@ -250,14 +255,21 @@ impl Running {
             self.is_flushing = false;
             return Ok(false);
         };
-        self.under_way = Some(self.flusher.begin(flush)?);
+        if outer() == Some(OuterBug::PositionAtSyncEnd) {
+            self.begun_late = Some(flush);
+        } else {
+            self.under_way = Some(self.flusher.begin(flush)?);
+        }
         disk.begin_sync();
         Ok(true)
     }
 
     /// The flush thread's sync is over.
     pub fn end_flush(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
-        let under_way = self.under_way.take().expect("it began");
+        let under_way = match self.begun_late.take() {
+            Some(flush) => self.flusher.begin(flush)?,
+            None => self.under_way.take().expect("it began"),
+        };
         let durable = disk.end_sync(|| self.flusher.end(under_way, now_ns))?;
         self.inbox.durable = Some(durable);
         Ok(())
@@ -302,7 +314,7 @@ impl Running {
     }
 
     /// The io thread's work.
-    pub fn prepare(&mut self, disk: &MemoryDisk, base: u64) {
+    pub fn prepare(&mut self, disk: &dyn Disk, base: u64) {
         let file = prepare_segment(disk, &directory(), base, self.segment_size);
         self.inbox.segments.push(PreparedSegment { base, file });
     }
@@ -314,7 +326,7 @@ impl Running {
 
     /// The end of a clean stop, in the order of a process: everything is flushed, then it is said.
     pub fn stop(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
-        if self.under_way.is_some() {
+        if self.under_way.is_some() || self.begun_late.is_some() {
             self.end_flush(disk, now_ns)?;
         }
         if self.begin_flush(disk)? {
@@ -350,4 +362,9 @@ impl Running {
     pub fn state(&self) -> &State {
         self.applying.applier().state()
     }
+}
+
+/// Where every replica's files lie on its own disk.
+pub fn directory() -> PathBuf {
+    PathBuf::from("/replica")
 }

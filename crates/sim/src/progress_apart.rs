@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tern_log::planted::{Bug, is_planted};
 use tern_replica::{LeaderTask, Outcome, TaskTime, TaskView, TaskWork};
+
+use crate::bugs::{OuterBug, outer};
 
 /// The task inside, and progress that is held back from the frame of its messages; nothing without the bug.
 pub struct ProgressApart<T> {
@@ -49,7 +50,7 @@ impl<T: LeaderTask> LeaderTask for ProgressApart<T> {
         }
         let before = work.proposals.len();
         self.task.work(view, work);
-        if !is_planted(Bug::DelayProgressApart) {
+        if outer() != Some(OuterBug::DelayProgressApart) {
             return;
         }
         for proposal in &mut work.proposals[before..] {

@@ -6,7 +6,7 @@ use crate::random::Random;
 
 /// A kind of fault that a history may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// The power of machines goes.
     Power,
     /// Processes are killed.
@@ -35,7 +35,7 @@ pub enum Kind {
     FalseGone,
     /// Bits rot on a disk.
     Rot,
-    /// A sector that was synced is lost, or a write went to another place.
+    /// A sector that was synced is lost, or a write went elsewhere.
     Sector,
     /// The power goes while a sector is half written.
     Torn,
@@ -45,7 +45,7 @@ pub enum Kind {
     OldCopy,
 }
 
-impl Kind {
+impl FaultKind {
     /// All of them.
     pub const ALL: [Self; 18] = [
         Self::Power,
@@ -108,21 +108,25 @@ pub struct Swarm {
     /// When the first fault may come, microseconds.
     pub first_fault: u64,
     /// What may happen.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<FaultKind>,
 }
 
 impl Swarm {
     /// The shape that a seed gives.
     pub fn draw(random: &mut Random) -> Self {
         let common = random.chance(70);
-        let kinds = Kind::ALL.into_iter().filter(|kind| match kind {
-            Kind::Power | Kind::Kill => random.chance(if common { 80 } else { 40 }),
-            Kind::Rot | Kind::Sector | Kind::Torn | Kind::Wipe | Kind::OldCopy => random.chance(15),
+        let kinds = FaultKind::ALL.into_iter().filter(|kind| match kind {
+            FaultKind::Power | FaultKind::Kill => random.chance(if common { 80 } else { 40 }),
+            FaultKind::Rot
+            | FaultKind::Sector
+            | FaultKind::Torn
+            | FaultKind::Wipe
+            | FaultKind::OldCopy => random.chance(15),
             _ => random.chance(40),
         });
-        let mut kinds: Vec<Kind> = kinds.collect();
+        let mut kinds: Vec<FaultKind> = kinds.collect();
         if kinds.is_empty() {
-            kinds.push(Kind::Power);
+            kinds.push(FaultKind::Power);
         }
         let is_slow = random.chance(30);
         Self {

@@ -1,7 +1,6 @@
 //! What a follower does when the process of its leader is gone (`docs/fast-election.md`).
 
-use tern_log::planted::plant;
-use tern_sim::{Swarm, World};
+use tern_sim::{Swarm, World, plant};
 
 const SECOND: u64 = 1_000_000;
 

@@ -1,7 +1,6 @@
 //! Histories from seeds.
 
-use tern_log::planted::plant;
-use tern_sim::{Plan, run};
+use tern_sim::{HistoryPlan, plant, run};
 
 fn seeds() -> u64 {
     std::env::var("TERN_SIM_SEEDS")
@@ -16,7 +15,7 @@ fn no_promise_is_broken_in_any_history() {
     let mut hours = 0.0;
     let (mut acknowledged, mut faults) = (0, 0);
     for seed in 0..seeds() {
-        let figures = run(Plan { seed, seconds: 20 })
+        let figures = run(HistoryPlan { seed, seconds: 20 })
             .unwrap_or_else(|violation| panic!("seed {seed}: {}", violation.0));
         hours += figures.time as f64 / 3.6e9;
         acknowledged += figures.acknowledged;
@@ -37,7 +36,7 @@ fn no_promise_is_broken_in_any_history() {
 fn a_seed_replays_to_the_same_trace() {
     plant(None);
     for seed in 0..20 {
-        let plan = Plan { seed, seconds: 10 };
+        let plan = HistoryPlan { seed, seconds: 10 };
         assert_eq!(run(plan).unwrap(), run(plan).unwrap(), "seed {seed}");
     }
 }

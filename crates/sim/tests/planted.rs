@@ -1,38 +1,46 @@
 //! Planted bugs, each seen by the simulator or by a test that is named for it (`docs/simulation.md`).
 
 use std::path::Path;
-use std::sync::Arc;
 
-use tern_log::memory_disk::MemoryDisk;
-use tern_log::planted::{Bug, plant};
+use tern_log::planted::Bug;
 use tern_log::{
     Disk, Fault, Frame, FrameDraft, Log, LogEnd, LogError, LogOptions, MIN_SEGMENT_SIZE, RaftState,
     RaftStateFile, StopKind,
 };
 use tern_replica::{Fatal, Flush, Flusher, Inbox, Opening, Outbox, Replica, Strategy, TurnOptions};
 use tern_replication::{MessageKind, PeerMessage, Timing, replica_id};
-use tern_sim::{Kind, Plan, Random, Swarm, World, run, run_in};
+use tern_sim::{
+    FaultKind, HistoryPlan, OuterBug, PlantedBug, Random, Swarm, World, plant, process_disk, run,
+    run_in,
+};
+use tern_testdisk::MemoryDisk;
 
 const SECOND: u64 = 1_000_000;
 const DIRECTORY: &str = "/replica";
 const GROUP: [u8; 16] = [9; 16];
 
 /// Some seed of the usual histories shows a bug.
-fn is_seen(bug: Bug) {
-    seen(bug, 400, |seed| run(Plan { seed, seconds: 20 }).err());
+fn is_seen(bug: impl Into<PlantedBug>) {
+    seen(bug.into(), 400, |seed| {
+        run(HistoryPlan { seed, seconds: 20 }).err()
+    });
 }
 
 /// Some seed of histories with these faults alone shows a bug, and none does without it.
-fn is_seen_with(bug: Bug, seeds: u64, shape: impl Fn(u64) -> Swarm) {
-    let plan = |seed| Plan { seed, seconds: 20 };
-    let caught = seen(bug, seeds, |seed| {
+fn is_seen_with(bug: impl Into<PlantedBug>, seeds: u64, shape: impl Fn(u64) -> Swarm) {
+    let plan = |seed| HistoryPlan { seed, seconds: 20 };
+    let caught = seen(bug.into(), seeds, |seed| {
         run_in(plan(seed), Some(shape(seed))).err()
     });
     let without = run_in(plan(caught), Some(shape(caught)));
     assert_eq!(without.err(), None, "the seed is clean without the bug");
 }
 
-fn seen<V: std::fmt::Debug>(bug: Bug, seeds: u64, history: impl Fn(u64) -> Option<V>) -> u64 {
+fn seen<V: std::fmt::Debug>(
+    bug: PlantedBug,
+    seeds: u64,
+    history: impl Fn(u64) -> Option<V>,
+) -> u64 {
     plant(Some(bug));
     let caught = (0..seeds).find_map(|seed| Some((seed, history(seed)?)));
     plant(None);
@@ -41,41 +49,41 @@ fn seen<V: std::fmt::Debug>(bug: Bug, seeds: u64, history: impl Fn(u64) -> Optio
     seed
 }
 
-fn with(kinds: &[Kind], seed: u64) -> Swarm {
+fn with(kinds: &[FaultKind], seed: u64) -> Swarm {
     Swarm::with(kinds, &mut Random::new(seed))
 }
 
 macro_rules! simulator_sees {
-    ($($name:ident: $bug:ident,)*) => {
+    ($($name:ident: $list:ident::$bug:ident,)*) => {
         $(#[test]
         fn $name() {
-            is_seen(Bug::$bug);
+            is_seen($list::$bug);
         })*
     };
 }
 
 simulator_sees! {
-    an_ack_before_the_sync_is_seen: AckBeforeSync,
-    an_ack_from_the_leader_alone_is_seen: AckFromLeaderAlone,
-    a_vote_that_was_not_synced_is_seen: VoteNotSynced,
-    a_cut_at_rot_is_seen: CutAtRot,
-    queue_offsets_that_are_used_again_are_seen: OffsetsReused,
-    views_built_before_the_commit_are_seen: ViewsBeforeCommit,
-    code_2_after_an_append_is_seen: BusyAfterAppend,
-    a_sync_that_is_tried_again_is_seen: SyncRetried,
-    votes_that_leave_early_are_seen: VotesEarly,
-    answers_out_of_the_order_of_flushes_are_seen: AnswersOutOfOrder,
-    a_tail_that_is_not_written_again_is_seen: TailNotRewritten,
-    a_position_that_is_not_lowered_before_a_cut_is_seen: PositionNotLowered,
-    a_cut_range_that_is_not_zeroed_is_seen: CutNotZeroed,
-    numbers_counted_from_the_commit_are_seen: FoldFromCommit,
-    delay_progress_apart_from_its_messages_is_seen: DelayProgressApart,
-    a_notice_before_the_sync_is_seen: DurableBeforeSync,
-    a_swallowed_error_of_a_sync_is_seen: SyncErrorSwallowed,
-    a_segment_that_is_not_synced_is_seen: OnlyNewestSynced,
-    a_position_taken_when_the_sync_ends_is_seen: PositionAtSyncEnd,
-    a_heartbeat_with_the_leaders_commit_is_seen: HeartbeatCommit,
-    append_answers_that_leave_early_are_seen: AnswersEarly,
+    an_ack_before_the_sync_is_seen: Bug::AckBeforeSync,
+    an_ack_from_the_leader_alone_is_seen: Bug::AckFromLeaderAlone,
+    a_vote_that_was_not_synced_is_seen: Bug::VoteNotSynced,
+    a_cut_at_rot_is_seen: OuterBug::CutAtRot,
+    queue_offsets_that_are_used_again_are_seen: Bug::OffsetsReused,
+    views_built_before_the_commit_are_seen: Bug::ViewsBeforeCommit,
+    code_2_after_an_append_is_seen: Bug::BusyAfterAppend,
+    a_sync_that_is_tried_again_is_seen: OuterBug::SyncRetried,
+    votes_that_leave_early_are_seen: Bug::VotesEarly,
+    answers_out_of_the_order_of_flushes_are_seen: Bug::AnswersOutOfOrder,
+    a_tail_that_is_not_written_again_is_seen: OuterBug::TailNotRewritten,
+    a_position_that_is_not_lowered_before_a_cut_is_seen: OuterBug::PositionNotLowered,
+    a_cut_range_that_is_not_zeroed_is_seen: OuterBug::CutNotZeroed,
+    numbers_counted_from_the_commit_are_seen: Bug::FoldFromCommit,
+    delay_progress_apart_from_its_messages_is_seen: OuterBug::DelayProgressApart,
+    a_notice_before_the_sync_is_seen: OuterBug::DurableBeforeSync,
+    a_swallowed_error_of_a_sync_is_seen: OuterBug::SyncErrorSwallowed,
+    a_segment_that_is_not_synced_is_seen: OuterBug::OnlyNewestSynced,
+    a_position_taken_when_the_sync_ends_is_seen: OuterBug::PositionAtSyncEnd,
+    a_heartbeat_with_the_leaders_commit_is_seen: OuterBug::HeartbeatCommit,
+    append_answers_that_leave_early_are_seen: Bug::AnswersEarly,
 }
 
 #[test]
@@ -85,16 +93,16 @@ fn a_stale_answer_of_a_deposed_leader_is_seen() {
         more_reads: 60,
         send_pause: 4_000,
         members: 3,
-        ..with(&[Kind::Cut, Kind::Pause], seed)
+        ..with(&[FaultKind::Cut, FaultKind::Pause], seed)
     });
 }
 
 #[test]
 fn a_vote_forgotten_at_a_restart_is_seen() {
-    is_seen_with(Bug::VoteForgotten, 600, |seed| Swarm {
+    is_seen_with(OuterBug::VoteForgotten, 600, |seed| Swarm {
         fault_pause: (20_000, 300_000),
         first_fault: 300_000,
-        ..with(&[Kind::Kill, Kind::Power, Kind::Cut], seed)
+        ..with(&[FaultKind::Kill, FaultKind::Power, FaultKind::Cut], seed)
     });
 }
 
@@ -103,7 +111,10 @@ fn an_ignored_error_of_a_vote_is_seen() {
     is_seen_with(Bug::VoteErrorIgnored, 600, |seed| Swarm {
         fault_pause: (20_000, 300_000),
         first_fault: 300_000,
-        ..with(&[Kind::Kill, Kind::DiskError, Kind::Cut], seed)
+        ..with(
+            &[FaultKind::Kill, FaultKind::DiskError, FaultKind::Cut],
+            seed,
+        )
     });
 }
 
@@ -142,7 +153,7 @@ fn an_emptied_member_takes_part() -> bool {
 
 #[test]
 fn frame_1_for_an_emptied_disk_is_seen_by_stopping_a_member_while_its_group_is_founded() {
-    plant(Some(Bug::FrameOneToAnyone));
+    plant(Some(Bug::FrameOneToAnyone.into()));
     let planted = an_emptied_member_takes_part();
     plant(None);
     assert!(planted, "the bug lets it in");
@@ -163,8 +174,7 @@ fn state(term: u64, vote: u64) -> RaftState {
 }
 
 fn load(disk: &MemoryDisk) -> (RaftStateFile, Option<RaftState>) {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    RaftStateFile::load(shared, Path::new(DIRECTORY)).expect("one copy is whole")
+    RaftStateFile::load(process_disk(disk), Path::new(DIRECTORY)).expect("one copy is whole")
 }
 
 fn stored(terms: &[u64]) -> MemoryDisk {
@@ -190,7 +200,7 @@ fn survives_one_rotten_copy() -> bool {
 
 #[test]
 fn a_vote_written_once_is_seen_when_that_copy_rots() {
-    plant(Some(Bug::OneCopy));
+    plant(Some(OuterBug::OneCopy.into()));
     let planted = survives_one_rotten_copy();
     plant(None);
     assert!(!planted && survives_one_rotten_copy());
@@ -218,7 +228,7 @@ fn loses_the_newer_copy() -> bool {
 
 #[test]
 fn overwriting_the_newer_copy_of_a_vote_first_is_seen_by_cutting_the_power_in_a_store() {
-    plant(Some(Bug::NewerCopyFirst));
+    plant(Some(OuterBug::CopiesLeftUnequal.into()));
     let planted = loses_the_newer_copy();
     plant(None);
     assert!(planted, "the bug loses it");
@@ -233,8 +243,7 @@ fn options(stop: StopKind) -> LogOptions {
 }
 
 fn open(disk: &MemoryDisk, stop: StopKind) -> Result<Log, LogError> {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    Log::open(shared, options(stop)).map(|(log, _)| log)
+    Log::open(process_disk(disk), options(stop)).map(|(log, _)| log)
 }
 
 /// A frame with one record whose body is zeros over whole sectors.
@@ -285,7 +294,7 @@ fn a_zero_map_that_is_ignored_is_seen_by_rot_in_a_body_of_zeros() {
         disk.damage(&path, position - 200, 1).expect("the segment");
         open(&disk, StopKind::ProcessDied)
     };
-    plant(Some(Bug::ZeroMapIgnored));
+    plant(Some(Bug::ZeroMapIgnored.into()));
     let planted = rotten().is_ok();
     plant(None);
     assert!(planted, "the bug cuts the frame");
@@ -302,7 +311,7 @@ fn a_placement_that_is_not_checked_is_seen_by_a_frame_from_elsewhere() {
         let foreign = frame(&end, 1, 100);
         log.append(&[foreign])
     };
-    plant(Some(Bug::PlacementUnchecked));
+    plant(Some(Bug::PlacementUnchecked.into()));
     let planted = elsewhere().is_ok();
     plant(None);
     assert!(planted, "the bug takes it");
@@ -317,9 +326,8 @@ fn a_placement_that_is_not_checked_is_seen_by_a_frame_from_elsewhere() {
 
 /// A follower of three with frames in its log, opened as a process opens it.
 fn follower(disk: &MemoryDisk) -> (Replica<u64>, Flusher) {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let opening = Opening {
-        disk: Arc::clone(&shared),
+        disk: process_disk(disk),
         log: options(StopKind::ProcessDied),
         strategy: Strategy::Raft(Timing {
             heartbeat_ticks: 10,
@@ -381,7 +389,7 @@ fn a_difference_that_is_passed_over_is_seen_by_another_frame_of_the_same_index_a
         let first = frame(&before, 1, 4_100);
         step(&mut replica, append(&before, vec![first], 1, 0)).map(|_| ())
     };
-    plant(Some(Bug::DivergencePassedOver));
+    plant(Some(Bug::DivergencePassedOver.into()));
     let planted = other_frame().is_ok();
     plant(None);
     assert!(planted, "the bug goes on");
@@ -405,7 +413,7 @@ fn a_kind_taken_from_the_proposal_is_seen_by_an_entry_that_is_something_else() {
         message.entries[0].descriptor = None;
         step(&mut replica, message).map(|_| ())
     };
-    plant(Some(Bug::KindOfProposal));
+    plant(Some(Bug::KindOfProposal.into()));
     let planted = other_kind().is_ok();
     plant(None);
     assert!(planted, "the bug takes it");
@@ -442,7 +450,7 @@ fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committ
         let met = step(&mut replica, append(&before, vec![other], 2, 0));
         met.map(|_| replica.log().end().index)
     };
-    plant(Some(Bug::CommitForgotten));
+    plant(Some(OuterBug::CommitForgotten.into()));
     let planted = replaced();
     plant(None);
     assert!(planted.is_ok_and(|index| index == 2), "the bug cuts them");
@@ -455,19 +463,21 @@ fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committ
 
 #[test]
 fn every_planted_bug_has_a_check() {
-    // Seen by the simulator, or by a test above: this list and the labels of `Bug::ALL` are one.
+    // Seen by the simulator, or by a test above: this list and the labels of `PlantedBug::all` are one.
     let source = [
         include_str!("planted.rs"),
         include_str!("../../broker/src/requests/pull.rs"),
     ]
     .concat();
-    let unseen: Vec<&str> = Bug::ALL
-        .iter()
+    let unseen: Vec<&str> = PlantedBug::all()
         .filter(|bug| {
-            let name = format!("{bug:?}");
-            !source.contains(&format!(": {name},")) && !source.contains(&format!("Bug::{name}"))
+            let named = match bug {
+                PlantedBug::Outer(bug) => format!("OuterBug::{bug:?}"),
+                PlantedBug::Inner(bug) => format!("Bug::{bug:?}"),
+            };
+            !source.contains(&named)
         })
-        .map(|bug| bug.label())
+        .map(PlantedBug::label)
         .collect();
     assert_eq!(unseen, Vec::<&str>::new());
 }

@@ -3,7 +3,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_log::memory_disk::Operation;
+use tern_testdisk::Operation;
 
 const TOPIC: &str = "TBW102";
 

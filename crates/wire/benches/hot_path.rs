@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use tern_wire::headers::{SendRequest, SendResponse};
 use tern_wire::record::{self, NewRecord, Record};
-use tern_wire::{Command, HeaderEncoding, Limits, decode_frame, encode_frame, properties};
+use tern_wire::{Command, FrameLimits, HeaderEncoding, decode_frame, encode_frame, properties};
 
 const BATCHES: u32 = 300;
 const CALLS: u32 = 1_000;
@@ -54,7 +54,7 @@ fn main() {
         encode_frame(&command, &mut out).expect("a small frame");
         let frame = out.freeze().slice(4..);
         measure(&format!("decode a send, {encoding:?}"), || {
-            decode_frame(frame.clone(), &Limits::default())
+            decode_frame(frame.clone(), &FrameLimits::default())
         });
         measure(&format!("encode its answer, {encoding:?}"), || {
             let mut out = BytesMut::with_capacity(512);
@@ -62,7 +62,7 @@ fn main() {
             answer.encode(&mut command.fields);
             encode_frame(&command, &mut out).map(|()| out)
         });
-        let command = decode_frame(frame, &Limits::default()).expect("a good frame");
+        let command = decode_frame(frame, &FrameLimits::default()).expect("a good frame");
         measure("read the header of a send", || {
             SendRequest::decode_v2(&command.fields).map(|header| header.queue_id)
         });

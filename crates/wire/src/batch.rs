@@ -129,7 +129,7 @@ fn split(batch: &[u8], at: usize) -> Result<(Item<'_>, usize), BatchError> {
     ))
 }
 
-/// The length at this place; `None` if it is negative or not there.
+/// The length at this offset; `None` if it is negative or not there.
 fn length(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..at + 4)?;
     usize::try_from(i32::from_be_bytes(bytes.try_into().ok()?)).ok()

@@ -18,11 +18,11 @@ use std::borrow::Cow;
 use bytes::{BufMut, BytesMut};
 
 use crate::text::readable;
-use crate::{Command, FrameError, HeaderEncoding, Language, Limits, codes};
+use crate::{Command, FrameError, FrameLimits, HeaderEncoding, Language, codes};
 
 /// Decodes a binary header. The body of the result is empty.
-pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameError> {
-    let mut reader = Reader {
+pub(crate) fn decode(header: &[u8], limits: &FrameLimits) -> Result<Command, FrameError> {
+    let mut reader = BinaryReader {
         bytes: header,
         at: 0,
     };
@@ -47,9 +47,9 @@ pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameErr
 }
 
 fn read_fields(
-    reader: &mut Reader<'_>,
+    reader: &mut BinaryReader<'_>,
     command: &mut Command,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<(), FrameError> {
     if reader.at == reader.bytes.len() {
         return Ok(());
@@ -128,12 +128,12 @@ pub(crate) fn encode(command: &Command, out: &mut BytesMut) {
     out[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-struct Reader<'a> {
+struct BinaryReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> BinaryReader<'a> {
     fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], FrameError> {
         let rest = &self.bytes[self.at..];
         let taken = rest.get(..count).ok_or(FrameError::Binary {

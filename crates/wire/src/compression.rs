@@ -6,7 +6,7 @@ use crate::sys_flag;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum CompressionType {
     /// zlib with its header: the only kind that Go and C++ clients and old Java ones know.
     Zlib,
     /// LZ4 frame.
@@ -32,7 +32,7 @@ pub enum CompressionError {
     Damaged(#[source] io::Error),
 }
 
-impl Kind {
+impl CompressionType {
     /// The kind that a system flag names; 0 means zlib.
     ///
     /// # Errors
@@ -66,10 +66,10 @@ pub fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Vec<u8>, Compress
     if flag & sys_flag::COMPRESSED == 0 {
         return read(body, limit);
     }
-    match Kind::of(flag)? {
-        Kind::Zlib => read(flate2::read::ZlibDecoder::new(body), limit),
-        Kind::Lz4 => read(lz4_flex::frame::FrameDecoder::new(body), limit),
-        Kind::Zstd => read(
+    match CompressionType::of(flag)? {
+        CompressionType::Zlib => read(flate2::read::ZlibDecoder::new(body), limit),
+        CompressionType::Lz4 => read(lz4_flex::frame::FrameDecoder::new(body), limit),
+        CompressionType::Zstd => read(
             zstd_decoder(body, limit).map_err(CompressionError::Damaged)?,
             limit,
         ),
@@ -77,12 +77,12 @@ pub fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Vec<u8>, Compress
 }
 
 /// Compresses a body. `level` is that of zlib (0 to 9) or Zstandard (1 to 22); LZ4 has none.
-pub fn deflate(kind: Kind, level: u32, body: &[u8]) -> Vec<u8> {
+pub fn deflate(kind: CompressionType, level: u32, body: &[u8]) -> Vec<u8> {
     let out = Vec::with_capacity(body.len() / 2 + 64);
     let compressed = match kind {
-        Kind::Zlib => zlib(level, body, out),
-        Kind::Lz4 => lz4(body, out),
-        Kind::Zstd => zstd::stream::encode_all(body, level.min(22) as i32),
+        CompressionType::Zlib => zlib(level, body, out),
+        CompressionType::Lz4 => lz4(body, out),
+        CompressionType::Zstd => zstd::stream::encode_all(body, level.min(22) as i32),
     };
     compressed.expect("writing into memory does not fail")
 }
@@ -123,7 +123,11 @@ fn read(source: impl Read, limit: usize) -> Result<Vec<u8>, CompressionError> {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 3] = [Kind::Zlib, Kind::Lz4, Kind::Zstd];
+    const KINDS: [CompressionType; 3] = [
+        CompressionType::Zlib,
+        CompressionType::Lz4,
+        CompressionType::Zstd,
+    ];
 
     #[test]
     fn a_body_comes_back_from_every_kind() {
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn no_kind_means_zlib() {
-        let packed = deflate(Kind::Zlib, 9, b"hello");
+        let packed = deflate(CompressionType::Zlib, 9, b"hello");
         assert_eq!(packed[0], 0x78);
         assert_eq!(
             inflate(sys_flag::COMPRESSED, &packed, 100).unwrap(),

@@ -14,11 +14,11 @@ use crate::decimal;
 pub struct Fields {
     text: String,
     /// Sixteen stay inside the struct: one more than the widest header of a stock client.
-    entries: SmallVec<[Entry; 16]>,
+    entries: SmallVec<[FieldSlot; 16]>,
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct FieldSlot {
     key: Span,
     value: Span,
 }
@@ -33,7 +33,7 @@ impl Span {
     #[inline]
     fn new(range: &Range<usize>) -> Self {
         let in_reach =
-            |place: usize| u32::try_from(place).expect("a header's text stays below 4 GiB");
+            |offset: usize| u32::try_from(offset).expect("a header's text stays below 4 GiB");
         Self {
             start: in_reach(range.start),
             len: in_reach(range.len()),
@@ -138,7 +138,7 @@ impl Fields {
         &mut self.text
     }
 
-    /// Adds the field that lies at these places of the buffer. If the key is taken: says so and what it holds.
+    /// Adds the field that lies at these ranges of the buffer. If the key is taken: says so and what it holds.
     #[inline]
     pub(crate) fn add(&mut self, key: Range<usize>, value: Range<usize>) -> Result<(), Taken> {
         if let Some(at) = self.position(&self.text[key.clone()]) {
@@ -146,7 +146,7 @@ impl Fields {
             self.text.truncate(key.start);
             return Err(Taken { same_value });
         }
-        self.entries.push(Entry {
+        self.entries.push(FieldSlot {
             key: Span::new(&key),
             value: Span::new(&value),
         });
@@ -173,7 +173,7 @@ impl Fields {
     fn put(&mut self, key: &str, key_span: Span, value: Span) {
         match self.position(key) {
             Some(at) => self.entries[at].value = value,
-            None => self.entries.push(Entry {
+            None => self.entries.push(FieldSlot {
                 key: key_span,
                 value,
             }),

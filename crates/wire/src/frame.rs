@@ -12,10 +12,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Command, HeaderEncoding, binary, json};
-
-/// The largest frame of the protocol, its length field included.
-pub const MAX_FRAME_BYTES: u32 = 16 * 1024 * 1024;
+use crate::command::{Command, HeaderEncoding};
+use crate::frame_error::FrameError;
+use crate::limits::{FrameLimits, MAX_FRAME_BYTES};
+use crate::{binary, json};
 
 /// Bytes of the word that holds the form and the length of the header.
 const HEADER_WORD: usize = 4;
@@ -24,116 +24,12 @@ const LENGTH_FIELD: usize = 4;
 /// The header length has 24 bits.
 const MAX_HEADER: usize = 0x00ff_ffff;
 
-/// What a peer may send. A frame beyond it closes the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a frame, its length field included.
-    pub max_frame_bytes: u32,
-    /// Bytes of a header.
-    pub max_header_bytes: u32,
-    /// Fields of a header, and keys of a JSON object anywhere in it.
-    pub max_fields: usize,
-    /// Nesting of a JSON header. It bounds a recursion: thousands would be too many.
-    pub max_depth: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_frame_bytes: MAX_FRAME_BYTES,
-            max_header_bytes: 1024 * 1024,
-            max_fields: 256,
-            max_depth: 32,
-        }
-    }
-}
-
-/// Why a frame is refused. None of these can be answered: the connection has lost its place, or its peer is hostile.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// The frame is longer than the limit (both with the length field).
-    #[error("frame of {announced} bytes, the limit is {limit}")]
-    TooLong {
-        /// Bytes of the frame.
-        announced: u64,
-        /// Bytes allowed.
-        limit: u64,
-    },
-    /// These are no frames: the first four bytes of another protocol read as a huge length.
-    #[error("no frame of this protocol: it begins with \"{first}\", so the peer speaks {protocol}")]
-    OtherProtocol {
-        /// What stands where a length should.
-        first: String,
-        /// Whose beginning that is.
-        protocol: &'static str,
-    },
-    /// The frame has no room for the word that describes its header.
-    #[error("frame of {announced} bytes has no room for a header")]
-    TooShort {
-        /// Bytes after the length field.
-        announced: u64,
-    },
-    /// The header is longer than the limit.
-    #[error("header of {announced} bytes, the limit is {limit}")]
-    HeaderTooLong {
-        /// Bytes of the header.
-        announced: u64,
-        /// Bytes allowed.
-        limit: u64,
-    },
-    /// The header would end after the frame.
-    #[error("header of {announced} bytes in a frame with room for {room}")]
-    HeaderBeyondFrame {
-        /// Bytes of the header.
-        announced: usize,
-        /// Bytes between the header word and the end of the frame.
-        room: usize,
-    },
-    /// The header is neither JSON nor binary.
-    #[error("unknown header form {0}")]
-    UnknownForm(u8),
-    /// The JSON header is not what it should be.
-    #[error("JSON header, byte {at}: {problem}")]
-    Json {
-        /// Place in the header.
-        at: usize,
-        /// What is wrong there.
-        problem: &'static str,
-    },
-    /// The binary header is not what it should be.
-    #[error("binary header, byte {at}: {problem}")]
-    Binary {
-        /// Place in the header.
-        at: usize,
-        /// What is wrong there.
-        problem: &'static str,
-    },
-    /// More fields than the limit.
-    #[error("more than {limit} header fields")]
-    TooManyFields {
-        /// Fields allowed.
-        limit: usize,
-    },
-    /// A JSON header nested deeper than the limit.
-    #[error("header is nested deeper than {limit}")]
-    TooDeep {
-        /// Levels allowed.
-        limit: usize,
-    },
-    /// A key that occurs twice and so has no single meaning.
-    #[error("header, byte {at}: a key occurs twice")]
-    DuplicateKey {
-        /// Place in the header.
-        at: usize,
-    },
-}
-
 /// How many bytes follow the length field of a frame.
 ///
 /// # Errors
 /// [`FrameError::TooLong`] and [`FrameError::TooShort`]; a negative length is a very long one.
 /// [`FrameError::OtherProtocol`] where a length beyond the limit is the beginning of something else.
-pub fn frame_length(first_four: [u8; 4], limits: &Limits) -> Result<usize, FrameError> {
+pub fn frame_length(first_four: [u8; 4], limits: &FrameLimits) -> Result<usize, FrameError> {
     let length = u32::from_be_bytes(first_four);
     match check_length(u64::from(length), limits) {
         Ok(()) => Ok(length as usize),
@@ -173,7 +69,7 @@ fn other_protocol(first_four: [u8; 4]) -> Option<&'static str> {
 /// # Errors
 /// Every [`FrameError`] but none about fields of a request: those are found by the structs in [`crate::headers`], and
 /// can be answered.
-pub fn decode_frame(after_length: Bytes, limits: &Limits) -> Result<Command, FrameError> {
+pub fn decode_frame(after_length: Bytes, limits: &FrameLimits) -> Result<Command, FrameError> {
     check_length(after_length.len() as u64, limits)?;
     let (form, header_len) = header_word(&after_length);
     if header_len as u64 > u64::from(limits.max_header_bytes) {
@@ -244,7 +140,7 @@ pub fn encode_frame_head(
     Ok(())
 }
 
-fn check_length(after_length: u64, limits: &Limits) -> Result<(), FrameError> {
+fn check_length(after_length: u64, limits: &FrameLimits) -> Result<(), FrameError> {
     let announced = after_length + LENGTH_FIELD as u64;
     let limit = u64::from(limits.max_frame_bytes);
     if announced > limit {

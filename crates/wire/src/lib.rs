@@ -12,8 +12,10 @@ mod crc;
 mod decimal;
 mod fields;
 mod frame;
+mod frame_error;
 mod json;
 mod language;
+mod limits;
 mod text;
 
 pub mod batch;
@@ -32,9 +34,8 @@ pub mod version;
 pub use command::{Command, HeaderEncoding};
 pub use crc::crc32_java;
 pub use fields::Fields;
-pub use frame::{
-    FrameError, Limits, MAX_FRAME_BYTES, decode_frame, encode_frame, encode_frame_head,
-    frame_length,
-};
+pub use frame::{decode_frame, encode_frame, encode_frame_head, frame_length};
+pub use frame_error::FrameError;
 pub use headers::HeaderError;
 pub use language::Language;
+pub use limits::{FrameLimits, MAX_FRAME_BYTES};

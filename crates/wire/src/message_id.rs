@@ -84,7 +84,7 @@ impl UniqueIdMaker {
 
 /// The first instant of the UTC month in which `now_ms` lies.
 fn month_start_ms(now_ms: u64) -> u64 {
-    // Days since 1 March of year 0, in eras of 400 years: a month's place in such a year depends on no leap day.
+    // Days since 1 March of year 0, in eras of 400 years: the day on which a month begins depends on no leap day.
     let days = now_ms / DAY_MS + 719_468;
     let day_of_era = days % 146_097;
     let year_of_era =

@@ -23,91 +23,24 @@
 //! All integers are signed and big-endian. V2 is written only for topics that V1 cannot hold, because Go and C++ clients
 //! and older Java ones cannot read it.
 
+mod error;
 pub(crate) mod host;
+mod layout;
 mod outline;
 mod view;
 
 use std::net::SocketAddr;
 
+pub use error::RecordError;
+pub use layout::{MAGIC_V1, MAGIC_V2, MAX_PROPERTIES, MAX_V1_TOPIC, MIN_SIZE};
 pub use outline::{Outline, outline};
 pub use view::{Record, iter};
 
 use crate::crc::crc32_java;
 use crate::sys_flag;
+use layout::field_offset;
 
-/// Magic of a record with a 1-byte topic length.
-pub const MAGIC_V1: u32 = 0xdaa3_20a7;
-/// Magic of a record with a 2-byte topic length.
-pub const MAGIC_V2: u32 = 0xdaa3_20ab;
-/// Bytes of a record with IPv4 hosts and nothing in body, topic and properties.
-pub const MIN_SIZE: usize = 91;
-/// The longest topic in V1, bytes.
-pub const MAX_V1_TOPIC: usize = 127;
-/// The longest property text, bytes.
-pub const MAX_PROPERTIES: usize = 32_767;
-
-/// Places of the fields that come before the first host, the same in every record.
-mod place {
-    pub(super) const MAGIC: usize = 4;
-    pub(super) const BODY_CRC: usize = 8;
-    pub(super) const QUEUE_ID: usize = 12;
-    pub(super) const FLAG: usize = 16;
-    pub(super) const QUEUE_OFFSET: usize = 20;
-    pub(super) const PHYSICAL_OFFSET: usize = 28;
-    pub(super) const SYS_FLAG: usize = 36;
-    pub(super) const BORN_TIMESTAMP: usize = 40;
-    pub(super) const BORN_HOST: usize = 48;
-}
-
-/// Why a record is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// The slice ends inside the record.
-    #[error("a record needs {need} bytes, there are {have}")]
-    Truncated {
-        /// Bytes needed, as far as known.
-        need: usize,
-        /// Bytes there.
-        have: usize,
-    },
-    /// The record's size is not what its fields add up to.
-    #[error("a record of {size} bytes whose {field} does not fit")]
-    BadSize {
-        /// Size that the record claims.
-        size: usize,
-        /// The field at which it shows.
-        field: &'static str,
-    },
-    /// Neither V1 nor V2.
-    #[error("unknown record magic {0:08x}")]
-    UnknownMagic(u32),
-    /// A field with an impossible value.
-    #[error("a record with a bad {field}")]
-    BadField {
-        /// The field.
-        field: &'static str,
-    },
-    /// The body is not what its CRC covers.
-    #[error("body CRC {found}, the record says {expected}")]
-    BodyCrc {
-        /// CRC in the record.
-        expected: u32,
-        /// CRC of the body.
-        found: u32,
-    },
-    /// A part is too long to be encoded.
-    #[error("{field} of {have} bytes, the limit is {limit}")]
-    TooLong {
-        /// The part.
-        field: &'static str,
-        /// Its bytes.
-        have: usize,
-        /// Bytes allowed.
-        limit: usize,
-    },
-}
-
-/// What a record is made of before the log gives it its place.
+/// What a record is made of before the log gives it its position.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRecord<'a> {
     /// Queue.
@@ -199,20 +132,20 @@ pub fn encode(record: &NewRecord<'_>, out: &mut Vec<u8>) -> Result<usize, Record
     Ok(size)
 }
 
-/// Gives an encoded record its place. The body's CRC does not cover what changes.
+/// Gives an encoded record its offsets and its time. The body's CRC does not cover what changes.
 ///
 /// # Panics
 /// If `record` is not one that [`encode`] wrote or [`Record::parse`] accepts.
 pub fn stamp(record: &mut [u8], queue_offset: u64, physical_offset: u64, store_timestamp_ms: u64) {
     let mut put = |at: usize, value: u64| record[at..at + 8].copy_from_slice(&value.to_be_bytes());
-    put(place::QUEUE_OFFSET, queue_offset);
-    put(place::PHYSICAL_OFFSET, physical_offset);
+    put(field_offset::QUEUE_OFFSET, queue_offset);
+    put(field_offset::PHYSICAL_OFFSET, physical_offset);
     let flags = i32::from_be_bytes(
-        record[place::SYS_FLAG..place::SYS_FLAG + 4]
+        record[field_offset::SYS_FLAG..field_offset::SYS_FLAG + 4]
             .try_into()
             .expect("four bytes"),
     );
-    let at = place::BORN_HOST + host::width(flags, sys_flag::BORN_HOST_V6);
+    let at = field_offset::BORN_HOST + host::width(flags, sys_flag::BORN_HOST_V6);
     record[at..at + 8].copy_from_slice(&store_timestamp_ms.to_be_bytes());
 }
 

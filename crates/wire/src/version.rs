@@ -1,4 +1,4 @@
-//! Version ordinals of the protocol: the place of a release in Java's list, and the ones that change behaviour.
+//! Version ordinals of the protocol: the ordinal of a release in Java's list, and the ones that change behaviour.
 
 /// What we declare: 5.5.0.
 pub const OWN: i32 = 513;

@@ -6,11 +6,11 @@ use std::cell::Cell;
 use bytes::{Bytes, BytesMut};
 use tern_wire::headers::SendRequest;
 use tern_wire::{
-    Command, Fields, HeaderEncoding, Limits, decode_frame, encode_frame, frame_length, record,
+    Command, Fields, FrameLimits, HeaderEncoding, decode_frame, encode_frame, frame_length, record,
 };
 
 /// Counts what the current thread allocates.
-struct Counting;
+struct CountingAllocator;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -24,7 +24,7 @@ fn note(bytes: usize) {
 
 // SAFETY: everything is passed on to the system's allocator as it came.
 #[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
         // SAFETY: the caller's promise about the layout is handed on.
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Allocations and bytes that `work` takes.
 fn measure<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
@@ -96,7 +96,7 @@ fn a_send_is_decoded_with_one_allocation_in_both_forms() {
     for encoding in [HeaderEncoding::Json, HeaderEncoding::Binary] {
         let frame = send(encoding);
         let (count, bytes, command) =
-            measure(|| decode_frame(frame.clone(), &Limits::default()).unwrap());
+            measure(|| decode_frame(frame.clone(), &FrameLimits::default()).unwrap());
         assert_eq!(count, 1, "{encoding:?}");
         assert!(bytes <= frame.len(), "{encoding:?}: {bytes}");
         let (count, _, header) = measure(|| SendRequest::decode(310, &command.fields).unwrap());
@@ -106,7 +106,7 @@ fn a_send_is_decoded_with_one_allocation_in_both_forms() {
 
 #[test]
 fn an_answer_is_encoded_into_a_buffer_with_room_without_allocation() {
-    let command = decode_frame(send(HeaderEncoding::Json), &Limits::default()).unwrap();
+    let command = decode_frame(send(HeaderEncoding::Json), &FrameLimits::default()).unwrap();
     for encoding in [HeaderEncoding::Json, HeaderEncoding::Binary] {
         let command = Command {
             encoding,
@@ -120,7 +120,8 @@ fn an_answer_is_encoded_into_a_buffer_with_room_without_allocation() {
 
 #[test]
 fn an_announced_length_allocates_nothing() {
-    let (count, _, _) = measure(|| frame_length(0x00ff_fff0_u32.to_be_bytes(), &Limits::default()));
+    let (count, _, _) =
+        measure(|| frame_length(0x00ff_fff0_u32.to_be_bytes(), &FrameLimits::default()));
     assert_eq!(count, 0);
     let bomb = [
         &[0x7f, 0xff, 0xff, 0xff, 0xda, 0xa3, 0x20, 0xa7][..],
@@ -151,7 +152,7 @@ fn no_frame_makes_the_decoder_allocate_more_than_four_times_its_size() {
         }
         let size = frame.len();
         let frame = Bytes::from(frame);
-        let (_, bytes, _) = measure(|| decode_frame(frame, &Limits::default()).is_ok());
+        let (_, bytes, _) = measure(|| decode_frame(frame, &FrameLimits::default()).is_ok());
         assert!(bytes <= 4 * size + 65_536, "{bytes} bytes for {size}");
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::{Bytes, BytesMut};
 use tern_wire::record::{self, NewRecord, Record};
 use tern_wire::{
-    Command, Fields, HeaderEncoding, Language, Limits, batch, codes, decode_frame, encode_frame,
-    frame_length,
+    Command, Fields, FrameLimits, HeaderEncoding, Language, batch, codes, decode_frame,
+    encode_frame, frame_length,
 };
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 fn decode(frame: &[u8]) -> Command {
-    let limits = Limits::default();
+    let limits = FrameLimits::default();
     assert_eq!(
         frame_length(frame[..4].try_into().unwrap(), &limits).unwrap(),
         frame.len() - 4

@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tern_wire::record::{self, NewRecord, Record};
 use tern_wire::{
-    Command, Fields, HeaderEncoding, Language, Limits, batch, decode_frame, encode_frame,
+    Command, Fields, FrameLimits, HeaderEncoding, Language, batch, decode_frame, encode_frame,
     properties, tags,
 };
 
@@ -18,7 +18,7 @@ fn encode(command: &Command) -> Bytes {
 }
 
 fn decode(frame: &Bytes) -> Command {
-    decode_frame(frame.slice(4..), &Limits::default()).unwrap()
+    decode_frame(frame.slice(4..), &FrameLimits::default()).unwrap()
 }
 
 /// Texts with what needs escaping, more often than chance would have it.
@@ -154,7 +154,7 @@ proptest! {
         header.splice(start..end, with);
         let mut mutated = (header.len() as u32).to_be_bytes().to_vec();
         mutated.extend_from_slice(&header);
-        if let Ok(command) = decode_frame(mutated.into(), &Limits::default()) {
+        if let Ok(command) = decode_frame(mutated.into(), &FrameLimits::default()) {
             // Text that is not UTF-8 is read as Java reads it.
             let other = serde_json::from_str::<serde_json::Value>(&String::from_utf8_lossy(&header));
             // Two more liberties that we take: control characters in strings, and half surrogate pairs.
@@ -169,7 +169,7 @@ proptest! {
     fn any_bytes_decode_or_are_refused(form in 0..3_u8, header_len in 0..300_u32, rest in vec(any::<u8>(), 0..300)) {
         let mut frame = (u32::from(form) << 24 | header_len).to_be_bytes().to_vec();
         frame.extend_from_slice(&rest);
-        let _ = decode_frame(frame.into(), &Limits::default());
+        let _ = decode_frame(frame.into(), &FrameLimits::default());
     }
 
     #[test]
@@ -177,7 +177,7 @@ proptest! {
         let mut frame = encode(&command).to_vec();
         let at = 4 + at.index(frame.len() - 4);
         frame[at] = byte;
-        if let Ok(command) = decode_frame(Bytes::from(frame).slice(4..), &Limits::default()) {
+        if let Ok(command) = decode_frame(Bytes::from(frame).slice(4..), &FrameLimits::default()) {
             let again = decode(&encode(&command));
             prop_assert_eq!(again, expected_back(&command));
         }

@@ -5,7 +5,8 @@ use std::thread::JoinHandle;
 
 use tern_journal::Level;
 use tern_log::{
-    ConsumeQueues, Found, KeyIndex, KeyLimits, LogReader, QueueLimits, RaftState, RaftStateFile,
+    ConsumeQueues, KeyIndex, KeyLimits, LogReader, QueueLimits, RaftState, RaftStateFile,
+    ScanResult,
 };
 use tern_replica::{
     Applier, Applying, Delays, Fatal, Flusher, LeaderTasks, Opened, Opening, Strategy, TurnOptions,
@@ -58,7 +59,7 @@ fn serve(
         recovery,
         committed,
     } = opening(beginning).open::<Ticket>(state, state_file)?;
-    if let Found::Torn { position, fault } = recovery.found {
+    if let ScanResult::Torn { position, fault } = recovery.found {
         say(
             Level::Warning,
             format_args!(

@@ -3,10 +3,10 @@
 mod support;
 
 use support::{One, SEGMENT, TOPIC, filler};
-use tern_log::memory_disk::Operation;
 use tern_log::{FrameDraft, FrameKind, LogEnd, LogError, QueueEntry, QueueLimits, Reserve};
 use tern_replica::{Outcome, Refusal, RoomChange};
 use tern_replication::{MessageKind, PeerMessage, ThinEntry, replica_id};
+use tern_testdisk::Operation;
 
 const NO_ROOM: Outcome = Outcome::Refused(Refusal::NoRoom);
 

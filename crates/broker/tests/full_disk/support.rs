@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, DiskFile, Frame, FrameDraft, Log, LogEnd, LogOptions, LogReader,
     QueueLimits, RaftState, RaftStateFile, Space, prepare_segment,
@@ -22,6 +21,7 @@ use tern_state::{
     CommitOffsets, FlushDiskType, FoundGroup, FoundingMember, GroupFounding, OffsetCommit, Op,
     State,
 };
+use tern_testdisk::MemoryDisk;
 
 pub const SEGMENT: u64 = 1 << 20;
 pub const TOPIC: &str = "TBW102";

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use bytes::BytesMut;
 use tern_wire::codes::request as codes;
 use tern_wire::headers::{PullRequest, SendRequest};
-use tern_wire::{Command, Limits, decode_frame, encode_frame, properties};
+use tern_wire::{Command, FrameLimits, decode_frame, encode_frame, properties};
 
 use crate::support::{Broker, PATIENCE, message, pull, pull_header, request, send, send_header};
 
@@ -219,7 +219,7 @@ fn next_answer(socket: &mut TcpStream) -> i32 {
     socket.read_exact(&mut length).expect("an answer");
     let mut frame = vec![0; u32::from_be_bytes(length) as usize];
     socket.read_exact(&mut frame).expect("a whole answer");
-    decode_frame(frame.into(), &Limits::default())
+    decode_frame(frame.into(), &FrameLimits::default())
         .expect("a frame")
         .opaque
 }

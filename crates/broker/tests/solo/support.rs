@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tern_broker::{Mode, Node, NodeEvents, NodeOptions, RoleView, Settings, TableLimits};
 use tern_net::{Client, ClientOptions, Connection, Credit, PushHandler};
-use tern_replication::{Member, Timing};
+use tern_replication::{RaftMember, Timing};
 use tern_wire::headers::{PullRequest, SendRequest};
 use tern_wire::record::{Record, iter};
 use tern_wire::{Command, Fields, codes::request, properties, sys_flag};
@@ -225,7 +225,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
             limits: TableLimits::default(),
         },
         member: "n0".to_owned(),
-        members: vec![Member {
+        members: vec![RaftMember {
             id: "n0".to_owned(),
             number: 1,
             address: "127.0.0.1:1".to_owned(),

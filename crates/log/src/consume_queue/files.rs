@@ -8,7 +8,8 @@ use std::io;
 
 use parking_lot::Mutex;
 
-use super::{ENTRY_SIZE, Key, QueueLimits};
+use super::entry::{ENTRY_SIZE, QueueIds};
+use super::limits::QueueLimits;
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::{clear_view, remove_view};
@@ -22,7 +23,7 @@ pub struct QueueFiles {
 }
 
 /// Queue and number of the file within it.
-type FileKey = (Key, u64);
+type FileKey = (QueueIds, u64);
 
 #[derive(Default)]
 struct OpenFiles {
@@ -69,11 +70,11 @@ impl QueueFiles {
     }
 
     /// Writes encoded entries, of which the first has this offset.
-    pub fn write(&self, key: Key, from: u64, entries: &[u8]) -> Result<(), LogError> {
+    pub fn write(&self, key: QueueIds, from: u64, entries: &[u8]) -> Result<(), LogError> {
         let mut from = from;
         let mut rest = entries;
         while !rest.is_empty() {
-            let (number, at, room) = self.place(from);
+            let (number, at, room) = self.locate(from);
             let (part, behind) = rest.split_at(rest.len().min(room as usize * ENTRY_SIZE));
             let file = self.file((key, number), true)?;
             file.write_at(part, at)
@@ -85,12 +86,12 @@ impl QueueFiles {
     }
 
     /// Reads entries, all of which are in files.
-    pub fn read(&self, key: Key, from: u64, count: u64) -> Result<Vec<u8>, LogError> {
+    pub fn read(&self, key: QueueIds, from: u64, count: u64) -> Result<Vec<u8>, LogError> {
         let mut bytes = vec![0; count as usize * ENTRY_SIZE];
         let mut from = from;
         let mut rest = &mut bytes[..];
         while !rest.is_empty() {
-            let (number, at, room) = self.place(from);
+            let (number, at, room) = self.locate(from);
             let (part, behind) = rest.split_at_mut(rest.len().min(room as usize * ENTRY_SIZE));
             self.read_part((key, number), part, at)?;
             from += (part.len() / ENTRY_SIZE) as u64;
@@ -100,8 +101,8 @@ impl QueueFiles {
     }
 
     /// The error that says that the file with an entry is damaged.
-    pub fn damaged(&self, key: Key, from: u64) -> LogError {
-        let (number, ..) = self.place(from);
+    pub fn damaged(&self, key: QueueIds, from: u64) -> LogError {
+        let (number, ..) = self.locate(from);
         let path = self.path((key, number));
         LogError::DamagedView { path }
     }
@@ -127,7 +128,7 @@ impl QueueFiles {
     }
 
     /// Number of the file, offset of the entry within it, and entries from there to its end.
-    const fn place(&self, offset: u64) -> (u64, u64, u64) {
+    const fn locate(&self, offset: u64) -> (u64, u64, u64) {
         let within = offset % self.limits.entries_per_file;
         let number = offset / self.limits.entries_per_file;
         (

@@ -11,13 +11,13 @@ const MAX_OFFSET: u64 = (1 << 56) - 1;
 
 /// A message with this key is there. Sorted by key, then from old to new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub struct KeyEntry {
     pub key_hash: u64,
     pub time_ms: u64,
     pub physical_offset: u64,
 }
 
-impl Entry {
+impl KeyEntry {
     pub fn new(key_hash: u64, physical_offset: u64, time_ms: u64) -> Self {
         Self {
             key_hash,
@@ -52,12 +52,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    pub fn matches(&self, entry: &Entry) -> bool {
+    pub fn matches(&self, entry: &KeyEntry) -> bool {
         entry.key_hash == self.key_hash && (self.from_ms..=self.to_ms).contains(&entry.time_ms)
     }
 
     /// Leaves of `found` only the newest, each once, newest first.
-    pub fn keep_newest(&self, found: &mut Vec<Entry>) {
+    pub fn keep_newest(&self, found: &mut Vec<KeyEntry>) {
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.dedup();
         found.truncate(self.max);

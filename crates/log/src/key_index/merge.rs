@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use super::entry::Entry;
-use super::run::{Run, RunReader, RunWriter};
+use super::entry::KeyEntry;
+use super::run::{RunReader, RunWriter, SortedRun};
 use crate::error::LogError;
 
 /// A merge under way.
 pub struct Merge {
-    inputs: Vec<Arc<Run>>,
+    inputs: Vec<Arc<SortedRun>>,
     /// What is left of them, with the next entry of each.
-    sources: Vec<(Entry, RunReader)>,
+    sources: Vec<(KeyEntry, RunReader)>,
     writer: RunWriter,
 }
 
 impl Merge {
     /// Of runs of one level, at least one.
-    pub fn begin(inputs: Vec<Arc<Run>>, writer: RunWriter) -> Result<Self, LogError> {
+    pub fn begin(inputs: Vec<Arc<SortedRun>>, writer: RunWriter) -> Result<Self, LogError> {
         let mut sources = Vec::with_capacity(inputs.len());
         for run in &inputs {
             let mut reader = RunReader::new(Arc::clone(run));
@@ -54,7 +54,7 @@ impl Merge {
     }
 
     /// What was merged, and what it became.
-    pub fn finish(self) -> Result<(Vec<Arc<Run>>, Run), LogError> {
+    pub fn finish(self) -> Result<(Vec<Arc<SortedRun>>, SortedRun), LogError> {
         let level = self.level() + 1;
         Ok((self.inputs, self.writer.finish(level)?))
     }

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entry::{ENTRY_SIZE, Entry, Wanted};
+use super::entry::{ENTRY_SIZE, KeyEntry, Wanted};
 use crate::disk::{Disk, DiskFile};
 use crate::error::LogError;
 use crate::files::be32;
@@ -29,7 +29,7 @@ const STRETCH: usize = 16;
 const MAX_FENCES: usize = 4096;
 
 /// A complete run.
-pub struct Run {
+pub struct SortedRun {
     pub path: PathBuf,
     /// How often its entries were merged.
     pub level: u32,
@@ -40,7 +40,7 @@ pub struct Run {
     newest_ms: u64,
 }
 
-impl Run {
+impl SortedRun {
     fn blocks(&self) -> u64 {
         self.entries.div_ceil(BLOCK_ENTRIES as u64)
     }
@@ -51,7 +51,7 @@ impl Run {
     }
 
     /// Whether a search could find something in it that is newer than what it has.
-    pub fn is_worth_a_look(&self, wanted: &Wanted, found: &[Entry]) -> bool {
+    pub fn is_worth_a_look(&self, wanted: &Wanted, found: &[KeyEntry]) -> bool {
         let enough = found.len() >= wanted.max;
         let newer = !enough
             || found
@@ -64,8 +64,8 @@ impl Run {
     ///
     /// # Errors
     /// [`LogError::View`], [`LogError::DamagedView`].
-    pub fn find(&self, wanted: &Wanted, found: &mut Vec<Entry>) -> Result<(), LogError> {
-        let last = Entry::new(wanted.key_hash, u64::MAX, wanted.to_ms);
+    pub fn find(&self, wanted: &Wanted, found: &mut Vec<KeyEntry>) -> Result<(), LogError> {
+        let last = KeyEntry::new(wanted.key_hash, u64::MAX, wanted.to_ms);
         let Range {
             start: mut low,
             end: mut high,
@@ -75,7 +75,7 @@ impl Run {
         while low < high {
             let middle = low + (high - low) / 2;
             self.read_bytes(middle, &mut bytes)?;
-            if Entry::decode(&bytes) <= last {
+            if KeyEntry::decode(&bytes) <= last {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -105,7 +105,7 @@ impl Run {
     }
 
     /// The entries of some blocks.
-    fn read(&self, first: u64, count: u64) -> Result<Vec<Entry>, LogError> {
+    fn read(&self, first: u64, count: u64) -> Result<Vec<KeyEntry>, LogError> {
         let mut bytes = vec![0; count as usize * BLOCK_SIZE];
         self.read_bytes(first, &mut bytes)?;
         let left = self.entries - first * BLOCK_ENTRIES as u64;
@@ -113,7 +113,7 @@ impl Run {
             .chunks(BLOCK_SIZE)
             .flat_map(|block| block[..BLOCK_ENTRIES * ENTRY_SIZE].chunks(ENTRY_SIZE))
             .take(left as usize)
-            .map(Entry::decode)
+            .map(KeyEntry::decode)
             .collect())
     }
 
@@ -181,13 +181,13 @@ fn checksum(number: u64, block: &[u8]) -> u32 {
 
 /// Reads a run from its beginning to its end.
 pub struct RunReader {
-    run: Arc<Run>,
+    run: Arc<SortedRun>,
     next_block: u64,
-    entries: std::vec::IntoIter<Entry>,
+    entries: std::vec::IntoIter<KeyEntry>,
 }
 
 impl RunReader {
-    pub fn new(run: Arc<Run>) -> Self {
+    pub fn new(run: Arc<SortedRun>) -> Self {
         Self {
             run,
             next_block: 0,
@@ -196,7 +196,7 @@ impl RunReader {
     }
 
     /// The next entry, none at the end.
-    pub fn next(&mut self) -> Result<Option<Entry>, LogError> {
+    pub fn next(&mut self) -> Result<Option<KeyEntry>, LogError> {
         if let Some(entry) = self.entries.next() {
             return Ok(Some(entry));
         }
@@ -222,7 +222,7 @@ pub struct RunWriter {
     written: u64,
     fences: Fences,
     entries: u64,
-    last: Option<Entry>,
+    last: Option<KeyEntry>,
     oldest_ms: u64,
     newest_ms: u64,
     finished: bool,
@@ -253,7 +253,7 @@ impl RunWriter {
     }
 
     /// Adds an entry that is not before the last one; one that is there already is left out.
-    pub fn push(&mut self, entry: Entry) -> Result<(), LogError> {
+    pub fn push(&mut self, entry: KeyEntry) -> Result<(), LogError> {
         if self.last == Some(entry) {
             return Ok(());
         }
@@ -275,14 +275,14 @@ impl RunWriter {
         Ok(())
     }
 
-    pub fn finish(mut self, level: u32) -> Result<Run, LogError> {
+    pub fn finish(mut self, level: u32) -> Result<SortedRun, LogError> {
         if self.filled > 0 {
             self.end_block();
         }
         self.write()?;
         self.finished = true;
         self.fences.hashes.shrink_to_fit();
-        Ok(Run {
+        Ok(SortedRun {
             fences: std::mem::replace(&mut self.fences, Fences::new()),
             path: std::mem::take(&mut self.path),
             level,

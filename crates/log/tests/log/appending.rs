@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_log::{
-    Fault, Found, Log, LogError, LogOptions, SegmentRoom, StopKind, prepare_segment,
+    Fault, Log, LogError, LogOptions, ScanResult, SegmentRoom, StopKind, prepare_segment,
     stored_settings,
 };
+use tern_testdisk::{MemoryDisk, Operation};
 
-use crate::support::{Bench, DIRECTORY, GROUP, append_one, body, disks, draft, options, seal_run};
+use crate::support::{
+    DIRECTORY, DiskBench, GROUP, append_one, body, disks, draft, options, seal_run,
+};
 
 const SEGMENT: u64 = 16 << 10;
 
-fn prepare(bench: &Bench, base: u64) -> Arc<dyn tern_log::DiskFile> {
+fn prepare(bench: &DiskBench, base: u64) -> Arc<dyn tern_log::DiskFile> {
     prepare_segment(&bench.disk, Path::new(DIRECTORY), base, SEGMENT).expect("room")
 }
 
@@ -22,7 +24,10 @@ fn what_was_appended_and_synced_is_found_again_on_every_disk() {
     for (disk, directory, _guard) in disks() {
         let (mut log, recovery) =
             Log::open(disk.clone(), options(&directory, SEGMENT)).expect("a new directory");
-        assert_eq!((recovery.found, recovery.first_index), (Found::Empty, 1));
+        assert_eq!(
+            (recovery.found, recovery.first_index),
+            (ScanResult::Empty, 1)
+        );
         let bodies: Vec<_> = (0..40)
             .map(|number| body(number, 50 + 37 * number as usize))
             .collect();
@@ -43,7 +48,7 @@ fn what_was_appended_and_synced_is_found_again_on_every_disk() {
             Log::open(disk.clone(), options(&directory, SEGMENT)).expect("a whole log");
         assert_eq!(
             (log.end(), recovery.found, recovery.rewritten),
-            (end, Found::End, 0)
+            (end, ScanResult::End, 0)
         );
         let reader = log.reader();
         for frame in &frames {
@@ -72,7 +77,7 @@ fn what_was_appended_and_synced_is_found_again_on_every_disk() {
 
 #[test]
 fn frames_of_one_segment_are_one_write_whatever_their_number() {
-    let bench = Bench::new(1 << 20);
+    let bench = DiskBench::new(1 << 20);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, b"first").expect("room");
     for count in [1, 2, 16] {
@@ -85,7 +90,7 @@ fn frames_of_one_segment_are_one_write_whatever_their_number() {
 
 #[test]
 fn a_roll_into_a_prepared_segment_only_writes() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     assert_eq!(log.segment_to_prepare(), Some(0));
     assert_eq!(
@@ -120,7 +125,7 @@ fn a_roll_into_a_prepared_segment_only_writes() {
 
 #[test]
 fn a_roll_without_a_prepared_segment_makes_one() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     let frames = seal_run(&log, 1, &vec![body(1, 9000); 4]);
     log.append(&frames).expect("room for four segments");
@@ -132,7 +137,7 @@ fn a_roll_without_a_prepared_segment_makes_one() {
 
 #[test]
 fn without_room_for_the_next_segment_nothing_is_appended_and_the_log_stays_usable() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 5000)).expect("room");
     bench.disk.set_free_bytes(Some(SEGMENT / 2));
@@ -160,7 +165,7 @@ fn without_room_for_the_next_segment_nothing_is_appended_and_the_log_stays_usabl
 
 #[test]
 fn a_full_disk_while_preparing_leaves_nothing_that_harms() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 9000)).expect("room");
     bench.disk.fail_next(Operation::Allocate, "/log/");
@@ -178,7 +183,7 @@ fn a_full_disk_while_preparing_leaves_nothing_that_harms() {
 
 #[test]
 fn a_prepared_segment_is_taken_again_after_a_clean_stop_and_completed_after_another() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 9000)).expect("room");
     prepare(&bench, SEGMENT);
@@ -200,7 +205,7 @@ fn a_prepared_segment_is_taken_again_after_a_clean_stop_and_completed_after_anot
 
 #[test]
 fn a_file_that_was_prepared_used_and_cut_off_meanwhile_is_not_taken() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 9000)).expect("room");
     // The preparation is slow; the log needs the segment, makes it, and is truncated before the answer comes.
@@ -220,7 +225,7 @@ fn a_file_that_was_prepared_used_and_cut_off_meanwhile_is_not_taken() {
 
 #[test]
 fn a_file_for_a_segment_that_is_in_use_is_dropped() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     let late = prepare(&bench, 0);
     append_one(&mut log, 1, &body(1, 100)).expect("room");
@@ -236,7 +241,7 @@ fn a_file_for_a_segment_that_is_in_use_is_dropped() {
 
 #[test]
 fn frames_that_do_not_continue_the_log_are_refused_and_nothing_is_appended() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 5, &body(1, 100)).expect("room");
     let end = log.end();
@@ -275,7 +280,7 @@ fn frames_that_do_not_continue_the_log_are_refused_and_nothing_is_appended() {
 
 #[test]
 fn after_a_failed_write_the_log_takes_nothing_more() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 100)).expect("room");
     bench.disk.fail_next(Operation::Write, "/log/");
@@ -307,7 +312,7 @@ fn settings_that_cannot_work_are_refused() {
 
 #[test]
 fn a_clean_stop_with_everything_flushed_starts_without_a_write() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 100)).expect("room");
     let syncer = log.syncer();
@@ -316,13 +321,13 @@ fn a_clean_stop_with_everything_flushed_starts_without_a_write() {
     bench.disk.kill();
     let before = bench.disk.operations();
     let (log, recovery) = bench.open_after(StopKind::Clean).expect("a whole log");
-    assert_eq!((log.end().index, recovery.found), (1, Found::End));
+    assert_eq!((log.end().index, recovery.found), (1, ScanResult::End));
     assert_eq!(bench.disk.operations(), before);
 }
 
 #[test]
 fn a_segment_for_which_there_is_no_descriptor_is_asked_for_again_and_stops_nobody() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 9000)).expect("room");
     bench.disk.fail_next(Operation::Open, "/log/");
@@ -334,7 +339,7 @@ fn a_segment_for_which_there_is_no_descriptor_is_asked_for_again_and_stops_nobod
 
 #[test]
 fn a_commit_that_no_sync_took_along_is_waited_for_until_it_is_written() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     let syncer = log.syncer();
     append_one(&mut log, 1, &body(1, 100)).expect("room");

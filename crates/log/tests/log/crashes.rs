@@ -1,16 +1,16 @@
 //! A crash at every write of a run, and every way in which the disk may come out of it.
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{Frame, Log, LogError, LogSyncer, prepare_segment};
+use tern_testdisk::MemoryDisk;
 
-use crate::support::{Bench, DIRECTORY, append_one, body, erase, seal_run, segment};
+use crate::support::{DIRECTORY, DiskBench, append_one, body, erase, seal_run, segment};
 
 const SEGMENT: u64 = 16 << 10;
 const SEEDS: u64 = 48;
 
 /// One step of the run.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum CrashStep {
     /// Frames of this many bytes each, in one append.
     Append(usize, usize),
     Sync,
@@ -20,39 +20,39 @@ enum Step {
     Prepare,
 }
 
-const RUN: [Step; 32] = [
-    Step::Prepare,
-    Step::Append(1, 100),
-    Step::Append(3, 700),
-    Step::Sync,
-    Step::Prepare,
-    Step::Append(2, 5000),
-    Step::SyncPosition,
-    Step::Append(2, 300),
-    Step::Sync,
-    Step::Append(3, 900),
-    Step::Truncate(2),
-    Step::Append(2, 450),
-    Step::Sync,
-    Step::Prepare,
-    Step::Append(4, 3000),
-    Step::Append(1, 10),
-    Step::Truncate(5),
-    Step::Append(6, 2900),
-    Step::Sync,
-    Step::SyncPosition,
-    Step::Append(9, 2500),
-    Step::Truncate(8),
-    Step::Append(1, 60),
-    Step::Append(1, 9000),
-    Step::Truncate(1),
-    Step::Append(5, 40),
-    Step::Sync,
-    Step::Truncate(5),
-    Step::Append(1, 3000),
-    Step::Append(2, 9000),
-    Step::Sync,
-    Step::Append(1, 500),
+const RUN: [CrashStep; 32] = [
+    CrashStep::Prepare,
+    CrashStep::Append(1, 100),
+    CrashStep::Append(3, 700),
+    CrashStep::Sync,
+    CrashStep::Prepare,
+    CrashStep::Append(2, 5000),
+    CrashStep::SyncPosition,
+    CrashStep::Append(2, 300),
+    CrashStep::Sync,
+    CrashStep::Append(3, 900),
+    CrashStep::Truncate(2),
+    CrashStep::Append(2, 450),
+    CrashStep::Sync,
+    CrashStep::Prepare,
+    CrashStep::Append(4, 3000),
+    CrashStep::Append(1, 10),
+    CrashStep::Truncate(5),
+    CrashStep::Append(6, 2900),
+    CrashStep::Sync,
+    CrashStep::SyncPosition,
+    CrashStep::Append(9, 2500),
+    CrashStep::Truncate(8),
+    CrashStep::Append(1, 60),
+    CrashStep::Append(1, 9000),
+    CrashStep::Truncate(1),
+    CrashStep::Append(5, 40),
+    CrashStep::Sync,
+    CrashStep::Truncate(5),
+    CrashStep::Append(1, 3000),
+    CrashStep::Append(2, 9000),
+    CrashStep::Sync,
+    CrashStep::Append(1, 500),
 ];
 
 /// What a run has done and been promised.
@@ -92,7 +92,7 @@ fn run(
 }
 
 fn take(
-    step: Step,
+    step: CrashStep,
     number: u64,
     log: &mut Log,
     syncer: &LogSyncer,
@@ -100,7 +100,7 @@ fn take(
     promises: &mut Promises,
 ) -> Result<(), LogError> {
     match step {
-        Step::Append(count, length) => {
+        CrashStep::Append(count, length) => {
             let bodies: Vec<_> = (0..count as u64)
                 .map(|at| {
                     if at % 3 == 2 {
@@ -114,14 +114,14 @@ fn take(
             promises.wrote(&frames);
             log.append(&frames)
         }
-        Step::Sync => {
+        CrashStep::Sync => {
             let end = log.end();
             syncer.sync(end.position)?;
             promises.durable = end.index;
             Ok(())
         }
-        Step::SyncPosition => syncer.sync_position(),
-        Step::Truncate(count) => {
+        CrashStep::SyncPosition => syncer.sync_position(),
+        CrashStep::Truncate(count) => {
             let kept = log.end().index - count;
             promises.durable = promises.durable.min(kept);
             promises.term += 1;
@@ -131,7 +131,7 @@ fn take(
             }
             Ok(())
         }
-        Step::Prepare => {
+        CrashStep::Prepare => {
             let Some(base) = log.segment_to_prepare() else {
                 return Ok(());
             };
@@ -148,8 +148,8 @@ fn take(
 }
 
 /// Runs until a call of the disk is the last; answers what is left.
-fn run_until(operations: u64) -> (Bench, Promises, bool) {
-    let bench = Bench::new(SEGMENT);
+fn run_until(operations: u64) -> (DiskBench, Promises, bool) {
+    let bench = DiskBench::new(SEGMENT);
     bench.disk.stop_after(operations);
     let mut promises = Promises::default();
     let finished = bench
@@ -162,7 +162,7 @@ fn run_until(operations: u64) -> (Bench, Promises, bool) {
     (bench, promises, finished)
 }
 
-fn check(bench: &Bench, promises: &Promises, case: &str) {
+fn check(bench: &DiskBench, promises: &Promises, case: &str) {
     let (mut log, recovery) = bench
         .open()
         .unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -217,7 +217,7 @@ fn check(bench: &Bench, promises: &Promises, case: &str) {
     }
     log.syncer().sync(u64::MAX).expect("a healthy disk");
     for seed in 0..4 {
-        let last = Bench::with_disk(bench.disk.fork(), SEGMENT);
+        let last = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
         last.disk.crash(seed);
         let found = last
             .open()
@@ -232,7 +232,7 @@ fn a_power_cut_at_any_write_loses_nothing_that_was_synced() {
     loop {
         let (bench, promises, finished) = run_until(operations);
         for seed in 0..SEEDS {
-            let crashed = Bench::with_disk(bench.disk.fork(), SEGMENT);
+            let crashed = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
             crashed.disk.crash(seed);
             check(
                 &crashed,
@@ -269,15 +269,15 @@ fn a_crash_at_any_write_of_recovery_itself_changes_nothing_of_the_outcome() {
     // A torn log: frames above the synced position, some sectors of which are lost.
     let (bench, promises, _) = run_until(u64::MAX / 2);
     for seed in 0..SEEDS {
-        let crashed = Bench::with_disk(bench.disk.fork(), SEGMENT);
+        let crashed = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
         crashed.disk.crash(seed);
-        let whole = Bench::with_disk(crashed.disk.fork(), SEGMENT);
+        let whole = DiskBench::with_disk(crashed.disk.fork(), SEGMENT);
         let expected = whole.open().expect("torn at most").0.end();
         for operations in 1.. {
-            let again = Bench::with_disk(crashed.disk.fork(), SEGMENT);
+            let again = DiskBench::with_disk(crashed.disk.fork(), SEGMENT);
             again.disk.stop_after(operations);
             let finished = again.open().is_ok();
-            let killed = Bench::with_disk(again.disk.fork(), SEGMENT);
+            let killed = DiskBench::with_disk(again.disk.fork(), SEGMENT);
             again.disk.crash(seed + operations);
             let case = format!("seed {seed}, call {operations}");
             let (log, _) = again
@@ -296,14 +296,14 @@ fn a_crash_at_any_write_of_recovery_itself_changes_nothing_of_the_outcome() {
 
 /// A recovery that only the death of the process ended: the next one goes on, and what it then writes is not harmed by
 /// what the platter still has from before.
-fn goes_on_from(killed: &Bench, seed: u64, case: &str) {
+fn goes_on_from(killed: &DiskBench, seed: u64, case: &str) {
     let (mut log, _) = killed
         .open()
         .unwrap_or_else(|error| panic!("{case}: {error}"));
     append_one(&mut log, 1000, &body(seed, 40)).unwrap_or_else(|error| panic!("{case}: {error}"));
     log.syncer().sync(u64::MAX).expect("a healthy disk");
     for cut in 0..4 {
-        let last = Bench::with_disk(killed.disk.fork(), SEGMENT);
+        let last = DiskBench::with_disk(killed.disk.fork(), SEGMENT);
         last.disk.crash(seed * 4 + cut);
         let found = last
             .open()
@@ -316,14 +316,14 @@ fn goes_on_from(killed: &Bench, seed: u64, case: &str) {
 /// kernel calls their pages clean.
 #[test]
 fn frames_found_after_a_failed_sync_are_durable_once_recovery_has_counted_them() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 2000)).expect("room");
     log.syncer().sync(u64::MAX).expect("a healthy disk");
     append_one(&mut log, 1, &body(2, 2000)).expect("room");
     bench
         .disk
-        .fail_next(tern_log::memory_disk::Operation::Sync, "/log/");
+        .fail_next(tern_testdisk::Operation::Sync, "/log/");
     let failed = log.syncer().sync(log.end().position);
     assert!(matches!(failed, Err(LogError::Sync { .. })));
     assert!(
@@ -339,7 +339,7 @@ fn frames_found_after_a_failed_sync_are_durable_once_recovery_has_counted_them()
     assert_eq!(log.end().index, 2);
     assert!(recovery.rewritten > 2000);
     for seed in 0..SEEDS {
-        let crashed = Bench::with_disk(bench.disk.fork(), SEGMENT);
+        let crashed = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
         crashed.disk.crash(seed);
         assert_eq!(
             crashed.open().expect("a good log").0.end().index,
@@ -352,7 +352,7 @@ fn frames_found_after_a_failed_sync_are_durable_once_recovery_has_counted_them()
 /// The same for the zeros of a cut: if they are in the page cache only, the old bytes stand behind new frames later.
 #[test]
 fn a_cut_whose_sync_failed_is_made_again_at_the_next_start() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 200)).expect("room");
     log.syncer().sync(u64::MAX).expect("a healthy disk");
@@ -368,7 +368,7 @@ fn a_cut_whose_sync_failed_is_made_again_at_the_next_start() {
     bench.disk.kill();
     bench
         .disk
-        .fail_next(tern_log::memory_disk::Operation::Sync, "/log/");
+        .fail_next(tern_testdisk::Operation::Sync, "/log/");
     assert!(matches!(bench.open(), Err(LogError::Sync { .. })));
     bench.disk.kill();
     let (mut log, _) = bench.open().expect("the rest was cut");
@@ -388,8 +388,8 @@ fn half_written_sectors_give_a_prefix_or_ask_for_repair() {
     let (bench, promises, _) = run_until(u64::MAX / 2);
     let mut opened = 0;
     for seed in 0..200 {
-        let crashed = Bench::with_disk(bench.disk.fork(), SEGMENT);
-        crashed.disk.power_cut(tern_log::memory_disk::PowerCut {
+        let crashed = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
+        crashed.disk.power_cut(tern_testdisk::PowerCut {
             seed,
             tears_sectors: true,
         });
@@ -409,7 +409,7 @@ fn half_written_sectors_give_a_prefix_or_ask_for_repair() {
 fn a_power_cut_after_a_start_that_took_over_from_a_dead_one_loses_nothing_that_was_synced() {
     for last in 1..14 {
         for seed in 0..16 {
-            let bench = Bench::new(SEGMENT);
+            let bench = DiskBench::new(SEGMENT);
             bench.disk.stop_after(last);
             let _ = bench.open();
             bench.disk.kill();

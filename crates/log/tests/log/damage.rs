@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use tern_log::{Fault, Found, Frame, Log, LogEnd, LogError, StopKind};
+use tern_log::{Fault, Frame, Log, LogEnd, LogError, ScanResult, StopKind};
 
-use crate::support::{Bench, DIRECTORY, NOW_MS, append_one, body, draft, erase, segment};
+use crate::support::{DIRECTORY, DiskBench, NOW_MS, append_one, body, draft, erase, segment};
 
 const SEGMENT: u64 = 32 << 10;
 
 /// A log of two segments, 64 KiB, with bodies of many sizes, some of them zeros; nothing of it is recorded as synced.
 struct Sample {
-    bench: Bench,
+    bench: DiskBench,
     frames: Vec<Frame>,
     ends: Vec<LogEnd>,
 }
 
 fn sample() -> Sample {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     let mut frames = Vec::new();
     let mut ends = vec![log.end()];
@@ -52,12 +52,12 @@ fn sample() -> Sample {
 }
 
 impl Sample {
-    fn fork(&self) -> Bench {
-        Bench::with_disk(self.bench.disk.fork(), SEGMENT)
+    fn fork(&self) -> DiskBench {
+        DiskBench::with_disk(self.bench.disk.fork(), SEGMENT)
     }
 
     /// The same log with everything recorded as synced.
-    fn synced(&self) -> Bench {
+    fn synced(&self) -> DiskBench {
         let bench = self.fork();
         drop(bench.open().expect("a whole log"));
         bench.disk.kill();
@@ -65,7 +65,7 @@ impl Sample {
     }
 
     /// Opens a damaged copy: a prefix of the log, or rot. Answers how many frames are left.
-    fn recover(&self, bench: &Bench, stop: StopKind) -> Result<usize, LogError> {
+    fn recover(&self, bench: &DiskBench, stop: StopKind) -> Result<usize, LogError> {
         match bench.open_after(stop) {
             Ok((log, recovery)) => {
                 let count = recovery.frames as usize;
@@ -138,7 +138,7 @@ fn a_synced_log_cut_at_any_byte_asks_for_repair() {
     let synced = sample.synced();
     let end = sample.ends.last().expect("frames").position;
     for length in (0..end - 8).step_by(7) {
-        let bench = Bench::with_disk(synced.disk.fork(), SEGMENT);
+        let bench = DiskBench::with_disk(synced.disk.fork(), SEGMENT);
         for base in [0, SEGMENT] {
             let kept = length.saturating_sub(base).min(SEGMENT);
             bench
@@ -209,8 +209,8 @@ fn a_clean_stop_makes_every_damage_rot() {
 }
 
 /// Three frames, of which the middle one is given; answers the bench and the middle frame.
-fn three_frames(middle: &[u8]) -> (Bench, Frame) {
-    let bench = Bench::new(SEGMENT);
+fn three_frames(middle: &[u8]) -> (DiskBench, Frame) {
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 300)).expect("room");
     let frame = append_one(&mut log, 1, middle).expect("room");
@@ -225,12 +225,12 @@ fn every_single_unwritten_sector_of_a_frame_makes_it_torn_and_the_frames_behind_
     let first = frame.header.position / 512;
     let last = (frame.header.position + frame.bytes.len() as u64 - 1) / 512;
     for sector in first + 1..last {
-        let torn = Bench::with_disk(bench.disk.fork(), SEGMENT);
+        let torn = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
         erase(&torn.disk, &segment(0), sector * 512, 512);
         let (log, recovery) = torn.open().expect("torn is no error");
         assert_eq!(log.end().index, 1);
         let position = frame.header.position;
-        assert!(matches!(recovery.found, Found::Torn { position: at, .. } if at == position));
+        assert!(matches!(recovery.found, ScanResult::Torn { position: at, .. } if at == position));
         let content = torn.disk.content(&segment(0)).expect("the segment");
         assert!(
             content[log.end().position as usize..]
@@ -267,7 +267,7 @@ fn a_body_of_zeros_is_not_taken_for_unwritten_sectors() {
     let (bench, frame) = three_frames(&[0; 5000]);
     assert!(frame.header.has_zero_map());
     // Every share was written; a bit rots. Without the map the zeros would prove a torn write.
-    let rotted = Bench::with_disk(bench.disk.fork(), SEGMENT);
+    let rotted = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
     rotted
         .disk
         .damage(&segment(0), frame.header.position + 70, 1)
@@ -277,7 +277,7 @@ fn a_body_of_zeros_is_not_taken_for_unwritten_sectors() {
         Err(LogError::Rotted { index: 2, .. })
     ));
     // The sector that holds the record's end and the map's start is lost: torn.
-    let torn = Bench::with_disk(bench.disk.fork(), SEGMENT);
+    let torn = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
     let end = frame.header.position + frame.bytes.len() as u64;
     let sector = (end - 1) / 512 * 512;
     erase(&torn.disk, &segment(0), sector, end - sector);
@@ -311,7 +311,7 @@ fn zeros_where_a_frame_has_to_be_with_frames_behind_are_a_hole() {
     let position = frame.header.position;
     assert_eq!(
         recovery.found,
-        Found::Torn {
+        ScanResult::Torn {
             position,
             fault: Fault::Missing
         }
@@ -394,7 +394,7 @@ fn without_flushed_pos_every_damage_is_rot_and_a_whole_log_is_written_again() {
 #[test]
 fn the_log_of_another_group_or_size_is_refused() {
     let sample = sample();
-    let other_size = Bench::with_disk(sample.bench.disk.fork(), 2 * SEGMENT);
+    let other_size = DiskBench::with_disk(sample.bench.disk.fork(), 2 * SEGMENT);
     assert!(matches!(
         other_size.open(),
         Err(LogError::Foreign {

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, DirectoryLock, Disk, LogError, RealDisk, StopKind, StopRecord, claim_directory,
 };
+use tern_testdisk::MemoryDisk;
 
 use crate::support::{DIRECTORY, disks};
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     BootMark, Descriptor, Disk, Fault, Frame, FrameDraft, FrameHeader, LogEnd, LogError, RaftState,
     RaftStateFile, SegmentHeader, StopRecord, claim_directory,
 };
+use tern_testdisk::MemoryDisk;
 
-use crate::support::{Bench, DIRECTORY, GROUP, NOW_MS, append_one, body, draft, segment};
+use crate::support::{DIRECTORY, DiskBench, GROUP, NOW_MS, append_one, body, draft, segment};
 
 const BATCH: &str = "54465231000000af000000000000000100000000000000050000000000001000000000010000000a01010001\
 000000000000018bcfe5687b8dc87a80f0ece3be00000065daa320a73610a6860000000300000009000000000000000700000000000010400000\
@@ -111,7 +111,7 @@ fn a_segment_header_has_the_computed_bytes() {
 
 #[test]
 fn a_segment_on_disk_is_its_header_then_frames_on_multiples_of_eight_then_zeros() {
-    let bench = Bench::new(64 << 10);
+    let bench = DiskBench::new(64 << 10);
     let (mut log, _) = bench.open().expect("an empty directory");
     let first = append_one(&mut log, 1, b"hello").expect("room");
     let second = append_one(&mut log, 1, &body(1, 300)).expect("room");
@@ -137,7 +137,7 @@ fn a_segment_on_disk_is_its_header_then_frames_on_multiples_of_eight_then_zeros(
 #[test]
 fn flushed_pos_has_the_computed_bytes() {
     // A log whose end is exactly 123,456: frames of 64 to 8,192 bytes up to there.
-    let bench = Bench::new(1 << 20);
+    let bench = DiskBench::new(1 << 20);
     let (mut log, _) = bench.open().expect("an empty directory");
     while log.end().position < 123_456 {
         let left = 123_456 - log.end().position;

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_log::{Disk, KeyIndex, KeyLimits, LogError, NewestKey};
+use tern_testdisk::{MemoryDisk, Operation};
 
 use crate::support::disks;
 

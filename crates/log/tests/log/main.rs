@@ -6,7 +6,6 @@ mod damage;
 mod directory;
 mod formats;
 mod keys;
-mod memory;
 mod queues;
 mod raft_state;
 mod reading;

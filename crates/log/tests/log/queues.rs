@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use proptest::prelude::*;
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_log::{ConsumeQueues, Disk, LogError, QueueEntry, QueueLimits};
+use tern_testdisk::{MemoryDisk, Operation};
 
 use crate::support::disks;
 

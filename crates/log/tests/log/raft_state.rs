@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tern_log::memory_disk::{MemoryDisk, Operation, PowerCut};
 use tern_log::{Disk, LogError, RaftState, RaftStateFile};
+use tern_testdisk::{MemoryDisk, Operation, PowerCut};
 
 use crate::support::{DIRECTORY, GROUP};
 

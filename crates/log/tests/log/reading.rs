@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::BytesMut;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     Disk, DiskFile, FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions, LogReader,
     StopKind,
 };
+use tern_testdisk::MemoryDisk;
 
-use crate::support::{Bench, GROUP, NOW_MS, append_one, body, draft, seal_run, segment};
+use crate::support::{DiskBench, GROUP, NOW_MS, append_one, body, draft, seal_run, segment};
 
 const SEGMENT: u64 = 64 << 10;
 
 /// A log over several segments and terms whose ring holds only the last frames.
-fn long_log(ring_bytes: usize) -> (Bench, Log, Vec<Frame>) {
-    let bench = Bench::new(SEGMENT);
+fn long_log(ring_bytes: usize) -> (DiskBench, Log, Vec<Frame>) {
+    let bench = DiskBench::new(SEGMENT);
     let options = LogOptions {
         directory: crate::support::DIRECTORY.into(),
         group_id: GROUP,
@@ -153,7 +153,7 @@ fn what_the_log_does_not_have_is_refused_with_its_bounds() {
 
 #[test]
 fn a_log_whose_timestamps_fell_once_opens_as_it_was() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     let mut frames = Vec::new();
     for clock_ms in [NOW_MS, NOW_MS + 31_536_000_000, NOW_MS + 1, NOW_MS + 2] {
@@ -195,7 +195,7 @@ fn an_error_of_the_disk_while_reading_is_not_fatal() {
     let (bench, log, _) = long_log(0);
     bench
         .disk
-        .fail_next(tern_log::memory_disk::Operation::Read, "/log/");
+        .fail_next(tern_testdisk::Operation::Read, "/log/");
     let failed = log.reader().frame(10).expect_err("an error of the disk");
     assert!(matches!(failed, LogError::Io { .. }) && !failed.is_fatal());
     log.reader().frame(10).expect("the next read works");
@@ -204,7 +204,7 @@ fn an_error_of_the_disk_while_reading_is_not_fatal() {
 /// More frames than there are descriptors in memory: the oldest are found by the sparse index.
 #[test]
 fn frames_older_than_the_descriptors_are_found_by_walking_headers() {
-    let bench = Bench::new(1 << 20);
+    let bench = DiskBench::new(1 << 20);
     let (mut log, _) = bench.open().expect("an empty directory");
     let no_op = FrameDraft::no_op();
     let mut headers = Vec::new();
@@ -256,7 +256,7 @@ impl Drop for SetAtEnd<'_> {
 /// Readers follow a writer that appends and truncates: what they see is whole, and of the log at some moment.
 #[test]
 fn readers_beside_the_writer_see_whole_frames_or_none() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let options = LogOptions {
         segment_size: SEGMENT,
         ring_bytes: 20_000,
@@ -313,7 +313,7 @@ fn readers_beside_the_writer_see_whole_frames_or_none() {
 
 #[test]
 fn a_reader_sees_a_frame_as_soon_as_it_is_appended() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     let reader = log.reader();
     assert_eq!((reader.first_index(), reader.end().index), (1, 0));

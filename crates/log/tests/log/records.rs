@@ -1,17 +1,17 @@
 //! Records as queues name them: what a file gives back is not believed.
 
 use bytes::BytesMut;
-use tern_log::memory_disk::Operation;
 use tern_log::{Fault, Frame, Log, LogError, LogOptions, QueueEntry, QueuedRecord, Source};
+use tern_testdisk::Operation;
 use tern_wire::record::iter;
 
-use crate::support::{Bench, NOW_MS, body, draft, options, segment};
+use crate::support::{DiskBench, NOW_MS, body, draft, options, segment};
 
 const SEGMENT: u64 = 1 << 20;
 
 /// Three frames of four records each, in memory or not, and the records as their queue names them.
-fn written(ring_bytes: usize) -> (Bench, Log, Vec<Frame>, Vec<QueuedRecord>) {
-    let bench = Bench::new(SEGMENT);
+fn written(ring_bytes: usize) -> (DiskBench, Log, Vec<Frame>, Vec<QueuedRecord>) {
+    let bench = DiskBench::new(SEGMENT);
     let options = LogOptions {
         ring_bytes,
         ..options(std::path::Path::new(crate::support::DIRECTORY), SEGMENT)

@@ -1,7 +1,9 @@
 //! From drafts to frames: what sealing promises for every content and every end.
 
 use proptest::prelude::*;
-use tern_log::{Fault, Frame, FrameDraft, FrameKind, LogEnd, LogError, MAX_AHEAD_MS, place};
+use tern_log::{
+    Fault, Frame, FrameDraft, FrameKind, LogEnd, LogError, MAX_AHEAD_MS, frame_position,
+};
 use tern_wire::record::{Record, iter};
 
 use crate::support::{draft, record};
@@ -265,7 +267,7 @@ fn a_frame_that_does_not_continue_a_log_is_refused_for_the_first_reason() {
     assert_eq!(follows(&|end| end.index += 1), Err(Fault::Index));
     assert_eq!(follows(&|end| end.term = 4), Err(Fault::Term));
     assert_eq!(
-        place(end.position, u64::from(frame.header.total_length), SEGMENT),
+        frame_position(end.position, u64::from(frame.header.total_length), SEGMENT),
         8192
     );
 }

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{Disk, Frame, FrameDraft, Log, LogError, LogOptions, RealDisk, Recovery, StopKind};
+use tern_testdisk::MemoryDisk;
 use tern_wire::record::{NewRecord, encode};
 
 pub const GROUP: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -57,12 +57,12 @@ pub fn options(directory: &Path, segment_size: u64) -> LogOptions {
 }
 
 /// A log in memory and what a test needs around it.
-pub struct Bench {
+pub struct DiskBench {
     pub disk: MemoryDisk,
     pub segment_size: u64,
 }
 
-impl Bench {
+impl DiskBench {
     pub fn new(segment_size: u64) -> Self {
         Self {
             disk: MemoryDisk::new(),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::thread;
 
 use parking_lot::{Condvar, Mutex};
-use tern_log::memory_disk::{MemoryDisk, Operation};
 use tern_log::{Disk, DiskFile, Log, LogEnd, LogError};
+use tern_testdisk::{MemoryDisk, Operation};
 
-use crate::support::{Bench, DIRECTORY, append_one, body, disks, options};
+use crate::support::{DIRECTORY, DiskBench, append_one, body, disks, options};
 
 const SEGMENT: u64 = 16 << 10;
 
@@ -66,7 +66,7 @@ fn truncated_frames_are_gone_and_their_places_are_zero_and_used_again_on_every_d
 
 #[test]
 fn all_frames_can_be_truncated_and_the_log_starts_anew() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_many(&mut log, 1, 20);
     log.truncate_after(0).expect("a healthy disk");
@@ -80,7 +80,7 @@ fn all_frames_can_be_truncated_and_the_log_starts_anew() {
 
 #[test]
 fn truncating_to_the_end_does_nothing_and_beyond_it_is_refused() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_many(&mut log, 1, 3);
     let before = bench.disk.operations();
@@ -94,12 +94,12 @@ fn truncating_to_the_end_does_nothing_and_beyond_it_is_refused() {
 
 #[test]
 fn flushed_pos_is_marked_while_a_truncation_is_under_way_and_not_after_it() {
-    let bench = Bench::new(SEGMENT);
+    let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
     append_many(&mut log, 1, 5);
     let path = Path::new(DIRECTORY).join("flushed.pos");
-    let mark = |bench: &Bench| bench.disk.content(&path).expect("flushed.pos")[..8].to_vec();
-    let cut_short = Bench::with_disk(bench.disk.fork(), SEGMENT);
+    let mark = |bench: &DiskBench| bench.disk.content(&path).expect("flushed.pos")[..8].to_vec();
+    let cut_short = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
     log.truncate_after(2).expect("a healthy disk");
     assert_eq!(mark(&bench), b"TERNFLSH");
     cut_short.disk.kill();
@@ -115,7 +115,7 @@ fn flushed_pos_is_marked_while_a_truncation_is_under_way_and_not_after_it() {
 #[test]
 fn a_truncation_over_many_segments_leaves_a_shorter_log_at_every_moment() {
     for operations in 1.. {
-        let bench = Bench::new(SEGMENT);
+        let bench = DiskBench::new(SEGMENT);
         let (mut log, _) = bench.open().expect("an empty directory");
         append_many(&mut log, 1, 40);
         bench.disk.stop_after(operations);
@@ -145,7 +145,7 @@ fn an_error_in_a_truncation_ends_the_log_for_this_process() {
         (Operation::Write, "/log/"),
         (Operation::Sync, "/log/"),
     ] {
-        let bench = Bench::new(SEGMENT);
+        let bench = DiskBench::new(SEGMENT);
         let (mut log, _) = bench.open().expect("an empty directory");
         append_many(&mut log, 1, 20);
         bench.disk.fail_next(operation, path);
@@ -307,7 +307,7 @@ fn a_sync_that_a_truncation_overtakes_does_not_call_the_new_frames_durable() {
         log.end().position
     );
     disk.inner.crash(1);
-    let bench = Bench::with_disk(disk.inner.clone(), 64 << 10);
+    let bench = DiskBench::with_disk(disk.inner.clone(), 64 << 10);
     assert_eq!(bench.open().expect("a whole log").0.end(), log.end());
 }
 

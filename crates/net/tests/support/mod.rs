@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
-use tern_wire::{Command, HeaderEncoding, Limits, decode_frame, encode_frame};
+use tern_wire::{Command, FrameLimits, HeaderEncoding, decode_frame, encode_frame};
 use tokio::runtime::{Builder, Runtime};
 
 /// Answers with what came.
@@ -180,7 +180,7 @@ impl RawClient {
         self.socket
             .read_exact(&mut rest)
             .expect("the whole answer comes");
-        decode_frame(Bytes::from(rest), &Limits::default()).expect("answers are frames")
+        decode_frame(Bytes::from(rest), &FrameLimits::default()).expect("answers are frames")
     }
 
     pub fn ask(&mut self, command: &Command) -> Command {

@@ -5,14 +5,14 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tern_peers::{PeerOptions, Peers};
-use tern_replication::Lane;
+use tern_replication::PeerStream;
 
 use crate::proxy::Proxy;
 use crate::support::{
     PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
 };
 
-const LANES: [Lane; 2] = [Lane::Control, Lane::Bulk];
+const LANES: [PeerStream; 2] = [PeerStream::Control, PeerStream::Bulk];
 
 /// Two replicas that reach each other through proxies, and what the first one is told of the second.
 struct Watched {
@@ -76,12 +76,12 @@ impl Watched {
     }
 
     /// As much passes on a lane as several dials take, and the second one is not told to be gone.
-    fn lives_on(&self, lane: Lane) {
+    fn lives_on(&self, lane: PeerStream) {
         let end = Instant::now() + PATIENCE;
         for number in 1..=30 {
             let mut message = match lane {
-                Lane::Control => heartbeat(2, 1),
-                Lane::Bulk => append(2, 1, &[]),
+                PeerStream::Control => heartbeat(2, 1),
+                PeerStream::Bulk => append(2, 1, &[]),
             };
             message.commit = number;
             self.two.send(vec![message]);
@@ -128,10 +128,10 @@ fn a_peer_whose_process_ends_is_told_to_be_gone_once_and_again_when_it_came_back
 fn a_peer_whose_control_stream_goes_on_is_not_gone() {
     let watched = Watched::new();
     watched.to_one.refuse();
-    watched.to_one.cut(Lane::Bulk);
+    watched.to_one.cut(PeerStream::Bulk);
     watched.refuse_dials();
-    watched.lives_on(Lane::Control);
-    watched.to_one.cut(Lane::Control);
+    watched.lives_on(PeerStream::Control);
+    watched.to_one.cut(PeerStream::Control);
     watched.is_told_gone();
 }
 
@@ -139,10 +139,10 @@ fn a_peer_whose_control_stream_goes_on_is_not_gone() {
 fn a_peer_whose_bulk_stream_goes_on_is_not_gone() {
     let watched = Watched::new();
     watched.to_one.refuse();
-    watched.to_one.cut(Lane::Control);
+    watched.to_one.cut(PeerStream::Control);
     watched.refuse_dials();
-    watched.lives_on(Lane::Bulk);
-    watched.to_one.cut(Lane::Bulk);
+    watched.lives_on(PeerStream::Bulk);
+    watched.to_one.cut(PeerStream::Bulk);
     watched.is_told_gone();
 }
 
@@ -172,16 +172,16 @@ fn a_peer_that_answers_a_dial_is_not_gone() {
 #[test]
 fn the_late_end_of_a_stream_that_was_replaced_does_not_count() {
     let watched = Watched::new();
-    watched.to_one.detach(Lane::Control);
+    watched.to_one.detach(PeerStream::Control);
     watched.told_before_gone(|told| *told == PeerNotice::Connected(2));
     // The new one carries, so the old one was replaced; now its end comes.
     send_until_seen(&watched.two, &watched.told, &heartbeat(2, 1));
     watched.to_one.refuse();
-    watched.to_one.cut_oldest(Lane::Control);
-    watched.to_one.cut(Lane::Bulk);
+    watched.to_one.cut_oldest(PeerStream::Control);
+    watched.to_one.cut(PeerStream::Bulk);
     watched.refuse_dials();
-    watched.lives_on(Lane::Control);
-    watched.to_one.cut(Lane::Control);
+    watched.lives_on(PeerStream::Control);
+    watched.to_one.cut(PeerStream::Control);
     watched.is_told_gone();
 }
 
@@ -189,13 +189,15 @@ fn the_late_end_of_a_stream_that_was_replaced_does_not_count() {
 fn a_peer_that_fell_silent_is_not_gone() {
     let watched = Watched::new();
     watched.to_one.refuse();
-    watched.to_one.stall(Lane::Control);
+    watched.to_one.stall(PeerStream::Control);
     // Its silence is too long for the first one, which closes the stream; the proxy ends it on the other side, too.
-    watched.to_one.wait_until_closed_by_acceptor(Lane::Control);
-    watched.to_one.cut(Lane::Control);
+    watched
+        .to_one
+        .wait_until_closed_by_acceptor(PeerStream::Control);
+    watched.to_one.cut(PeerStream::Control);
     watched.refuse_dials();
-    watched.lives_on(Lane::Bulk);
-    watched.to_one.cut(Lane::Bulk);
+    watched.lives_on(PeerStream::Bulk);
+    watched.to_one.cut(PeerStream::Bulk);
     let more = watched.told.recv_timeout(Duration::from_millis(1500));
     assert!(more.is_err(), "{more:?}");
 }
@@ -210,7 +212,7 @@ fn what_a_peer_had_sent_is_told_before_it_is_told_to_be_gone() {
     for message in [heartbeat(2, 1), append(2, 1, &[])] {
         send_until_seen(&two, &told, &message);
     }
-    *receiver.busy.lock().unwrap() = Some(Lane::Bulk);
+    *receiver.busy.lock().unwrap() = Some(PeerStream::Bulk);
     two.send(vec![append(2, 1, &stored)]);
     let has_frames =
         |told: &PeerNotice| matches!(told, PeerNotice::Message(got) if !got.frames.is_empty());

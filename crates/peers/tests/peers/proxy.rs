@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tern_replication::Lane;
+use tern_replication::PeerStream;
 
 /// Magic, version, lane: what a dialler says first.
 const BEGINNING: usize = 11;
 
 /// One connection through the proxy.
 struct ProxiedConnection {
-    lane: Lane,
+    lane: PeerStream,
     dialler: TcpStream,
     acceptor: TcpStream,
     /// Nothing passes any more, and both ends stay open.
@@ -67,7 +67,7 @@ impl Proxy {
     }
 
     /// End all connections of a lane, at both ends.
-    pub fn cut(&self, lane: Lane) {
+    pub fn cut(&self, lane: PeerStream) {
         self.each(lane, |link| {
             let _ = link.dialler.shutdown(Shutdown::Both);
             let _ = link.acceptor.shutdown(Shutdown::Both);
@@ -75,14 +75,14 @@ impl Proxy {
     }
 
     /// End the first connection of a lane.
-    pub fn cut_oldest(&self, lane: Lane) {
+    pub fn cut_oldest(&self, lane: PeerStream) {
         let links = self.links.lock().unwrap();
         let oldest = links.iter().find(|link| link.lane == lane).unwrap();
         let _ = oldest.acceptor.shutdown(Shutdown::Both);
     }
 
     /// Wait until the side that accepted the first connection of a lane has closed it.
-    pub fn wait_until_closed_by_acceptor(&self, lane: Lane) {
+    pub fn wait_until_closed_by_acceptor(&self, lane: PeerStream) {
         let links = self.links.lock().unwrap();
         let oldest = links.iter().find(|link| link.lane == lane).unwrap();
         let mut acceptor = oldest.acceptor.try_clone().unwrap();
@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     /// End all connections of a lane at the end that dialled; the other end is not told.
-    pub fn detach(&self, lane: Lane) {
+    pub fn detach(&self, lane: PeerStream) {
         self.each(lane, |link| {
             link.stalled.store(true, Ordering::SeqCst);
             let _ = link.dialler.shutdown(Shutdown::Both);
@@ -100,11 +100,11 @@ impl Proxy {
     }
 
     /// Let nothing pass any more on a lane.
-    pub fn stall(&self, lane: Lane) {
+    pub fn stall(&self, lane: PeerStream) {
         self.each(lane, |link| link.stalled.store(true, Ordering::SeqCst));
     }
 
-    fn each(&self, lane: Lane, act: impl Fn(&ProxiedConnection)) {
+    fn each(&self, lane: PeerStream, act: impl Fn(&ProxiedConnection)) {
         let links = self.links.lock().unwrap();
         let of_lane: Vec<&ProxiedConnection> =
             links.iter().filter(|link| link.lane == lane).collect();
@@ -132,8 +132,8 @@ fn carry(mut dialler: TcpStream, target: SocketAddr, links: &Mutex<Vec<ProxiedCo
     let stalled = Arc::new(AtomicBool::new(false));
     links.lock().unwrap().push(ProxiedConnection {
         lane: match beginning[BEGINNING - 1] {
-            0 => Lane::Control,
-            _ => Lane::Bulk,
+            0 => PeerStream::Control,
+            _ => PeerStream::Bulk,
         },
         dialler: dialler.try_clone().unwrap(),
         acceptor: acceptor.try_clone().unwrap(),

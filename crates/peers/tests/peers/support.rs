@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tern_log::{Fault, Frame, FrameDraft, LogEnd, LogError};
 use tern_peers::{MessagePermit, PeerEvents, PeerOptions, Peers};
 use tern_replication::{
-    FrameSource, Hello, Lane, Member, MessageKind, PeerMessage, PeerRefusal, Phase, ThinEntry,
-    replica_id,
+    FrameSource, Hello, MessageKind, PeerMessage, PeerRefusal, PeerStream, Phase, RaftMember,
+    ThinEntry, replica_id,
 };
 use tokio::runtime::Runtime;
 
@@ -34,7 +34,7 @@ pub struct FakeReplica {
     /// Frames that were asked for, to be sent.
     pub asked: AtomicUsize,
     /// On which lane it is busy: it keeps the room of what it is told there.
-    pub busy: Mutex<Option<Lane>>,
+    pub busy: Mutex<Option<PeerStream>>,
     kept: Mutex<Vec<MessagePermit>>,
 }
 
@@ -59,7 +59,7 @@ impl PeerEvents for FakeReplica {
     }
 
     fn message(&self, message: PeerMessage, room: MessagePermit) {
-        if *self.busy.lock().unwrap() == Some(message.lane()) {
+        if *self.busy.lock().unwrap() == Some(message.stream()) {
             self.kept.lock().unwrap().push(room);
         }
         self.tell(PeerNotice::Message(Box::new(message)));
@@ -188,7 +188,7 @@ impl Pair {
         change: impl FnOnce(&mut Hello, &mut PeerOptions),
         stored: Vec<Frame>,
     ) -> (Peers, Receiver<PeerNotice>, Arc<FakeReplica>) {
-        let members = [1, 2].map(|number| Member {
+        let members = [1, 2].map(|number| RaftMember {
             id: format!("n{}", number - 1),
             number,
             address: self.addresses[number as usize - 1].to_string(),

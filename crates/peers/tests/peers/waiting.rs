@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tern_replication::{Lane, PeerMessage, replica_id};
+use tern_replication::{PeerMessage, PeerStream, replica_id};
 
 use crate::support::{
     PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
@@ -29,7 +29,7 @@ fn a_receiver_that_is_busy_stops_its_sender_and_gets_everything_once_it_goes_on(
         pair.start_whole(2, |_, options| options.waiting_bytes = ROOM, Vec::new());
     send_until_seen(&one, &seen, &append(1, 2, &[]));
     send_until_seen(&one, &seen, &heartbeat(1, 2));
-    *receiver.busy.lock().unwrap() = Some(Lane::Bulk);
+    *receiver.busy.lock().unwrap() = Some(PeerStream::Bulk);
     one.send(vec![append(1, 2, &stored)]);
 
     // So long that on control the stream would count as broken.
@@ -75,7 +75,7 @@ fn control_messages_that_wait_are_counted_and_dropped_when_they_are_too_many() {
     let (one, _told) = pair.start(1, |_, _| {}, Vec::new());
     let (_two, seen, receiver) = pair.start_whole(2, |_, _| {}, Vec::new());
     send_until_seen(&one, &seen, &heartbeat(1, 2));
-    *receiver.busy.lock().unwrap() = Some(Lane::Control);
+    *receiver.busy.lock().unwrap() = Some(PeerStream::Control);
     let numbered = |number: u64| PeerMessage {
         commit: number,
         ..heartbeat(1, 2)

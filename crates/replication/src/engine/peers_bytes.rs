@@ -5,8 +5,8 @@ use raft::eraftpb::{ConfState, EntryType, MessageType, Snapshot};
 use tern_log::{Descriptor, FrameKind};
 
 use super::{KINDS, to_engine};
+use crate::entry::ThinEntry;
 use crate::peer::{MessageKind, PeerMessage};
-use crate::strategy::ThinEntry;
 
 /// Start-group tags, each one level deeper: what overflows the stack of the parser that 2.28 has.
 fn nested_groups() -> Bytes {

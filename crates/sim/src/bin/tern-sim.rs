@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tern_log::planted::{Bug, plant};
-use tern_sim::{Figures, Plan, run, tell};
+use tern_sim::{Figures, HistoryPlan, PlantedBug, plant, run, tell};
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("bugs") {
@@ -17,7 +16,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("tell") {
         let seed = std::env::args().nth(2).and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or(0);
-        return match tell(Plan { seed, seconds: 20 }) {
+        return match tell(HistoryPlan { seed, seconds: 20 }) {
             Ok(_) => ExitCode::SUCCESS,
             Err(violation) => {
                 println!("{}", violation.0);
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
     let mut sum = Sum::default();
     let mut failed = 0;
     for seed in first..end {
-        match run(Plan { seed, seconds }) {
+        match run(HistoryPlan { seed, seconds }) {
             Ok(figures) => sum.add(&figures),
             Err(violation) => {
                 failed += 1;
@@ -55,11 +54,11 @@ fn main() -> ExitCode {
 
 fn hunt(seeds: u64) -> ExitCode {
     let mut missed = 0;
-    for bug in Bug::ALL {
-        plant(Some(*bug));
+    for bug in PlantedBug::all() {
+        plant(Some(bug));
         let began = Instant::now();
         let caught = (0..seeds).find_map(|seed| {
-            let broken = run(Plan { seed, seconds: 20 }).err()?;
+            let broken = run(HistoryPlan { seed, seconds: 20 }).err()?;
             Some((seed, broken))
         });
         plant(None);
@@ -72,7 +71,8 @@ fn hunt(seeds: u64) -> ExitCode {
             println!("{label:4} not seen in {seeds} seeds, {elapsed:.1} s");
         }
     }
-    println!("{} of {} seen", Bug::ALL.len() - missed, Bug::ALL.len());
+    let all = PlantedBug::all().count();
+    println!("{} of {all} seen", all - missed);
     ExitCode::SUCCESS
 }
 

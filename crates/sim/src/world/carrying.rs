@@ -1,13 +1,15 @@
 //! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
 
 use tern_replica::{Committed, Fatal, Outcome, Refusal};
+use tern_replication::{MessageKind, PeerMessage};
 
-use super::{BLOCKED_PAUSE, Event, MILLISECOND, World};
+use super::history::{BLOCKED_PAUSE, MILLISECOND, World, WorldEvent};
 use crate::auditor;
-use crate::ledger::{Answer, Violation};
+use crate::bugs::{OuterBug, outer};
+use crate::ledger::{BrokenPromise, SendOutcome};
 use crate::machine::Process;
 use crate::network::Micros;
-use crate::process::Running;
+use crate::process::RunningReplica;
 
 impl World {
     /// Something happens inside a process that is still the same one; then it takes a turn.
@@ -15,8 +17,8 @@ impl World {
         &mut self,
         at: usize,
         life: u64,
-        what: impl FnOnce(&mut Running) -> Result<(), Fatal>,
-    ) -> Result<(), Violation> {
+        what: impl FnOnce(&mut RunningReplica) -> Result<(), Fatal>,
+    ) -> Result<(), BrokenPromise> {
         if self.machines[at].life != life {
             return Ok(());
         }
@@ -29,7 +31,7 @@ impl World {
         }
     }
 
-    pub(super) fn tick(&mut self, at: usize) -> Result<(), Violation> {
+    pub(super) fn tick(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
         let machine = &mut self.machines[at];
         if machine.process.is_some() && machine.disk.has_stopped() {
@@ -63,7 +65,7 @@ impl World {
         }
     }
 
-    pub(crate) fn turn(&mut self, at: usize) -> Result<(), Violation> {
+    pub(crate) fn turn(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
         let Some(running) = self.machines[at].running() else {
             return Ok(());
@@ -75,7 +77,7 @@ impl World {
     }
 
     /// What the threads around a turn do with its outbox.
-    pub(super) fn carry_out(&mut self, at: usize) -> Result<(), Violation> {
+    pub(super) fn carry_out(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let life = self.machines[at].life;
         let now_ns = self.clock_ns(at);
         let machine = &mut self.machines[at];
@@ -87,6 +89,9 @@ impl World {
             standing.progressed(&replica.status(), |peer| replica.matched(peer));
         }
         let mut out = std::mem::take(&mut running.out);
+        if outer() == Some(OuterBug::HeartbeatCommit) {
+            raise_commit_of_heartbeats(&mut out.messages, running.replica.status().commit);
+        }
         let leads = running.leads();
         if out.role.is_some() {
             running.role_changed(now_ns);
@@ -98,7 +103,7 @@ impl World {
         if begins {
             // The flush thread wakes a moment later, or the sync would begin with the write.
             let delay = self.random.below(200);
-            self.after(delay, Event::FlushBegins(at, life));
+            self.after(delay, WorldEvent::FlushBegins(at, life));
         }
         self.look_at_log(at)?;
         if let Some(role) = &out.role {
@@ -115,11 +120,11 @@ impl World {
         }
         if let Some(base) = out.prepare_segment.take() {
             let delay = self.random.between(MILLISECOND, 50 * MILLISECOND);
-            self.after(delay, Event::Segment(at, life, base));
+            self.after(delay, WorldEvent::Segment(at, life, base));
         }
         if out.look_at_disk {
             let delay = self.random.between(MILLISECOND, 20 * MILLISECOND);
-            self.after(delay, Event::Space(at, life));
+            self.after(delay, WorldEvent::Space(at, life));
         }
         for message in &out.messages {
             self.ledger.sent(at, message)?;
@@ -133,7 +138,7 @@ impl World {
         {
             running.ask_fold(fold);
             let delay = self.random.below(3 * MILLISECOND);
-            self.after(delay, Event::Apply(at, life));
+            self.after(delay, WorldEvent::Apply(at, life));
         }
         if let Some(committed) = out.commit.take() {
             self.commit(at, committed.index)?;
@@ -145,13 +150,13 @@ impl World {
                 self.decide(at, ticket, outcome)?;
             }
             let delay = self.random.below(3 * MILLISECOND);
-            self.after(delay, Event::Apply(at, life));
+            self.after(delay, WorldEvent::Apply(at, life));
         }
         Ok(())
     }
 
     /// Every frame that is new in a replica's log is held against all that were ever in one.
-    pub(super) fn look_at_log(&mut self, at: usize) -> Result<(), Violation> {
+    pub(super) fn look_at_log(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let Some(running) = self.machines[at].any_running() else {
             return Ok(());
         };
@@ -172,7 +177,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn commit(&mut self, at: usize, index: u64) -> Result<(), Violation> {
+    pub(super) fn commit(&mut self, at: usize, index: u64) -> Result<(), BrokenPromise> {
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
@@ -190,7 +195,7 @@ impl World {
         at: usize,
         ticket: u64,
         outcome: Outcome,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         let now_ns = self.clock_ns(at);
         if let Outcome::Confirmed(index) = outcome
             && let Some(running) = self.machines[at].running()
@@ -202,7 +207,7 @@ impl World {
             };
             let _ = running.applying.commit(read, now_ns);
             let life = self.machines[at].life;
-            self.after(0, Event::Apply(at, life));
+            self.after(0, WorldEvent::Apply(at, life));
             return Ok(());
         }
         self.answer(at, ticket, outcome)
@@ -214,7 +219,7 @@ impl World {
         at: usize,
         ticket: u64,
         outcome: Outcome,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         let now_ns = self.clock_ns(at);
         if let Some(running) = self.machines[at].running()
             && running.own_outcome(ticket, &outcome, now_ns)
@@ -228,22 +233,27 @@ impl World {
             Outcome::Stored(stored) => {
                 self.figures.acknowledged += 1;
                 self.check_durable(at, stored.index, "acknowledged")?;
-                Answer::Stored(stored)
+                SendOutcome::Stored(stored)
             }
             refused if is_refusal(&refused) => {
                 self.figures.refused += 1;
-                Answer::Refused
+                SendOutcome::Refused
             }
             _ => {
                 self.figures.unknown += 1;
-                Answer::Unknown
+                SendOutcome::Unknown
             }
         };
         self.ledger.answered(ticket, answer)
     }
 
     /// A majority's disks have a frame, by what is on their platters.
-    pub(crate) fn check_durable(&self, at: usize, index: u64, what: &str) -> Result<(), Violation> {
+    pub(crate) fn check_durable(
+        &self,
+        at: usize,
+        index: u64,
+        what: &str,
+    ) -> Result<(), BrokenPromise> {
         let Some(running) = self.machines[at].any_running() else {
             return Ok(());
         };
@@ -256,13 +266,13 @@ impl World {
         if (holders + damaged) * 2 > self.swarm.members {
             return Ok(());
         }
-        Err(Violation(format!(
+        Err(BrokenPromise(format!(
             "frame {index} was {what} by node {at} while {holders} of {} disks had it",
             self.swarm.members
         )))
     }
 
-    pub(super) fn flush_begins(&mut self, at: usize, life: u64) -> Result<(), Violation> {
+    pub(super) fn flush_begins(&mut self, at: usize, life: u64) -> Result<(), BrokenPromise> {
         if self.machines[at].life != life {
             return Ok(());
         }
@@ -274,7 +284,7 @@ impl World {
         match begun {
             Ok(true) => {
                 let delay = self.sync_time(at);
-                self.after(delay, Event::FlushEnds(at, life));
+                self.after(delay, WorldEvent::FlushEnds(at, life));
                 Ok(())
             }
             Ok(false) => Ok(()),
@@ -282,7 +292,7 @@ impl World {
         }
     }
 
-    pub(super) fn apply(&mut self, at: usize, life: u64) -> Result<(), Violation> {
+    pub(super) fn apply(&mut self, at: usize, life: u64) -> Result<(), BrokenPromise> {
         if self.machines[at].life != life {
             return Ok(());
         }
@@ -306,7 +316,7 @@ impl World {
             let committed = running.committed;
             let (behind, blocked) = (running.applying.has_work(), running.applying.is_blocked());
             if index > committed {
-                return Err(Violation(format!(
+                return Err(BrokenPromise(format!(
                     "views of node {at} show {index}, {committed} is committed"
                 )));
             }
@@ -315,7 +325,7 @@ impl World {
                 self.answer(at, ticket, outcome)?;
             }
             if behind && blocked {
-                self.after(BLOCKED_PAUSE, Event::Apply(at, life));
+                self.after(BLOCKED_PAUSE, WorldEvent::Apply(at, life));
             }
             if !behind || blocked {
                 break;
@@ -337,6 +347,14 @@ impl World {
 }
 
 /// What a client is told was never appended.
+fn raise_commit_of_heartbeats(messages: &mut [PeerMessage], commit: u64) {
+    for message in messages {
+        if message.message == MessageKind::Heartbeat {
+            message.commit = commit;
+        }
+    }
+}
+
 fn is_refusal(outcome: &Outcome) -> bool {
     matches!(
         outcome,

@@ -1,24 +1,24 @@
 //! The end of a history: everything is healed, and then a healthy majority has to agree, and every promise is looked at.
 
-use super::{HEALING, MILLISECOND, SECOND, World};
+use super::history::{HEALING, MILLISECOND, SECOND, World};
 use crate::auditor;
-use crate::ledger::Violation;
+use crate::ledger::BrokenPromise;
 use crate::machine::Machine;
 use crate::network::Weather;
-use crate::process::Running;
+use crate::process::RunningReplica;
 
 impl World {
     /// Heal everything; then a healthy majority must elect, commit and agree.
     ///
     /// # Errors
     /// What is missing.
-    pub fn heal(&mut self) -> Result<(), Violation> {
+    pub fn heal(&mut self) -> Result<(), BrokenPromise> {
         self.end_faults();
         self.weather = Weather::fair();
         for at in 0..self.swarm.members {
             let life = self.machines[at].life;
             self.wake(at, life)?;
-            let met_an_error = |running: &Running| running.replica.has_rotted();
+            let met_an_error = |running: &RunningReplica| running.replica.has_rotted();
             let machine = &self.machines[at];
             if machine.damage.is_none() && machine.any_running().is_some_and(met_an_error) {
                 // The disk reads again, and an operator starts what has said that it did not.
@@ -42,7 +42,7 @@ impl World {
             return Ok(());
         }
         let states: Vec<String> = self.machines.iter().map(Machine::describe).collect();
-        Err(Violation(format!(
+        Err(BrokenPromise(format!(
             "no agreement {} s after healing: {missing}; {}",
             HEALING / SECOND,
             states.join("; ")
@@ -64,7 +64,7 @@ impl World {
             return Err(format!("delayed send {uid} of level {level} is overdue"));
         }
         for machine in self.machines.iter().filter(|m| m.damage.is_none()) {
-            let applied = machine.any_running().map_or(0, Running::applied);
+            let applied = machine.any_running().map_or(0, RunningReplica::applied);
             if applied + 50 < commit {
                 return Err(format!(
                     "node {} has applied {applied} of {commit}",
@@ -75,16 +75,16 @@ impl World {
         Ok(leader)
     }
 
-    pub(super) fn settle(&mut self, leader: usize) -> Result<(), Violation> {
+    pub(super) fn settle(&mut self, leader: usize) -> Result<(), BrokenPromise> {
         let commit = self.ledger.last_committed();
         let sound = self.machines.iter().filter(|m| m.damage.is_none());
         let readers = sound
             .filter_map(Machine::any_running)
             .map(|r| r.reader.clone());
         let mut readers = readers.filter(|reader| self.ledger.is_committed(reader));
-        let reader = readers
-            .next()
-            .ok_or_else(|| Violation("no sound replica has all that was committed".to_owned()))?;
+        let reader = readers.next().ok_or_else(|| {
+            BrokenPromise("no sound replica has all that was committed".to_owned())
+        })?;
         self.figures.time = self.now;
         self.ledger.settle(&reader)?;
         for other in &self.machines {

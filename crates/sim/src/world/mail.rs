@@ -1,15 +1,15 @@
 //! Streams between replicas: connections, and messages on their way.
 
 use tern_replica::Fatal;
-use tern_replication::{Lane, PeerKind, PeerMessage};
+use tern_replication::{PeerKind, PeerMessage, PeerStream};
 
-use super::{Event, MILLISECOND, SILENCE, World};
-use crate::ledger::Violation;
+use super::history::{MILLISECOND, SILENCE, World, WorldEvent};
+use crate::ledger::BrokenPromise;
 use crate::machine::Machine;
 use crate::network::{Packet, node_of, pack, unpack};
 
 impl World {
-    pub(super) fn arrive(&mut self, packet: &Packet) -> Result<(), Violation> {
+    pub(super) fn arrive(&mut self, packet: &Packet) -> Result<(), BrokenPromise> {
         self.trace(packet.bytes.len() as u64 ^ (packet.to as u64) << 32);
         let (from, to) = (packet.from, packet.to);
         if self.links.get(&(from, to)) != Some(&packet.lives) {
@@ -26,7 +26,7 @@ impl World {
         self.deliver(to, message)
     }
 
-    pub(super) fn deliver(&mut self, at: usize, message: PeerMessage) -> Result<(), Violation> {
+    pub(super) fn deliver(&mut self, at: usize, message: PeerMessage) -> Result<(), BrokenPromise> {
         if message.kind == PeerKind::Status {
             let (seed, now) = (self.random.number(), self.now);
             match self.machines[at].hear(&message, seed, now) {
@@ -50,7 +50,7 @@ impl World {
             let Some(lives) = self.links.get(&(at, to)).copied() else {
                 continue;
             };
-            let is_bulk = message.lane() == Lane::Bulk;
+            let is_bulk = message.stream() == PeerStream::Bulk;
             let delay = if is_bulk { self.random.below(500) } else { 0 };
             let last = self.written.entry((at, to, is_bulk)).or_default();
             let moment = (self.now + delay).max(*last);
@@ -58,7 +58,7 @@ impl World {
             if moment == self.now {
                 self.write(message, lives);
             } else {
-                let event = Event::Write(Box::new(message), lives);
+                let event = WorldEvent::Write(Box::new(message), lives);
                 self.after(moment - self.now, event);
             }
         }
@@ -90,7 +90,7 @@ impl World {
             .weather
             .arrival(self.now, packet.from, packet.to, &mut self.random);
         let Some(arrival) = arrival else { return };
-        let is_bulk = packet.lane == Lane::Bulk;
+        let is_bulk = packet.stream == PeerStream::Bulk;
         let stream = (packet.from, packet.to, is_bulk);
         let last = self.arrived.entry(stream).or_default();
         // What touches progress keeps its order (L40): the engine relies on it.
@@ -101,11 +101,11 @@ impl World {
             arrival.max(*last)
         };
         *last = arrival.max(*last);
-        self.after(arrival - self.now, Event::Arrive(packet));
+        self.after(arrival - self.now, WorldEvent::Arrive(packet));
     }
 
     /// One end dials the other: both say what they are, and both judge.
-    pub(crate) fn dial(&mut self, from: usize, to: usize) -> Result<(), Violation> {
+    pub(crate) fn dial(&mut self, from: usize, to: usize) -> Result<(), BrokenPromise> {
         let lives = (self.machines[from].life, self.machines[to].life);
         let is_linked = self.links.get(&(from, to)) == Some(&lives);
         let alive = |machine: &Machine| machine.process.is_some() && !machine.paused;
@@ -158,7 +158,7 @@ impl World {
         from: usize,
         to: usize,
         lives: (u64, u64),
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         if self.links.get(&(from, to)) != Some(&lives) {
             return Ok(());
         }
@@ -188,7 +188,7 @@ impl World {
             };
             for (from, to) in [(other, at), (at, other)] {
                 if let Some(lives) = self.links.get(&(from, to)).copied() {
-                    self.after(delay, Event::Lost(from, to, lives));
+                    self.after(delay, WorldEvent::Lost(from, to, lives));
                 }
             }
             if at_once {
@@ -196,7 +196,7 @@ impl World {
                 let last = |bulk| self.arrived.get(&(at, other, bulk)).copied().unwrap_or(0);
                 let moment = (self.now + delay).max(last(true)).max(last(false));
                 let life = self.machines[at].life;
-                let event = Event::Gone(other, at, life, false);
+                let event = WorldEvent::Gone(other, at, life, false);
                 self.after(moment - self.now + 1, event);
             }
         }
@@ -208,7 +208,7 @@ impl World {
         who: usize,
         life: u64,
         falsely: bool,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), BrokenPromise> {
         // It has been heard of again: whoever told it was wrong about this life.
         let lives_again = self.machines[who].life != life || self.machines[who].process.is_some();
         if lives_again && !falsely {
@@ -223,7 +223,7 @@ impl World {
         self.turn(to)
     }
 
-    pub(super) fn wake(&mut self, at: usize, life: u64) -> Result<(), Violation> {
+    pub(super) fn wake(&mut self, at: usize, life: u64) -> Result<(), BrokenPromise> {
         if self.machines[at].life != life || !self.machines[at].paused {
             return Ok(());
         }

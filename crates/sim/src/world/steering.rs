@@ -2,8 +2,8 @@
 
 use tern_replication::Phase;
 
-use super::{Event, Figures, World};
-use crate::ledger::Violation;
+use super::history::{Figures, World, WorldEvent};
+use crate::ledger::BrokenPromise;
 use crate::machine::Machine;
 use crate::network::{Micros, Weather};
 
@@ -21,7 +21,7 @@ impl World {
         &mut self,
         limit: Micros,
         goes_on: impl Fn(&Self) -> bool,
-    ) -> Result<bool, Violation> {
+    ) -> Result<bool, BrokenPromise> {
         let end = self.now + limit;
         while goes_on(self) {
             if self.now >= end {
@@ -42,7 +42,7 @@ impl World {
     ///
     /// # Errors
     /// If it stops at once.
-    pub fn start(&mut self, at: usize) -> Result<(), Violation> {
+    pub fn start(&mut self, at: usize) -> Result<(), BrokenPromise> {
         self.restart(at)
     }
 
@@ -76,13 +76,13 @@ impl World {
     /// Tell a replica that a peer is gone, which lives.
     pub fn tell_gone(&mut self, to: usize, who: usize) {
         let life = self.machines[who].life;
-        self.after(0, Event::Gone(to, who, life, true));
+        self.after(0, WorldEvent::Gone(to, who, life, true));
     }
 
     /// Break a connection; it is dialled again.
     pub fn break_link(&mut self, from: usize, to: usize) {
         if let Some(lives) = self.links.get(&(from, to)).copied() {
-            self.after(0, Event::Lost(from, to, lives));
+            self.after(0, WorldEvent::Lost(from, to, lives));
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tern_log::memory_disk::MemoryDisk;
 use tern_log::{
     ConsumeQueues, Disk, LogError, LogOptions, LogReader, MIN_SEGMENT_SIZE, QueueLimits,
     RaftStateFile, claim_directory, prepare_segment,
@@ -18,6 +17,7 @@ use tern_replica::{
 };
 use tern_replication::replica_id;
 use tern_state::{FlushDiskType, FoundingMember, GroupFounding, Op, State};
+use tern_testdisk::MemoryDisk;
 
 const DIRECTORY: &str = "/replica";
 /// One replica, alone in its group, and the threads around it in one step.

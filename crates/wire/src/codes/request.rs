@@ -1,6 +1,6 @@
 //! What a command asks for. Numbers never changed their meaning between 4.9 and 5.x.
 
-super::codes! {
+super::table::codes! {
     SEND_MESSAGE = 10, "Send, long header names (Go, old clients).";
     PULL_MESSAGE = 11, "Pull from one queue, optional long poll.";
     QUERY_MESSAGE = 12, "Query by key or unique key through the index.";

@@ -1,6 +1,6 @@
 //! How a request went.
 
-super::codes! {
+super::table::codes! {
     SUCCESS = 0, "Done.";
     SYSTEM_ERROR = 1, "Anything without a code of its own; also an empty consumer list.";
     SYSTEM_BUSY = 2, "Flow control: nothing was done.";

@@ -1,6 +1,6 @@
 //! Client registry: 34, 35, 38, and the push 40.
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// Answer to a heartbeat (34), whose request has a body only.

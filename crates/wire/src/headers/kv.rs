@@ -1,6 +1,6 @@
 //! The key-value store of a name server: 100, 101, 102, 219.
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 100: store a value.

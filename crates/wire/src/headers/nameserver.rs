@@ -1,6 +1,6 @@
 //! Brokers at a name server: registration, liveness, members, write permission (103, 104, 205, 322, 327, 901, 904).
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 103: a broker registers.

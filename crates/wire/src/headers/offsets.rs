@@ -1,6 +1,6 @@
 //! Consumer offsets (14, 15) and queue offsets (29 to 32).
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 14: what has this group committed in this queue?
@@ -57,7 +57,7 @@ header! {
 }
 
 header! {
-    /// 33: one message by its place in the log.
+    /// 33: one message by its position in the log.
     ViewMessage<'a> {
         /// Physical offset, from an offset id.
         offset: i64 = b"offset",

@@ -1,6 +1,6 @@
 //! Pulling from one queue: 11 and 361.
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// Request of a pull.

@@ -1,6 +1,6 @@
 //! Messages by key: 12.
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 12: the messages of a topic with this key.

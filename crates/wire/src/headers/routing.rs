@@ -1,6 +1,6 @@
 //! Fields that any header may carry besides its own.
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// What proxies and 5.x clients add so that a request finds its broker.

@@ -1,6 +1,6 @@
 //! Sending: 10 with long names, 310 and 320 with one-letter names, and their common answer.
 
-use super::{header, read_fields, write_fields};
+use super::declare::{header, read_fields, write_fields};
 use crate::{Fields, HeaderError, codes};
 
 /// Request of a send. Whether the body is a batch is said by `batch`, not by the code.

@@ -1,6 +1,6 @@
 //! A consumer gives a message back: 36.
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 36: this group could not consume a message.

@@ -1,6 +1,6 @@
 //! Topics: created at a broker (17), looked up and changed at a name server (105, 216, 217, 224).
 
-use super::header;
+use super::declare::header;
 
 header! {
     /// 17: create or change a topic.

@@ -1,6 +1,7 @@
 //! Types of header fields, and how each is read from and written as text.
 
-use crate::{Fields, HeaderError};
+use super::error::HeaderError;
+use crate::fields::Fields;
 
 /// How much of a bad value an error repeats.
 const SHOWN: usize = 32;
@@ -90,4 +91,12 @@ fn not_a_number(field: &'static str, expected: &'static str, text: &str) -> Head
         expected,
         text: text.chars().take(SHOWN).collect(),
     }
+}
+
+/// A field that no header declares, such as one of our own extensions.
+///
+/// # Errors
+/// [`HeaderError::NotANumber`].
+pub fn optional_integer(fields: &Fields, name: &'static str) -> Result<Option<i64>, HeaderError> {
+    FieldValue::read(name, fields.get(name))
 }

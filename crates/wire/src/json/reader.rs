@@ -4,23 +4,23 @@ use std::borrow::Cow;
 
 use crate::fields::Fields;
 use crate::text::readable;
-use crate::{Command, FrameError, HeaderEncoding, Language, Limits};
+use crate::{Command, FrameError, FrameLimits, HeaderEncoding, Language};
 
 /// Decodes a JSON header. The body of the result is empty.
-pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameError> {
+pub(crate) fn decode(header: &[u8], limits: &FrameLimits) -> Result<Command, FrameError> {
     let text = readable(header);
-    let mut reader = Reader {
+    let mut reader = JsonReader {
         text: &text,
         at: 0,
         limits,
     };
     let mut command = Command::blank(HeaderEncoding::Json);
-    let mut seen = Seen::default();
+    let mut seen = SeenKeys::default();
     reader.object(1, |reader, key| {
         reader.member(&key.text()?, &mut command, &mut seen)
     })?;
     reader.end()?;
-    if !seen.has(Seen::CODE) {
+    if !seen.has(SeenKeys::CODE) {
         return Err(reader.problem("no code"));
     }
     Ok(command)
@@ -28,9 +28,9 @@ pub(crate) fn decode(header: &[u8], limits: &Limits) -> Result<Command, FrameErr
 
 /// Which keys of the header were met: a second one would have no single meaning.
 #[derive(Default)]
-struct Seen(u8);
+struct SeenKeys(u8);
 
-impl Seen {
+impl SeenKeys {
     const CODE: u8 = 1;
     const LANGUAGE: u8 = 2;
     const VERSION: u8 = 4;
@@ -52,10 +52,10 @@ impl Seen {
     }
 }
 
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
     at: usize,
-    limits: &'a Limits,
+    limits: &'a FrameLimits,
 }
 
 /// What stands between two quotes, as written.
@@ -73,44 +73,44 @@ enum Scalar<'a> {
     Null,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     fn member(
         &mut self,
         key: &str,
         command: &mut Command,
-        seen: &mut Seen,
+        seen: &mut SeenKeys,
     ) -> Result<(), FrameError> {
         let at = self.at;
         match key {
             "code" => {
-                seen.note(Seen::CODE, at)?;
+                seen.note(SeenKeys::CODE, at)?;
                 command.code = self.int32()?;
             }
             "language" => {
-                seen.note(Seen::LANGUAGE, at)?;
+                seen.note(SeenKeys::LANGUAGE, at)?;
                 command.language = self.language()?;
             }
             "version" => {
-                seen.note(Seen::VERSION, at)?;
+                seen.note(SeenKeys::VERSION, at)?;
                 // No version is an error, so one beyond 32 bits becomes the nearest that fits.
                 command.version =
                     self.integer()?
                         .clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
             }
             "opaque" => {
-                seen.note(Seen::OPAQUE, at)?;
+                seen.note(SeenKeys::OPAQUE, at)?;
                 command.opaque = self.int32()?;
             }
             "flag" => {
-                seen.note(Seen::FLAG, at)?;
+                seen.note(SeenKeys::FLAG, at)?;
                 command.flag = self.int32()?;
             }
             "remark" => {
-                seen.note(Seen::REMARK, at)?;
+                seen.note(SeenKeys::REMARK, at)?;
                 command.remark = self.remark()?;
             }
             "extFields" => {
-                seen.note(Seen::FIELDS, at)?;
+                seen.note(SeenKeys::FIELDS, at)?;
                 self.ext_fields(&mut command.fields)?;
             }
             _ => self.skip(1)?,

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{MAGIC_V1, MAGIC_V2, MIN_SIZE, RecordError, host, place};
+use super::error::RecordError;
+use super::host;
+use super::layout::{MAGIC_V1, MAGIC_V2, MIN_SIZE, field_offset};
 use crate::crc::crc32_java;
 use crate::sys_flag;
 
@@ -44,15 +46,15 @@ impl<'a> Record<'a> {
         let Some(bytes) = bytes.get(..size) else {
             return Err(truncated(size));
         };
-        let topic_length_len = match int32(bytes, place::MAGIC) as u32 {
+        let topic_length_len = match int32(bytes, field_offset::MAGIC) as u32 {
             MAGIC_V1 => 1,
             MAGIC_V2 => 2,
             other => return Err(RecordError::UnknownMagic(other)),
         };
-        let flags = int32(bytes, place::SYS_FLAG);
+        let flags = int32(bytes, field_offset::SYS_FLAG);
         let mut cursor = Cursor {
             bytes,
-            at: place::BORN_HOST,
+            at: field_offset::BORN_HOST,
         };
         let born_host = cursor.host(host::width(flags, sys_flag::BORN_HOST_V6), "born host")?;
         let store_timestamp_at = cursor.at;
@@ -103,32 +105,32 @@ impl<'a> Record<'a> {
 
     /// Queue.
     pub fn queue_id(&self) -> i32 {
-        int32(self.bytes, place::QUEUE_ID)
+        int32(self.bytes, field_offset::QUEUE_ID)
     }
 
     /// User flag.
     pub fn flag(&self) -> i32 {
-        int32(self.bytes, place::FLAG)
+        int32(self.bytes, field_offset::FLAG)
     }
 
     /// Number of the message in its queue.
     pub fn queue_offset(&self) -> u64 {
-        int64(self.bytes, place::QUEUE_OFFSET) as u64
+        int64(self.bytes, field_offset::QUEUE_OFFSET) as u64
     }
 
     /// Place of the record in the log.
     pub fn physical_offset(&self) -> u64 {
-        int64(self.bytes, place::PHYSICAL_OFFSET) as u64
+        int64(self.bytes, field_offset::PHYSICAL_OFFSET) as u64
     }
 
     /// Bits of [`crate::sys_flag`].
     pub fn sys_flag(&self) -> i32 {
-        int32(self.bytes, place::SYS_FLAG)
+        int32(self.bytes, field_offset::SYS_FLAG)
     }
 
     /// The producer's clock, ms.
     pub fn born_timestamp_ms(&self) -> i64 {
-        int64(self.bytes, place::BORN_TIMESTAMP)
+        int64(self.bytes, field_offset::BORN_TIMESTAMP)
     }
 
     /// Address of the producer.
@@ -158,7 +160,7 @@ impl<'a> Record<'a> {
 
     /// CRC that the record claims for its body.
     pub fn body_crc(&self) -> u32 {
-        int32(self.bytes, place::BODY_CRC) as u32
+        int32(self.bytes, field_offset::BODY_CRC) as u32
     }
 
     /// Body as stored.
@@ -177,7 +179,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Walks records that lie back to back. After an error nothing more comes: the place is lost.
+/// Walks records that lie back to back. After an error nothing more comes: where the next record begins is not known.
 pub fn iter(bytes: &[u8]) -> impl Iterator<Item = Result<Record<'_>, RecordError>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {

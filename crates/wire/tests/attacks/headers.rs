@@ -1,7 +1,9 @@
 //! W2: headers that are too deep, too wide, ambiguous, damaged, or none.
 
 use bytes::BytesMut;
-use tern_wire::{Command, Fields, FrameError, HeaderEncoding, Limits, decode_frame, encode_frame};
+use tern_wire::{
+    Command, Fields, FrameError, FrameLimits, HeaderEncoding, decode_frame, encode_frame,
+};
 
 use crate::{binary, binary_fields, frame, is_json_error, json};
 
@@ -33,10 +35,10 @@ fn a_million_fields_are_refused_at_the_257th() {
         json(header(257)),
         Err(FrameError::TooManyFields { limit: 256 })
     );
-    let wide = Limits {
+    let wide = FrameLimits {
         max_header_bytes: 64 << 20,
         max_frame_bytes: 64 << 20,
-        ..Limits::default()
+        ..FrameLimits::default()
     };
     let million = header(1_000_000);
     let refused = decode_frame(frame(0, million.len(), million.as_bytes()), &wide);
@@ -224,7 +226,10 @@ fn a_header_cut_anywhere_is_refused() {
         .unwrap();
         let header = &whole[8..];
         for cut in 0..header.len() {
-            let refused = decode_frame(frame(whole[4], cut, &header[..cut]), &Limits::default());
+            let refused = decode_frame(
+                frame(whole[4], cut, &header[..cut]),
+                &FrameLimits::default(),
+            );
             assert!(refused.is_err(), "{encoding:?} cut at {cut}");
         }
     }

@@ -1,7 +1,7 @@
 //! W1: lengths that lie, and what is no frame at all.
 
 use bytes::BytesMut;
-use tern_wire::{Command, FrameError, Limits, decode_frame, encode_frame, frame_length};
+use tern_wire::{Command, FrameError, FrameLimits, decode_frame, encode_frame, frame_length};
 
 use crate::frame;
 
@@ -13,7 +13,7 @@ fn a_length_bomb_is_refused_whatever_its_sign() {
         0xffff_ffff,
         16 * 1024 * 1024 - 3,
     ] {
-        let refused = frame_length(length.to_be_bytes(), &Limits::default());
+        let refused = frame_length(length.to_be_bytes(), &FrameLimits::default());
         let announced = u64::from(length) + 4;
         assert_eq!(
             refused,
@@ -44,7 +44,7 @@ fn another_protocol_is_named_where_its_first_bytes_read_as_a_huge_length() {
             "it begins with \"EHLO\", so the peer speaks another protocol",
         ),
     ] {
-        let refused = frame_length(first_four, &Limits::default()).expect_err("no length");
+        let refused = frame_length(first_four, &FrameLimits::default()).expect_err("no length");
         assert_eq!(
             refused.to_string(),
             format!("no frame of this protocol: {said}")
@@ -56,7 +56,7 @@ fn another_protocol_is_named_where_its_first_bytes_read_as_a_huge_length() {
 fn the_limit_counts_the_length_field() {
     let longest = 16 * 1024 * 1024 - 4_u32;
     assert_eq!(
-        frame_length(longest.to_be_bytes(), &Limits::default()),
+        frame_length(longest.to_be_bytes(), &FrameLimits::default()),
         Ok(longest as usize)
     );
 }
@@ -68,11 +68,11 @@ fn a_frame_without_room_for_its_header_word_is_refused() {
             announced: u64::from(length),
         };
         assert_eq!(
-            frame_length(length.to_be_bytes(), &Limits::default()),
+            frame_length(length.to_be_bytes(), &FrameLimits::default()),
             Err(refused.clone())
         );
         assert_eq!(
-            decode_frame(vec![0; length as usize].into(), &Limits::default()),
+            decode_frame(vec![0; length as usize].into(), &FrameLimits::default()),
             Err(refused)
         );
     }
@@ -80,7 +80,7 @@ fn a_frame_without_room_for_its_header_word_is_refused() {
 
 #[test]
 fn a_header_longer_than_its_frame_is_refused() {
-    let refused = decode_frame(frame(0, 11, b"{\"code\":1}"), &Limits::default());
+    let refused = decode_frame(frame(0, 11, b"{\"code\":1}"), &FrameLimits::default());
     assert_eq!(
         refused,
         Err(FrameError::HeaderBeyondFrame {
@@ -92,9 +92,9 @@ fn a_header_longer_than_its_frame_is_refused() {
 
 #[test]
 fn a_header_beyond_its_limit_is_refused_even_if_it_is_there() {
-    let limits = Limits {
+    let limits = FrameLimits {
         max_header_bytes: 64,
-        ..Limits::default()
+        ..FrameLimits::default()
     };
     let header = [b"{\"code\":1}".to_vec(), vec![b' '; 55]].concat();
     let refused = decode_frame(frame(0, 65, &header), &limits);
@@ -111,7 +111,7 @@ fn a_header_beyond_its_limit_is_refused_even_if_it_is_there() {
 #[test]
 fn a_header_of_an_unknown_form_is_refused() {
     for form in 2..=255 {
-        let refused = decode_frame(frame(form, 10, b"{\"code\":1}"), &Limits::default());
+        let refused = decode_frame(frame(form, 10, b"{\"code\":1}"), &FrameLimits::default());
         assert_eq!(refused, Err(FrameError::UnknownForm(form)));
     }
 }
@@ -124,7 +124,7 @@ fn what_others_speak_is_not_a_frame() {
         b"SSH-2.0-OpenSSH",
         b"*1\r\n$4\r\nPING",
     ] {
-        assert!(frame_length(hello[..4].try_into().unwrap(), &Limits::default()).is_err());
+        assert!(frame_length(hello[..4].try_into().unwrap(), &FrameLimits::default()).is_err());
     }
 }
 

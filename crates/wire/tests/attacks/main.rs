@@ -8,7 +8,7 @@ mod lengths;
 mod names;
 
 use bytes::Bytes;
-use tern_wire::{Command, FrameError, Limits, decode_frame};
+use tern_wire::{Command, FrameError, FrameLimits, decode_frame};
 
 /// A frame without its length field.
 fn frame(form: u8, header_len: usize, header: &[u8]) -> Bytes {
@@ -21,11 +21,11 @@ fn frame(form: u8, header_len: usize, header: &[u8]) -> Bytes {
 
 fn json(header: impl AsRef<[u8]>) -> Result<Command, FrameError> {
     let header = header.as_ref();
-    decode_frame(frame(0, header.len(), header), &Limits::default())
+    decode_frame(frame(0, header.len(), header), &FrameLimits::default())
 }
 
 fn binary(header: &[u8]) -> Result<Command, FrameError> {
-    decode_frame(frame(1, header.len(), header), &Limits::default())
+    decode_frame(frame(1, header.len(), header), &FrameLimits::default())
 }
 
 /// A binary header without remark, whose fields are these bytes, of which the header claims this many.

@@ -7,11 +7,11 @@ mod typed;
 
 use bytes::BytesMut;
 use recording::{Recording, recordings};
-use tern_wire::{Command, HeaderEncoding, Limits, decode_frame, encode_frame, frame_length};
+use tern_wire::{Command, FrameLimits, HeaderEncoding, decode_frame, encode_frame, frame_length};
 
 /// Decodes a whole frame, as a connection does it.
 fn decode(frame: &[u8]) -> Command {
-    let limits = Limits::default();
+    let limits = FrameLimits::default();
     let length = frame_length(frame[..4].try_into().unwrap(), &limits).unwrap();
     assert_eq!(length, frame.len() - 4);
     decode_frame(frame[4..].to_vec().into(), &limits).unwrap()

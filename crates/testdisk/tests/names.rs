@@ -1,9 +1,9 @@
-//! The disk in memory keeps its own promises.
+//! Names keep the disk's promises.
 
 use std::path::Path;
 
 use tern_log::Disk;
-use tern_log::memory_disk::MemoryDisk;
+use tern_testdisk::MemoryDisk;
 
 #[test]
 fn a_name_that_comes_back_after_a_power_cut_leads_to_its_file() {

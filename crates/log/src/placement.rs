@@ -2,21 +2,6 @@
 
 use crate::segment::SEGMENT_HEADER_SIZE;
 
-/// The end of a log, and all that the next frame chains to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogEnd {
-    /// Position behind the last frame, a multiple of 8; 0 for an empty log.
-    pub position: u64,
-    /// Index of the last frame, 0 if there is none.
-    pub index: u64,
-    /// Term of the last frame, 0 if there is none.
-    pub term: u64,
-    /// CRC32C of the last frame's header, 0 if there is none.
-    pub header_crc: u32,
-    /// Store timestamp of the last frame, in milliseconds.
-    pub store_timestamp_ms: u64,
-}
-
 /// The next multiple of 8.
 pub const fn align8(length: u64) -> u64 {
     (length + 7) & !7
@@ -26,7 +11,7 @@ pub const fn align8(length: u64) -> u64 {
 ///
 /// `end` is a multiple of 8 and `align8(length) <= segment - 4096`. A frame never crosses a segment, and a
 /// fresh segment starts behind its header.
-pub const fn place(end: u64, length: u64, segment: u64) -> u64 {
+pub const fn frame_position(end: u64, length: u64, segment: u64) -> u64 {
     let base = end - end % segment;
     let first = base + SEGMENT_HEADER_SIZE;
     let at = if end > first { end } else { first };
@@ -44,17 +29,17 @@ mod tests {
 
     #[test]
     fn the_first_frame_stands_behind_the_segment_header() {
-        assert_eq!(place(0, 64, 1 << 20), 4096);
-        assert_eq!(place(1 << 20, 64, 1 << 20), (1 << 20) + 4096);
+        assert_eq!(frame_position(0, 64, 1 << 20), 4096);
+        assert_eq!(frame_position(1 << 20, 64, 1 << 20), (1 << 20) + 4096);
     }
 
     #[test]
     fn a_frame_that_just_fits_stays_and_one_byte_more_rolls() {
         let segment = 1 << 20;
         let end = segment - 128;
-        assert_eq!(place(end, 128, segment), end);
-        assert_eq!(place(end, 121, segment), end, "121 bytes take 128");
-        assert_eq!(place(end, 129, segment), segment + 4096);
+        assert_eq!(frame_position(end, 128, segment), end);
+        assert_eq!(frame_position(end, 121, segment), end, "121 bytes take 128");
+        assert_eq!(frame_position(end, 129, segment), segment + 4096);
     }
 
     proptest! {
@@ -68,16 +53,16 @@ mod tests {
             let segment = segment_pages * 4096;
             let length = length.min(segment - 4096);
             let end = base * segment + (end8 * 8) % segment;
-            let at = place(end, length, segment);
+            let at = frame_position(end, length, segment);
             prop_assert_eq!(at % 8, 0);
             prop_assert!(at >= end);
             prop_assert!(at % segment >= 4096);
             prop_assert_eq!(at / segment, (at + align8(length) - 1) / segment);
-            // As near as it can be: either right at the end, or the place there was too small.
+            // As near as it can be: either right at the end, or the rest of the segment was too small.
             let near = end.max(end - end % segment + 4096);
             prop_assert!(at == near || near % segment + align8(length) > segment);
             // A frame that was placed is where its successor's placement starts from.
-            prop_assert!(place(at + align8(length), 64, segment) >= at + align8(length));
+            prop_assert!(frame_position(at + align8(length), 64, segment) >= at + align8(length));
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::pages::Pages;
-use super::power_cut::Survival;
-use crate::zero_map::SECTOR;
+use crate::pages::Pages;
+use crate::power_cut::Survival;
 
+/// The unit in which a device writes.
+const SECTOR: u64 = 512;
 const SECTOR_BYTES: usize = SECTOR as usize;
 /// Versions of one unsynced sector that are remembered.
 const VERSIONS: usize = 6;
@@ -14,7 +15,7 @@ type SectorBytes = [u8; SECTOR_BYTES];
 
 /// The content of a sector after a write.
 #[derive(Clone)]
-struct Version {
+struct SectorVersion {
     sequence: u64,
     bytes: SectorBytes,
 }
@@ -28,7 +29,7 @@ pub struct Inode {
     platter_length: u64,
     /// For each sector written since the last sync its contents after those writes. The system may write a page
     /// back at any time, so any of them, or the platter's, may be there after a power cut.
-    unsynced: BTreeMap<u64, Vec<Version>>,
+    unsynced: BTreeMap<u64, Vec<SectorVersion>>,
     /// Bytes reserved.
     pub allocated: u64,
     /// Whether a name leads here.
@@ -78,7 +79,7 @@ impl Inode {
                     middle
                 });
             }
-            versions.push(Version {
+            versions.push(SectorVersion {
                 sequence,
                 bytes: content,
             });
@@ -195,7 +196,7 @@ impl Inode {
 }
 
 /// The newest version of a sector that was written up to a moment.
-fn newest_before(versions: &[Version], moment: u64) -> Option<usize> {
+fn newest_before(versions: &[SectorVersion], moment: u64) -> Option<usize> {
     versions
         .partition_point(|version| version.sequence <= moment)
         .checked_sub(1)

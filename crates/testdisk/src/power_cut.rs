@@ -11,9 +11,9 @@ pub struct PowerCut {
 }
 
 /// A small generator: the same seed gives the same numbers everywhere.
-pub struct Random(u64);
+pub struct SplitMix(u64);
 
-impl Random {
+impl SplitMix {
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -46,7 +46,7 @@ enum Habit {
 
 /// Decides for one write after the other.
 pub struct Survival {
-    random: Random,
+    random: SplitMix,
     habit: Habit,
     tears_sectors: bool,
 }
@@ -54,7 +54,7 @@ pub struct Survival {
 impl Survival {
     /// `first` and `last` are the sequence numbers of the oldest and newest unsynced write.
     pub fn new(cut: PowerCut, first: u64, last: u64) -> Self {
-        let mut random = Random::new(cut.seed);
+        let mut random = SplitMix::new(cut.seed);
         let habit = match random.below(8) {
             0 => Habit::All,
             1 => Habit::Nothing,
