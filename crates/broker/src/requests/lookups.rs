@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use tern_log::LogError;
 use tern_wire::codes::response;
 use tern_wire::headers::ViewMessage;
-use tern_wire::record::iter;
 use tokio::runtime::Handle;
 
 use super::pull::no_filter;
+use super::reading::stored_record_at;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::Answers;
@@ -79,50 +78,17 @@ impl Lookups {
         let Ok(place) = u64::try_from(offset) else {
             return Err(none.into());
         };
-        match self.record_at(place) {
+        match stored_record_at(&self.views, place) {
             Ok(Some(record)) => Ok(record),
             Ok(None) if self.may_come(place) => Err(Halt::Doubt(none)),
             Ok(None) => Err(none.into()),
-            Err(error) => {
-                self.views.damage.note(place, &error);
-                Err(refused(format!("the message cannot be read: {error}")).into())
-            }
+            Err(error) => Err(refused(format!("the message cannot be read: {error}")).into()),
         }
     }
 
     /// Whether the place is in the log and behind what is applied.
     fn may_come(&self, place: u64) -> bool {
         place >= self.views.applied_position() && place < self.views.log.end().position
-    }
-
-    /// The record that begins at a place. A place inside of a record is none, whatever the bytes there look like.
-    fn record_at(&self, offset: u64) -> Result<Option<Bytes>, LogError> {
-        if offset >= self.views.applied_position() {
-            return Ok(None);
-        }
-        let frame = self
-            .views
-            .log
-            .index_at(offset)
-            .and_then(|index| self.views.log.frame(index));
-        let frame = match frame {
-            Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => return Ok(None),
-            other => other?,
-        };
-        let records = frame.records();
-        let mut at = 0;
-        for record in iter(records) {
-            let Ok(record) = record else {
-                return Ok(None);
-            };
-            if record.physical_offset() == offset {
-                return Ok(Some(Bytes::copy_from_slice(
-                    &records[at..at + record.size()],
-                )));
-            }
-            at += record.size();
-        }
-        Ok(None)
     }
 
     /// 46: may a consumer subscribe like this? Asked at its start.
@@ -175,6 +141,7 @@ mod tests {
     use crate::testing::{Bench, Client, leading, role_board};
     use tern_wire::Command;
     use tern_wire::codes::request;
+    use tern_wire::record::iter;
 
     const TOPIC: &str = "BenchmarkTest";
 

@@ -17,7 +17,7 @@ use tern_wire::{Command, Fields, encode_frame_head, properties};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::reading::record_at;
+use super::reading::queued_record_at;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, SecondLook, Sight};
 use crate::answers::Answers;
@@ -187,7 +187,7 @@ impl Queries {
         let mut bytes = 0;
         for physical_offset in candidates {
             // None for what is indexed and not published yet, or belongs to a topic that was deleted.
-            let stored = record_at(&self.views, *physical_offset);
+            let stored = queued_record_at(&self.views, *physical_offset);
             let Some(stored) = stored.map_err(|error| unreadable(&error))? else {
                 continue;
             };

@@ -21,7 +21,7 @@ use tern_wire::version::V3_4_9;
 use tokio::runtime::Handle;
 
 use super::drafting::{Place, delay_level, delayed};
-use super::reading::sound_record_at;
+use super::reading::consumed_record_at;
 use super::reply::{Incoming, Reply};
 use super::second_look::{Halt, Judge, Missing, SecondLook, Sight};
 use crate::answers::{Answers, Ticket};
@@ -153,7 +153,7 @@ impl SendBacks {
     /// The bytes of the message that the consumer names.
     fn original(&self, offset: i64) -> Result<Bytes, Halt> {
         let position = u64::try_from(offset).map_err(|_| lost(offset))?;
-        sound_record_at(&self.views, position)
+        consumed_record_at(&self.views, position)
             .map_err(|error| unreadable(&error))?
             .ok_or_else(|| Halt::Doubt(lost(offset)))
     }
