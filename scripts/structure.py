@@ -23,7 +23,7 @@ from scripts.sources.rust import Crate, SourceFile, type_places, workspace
 from scripts.sources.tokens import types_in
 
 ROOT = Path(__file__).resolve().parent.parent
-_NO_PRODUCT = frozenset(("sim", "load"))
+_INSTALLED = "python"  # the crate that is built into the package; what it depends on is product, too
 _SHOWN = 10
 _FILE = re.compile(r"`(crates/[\w/.]+\.rs)`")
 
@@ -47,7 +47,14 @@ class Tree:
     @property
     def product(self) -> list[Crate]:
         """Crates that are installed."""
-        return [crate for crate in self.crates if crate.name not in _NO_PRODUCT]
+        named = {crate.name: crate for crate in self.crates}
+        found, waiting = set(), [_INSTALLED]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += named[name].dependencies() & named.keys()
+        return [crate for crate in self.crates if crate.name in found]
 
     def files(self) -> Iterator[tuple[Path, SourceFile | Module]]:
         """Give each product file with its path in the tree; stubs hold no code."""
@@ -148,7 +155,8 @@ def report(tree: Tree) -> Iterator[str]:
     rust, python = sizes(tree)
     yield from table("crates", sorted(rust, reverse=True))
     yield from table("Python packages", sorted(python, reverse=True))
-    installed = [size for size in rust if size.name not in _NO_PRODUCT]
+    product = {crate.name for crate in tree.product}
+    installed = [size for size in rust if size.name in product]
     for what in ("lines", "code"):
         ours, theirs = (sum(getattr(size, what) for size in part) for part in (installed, python))
         yield f"product, {what}: Rust {ours}, Python {theirs}; {round(100 * ours / (ours + theirs))} : " + str(

@@ -57,6 +57,8 @@ ARCHITECTURE = """# Architecture
 FILES = {
     "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\n',
     "crates/x/Cargo.toml": '[package]\nname = "tern-x"\n',
+    "crates/python/Cargo.toml": '[package]\nname = "tern-python"\n[dependencies]\ntern-x.workspace = true\n',
+    "crates/python/src/lib.rs": "",
     "crates/x/src/lib.rs": LIB.replace("pub struct A;", "mod more;\nuse more::B;\npub struct A;"),
     "crates/x/src/more.rs": "use crate::A;\npub enum B {}\npub trait C {}\nfn f() {}\n",
     "crates/sim/Cargo.toml": '[package]\nname = "tern-sim"\n',
@@ -92,7 +94,7 @@ def test_cycles_and_names_defined_twice_are_counted(tree: structure.Tree) -> Non
 
 def test_lines_are_counted_without_tests_and_code_without_prose(tree: structure.Tree) -> None:
     rust, python = structure.sizes(tree)
-    assert sorted(rust) == [(6, 6, "sim"), (18, 12, "x")]
+    assert sorted(rust) == [(0, 0, "python"), (6, 6, "sim"), (18, 12, "x")]
     assert sorted(python) == [(0, 0, "(top)"), (10, 4, "room")]
 
 
