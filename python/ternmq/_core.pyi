@@ -349,14 +349,8 @@ class Broker:
         A group that does not exist is deleted already.
         """
 
-    def queue_ranges(self, topic: str) -> list[tuple[int, int, int, int]]:
-        """Queue id, oldest offset, next offset, store time of the newest message (0: none) of each queue of a topic.
-
-        Reads the log, without holding up other threads; empty if there is no such topic.
-
-        Raises:
-            OSError: the log cannot be read.
-        """
+    def queue_range(self, topic: str, queue_id: int) -> tuple[int, int]:
+        """Oldest offset of a queue and offset of its next message; 0 and 0 where there is none."""
 
     def store_times(self, topic: str, places: list[tuple[int, int]]) -> list[int]:
         """Store times, in milliseconds, of messages named by queue id and offset; 0 where there is none.
@@ -370,8 +364,8 @@ class Broker:
     def offsets(self, group: str) -> list[tuple[str, int, int]]:
         """Topic, queue id and offset of all that a group has committed."""
 
-    def groups_of_topic(self, topic: str) -> list[str]:
-        """Groups that are connected with a subscription to a topic, and those with offsets in it, in order."""
+    def subscribers(self, topic: str) -> list[str]:
+        """Groups that are connected with a subscription to a topic, in no order."""
 
     def consumers(
         self, group: str
@@ -386,15 +380,23 @@ class Broker:
     def producers(self, group: str) -> list[tuple[str, str, str, int]]:
         """Connected members of a producer group: address, client id, language, version."""
 
-    def oldest_store_time(self) -> int:
-        """Store time in milliseconds of the oldest message that is kept, -1 if there is none. Reads the log.
+    def first_stored(self, index: int, max_bytes: int) -> tuple[int | None, int | None]:
+        """Look for the first message in a part of the log. Reads the log, without holding up other threads.
+
+        Args:
+            index: frame to begin with; 0 for the first that is kept.
+            max_bytes: size of that part; one frame may be larger.
+
+        Returns:
+            Store time of the message in milliseconds, None if there is none in that part; index to go on at, None if
+            nothing that is applied comes after it.
 
         Raises:
             OSError: the log cannot be read.
         """
 
-    def delay_levels(self) -> list[tuple[int, int, int]]:
-        """Level, messages put and messages stored of each delay level that has any."""
+    def delay_level(self, level: int) -> tuple[int, int] | None:
+        """Messages put and messages stored of a delay level, counted from 1; None if there is no such level."""
 
     def counters(self) -> dict[str, int]:
         """Totals since the start; empty while it does not serve.

@@ -29,8 +29,8 @@ class FakeEngine:
         self.sent_away = False
         self.on_transfer: Callable[[str], None] = lambda member: None
         self.totals: dict[str, int] = {}
-        self.oldest_ms = -1
-        self.delays: list[tuple[int, int, int]] = []
+        self.parts: list[int | None] = []
+        self.delays: dict[int, tuple[int, int]] = {}
         self.state: dict[str, Any] = {"role": "leader", "term": 3, "leader": "n0", "last_position": 4096}
 
     def stop(self, timeout_ms: int) -> None:
@@ -101,21 +101,22 @@ class FakeEngine:
         """Groups that have committed offsets."""
         return list(self.committed)
 
-    def queue_ranges(self, topic: str) -> list[tuple[int, int, int, int]]:
+    def queue_range(self, topic: str, queue_id: int) -> tuple[int, int]:
         """What a test has put there."""
-        return self.ranges.get(topic, [])
+        return next(((begin, end) for id_, begin, end, _ in self.ranges.get(topic, []) if id_ == queue_id), (0, 0))
 
     def store_times(self, topic: str, places: list[tuple[int, int]]) -> list[int]:
-        """What a test has put there."""
-        return [self.times.get((topic, queue_id, offset), 0) for queue_id, offset in places]
+        """What a test has put there, of the newest messages with their queues."""
+        newest = {(topic, queue_id, end - 1): last_ms for queue_id, _, end, last_ms in self.ranges.get(topic, [])}
+        return [(newest | self.times).get((topic, queue_id, offset), 0) for queue_id, offset in places]
 
     def offsets(self, group: str) -> list[tuple[str, int, int]]:
         """What a test has put there."""
         return self.committed.get(group, [])
 
-    def groups_of_topic(self, topic: str) -> list[str]:
-        """Groups with offsets in it."""
-        return [group for group, rows in self.committed.items() if any(row[0] == topic for row in rows)]
+    def subscribers(self, topic: str) -> list[str]:
+        """Connected groups with a subscription to it."""
+        return [group for group, row in self.connected.items() if any(held[0] == topic for held in row[4])]
 
     def consumers(self, group: str) -> ConsumersRow | None:
         """What a test has put there."""
@@ -138,13 +139,15 @@ class FakeEngine:
         self.transferred.append(member)
         self.on_transfer(member)
 
-    def oldest_store_time(self) -> int:
-        """What a test has put there."""
-        return self.oldest_ms
+    def first_stored(self, index: int, max_bytes: int) -> tuple[int | None, int | None]:
+        """What a test has put there: parts of the log, numbered from 0."""
+        assert max_bytes > 0
+        following = index + 1 if index + 1 < len(self.parts) else None
+        return (self.parts[index] if index < len(self.parts) else None), following
 
-    def delay_levels(self) -> list[tuple[int, int, int]]:
-        """What a test has put there."""
-        return self.delays
+    def delay_level(self, level: int) -> tuple[int, int] | None:
+        """What a test has put there, of 18 levels."""
+        return self.delays.get(level, (0, 0)) if level <= 18 else None
 
     def counters(self) -> dict[str, int]:
         """What a test has put there."""

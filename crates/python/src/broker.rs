@@ -14,7 +14,7 @@ use tern_wire::codes;
 
 use crate::config::options_of;
 use crate::endpoint::Endpoint;
-use crate::inspect::{self, ClientRow, ConsumersRow, QueueRange};
+use crate::inspect::{self, ClientRow, ConsumersRow};
 use crate::replica_events::{ReplicaEvent, ReplicaEvents};
 use crate::topics::topic_row;
 use crate::{groups, status};
@@ -194,12 +194,10 @@ impl Broker {
         });
     }
 
-    /// Queue id, oldest offset, next offset and last store time of each queue of a topic. Reads the log.
-    fn queue_ranges(&self, py: Python<'_>, topic: &str) -> PyResult<Vec<QueueRange>> {
-        py.detach(|| self.look(|services| inspect::queue_ranges(services, topic)))
-            .transpose()
-            .map(Option::unwrap_or_default)
-            .map_err(unreadable)
+    /// Oldest offset and next offset of a queue.
+    fn queue_range(&self, topic: &str, queue_id: u32) -> (u64, u64) {
+        self.look(|services| inspect::queue_range(services, topic, queue_id))
+            .unwrap_or_default()
     }
 
     /// Store times of messages named by queue id and offset. Reads the log.
@@ -222,9 +220,9 @@ impl Broker {
             .unwrap_or_default()
     }
 
-    /// Groups that are connected for a topic or have offsets in it.
-    fn groups_of_topic(&self, topic: &str) -> Vec<String> {
-        self.look(|services| inspect::groups_of_topic(services, topic))
+    /// Groups that are connected with a subscription to a topic.
+    fn subscribers(&self, topic: &str) -> Vec<String> {
+        self.look(|services| inspect::subscribers(services, topic))
             .unwrap_or_default()
     }
 
@@ -240,17 +238,23 @@ impl Broker {
             .unwrap_or_default()
     }
 
-    /// Store time of the oldest message that is kept, -1 if there is none. Reads the log.
-    fn oldest_store_time(&self, py: Python<'_>) -> PyResult<i64> {
-        py.detach(|| self.look(inspect::oldest_store_time))
+    /// Store time of the first message in the frames from an index on, and the index to go on at. Reads the log.
+    fn first_stored(
+        &self,
+        py: Python<'_>,
+        index: u64,
+        max_bytes: usize,
+    ) -> PyResult<(Option<i64>, Option<u64>)> {
+        py.detach(|| self.look(|services| inspect::first_stored(services, index, max_bytes)))
             .transpose()
-            .map(|time| time.unwrap_or(-1))
+            .map(Option::unwrap_or_default)
             .map_err(unreadable)
     }
 
-    /// Level, messages put and messages stored of each delay level that has any.
-    fn delay_levels(&self) -> Vec<(u16, u64, u64)> {
-        self.look(inspect::delay_levels).unwrap_or_default()
+    /// Messages put and messages stored of a delay level; none if it is no level.
+    fn delay_level(&self, level: u16) -> Option<(u64, u64)> {
+        self.look(|services| inspect::delay_level(services, level))
+            .flatten()
     }
 
     /// Totals since the start.

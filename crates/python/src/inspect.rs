@@ -1,4 +1,5 @@
-//! What operators ask about a replica: queues, offsets, groups and connected clients. Reads, changes nothing.
+//! What can be asked about a replica: one queue, messages, one level, one group. Reads, changes nothing; the control plane
+//! puts the answers for operators together.
 
 use std::sync::Arc;
 
@@ -8,14 +9,8 @@ use tern_log::{LogError, QueueEntry};
 use tern_net::Connection;
 use tern_state::delay;
 use tern_wire::codes::request;
-use tern_wire::record::Record;
+use tern_wire::record::{self, Record};
 
-/// How far into the log the oldest message is looked for: it may begin with frames that hold none.
-const OLDEST_READS: usize = 64;
-const OLDEST_BYTES: usize = 64 << 10;
-
-/// Queue id, oldest offset, offset of the next message, store time of the newest one (0: none).
-pub(crate) type QueueRange = (u32, u64, u64, i64);
 /// Address, client id, language, version.
 pub(crate) type ClientRow = (String, String, &'static str, i32);
 /// Topic, expression, kind of expression, version.
@@ -29,21 +24,11 @@ pub(crate) type ConsumersRow = (
     Vec<SubscriptionRow>,
 );
 
-/// All queues of a topic, those for reading and those for writing; none if there is no such topic. Reads the log.
-pub(crate) fn queue_ranges(services: &Services, topic: &str) -> Result<Vec<QueueRange>, LogError> {
-    let Some((topic_id, queues)) = queues_of(services, topic) else {
-        return Ok(Vec::new());
-    };
-    let row = |queue_id| {
-        let (min, max) = services.views.queues.range(topic_id, queue_id);
-        let last = if max > min {
-            store_time(services, topic_id, queue_id, max - 1)?
-        } else {
-            0
-        };
-        Ok((queue_id, min, max, last))
-    };
-    (0..queues).map(row).collect()
+/// Oldest offset of a queue and offset of its next message; 0 and 0 where there is none.
+pub(crate) fn queue_range(services: &Services, topic: &str, queue_id: u32) -> (u64, u64) {
+    topic_id(services, topic).map_or((0, 0), |topic_id| {
+        services.views.queues.range(topic_id, queue_id)
+    })
 }
 
 /// Store times of single messages; 0 where there is none. Reads the log.
@@ -52,7 +37,7 @@ pub(crate) fn store_times(
     topic: &str,
     places: &[(u32, u64)],
 ) -> Result<Vec<i64>, LogError> {
-    let topic_id = queues_of(services, topic).map(|(topic_id, _)| topic_id);
+    let topic_id = topic_id(services, topic);
     let time = |&(queue_id, offset): &(u32, u64)| match topic_id {
         Some(topic_id) => store_time(services, topic_id, queue_id, offset),
         None => Ok(0),
@@ -60,32 +45,36 @@ pub(crate) fn store_times(
     places.iter().map(time).collect()
 }
 
-/// When the oldest message that is kept was stored, -1 if none stands near the beginning of the log. Reads the log.
-pub(crate) fn oldest_store_time(services: &Services) -> Result<i64, LogError> {
-    let (mut index, mut left) = (services.views.log.first_index(), OLDEST_READS);
-    let applied = services.views.applied_index();
-    while left > 0 && index <= applied {
-        let frames = services.views.log.frames(index, OLDEST_BYTES)?;
-        let Some(last) = frames.last() else { break };
-        index = last.header.index + 1;
-        for frame in frames.iter().filter(|frame| frame.header.index <= applied) {
-            if let Some(Ok(record)) = tern_wire::record::iter(frame.records()).next() {
-                return Ok(record.store_timestamp_ms());
-            }
-        }
-        left -= 1;
+/// Store time of the first message in the applied frames from an index on, as many as `max_bytes` hold, none if they hold
+/// none; and the index after them, none if no later frame is applied. Reads the log.
+pub(crate) fn first_stored(
+    services: &Services,
+    index: u64,
+    max_bytes: usize,
+) -> Result<(Option<i64>, Option<u64>), LogError> {
+    let views = &services.views;
+    let (index, applied) = (index.max(views.log.first_index()), views.applied_index());
+    if index > applied {
+        return Ok((None, None));
     }
-    Ok(-1)
+    let frames = views.log.frames(index, max_bytes)?;
+    let mut shown = frames.iter().filter(|frame| frame.header.index <= applied);
+    let first = shown.find_map(|frame| record::iter(frame.records()).next()?.ok());
+    let next = frames.last().map(|last| last.header.index + 1);
+    Ok((
+        first.map(|record| record.store_timestamp_ms()),
+        next.filter(|next| *next <= applied),
+    ))
 }
 
-/// Level, how many of its messages were put, how many were stored; levels that have none are left out.
-pub(crate) fn delay_levels(services: &Services) -> Vec<(u16, u64, u64)> {
+/// How many messages of a delay level were put into their topics, and how many were stored; none if it is no level.
+pub(crate) fn delay_level(services: &Services, level: u16) -> Option<(u64, u64)> {
+    if !(1..=delay::LEVELS).contains(&level) {
+        return None;
+    }
     let state = services.views.state();
-    let rows = (1..=delay::LEVELS).map(|level| {
-        let stored = state.next_offset(delay::SCHEDULE_TOPIC, delay::level_queue(level));
-        (level, state.delay_progress(level), stored)
-    });
-    rows.filter(|(_, _, stored)| *stored > 0).collect()
+    let stored = state.next_offset(delay::SCHEDULE_TOPIC, delay::level_queue(level));
+    Some((state.delay_progress(level), stored))
 }
 
 /// All committed offsets of a group.
@@ -96,20 +85,10 @@ pub(crate) fn offsets(services: &Services, group: &str) -> Vec<(String, u32, u64
         .collect()
 }
 
-/// Groups that consume a topic: its subscribers that are connected, and those with offsets in it; in order.
-pub(crate) fn groups_of_topic(services: &Services, topic: &str) -> Vec<String> {
-    let state = services.views.state();
-    let with_offsets = state.groups().filter(|group| {
-        state
-            .offsets_of_group(&group.name)
-            .any(|(of, _, _)| &*of.config.name == topic)
-    });
-    let mut names: Vec<String> = with_offsets.map(|group| group.name.to_string()).collect();
-    let connected = services.clients.subscribers(topic);
-    names.extend(connected.iter().map(ToString::to_string));
-    names.sort_unstable();
-    names.dedup();
-    names
+/// Groups that are connected with a subscription to a topic.
+pub(crate) fn subscribers(services: &Services, topic: &str) -> Vec<String> {
+    let groups = services.clients.subscribers(topic);
+    groups.iter().map(ToString::to_string).collect()
 }
 
 /// A consumer group with its members; none if nobody is connected.
@@ -166,12 +145,9 @@ fn client_rows(peers: &[Peer<Arc<Connection>>]) -> Vec<ClientRow> {
     peers.iter().map(row).collect()
 }
 
-/// Id of a topic, and how many queues it has for reading or writing, whichever is more.
-fn queues_of(services: &Services, topic: &str) -> Option<(u32, u32)> {
+fn topic_id(services: &Services, topic: &str) -> Option<u32> {
     let state = services.views.state();
-    let topic = state.topic(topic)?;
-    let queues = topic.config.read_queues.max(topic.config.write_queues);
-    Some((topic.id, queues))
+    state.topic(topic).map(|topic| topic.id)
 }
 
 fn store_time(

@@ -89,8 +89,8 @@ class Engine(Protocol):
     def groups(self) -> list[str]:
         """Names of all subscription groups."""
 
-    def queue_ranges(self, topic: str) -> list[tuple[int, int, int, int]]:
-        """Queue id, oldest offset, next offset, last store time in milliseconds of each queue. Reads the log."""
+    def queue_range(self, topic: str, queue_id: int) -> tuple[int, int]:
+        """Oldest offset of a queue and offset of its next message; 0 and 0 where there is none."""
 
     def store_times(self, topic: str, places: list[tuple[int, int]]) -> list[int]:
         """Store times of messages named by queue id and offset, 0 where there is none. Reads the log."""
@@ -98,8 +98,8 @@ class Engine(Protocol):
     def offsets(self, group: str) -> list[tuple[str, int, int]]:
         """Topic, queue id and offset of all that a group has committed."""
 
-    def groups_of_topic(self, topic: str) -> list[str]:
-        """Groups that are connected for a topic or have offsets in it."""
+    def subscribers(self, topic: str) -> list[str]:
+        """Groups that are connected with a subscription to a topic, in no order."""
 
     def consumers(self, group: str) -> ConsumersRow | None:
         """A consumer group as it is connected; None if nobody is."""
@@ -116,11 +116,11 @@ class Engine(Protocol):
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member."""
 
-    def oldest_store_time(self) -> int:
-        """Store time in milliseconds of the oldest message, -1 if there is none. Reads the log."""
+    def first_stored(self, index: int, max_bytes: int) -> tuple[int | None, int | None]:
+        """Store time of the first message in the frames from an index on, and the index to go on at. Reads the log."""
 
-    def delay_levels(self) -> list[tuple[int, int, int]]:
-        """Level, messages put and messages stored of each delay level that has any."""
+    def delay_level(self, level: int) -> tuple[int, int] | None:
+        """Messages put and messages stored of a delay level, counted from 1; None if there is no such level."""
 
     def counters(self) -> dict[str, int]:
         """Totals since start."""

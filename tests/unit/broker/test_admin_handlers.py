@@ -268,7 +268,7 @@ def test_runtime_totals_of_the_day_begin_at_midnight(replica: Replica, tmp_path:
 
 
 def test_runtime_information_shows_the_oldest_message_and_the_delay_levels(replica: Replica, tmp_path: Path) -> None:
-    replica.engine.oldest_ms, replica.engine.delays = 1_795_499_601_648, [(1, 4, 4), (3, 2, 9)]
+    replica.engine.parts, replica.engine.delays = [None, 1_795_499_601_648], {1: (4, 4), 3: (2, 9)}
     replica.engine.state["applied_position"] = 4_000
     runtime = RuntimeHandlers(lambda: replica.engine, tmp_path)
     table = decode_kv_table(asyncio.run(runtime.show(request(28))).body)

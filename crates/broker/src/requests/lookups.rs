@@ -1,16 +1,14 @@
 //! What is looked up without a consumer's progress: one message by its place (33), and what a consumer may ask
 //! for (46).
 
-use bytes::Bytes;
 use serde::Deserialize;
-use tern_log::LogError;
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::headers::ViewMessage;
-use tern_wire::record::iter;
 
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
+use super::reading::stored_record_at;
 use crate::refused::Refused;
 use crate::services::registry::heartbeat::SubscriptionData;
 use crate::views::Views;
@@ -49,17 +47,14 @@ impl RequestHandler for ViewMessageHandler {
         let Ok(position) = u64::try_from(offset) else {
             return Err(none.into());
         };
-        match record_at(view.views, position) {
+        match stored_record_at(view.views, position) {
             Ok(Some(record)) => {
                 let answer = Response::new(response::SUCCESS).with_body(record);
                 Ok(Verdict::Answer(answer))
             }
             Ok(None) if may_come(view.views, position) => Err(NotServed::StaleView(none)),
             Ok(None) => Err(none.into()),
-            Err(error) => {
-                view.views.damage.note(position, &error);
-                Err(refused(format!("the message cannot be read: {error}")).into())
-            }
+            Err(error) => Err(refused(format!("the message cannot be read: {error}")).into()),
         }
     }
 }
@@ -67,35 +62,6 @@ impl RequestHandler for ViewMessageHandler {
 /// Whether the position is in the log and behind what is applied.
 fn may_come(views: &Views, position: u64) -> bool {
     position >= views.applied_position() && position < views.log.end().position
-}
-
-/// The record that begins at a position. A position inside of a record is none, whatever the bytes there look like.
-fn record_at(views: &Views, offset: u64) -> Result<Option<Bytes>, LogError> {
-    if offset >= views.applied_position() {
-        return Ok(None);
-    }
-    let frame = views
-        .log
-        .index_at(offset)
-        .and_then(|index| views.log.frame(index));
-    let frame = match frame {
-        Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => return Ok(None),
-        other => other?,
-    };
-    let records = frame.records();
-    let mut at = 0;
-    for record in iter(records) {
-        let Ok(record) = record else {
-            return Ok(None);
-        };
-        if record.physical_offset() == offset {
-            return Ok(Some(Bytes::copy_from_slice(
-                &records[at..at + record.size()],
-            )));
-        }
-        at += record.size();
-    }
-    Ok(None)
 }
 
 /// 46: may a consumer subscribe like this? Asked at its start. Messages are filtered by tag only.
@@ -143,6 +109,7 @@ fn check_client(body: &CheckedClient) -> Result<(), Refused> {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use tern_wire::record::iter;
 
     use crate::answers::Answers;
     use crate::requests::Driver;

@@ -15,7 +15,7 @@ use tern_wire::{Command, Fields, properties};
 
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
-use super::reading::record_at;
+use super::reading::queued_record_at;
 use crate::refused::Refused;
 use crate::views::Views;
 use tern_replica::words;
@@ -143,7 +143,7 @@ impl<'a> Query<'a> {
         let mut bytes = 0;
         for physical_offset in candidates {
             // None for what is indexed and not published yet, or belongs to a topic that was deleted.
-            let stored = record_at(views, *physical_offset);
+            let stored = queued_record_at(views, *physical_offset);
             let Some(stored) = stored.map_err(|error| unreadable(&error))? else {
                 continue;
             };

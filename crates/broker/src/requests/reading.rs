@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tern_log::{ConsumeQueues, LogError, LogReader, QueuedRecord, Source};
-use tern_wire::record::{MIN_SIZE, Record};
+use tern_wire::record::{MIN_SIZE, Record, iter};
 use tern_wire::tags::Subscription;
 
 use crate::services::holds::QueueKey;
@@ -85,26 +85,67 @@ pub(super) fn scan(
     Ok(found)
 }
 
-/// The committed record that begins at a physical offset; none if none does. A client names the offset, so the queue
-/// that the record says it stands in must say the same: bytes inside of a body are not taken for a record. Where a
-/// file's bytes are no record, its frame says whether they were one. Damage is reported.
-pub(super) fn record_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
-    look_at(views, physical_offset).inspect_err(|error| views.damage.note(physical_offset, error))
-}
-
-/// [`record_at`] for who stores the message again: checked with its whole frame, so with its properties.
-pub(super) fn sound_record_at(
+/// The committed record that begins at a physical offset, checked with its whole frame; none if none does.
+///
+/// A client names the offset, and bytes inside of a body may look like a record: the frame's records are walked from its
+/// first one on. A message of a topic that was deleted is found, too. Damage is reported.
+pub(super) fn stored_record_at(
     views: &Views,
     physical_offset: u64,
 ) -> Result<Option<Bytes>, LogError> {
-    let found = record_at(views, physical_offset)?;
-    if found.is_some() {
-        views
-            .log
-            .check_around(physical_offset)
-            .inspect_err(|error| views.damage.note(physical_offset, error))?;
+    if physical_offset >= views.applied_position() {
+        return Ok(None);
     }
-    Ok(found)
+    let frame = views
+        .log
+        .index_at(physical_offset)
+        .and_then(|index| views.log.frame(index));
+    match frame {
+        Ok(frame) => Ok(record_in(frame.records(), physical_offset)),
+        Err(LogError::NotStored { .. } | LogError::NotFound { .. }) => Ok(None),
+        Err(error) => {
+            views.damage.note(physical_offset, &error);
+            Err(error)
+        }
+    }
+}
+
+/// As [`stored_record_at`], for a client that stores the message again; none if its topic was deleted.
+pub(super) fn consumed_record_at(
+    views: &Views,
+    physical_offset: u64,
+) -> Result<Option<Bytes>, LogError> {
+    let Some(bytes) = stored_record_at(views, physical_offset)? else {
+        return Ok(None);
+    };
+    let is_there = is_queued(views, physical_offset, &bytes)
+        .inspect_err(|error| views.damage.note(physical_offset, error))?;
+    Ok(is_there.then_some(bytes))
+}
+
+/// As [`stored_record_at`], without reading the whole frame, so that of the record its body alone is checked; none if its
+/// topic was deleted.
+///
+/// The queue that the record says it stands in must say the same. Where a file's bytes are no record, its frame says
+/// whether they were one.
+pub(super) fn queued_record_at(
+    views: &Views,
+    physical_offset: u64,
+) -> Result<Option<Bytes>, LogError> {
+    look_at(views, physical_offset).inspect_err(|error| views.damage.note(physical_offset, error))
+}
+
+/// The record that says of itself that it stands at a physical offset.
+fn record_in(records: &[u8], physical_offset: u64) -> Option<Bytes> {
+    let mut at = 0;
+    for record in iter(records) {
+        let record = record.ok()?;
+        if record.physical_offset() == physical_offset {
+            return Some(Bytes::copy_from_slice(&records[at..at + record.size()]));
+        }
+        at += record.size();
+    }
+    None
 }
 
 fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogError> {
@@ -174,7 +215,7 @@ mod tests {
     use crate::testing::Bench;
     use bytes::BytesMut;
     use tern_log::QueueEntry;
-    use tern_wire::record::iter;
+    use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
 
     const TOPIC: &str = "BenchmarkTest";
 
@@ -252,15 +293,54 @@ mod tests {
             bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
         }
         let inside = bench.entry(TOPIC, 3, 0).physical_offset + 8;
-        assert!(record_at(&bench.views, inside).unwrap().is_none());
+        assert!(queued_record_at(&bench.views, inside).unwrap().is_none());
         let rotted = bench.rot(TOPIC, 3, 1).physical_offset;
-        let error = record_at(&bench.views, rotted).expect_err("damage");
+        let error = queued_record_at(&bench.views, rotted).expect_err("damage");
         assert!(matches!(error, LogError::Rotted { .. }), "{error}");
         assert_eq!(bench.views.damage.count(), 1);
         for whole in [0, 2, 3] {
             let place = bench.entry(TOPIC, 3, whole).physical_offset;
-            assert!(record_at(&bench.views, place).unwrap().is_some());
+            assert!(queued_record_at(&bench.views, place).unwrap().is_some());
         }
+    }
+
+    #[test]
+    fn each_look_at_a_place_finds_records_where_they_begin_and_reports_damage() {
+        for look in [stored_record_at, consumed_record_at, queued_record_at] {
+            let mut bench = Bench::cold();
+            for number in 0..4 {
+                bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
+            }
+            let place = bench.entry(TOPIC, 3, 1).physical_offset;
+            let found = look(&bench.views, place).unwrap().expect("a record");
+            assert_eq!(Record::parse(&found).unwrap().body(), b"m1");
+            let end = bench.views.applied_position();
+            for nothing in [0, place + 4, end - 1, end, u64::MAX] {
+                assert_eq!(look(&bench.views, nothing).unwrap(), None, "{nothing}");
+            }
+            let rotted = bench.rot(TOPIC, 3, 2).physical_offset;
+            assert!(look(&bench.views, rotted).is_err());
+            assert_eq!(bench.views.damage.count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_deleted_topic_is_found_by_its_place_only() {
+        let mut bench = Bench::new();
+        bench.commit_ops(&[Op::PutTopic(PutTopic {
+            config: TopicConfig::new("orders", 4, 6),
+            changed_at_ms: 1,
+        })]);
+        bench.commit_message("orders", 3, "", b"m");
+        let place = bench.entry("orders", 3, 0).physical_offset;
+        assert!(consumed_record_at(&bench.views, place).unwrap().is_some());
+        bench.commit_ops(&[Op::DeleteTopic(DeleteTopic {
+            name: "orders".into(),
+            changed_at_ms: 2,
+        })]);
+        assert!(stored_record_at(&bench.views, place).unwrap().is_some());
+        assert!(consumed_record_at(&bench.views, place).unwrap().is_none());
+        assert!(queued_record_at(&bench.views, place).unwrap().is_none());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::effects::Effects;
 use super::handler::{
     Append, ClientRequest, Missing, NotServed, Reads, RequestHandler, Response, Verdict, View,
 };
-use super::reading::sound_record_at;
+use super::reading::consumed_record_at;
 use crate::refused::Refused;
 use tern_replica::Draft;
 
@@ -94,7 +94,7 @@ impl RequestHandler for SendBackHandler {
 /// The bytes of the message that the consumer names.
 fn original(offset: i64, view: &View<'_>) -> Result<Bytes, NotServed> {
     let position = u64::try_from(offset).map_err(|_| lost(offset))?;
-    sound_record_at(view.views, position)
+    consumed_record_at(view.views, position)
         .map_err(|error| unreadable(&error))?
         .ok_or_else(|| NotServed::StaleView(lost(offset)))
 }

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from ternmq.broker.engine import Engine
+from ternmq.broker.inspection import delay_levels, oldest_store_time
 from ternmq.broker.rates import Mornings, Rate
 from ternmq.protocol.codes import OWN_VERSION
 from ternmq.protocol.tables import encode_kv_table
@@ -88,7 +89,7 @@ class RuntimeHandlers:
     async def show(self, request: Request) -> Reply:
         """28: every key that clusterList, brokerStatus, the dashboard and the exporter read, as texts."""
         # The oldest message may have to come from a disk: not on the event loop.
-        oldest_ms = await asyncio.to_thread(self._engine().oldest_store_time)
+        oldest_ms = await asyncio.to_thread(oldest_store_time, self._engine())
         return Reply(body=encode_kv_table(self.table(time.time_ns() // 1_000_000, oldest_ms)))
 
     def table(self, now_ms: int, oldest_ms: int) -> dict[str, str]:
@@ -124,7 +125,7 @@ class RuntimeHandlers:
             "storeTimestampFalls": str(totals.get("timestamp_falls", 0)),
             "putMessageAverageSize": str(sizes / puts if puts else 0.0),
         }
-        for level, put, stored in engine.delay_levels():
+        for level, put, stored in delay_levels(engine):
             table[f"scheduleMessageOffset_{level}"] = f"{put},{stored}"
         for name, mornings in self._mornings.items():
             table[f"msg{name}TotalYesterdayMorning"] = str(mornings.yesterday)

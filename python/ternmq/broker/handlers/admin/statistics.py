@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from ternmq.broker.engine import Engine
 from ternmq.broker.handlers.admin.topics import find_topic
+from ternmq.broker.inspection import groups_of_topic, newest_store_times, queue_ranges
 from ternmq.errors import MQError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.fields import text_field
@@ -45,12 +46,8 @@ class StatisticsHandlers:
         topic = text_field(request.fields, "topic")
         engine = self._engine()
         find_topic(engine, topic)
-        ranges = await asyncio.to_thread(engine.queue_ranges, topic)
-        rows = {
-            QueueName(self._group, queue_id, topic): QueueOffsets(last_ms, end, begin)
-            for queue_id, begin, end, last_ms in ranges
-        }
-        return Reply(body=TopicStats(rows).encode())
+        stats = await asyncio.to_thread(self._queues, engine, topic)
+        return Reply(body=stats.encode())
 
     async def group(self, request: Request) -> Reply:
         """208: how far a group is in each queue of its topics, or of those named.
@@ -66,7 +63,7 @@ class StatisticsHandlers:
     def groups_of_topic(self, request: Request) -> Reply:
         """300: groups that are connected with a subscription to a topic, and those with offsets in it."""
         topic = text_field(request.fields, "topic")
-        return Reply(body=encode_group_list(self._engine().groups_of_topic(topic)))
+        return Reply(body=encode_group_list(groups_of_topic(self._engine(), topic)))
 
     def all_offsets(self, request: Request) -> Reply:
         """43: all committed offsets; Java's slaves copy them."""
@@ -76,6 +73,16 @@ class StatisticsHandlers:
             for topic, queue_id, offset in engine.offsets(group):
                 offsets.setdefault((topic, group), {})[queue_id] = offset
         return Reply(body=encode_consumer_offsets(DataVersion(), offsets))
+
+    def _queues(self, engine: Engine, topic: str) -> TopicStats:
+        ranges = queue_ranges(engine, topic)
+        times = newest_store_times(engine, topic, ranges)
+        return TopicStats(
+            {
+                QueueName(self._group, queue_id, topic): QueueOffsets(last_ms, end, begin)
+                for (queue_id, begin, end), last_ms in zip(ranges, times, strict=True)
+            }
+        )
 
     def _progress(self, group: str, named: Iterable[str]) -> ConsumeStats:
         engine = self._engine()
@@ -98,7 +105,7 @@ class StatisticsHandlers:
             if error.code == ResponseCode.TOPIC_NOT_EXIST:
                 return {}
             raise
-        ranges = [row for row in engine.queue_ranges(topic) if row[0] < queues]
+        ranges = [row for row in queue_ranges(engine, topic) if row[0] < queues]
         # Of the last message that was consumed; before offset 0 there is none.
         consumed = {queue_id: committed[queue_id] - 1 for queue_id, *_ in ranges if committed.get(queue_id, 0) > 0}
         times = dict(zip(consumed, engine.store_times(topic, list(consumed.items())), strict=True))
@@ -106,5 +113,5 @@ class StatisticsHandlers:
             QueueName(self._group, queue_id, topic): QueueProgress(
                 end, committed.get(queue_id, 0), times.get(queue_id, 0), committed.get(queue_id, 0)
             )
-            for queue_id, _, end, _ in ranges
+            for queue_id, _, end in ranges
         }
