@@ -3,13 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ternmq.config.addresses import check_host, is_wildcard
 from ternmq.config.apache_files import Summary, Values, sort_keys
 from ternmq.config.apache_ignored import IGNORED, SOCKETS
 from ternmq.config.apache_keys import BROKER_KEYS, ApacheKey
+from ternmq.config.apache_places import NAMESERVER_PLACES, taken
 from ternmq.config.node import NameServerConfig, check_listening
 from ternmq.config.properties import read_properties
+from ternmq.config.settings import NAMESERVER
 
 DEFAULT_PORT = 9_876
 
@@ -25,13 +28,7 @@ NAMESERVER_KEYS: dict[str, ApacheKey] = {
     **_BROKERS,
     **_NETTY,
     "useTLS": BROKER_KEYS["useTLS"],
-    "listenPort": ApacheKey("mapped", "port"),
-    "bindAddress": ApacheKey("mapped", "listen"),
-    "kvConfigPath": ApacheKey("mapped", "key-value file"),
-    "orderMessageEnable": ApacheKey("mapped", "order_message_enable"),
-    "returnOrderTopicConfigToBroker": ApacheKey("mapped", "return_order_topic_config"),
-    "deleteTopicWithBrokerRegistration": ApacheKey("mapped", "delete_topic_with_registration"),
-    "scanNotActiveBrokerInterval": ApacheKey("mapped", "scan_interval"),
+    **{key: ApacheKey("mapped", ours) for key, ours in taken(NAMESERVER_PLACES, NAMESERVER)},
     "supportActingMaster": ApacheKey(
         "refused", "slaves that act as master are not there; a Raft group elects a master instead; remove it", _NEVER
     ),
@@ -97,16 +94,14 @@ def read_namesrv_conf(path: Path, *, insecure: bool = False, lenient: bool = Fal
     kv_path = Path(
         (values.text("kvConfigPath") or str(home / "namesrv" / "kvConfig.json")).replace("${user.home}", str(home))
     )
+    settings: dict[str, Any] = {row.name: values.setting(row) for row in NAMESERVER}
     config = NameServerConfig(
         id="namesrv",
         listen_host=bound,
         port=port,
         data=kv_path.parent,
         kv_path=kv_path,
-        order_message_enable=values.boolean("orderMessageEnable", False),
-        return_order_topic_config=values.boolean("returnOrderTopicConfigToBroker", True),
-        delete_topic_with_registration=values.boolean("deleteTopicWithBrokerRegistration", False),
-        scan_interval_ms=values.integer("scanNotActiveBrokerInterval", 5_000, 100, 3_600_000),
         insecure=insecure,
+        **settings,
     )
     return NameServerConf(config, summary)
