@@ -279,10 +279,10 @@ class Broker:
 
         Args:
             endpoint: whose threads and events it uses.
-            config: the settings, by name; all are required.
+            config: the settings, by name; all are required, and no other is taken.
 
         Raises:
-            ValueError: a setting is missing or wrong, the directory is in use, or a port cannot be opened.
+            ValueError: a setting is missing, wrong or unknown, the directory is in use, or a port cannot be opened.
         """
 
     def stop(self, timeout_ms: int) -> None:

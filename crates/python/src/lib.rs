@@ -12,6 +12,7 @@ mod identity;
 mod inspect;
 mod journal;
 mod messages;
+mod options;
 mod panics;
 mod records;
 mod sends;

@@ -2,7 +2,7 @@
 
 A row is all that a setting needs to be read from a topology file and from Apache's files, to be written into a new
 topology, told to the engine, shown to tools (26 and 319) and listed in docs/settings.md. What the engine is told, it
-reads by the same name in `crates/broker/src/settings.rs`. Names, addresses and folders are no settings:
+reads by the same name in `crates/python/src/options.rs`. Names, addresses and folders are no settings:
 `ternmq.config.apache_places` has their keys.
 """
 
