@@ -6,20 +6,32 @@ use tern_net::{CallError, Event, StoredSend};
 
 use crate::fields::dict_of;
 
-const REQUEST: u8 = 0;
-const ANSWER: u8 = 1;
-const FAILED: u8 = 2;
-const CLOSED: u8 = 3;
-const DISCONNECTED: u8 = 4;
-const PUSH: u8 = 5;
-const STORED: u8 = 6;
-const SEND_ANSWERED: u8 = 7;
-const SEND_FAILED: u8 = 8;
-const BEATEN: u8 = 9;
-const ROLE: u8 = 10;
-const TOPICS: u8 = 11;
-const PROPOSED: u8 = 12;
-const STOPPED: u8 = 13;
+/// Declares the kinds of events and the list of all of them, which Python is given.
+macro_rules! kinds {
+    ($($name:ident = $number:literal;)*) => {
+        $(const $name: u8 = $number;)*
+
+        /// Every kind with its name.
+        pub(crate) const KINDS: &[(&str, u8)] = &[$((stringify!($name), $number)),*];
+    };
+}
+
+kinds! {
+    REQUEST = 0;
+    ANSWER = 1;
+    FAILED = 2;
+    CLOSED = 3;
+    DISCONNECTED = 4;
+    PUSH = 5;
+    STORED = 6;
+    SEND_ANSWERED = 7;
+    SEND_FAILED = 8;
+    BEATEN = 9;
+    ROLE = 10;
+    TOPICS = 11;
+    PROPOSED = 12;
+    STOPPED = 13;
+}
 
 /// The tuple of one event.
 pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {

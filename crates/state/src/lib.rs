@@ -32,8 +32,8 @@ pub use offsets::OffsetCommit;
 pub use ops::{Guarded, Op, guarded};
 pub use state::{Changes, State, Version};
 pub use system::{
-    BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,
-    system_topics,
+    BUILT_IN_GROUPS, DEFAULT_TOPIC, RESERVED_TOPICS, RETRY_PREFIX, SYSTEM_PREFIX, is_system_group,
+    refuses_client_sends, system_topics,
 };
 pub use topic::{MAX_QUEUES, Topic, TopicConfig, perm, sys_flag};
 

@@ -13,10 +13,10 @@ from ternmq.remoting import Endpoint
 
 _log = logging.getLogger(__name__)
 
-ROLE_EVENT = 10
-TOPICS_EVENT = 11
-PROPOSED_EVENT = 12
-STOPPED_EVENT = 13
+ROLE_EVENT = _core.EVENT_KINDS["ROLE"]
+TOPICS_EVENT = _core.EVENT_KINDS["TOPICS"]
+PROPOSED_EVENT = _core.EVENT_KINDS["PROPOSED"]
+STOPPED_EVENT = _core.EVENT_KINDS["STOPPED"]
 
 # A single master has no member id of the Raft form in its file; the engine wants one.
 _SINGLE_MEMBER = "n0"
