@@ -21,7 +21,8 @@ _THREADS = ApacheKey("ignored", "threads and queues are set up by the engine")
 _PROCESS = ApacheKey("ignored", "a setting of the Java process")
 
 # A file that brokers share is no mistake: Apache's NameServer passes over their keys, too.
-_BROKERS = {name: ApacheKey("ignored", "a key of a broker, not of the NameServer") for name in BROKER_KEYS}
+A_BROKERS = "a key of a broker, not of the NameServer"
+_BROKERS = {name: ApacheKey("ignored", A_BROKERS) for name in BROKER_KEYS}
 _NETTY = {name: BROKER_KEYS[name] for name, why in IGNORED.items() if why == SOCKETS}
 
 NAMESERVER_KEYS: dict[str, ApacheKey] = {

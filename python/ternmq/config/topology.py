@@ -15,6 +15,7 @@ from ternmq.config.settings import BROKER
 from ternmq.config.timing import Profile
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+OwnFolder = Annotated[str | None, Meta(description="Data folder in place of the common one.")]
 Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
 
 
@@ -71,36 +72,38 @@ else:
 class NameServerSection(Section, frozen=True):
     """`[[nameserver]]`: one NameServer."""
 
-    id: str
+    id: Annotated[str, Meta(description="Name of the node.")]
     listen: Annotated[str, Meta(description="host:port that clients and brokers are told, too.")] = "127.0.0.1:9876"
-    data: str | None = None
+    data: OwnFolder = None
 
 
 class MemberSection(Section, frozen=True):
     """A replica. It may override only what a process may choose."""
 
-    id: str
+    id: Annotated[str, Meta(description='Name in the group; in a Raft group a letter and a number, "n0".')]
     host: Annotated[str, Meta(description="Name or IP under which the other members reach it.")] = "127.0.0.1"
-    port: Port | None = None
+    port: Annotated[Port | None, Meta(description="Client port; without it the group's.")] = None
     fast: Annotated[Port | None, Meta(description="Second client port; without it port - 2.")] = None
     ha: Annotated[Port | None, Meta(description="Kept free for slaves; without it port + 1.")] = None
     raft: Annotated[Port | None, Meta(description="Port of the other members; without it port + 30000.")] = None
     metrics: Annotated[Port | None, Meta(description="Kept free for metrics; without it 5557.")] = None
     listen: Annotated[str | None, Meta(description="Address to listen on; without it loopback or all.")] = None
     advertise: Annotated[str | None, Meta(description="Host that clients are told; without it host.")] = None
-    data: str | None = None
+    data: OwnFolder = None
 
 
 class GroupSection(Section, frozen=True):
     """`[[group]]`: one broker group, one Raft group in mode "raft"."""
 
-    name: str
-    mode: Mode = "raft"
-    port: Port = 10_911
+    name: Annotated[str, Meta(description="Broker name, as clients and tools show it.")]
+    mode: Annotated[
+        Mode, Meta(description='"raft", or "multi-master" with one member; the others are not there yet.')
+    ] = "raft"
+    port: Annotated[Port, Meta(description="Client port of members that name none.")] = 10_911
     advertise: Annotated[str | None, Meta(description="Host that clients are told; {id} is the member id.")] = None
     dev: Annotated[bool, Meta(description="Allow a Raft group of one member, which has no spare.")] = False
     colocate: Annotated[bool, Meta(description="Allow several members on one host, which may fail at once.")] = False
-    members: tuple[MemberSection, ...] = ()
+    members: Annotated[tuple[MemberSection, ...], Meta(description="The replicas.")] = ()
 
 
 class Ports(NamedTuple):
