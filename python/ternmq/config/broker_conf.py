@@ -19,8 +19,8 @@ from ternmq.config.properties import read_properties
 from ternmq.config.rules import ASYNC_FLUSH
 from ternmq.config.settings import BROKER, Flush
 from ternmq.config.timing import Profile
+from ternmq.config.topology import BROKER_PORT
 
-DEFAULT_PORT = 10_911
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
@@ -66,7 +66,7 @@ def read_broker_conf(
     values = Values(path, entries)
     is_raft = values.boolean("enableDLegerCommitLog", False)
     group, cluster = _names(values, summary, is_raft)
-    port = values.integer("listenPort", DEFAULT_PORT, 3, 65_535)
+    port = values.integer("listenPort", BROKER_PORT, 3, 65_535)
     member, members = raft_members(values, summary, group, port) if is_raft else single_master(values)
     own = next(peer for peer in members if peer.id == member)
     addresses = own_addresses(values, members, own, insecure)

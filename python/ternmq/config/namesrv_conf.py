@@ -13,8 +13,7 @@ from ternmq.config.apache_places import NAMESERVER_PLACES, taken
 from ternmq.config.node import NameServerConfig, check_listening
 from ternmq.config.properties import read_properties
 from ternmq.config.settings import NAMESERVER
-
-DEFAULT_PORT = 9_876
+from ternmq.config.topology import NAMESERVER_PORT
 
 _NEVER = frozenset({"false"})
 _THREADS = ApacheKey("ignored", "threads and queues are set up by the engine")
@@ -81,7 +80,7 @@ def read_namesrv_conf(path: Path, *, insecure: bool = False, lenient: bool = Fal
     entries = read_properties(path)
     summary = sort_keys(path, entries, NAMESERVER_KEYS, lenient)
     values = Values(path, entries)
-    port = values.integer("listenPort", DEFAULT_PORT, 1, 65_535)
+    port = values.integer("listenPort", NAMESERVER_PORT, 1, 65_535)
     bound = values.text("bindAddress")
     if bound is not None and not is_wildcard(bound):
         with values.at("bindAddress"):

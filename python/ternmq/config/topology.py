@@ -14,6 +14,10 @@ from ternmq.config.setting import Setting, Value
 from ternmq.config.settings import BROKER
 from ternmq.config.timing import Profile
 
+NAMESERVER_PORT = 9_876
+BROKER_PORT = 10_911
+"""Where clients and tools look first."""
+
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 OwnFolder = Annotated[str | None, Meta(description="Data folder in place of the common one.")]
 Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
@@ -73,7 +77,9 @@ class NameServerSection(Section, frozen=True):
     """`[[nameserver]]`: one NameServer."""
 
     id: Annotated[str, Meta(description="Name of the node.")]
-    listen: Annotated[str, Meta(description="host:port that clients and brokers are told, too.")] = "127.0.0.1:9876"
+    listen: Annotated[str, Meta(description="host:port that clients and brokers are told, too.")] = (
+        f"127.0.0.1:{NAMESERVER_PORT}"
+    )
     data: OwnFolder = None
 
 
@@ -99,7 +105,7 @@ class GroupSection(Section, frozen=True):
     mode: Annotated[
         Mode, Meta(description='"raft", or "multi-master" with one member; the others are not there yet.')
     ] = "raft"
-    port: Annotated[Port, Meta(description="Client port of members that name none.")] = 10_911
+    port: Annotated[Port, Meta(description="Client port of members that name none.")] = BROKER_PORT
     advertise: Annotated[str | None, Meta(description="Host that clients are told; {id} is the member id.")] = None
     dev: Annotated[bool, Meta(description="Allow a Raft group of one member, which has no spare.")] = False
     colocate: Annotated[bool, Meta(description="Allow several members on one host, which may fail at once.")] = False
