@@ -163,7 +163,7 @@ class Endpoint:
         """
 
     def call(self, calls: list[tuple[int, str, int, dict[str, str], bytes, int]]) -> None:
-        """Start calls; each ends with exactly one event 1 or 2.
+        """Start calls; each ends with exactly one event ANSWER or FAILED.
 
         Args:
             calls: ``(call_id, address, code, fields, body, timeout_ms)``; the address is ``host:port``, the time
@@ -176,7 +176,7 @@ class Endpoint:
     def send(
         self, sender: int, sends: list[tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]]
     ) -> list[str | None]:
-        """Start sends; each ends with exactly one entry of an event 6, or one event 7 or 8.
+        """Start sends; each ends with exactly one entry of an event STORED, or one event SEND_ANSWERED or SEND_FAILED.
 
         Args:
             sender: comes back with the events; calls of different senders may have the same ids.
@@ -217,7 +217,7 @@ class Endpoint:
 
         Args:
             version: from 1 on; a new one goes to all addresses at once, and the first outcome of it at each address is
-                told by an event 9. Of the same one only new addresses hear at once.
+                told by an event BEATEN. Of the same one only new addresses hear at once.
             code: request code.
             body: of each heartbeat.
             addresses: where to, ``host:port``; none ends it.
