@@ -62,8 +62,9 @@ fix: setup ## Format, and apply the fixes that are safe.
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
 
-generate: setup ## Write docs/compatibility.md from the route tables.
+generate: setup ## Write docs/compatibility.md from the route tables, and docs/settings.md from the table of settings.
 	$(BIN)/python scripts/compatibility.py
+	$(BIN)/python scripts/settings.py
 
 test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java or Go is missing).
 

@@ -4,9 +4,31 @@ Everything is exchanged in batches. No thread of the engine ever calls Python: i
 readable, and Python drains. Objects must not be used after a fork; processes are started with spawn.
 """
 
-from typing import Any, Self, final
+from typing import Any, Final, Self, final
 
 __all__ = [
+    "DEFAULT_TOPIC",
+    "DELAYS_MS",
+    "DLQ_PREFIX",
+    "EVENT_KINDS",
+    "MAX_GROUP_LENGTH",
+    "MAX_QUEUES",
+    "MAX_RETRY_TOPIC_LENGTH",
+    "MAX_TOPIC_LENGTH",
+    "OWN_VERSION",
+    "PERM_INHERIT",
+    "PERM_READ",
+    "PERM_WRITE",
+    "PROPERTY_NAMES",
+    "REQUEST_CODES",
+    "RESPONSE_CODES",
+    "RETRY_PREFIX",
+    "SYSTEM_GROUPS",
+    "SYSTEM_PREFIX",
+    "SYSTEM_TOPICS",
+    "SYS_FLAG_UNIT",
+    "SYS_FLAG_UNIT_SUB",
+    "TICK_MS",
     "Broker",
     "Endpoint",
     "Records",
@@ -23,27 +45,69 @@ __all__ = [
     "unique_id",
 ]
 
-# One event; the first item is its kind.
-#
-# 0 request: request_id, connection_id, peer, code, version, language, oneway, fields, body
-# 1 answer to a call: call_id, code, version, remark | None, fields, body
-# 2 call without an answer: call_id, reason, text. Reason 0: unreachable, nothing was sent; 1: timed out; 2: the
-#   connection closed, the peer may have seen it; 3: refused here, nothing was sent. The text does not repeat the
-#   address
-# 3 connection of a client closed, for those that had sent requests: connection_id, peer
-# 4 connection of ours closed: address
-# 5 request of a server on a connection of ours: request_id, address, code, version, fields, body
-# 6 sends that were stored: sender, list of (call_id, queue_id, queue_offset)
-# 7 other answer to a send: sender, call_id, code, version, remark | None, fields, body
-# 8 send without an answer: sender, call_id, reason, text; reasons as in 2
-# 9 first heartbeat of a version has ended: version, address, answered
-# 10 role of a replica: role, term, leader_member | None
-# 11 topics changed: counter, timestamp_ms
-# 12 proposal decided: proposal_id, code, remark | None
-# 13 replica stopped for good: sentence
-#
-# fields is a dict[str, str], body is bytes, peer is host:port. A request_id of 0 marks a one-way request, which is
-# never answered.
+EVENT_KINDS: Final[dict[str, int]]
+"""Kinds of events by name. The kind is an event's first item; then come
+
+- REQUEST: request_id, connection_id, peer, code, version, language, oneway, fields, body
+- ANSWER to a call: call_id, code, version, remark | None, fields, body
+- FAILED, a call without an answer: call_id, reason, text. Reason 0: unreachable, nothing was sent; 1: timed out; 2: the
+  connection closed, the peer may have seen it; 3: refused here, nothing was sent. The text does not repeat the address
+- CLOSED, connection of a client, for those that had sent requests: connection_id, peer
+- DISCONNECTED, connection of ours: address
+- PUSH, request of a server on a connection of ours: request_id, address, code, version, fields, body
+- STORED, sends: sender, list of (call_id, queue_id, queue_offset)
+- SEND_ANSWERED, otherwise: sender, call_id, code, version, remark | None, fields, body
+- SEND_FAILED, a send without an answer: sender, call_id, reason, text; reasons as in FAILED
+- HEARTBEAT_OUTCOME, first heartbeat of a version has ended: version, address, answered
+- ROLE of a replica: role, term, leader_member | None
+- TOPICS changed: counter, timestamp_ms
+- PROPOSED, a proposal was decided: proposal_id, code, remark | None
+- STOPPED, a replica, for good: sentence
+
+fields is a dict[str, str], body is bytes, peer is host:port. A request_id of 0 marks a one-way request, which is never
+answered.
+"""
+
+REQUEST_CODES: Final[dict[str, int]]
+"""Codes of requests by RocketMQ's names."""
+RESPONSE_CODES: Final[dict[str, int]]
+"""Codes of answers by RocketMQ's names."""
+OWN_VERSION: Final[int]
+"""Version that requests and answers of ours carry."""
+TICK_MS: Final[int]
+"""Milliseconds of a tick; heartbeat and election times are whole numbers of them."""
+PROPERTY_NAMES: Final[tuple[str, ...]]
+"""Names of properties that are no user's."""
+RETRY_PREFIX: Final[str]
+"""What a group's retry topic begins with."""
+DLQ_PREFIX: Final[str]
+"""What a group's dead-letter topic begins with."""
+DEFAULT_TOPIC: Final[str]
+"""The topic after whose model brokers make new ones."""
+SYSTEM_TOPICS: Final[tuple[str, ...]]
+"""Topics that belong to brokers, beside those that begin with SYSTEM_PREFIX."""
+SYSTEM_PREFIX: Final[str]
+"""What names of topics begin with that belong to brokers."""
+SYSTEM_GROUPS: Final[tuple[str, ...]]
+"""Groups that every broker has."""
+MAX_TOPIC_LENGTH: Final[int]
+"""Characters of a topic's name."""
+MAX_RETRY_TOPIC_LENGTH: Final[int]
+"""Characters of the name of a retry or dead-letter topic."""
+MAX_GROUP_LENGTH: Final[int]
+"""Characters of a group's name."""
+MAX_QUEUES: Final[int]
+"""Queues that a topic may have in the state of a group."""
+DELAYS_MS: Final[tuple[int, ...]]
+"""Delays of the levels, level 1 first; milliseconds."""
+PERM_INHERIT: Final[int]
+PERM_WRITE: Final[int]
+PERM_READ: Final[int]
+"""Permissions of a topic."""
+SYS_FLAG_UNIT: Final[int]
+SYS_FLAG_UNIT_SUB: Final[int]
+"""Flags of a topic."""
+
 _Event = tuple[Any, ...]
 
 @final
@@ -99,7 +163,7 @@ class Endpoint:
         """
 
     def call(self, calls: list[tuple[int, str, int, dict[str, str], bytes, int]]) -> None:
-        """Start calls; each ends with exactly one event 1 or 2.
+        """Start calls; each ends with exactly one event ANSWER or FAILED.
 
         Args:
             calls: ``(call_id, address, code, fields, body, timeout_ms)``; the address is ``host:port``, the time
@@ -112,7 +176,7 @@ class Endpoint:
     def send(
         self, sender: int, sends: list[tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]]
     ) -> list[str | None]:
-        """Start sends; each ends with exactly one entry of an event 6, or one event 7 or 8.
+        """Start sends; each ends with exactly one entry of an event STORED, or one event SEND_ANSWERED or SEND_FAILED.
 
         Args:
             sender: comes back with the events; calls of different senders may have the same ids.
@@ -153,7 +217,7 @@ class Endpoint:
 
         Args:
             version: from 1 on; a new one goes to all addresses at once, and the first outcome of it at each address is
-                told by an event 9. Of the same one only new addresses hear at once.
+                told by an event HEARTBEAT_OUTCOME. Of the same one only new addresses hear at once.
             code: request code.
             body: of each heartbeat.
             addresses: where to, ``host:port``; none ends it.
@@ -269,9 +333,8 @@ def code_name(code: int) -> str | None:
 class Broker:
     """One replica of a broker group, with its threads. Its events come out of the endpoint's `drain`.
 
-    Events: `(10, role, term, leader)` role, term or leader changed; `(11, counter, timestamp_ms)` the topic table
-    changed; `(12, proposal_id, code, remark)` a proposal was decided; `(13, sentence)` the replica stopped by itself,
-    and the process ends within a second. Requests with one of the configured `python_codes` arrive as request events.
+    Its events are of the kinds ROLE, TOPICS, PROPOSED and STOPPED; after the last the process ends within a second.
+    Requests with one of the configured `python_codes` arrive as REQUEST events.
     """
 
     def __new__(cls, endpoint: Endpoint, config: dict[str, object]) -> Self:
@@ -279,10 +342,10 @@ class Broker:
 
         Args:
             endpoint: whose threads and events it uses.
-            config: the settings, by name; all are required.
+            config: the settings, by name; all are required, and no other is taken.
 
         Raises:
-            ValueError: a setting is missing or wrong, the directory is in use, or a port cannot be opened.
+            ValueError: a setting is missing, wrong or unknown, the directory is in use, or a port cannot be opened.
         """
 
     def stop(self, timeout_ms: int) -> None:

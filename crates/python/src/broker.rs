@@ -12,9 +12,9 @@ use tern_replication::replica_id;
 use tern_state::TopicConfig;
 use tern_wire::codes;
 
-use crate::config::options_of;
 use crate::endpoint::Endpoint;
 use crate::inspect::{self, ClientRow, ConsumersRow};
+use crate::options::options_of;
 use crate::replica_events::{ReplicaEvent, ReplicaEvents};
 use crate::topics::topic_row;
 use crate::{groups, status};

@@ -5,19 +5,12 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use tern_bridge::{BridgeEvent, StoredSend};
 use tern_net::CallError;
 
+use crate::event_kinds::{
+    ANSWER, CLOSED, DISCONNECTED, FAILED, HEARTBEAT_OUTCOME, PUSH, REQUEST, SEND_ANSWERED,
+    SEND_FAILED, STORED,
+};
 use crate::fields::dict_of;
 use crate::replica_events::ReplicaEvent;
-
-const REQUEST: u8 = 0;
-const ANSWER: u8 = 1;
-const FAILED: u8 = 2;
-const CLOSED: u8 = 3;
-const DISCONNECTED: u8 = 4;
-const PUSH: u8 = 5;
-const STORED: u8 = 6;
-const SEND_ANSWERED: u8 = 7;
-const SEND_FAILED: u8 = 8;
-const HEARTBEAT_OUTCOME: u8 = 9;
 
 /// The tuple of one event.
 pub(crate) fn tuple_of(

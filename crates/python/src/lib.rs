@@ -3,9 +3,10 @@
 //! No thread of ours ever attaches to the interpreter: Python drains events and hands back answers, in batches.
 
 mod broker;
-mod config;
+mod constants;
 mod dicts;
 mod endpoint;
+mod event_kinds;
 mod events;
 mod fields;
 mod groups;
@@ -13,6 +14,7 @@ mod identity;
 mod inspect;
 mod journal;
 mod messages;
+mod options;
 mod panics;
 mod records;
 mod replica_events;
@@ -41,9 +43,8 @@ mod _core {
     use crate::records::{Records, decode_messages};
 
     #[pymodule_init]
-    #[expect(clippy::unnecessary_wraps, reason = "PyO3 wants a result")]
-    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         crate::panics::report_in_the_journal();
-        Ok(())
+        crate::constants::add_to(module)
     }
 }

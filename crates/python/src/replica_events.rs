@@ -10,10 +10,7 @@ use tern_net::{Connection, Credit, Handler};
 use tern_replication::{RaftMember, Role, replica_number};
 use tern_wire::Command;
 
-const ROLE: u8 = 10;
-const TOPICS: u8 = 11;
-const PROPOSED: u8 = 12;
-const STOPPED: u8 = 13;
+use crate::event_kinds::{PROPOSED, ROLE, STOPPED, TOPICS};
 
 /// One thing that happened.
 #[derive(Debug)]

@@ -34,8 +34,8 @@ pub use group::{GroupConfig, RetryPolicy};
 pub use ops::*;
 pub use state::State;
 pub use system::{
-    BUILT_IN_GROUPS, DEFAULT_TOPIC, RETRY_PREFIX, is_system_group, refuses_client_sends,
-    system_topics,
+    BUILT_IN_GROUPS, DEFAULT_TOPIC, RESERVED_TOPICS, RETRY_PREFIX, SYSTEM_PREFIX, is_system_group,
+    refuses_client_sends, system_topics,
 };
 pub use tables::{LeaseTime, TableSums};
 pub use topic::{MAX_QUEUES, Topic, TopicConfig, perm, sys_flag};

@@ -9,6 +9,9 @@ use crate::topic::{TopicConfig, perm};
 /// The topic after whose model unknown topics are created.
 pub const DEFAULT_TOPIC: &str = "TBW102";
 
+/// What the names of most system topics begin with.
+pub const SYSTEM_PREFIX: &str = "rmq_sys_";
+
 /// What a retry topic's name begins with.
 pub const RETRY_PREFIX: &str = "%RETRY%";
 
@@ -68,7 +71,7 @@ pub fn system_topics(founding: &GroupFounding) -> Vec<TopicConfig> {
 }
 
 /// Names that are reserved for the system in every group, whether the topic exists or not.
-const RESERVED: [&str; 11] = [
+pub const RESERVED_TOPICS: [&str; 11] = [
     DEFAULT_TOPIC,
     SCHEDULE_TOPIC,
     "BenchmarkTest",
@@ -84,8 +87,8 @@ const RESERVED: [&str; 11] = [
 
 /// True for a topic of the system: an administrator may not create or change it.
 pub(crate) fn is_system_topic(founding: Option<&GroupFounding>, name: &str) -> bool {
-    name.starts_with("rmq_sys_")
-        || RESERVED.contains(&name)
+    name.starts_with(SYSTEM_PREFIX)
+        || RESERVED_TOPICS.contains(&name)
         || founding.is_some_and(|founding| {
             *founding.cluster == *name
                 || *founding.group == *name

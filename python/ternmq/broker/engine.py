@@ -6,16 +6,17 @@ from typing import Any, Protocol
 from ternmq import _core
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import resolve_ip
+from ternmq.config.settings import BROKER
 from ternmq.errors import ConfigError
 from ternmq.protocol.topics import TopicConfig
 from ternmq.remoting import Endpoint
 
 _log = logging.getLogger(__name__)
 
-ROLE_EVENT = 10
-TOPICS_EVENT = 11
-PROPOSED_EVENT = 12
-STOPPED_EVENT = 13
+ROLE_EVENT = _core.EVENT_KINDS["ROLE"]
+TOPICS_EVENT = _core.EVENT_KINDS["TOPICS"]
+PROPOSED_EVENT = _core.EVENT_KINDS["PROPOSED"]
+STOPPED_EVENT = _core.EVENT_KINDS["STOPPED"]
 
 # A single master has no member id of the Raft form in its file; the engine wants one.
 _SINGLE_MEMBER = "n0"
@@ -169,22 +170,8 @@ def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, 
         "store_host": resolve_ip(config.advertise_host, config.advertise_key),
         "data": str(config.data),
         "secret": config.secret,
-        "flush": config.flush,
-        "heartbeat_ms": config.heartbeat_ms,
-        "election_min_ms": config.election_min_ms,
-        "election_max_ms": config.election_max_ms,
-        "segment_size_bytes": config.segment_size_bytes,
-        "frame_ring_bytes": config.frame_ring_bytes,
-        "in_flight_bytes": config.in_flight_bytes,
-        "auto_create_topic": config.auto_create_topic,
-        "default_topic_queues": config.default_topic_queues,
-        "auto_create_group": config.auto_create_group,
-        "max_message_bytes": config.max_message_bytes,
-        "max_topics": config.max_topics,
-        "max_groups": config.max_groups,
-        "slave_read": config.slave_read,
-        "workers": config.workers,
         "python_codes": python_codes,
+        **{row.name: getattr(config, row.name) for row in BROKER if row.in_engine},
     }
 
 

@@ -14,6 +14,7 @@ from ternmq.client.routing import Routing
 from ternmq.errors import AlreadyExistsError, ConfigError, MQError, NotFoundError, RouteNotFoundError
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.names import DEFAULT_TOPIC
 from ternmq.protocol.responses import response_error
 from ternmq.protocol.tables import decode_topic_list
 from ternmq.remoting import Answer, Endpoint
@@ -116,7 +117,7 @@ class Admin:
             raise AlreadyExistsError(f"topic {topic} exists on {', '.join(sorted(existing & groups))}")
         fields = {
             "topic": topic,
-            "defaultTopic": "TBW102",
+            "defaultTopic": DEFAULT_TOPIC,
             "readQueueNums": str(queues),
             "writeQueueNums": str(queues),
             "perm": "6",

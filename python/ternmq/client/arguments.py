@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ternmq import local
+from ternmq import _core, local
 from ternmq.errors import ConfigError, UnsupportedError
+from ternmq.protocol.names import MAX_GROUP_LENGTH, MAX_TOPIC_LENGTH
 
 _log = logging.getLogger(__name__)
 
@@ -23,26 +24,15 @@ OnDecodeError = Literal["retry", "dead_letter"]
 """What becomes of a message whose value does not decode."""
 
 _NAME = re.compile(r"[%|a-zA-Z0-9_-]+")
-_MAX_TOPIC = 127
-_MAX_GROUP = 120
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+):(?P<port>\d{1,5})")
 _CONTROL = re.compile(r"[\x01\x02]")
 _KEY = re.compile(r"[^\s\x00-\x1f]+")
 
-RESERVED = frozenset(
-    {
-        "KEYS", "TAGS", "WAIT", "DELAY", "RETRY_TOPIC", "REAL_TOPIC", "REAL_QID", "TRAN_MSG", "PGROUP", "MIN_OFFSET",
-        "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID", "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG",
-        "RECONSUME_TIME", "MAX_RECONSUME_TIMES", "MSG_REGION", "TRACE_ON", "UNIQ_KEY", "CONSUME_START_TIME",
-        "INNER_NUM", "INNER_BASE", "DUP_INFO", "CHECK_IMMUNITY_TIME_IN_SECONDS", "TRAN_PREPARED_QUEUE_OFFSET",
-        "__transactionId__", "TRANSACTION_CHECK_TIMES", "INSTANCE_ID", "CORRELATION_ID", "REPLY_TO_CLIENT", "TTL",
-        "ARRIVE_TIME", "PUSH_REPLY_TIME", "MSG_TYPE", "CLUSTER", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
-        "__SHARDINGKEY", "PROPERTY_FORWARD_QUEUE_ID", "REDIRECT", "EXTEND_UNIQ_INFO", "INNER_MULTI_DISPATCH",
-        "INNER_MULTI_QUEUE_OFFSET", "TRACE_CONTEXT", "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS",
-        "TIMER_ENQUEUE_MS", "TIMER_DEQUEUE_MS", "TIMER_OUT_MS", "TIMER_ROLL_TIMES", "TIMER_DEL_UNIQKEY",
-        "TIMER_DELAY_LEVEL", "__BORNHOST", "BORN_TIMESTAMP", "__CRC32#", "DLQ_ORIGIN_TOPIC", "DLQ_ORIGIN_MESSAGE_ID",
-    }
-)  # fmt: skip
+# Those that the engine knows, and those that only other ends use.
+RESERVED = frozenset(_core.PROPERTY_NAMES) | {
+    "BUYER_ID", "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG", "DUP_INFO", "ARRIVE_TIME", "POP_CK_OFFSET",
+    "PROPERTY_FORWARD_QUEUE_ID", "REDIRECT", "EXTEND_UNIQ_INFO", "TRACE_CONTEXT", "__BORNHOST", "BORN_TIMESTAMP",
+}  # fmt: skip
 """Property names that RocketMQ keeps for itself."""
 RESERVED_PREFIXES = ("__RMQ.", "TERNMQ_")
 """Beginnings of property names that RocketMQ, and ternmq, keep for themselves."""
@@ -133,7 +123,7 @@ def topic_name(name: object) -> str:
     Raises:
         ConfigError: it is not such a name.
     """
-    return _name(name, "topic", _MAX_TOPIC)
+    return _name(name, "topic", MAX_TOPIC_LENGTH)
 
 
 def group_name(name: object) -> str:
@@ -142,7 +132,7 @@ def group_name(name: object) -> str:
     Raises:
         ConfigError: it is not such a name.
     """
-    return _name(name, "group", _MAX_GROUP)
+    return _name(name, "group", MAX_GROUP_LENGTH)
 
 
 def start_position(start: Start) -> Start:

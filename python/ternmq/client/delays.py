@@ -8,10 +8,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from datetime import timedelta
 
+from ternmq import _core
 from ternmq.client.arguments import seconds
 from ternmq.errors import UnsupportedError
 
-LEVEL_SECONDS = (1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200)
+LEVEL_SECONDS = tuple(delay_ms // 1_000 for delay_ms in _core.DELAYS_MS)
 """Seconds of the levels 1 to 18."""
 MAX_LEVEL = len(LEVEL_SECONDS)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ternmq.errors import BodyError
+from ternmq.protocol.names import RETRY_PREFIX
 from ternmq.protocol.tables import SubscriptionSet, decode_consumer_list
 
 _NAMED = 5
 """Client ids that a line names of each side."""
-_RETRY = "%RETRY%"
 
 
 class Members(NamedTuple):
@@ -46,7 +46,7 @@ class Members(NamedTuple):
         said = self.said or {}
         found = []
         for topic in sorted({topic for each in said.values() for topic in each.subscriptions}):
-            if topic.startswith(_RETRY):
+            if topic.startswith(RETRY_PREFIX):
                 continue  # pull consumers do not read it, and nobody filters it
             readers = [member for member in self.ids if member in said and topic in said[member].subscriptions]
             sides = defaultdict(list)

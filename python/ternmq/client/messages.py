@@ -11,6 +11,7 @@ from ternmq import _core
 from ternmq.client.arguments import RESERVED, RESERVED_PREFIXES, seconds
 from ternmq.client.delays import LEVEL_SECONDS, level_at_least
 from ternmq.errors import CodecError, Reject, SettlementLostError
+from ternmq.protocol.names import DLQ_PREFIX, RETRY_PREFIX
 
 if TYPE_CHECKING:
     from ternmq.client.inbox import Inbox, ProcessQueue
@@ -41,7 +42,7 @@ _LONGEST_PAUSE = 30.0
 
 def retry_topic(group: str) -> str:
     """The topic through which a group's failed messages come again."""
-    return f"%RETRY%{group}"
+    return RETRY_PREFIX + group
 
 
 class Failure(NamedTuple):
@@ -245,7 +246,7 @@ class Message(Generic[T]):
     @property
     def topic(self) -> str:
         """The topic that it was sent to, also when it comes again through the group's retry topic."""
-        if self.queue.topic.startswith("%RETRY%"):
+        if self.queue.topic.startswith(RETRY_PREFIX):
             return self._details.properties.get("RETRY_TOPIC", self.queue.topic)
         return self.queue.topic
 
@@ -254,7 +255,7 @@ class Message(Generic[T]):
         """Where it stood first, for a dead letter and a message that comes again; None for one where it was sent to."""
         named = self._details.properties
         topic = named.get("RETRY_TOPIC")
-        if topic is None or not self.queue.topic.startswith(("%DLQ%", "%RETRY%")):
+        if topic is None or not self.queue.topic.startswith((DLQ_PREFIX, RETRY_PREFIX)):
             return None
         broker, _, place = named.get(ORIGIN_QUEUE, "").partition(":")
         number, _, offset = place.partition(":")

@@ -9,6 +9,7 @@ from ternmq.client.leaders import Leaders
 from ternmq.client.messages import MessageQueue
 from ternmq.client.routes import TopicRoute
 from ternmq.client.sharding import shard_index
+from ternmq.protocol.names import DEFAULT_TOPIC
 
 _COMPRESSED = str(0x1 | 0x300)
 """sysFlag: the body is compressed, with zlib."""
@@ -37,7 +38,7 @@ def make_header(group: str, topic: str) -> Header:
     plain = {
         "a": group,
         "b": topic,
-        "c": "TBW102",
+        "c": DEFAULT_TOPIC,
         "d": _ALL_QUEUES,
         "f": "0",
         "h": "0",

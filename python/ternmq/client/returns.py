@@ -20,6 +20,7 @@ from ternmq.client.sends import Send
 from ternmq.client.summaries import Summary
 from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.names import DEFAULT_TOPIC
 from ternmq.protocol.responses import response_error
 from ternmq.protocol.topics import PERM_READ_WRITE
 from ternmq.remoting import Answer, Endpoint
@@ -256,7 +257,7 @@ class Returns(Generic[T]):
         fields = {
             "a": _INNER_PRODUCER,
             "b": self._topic,
-            "c": "TBW102",
+            "c": DEFAULT_TOPIC,
             "d": "1",
             "f": str(message._details.sys_flag & _COMPRESSION),
             "h": str(message._details.flag),

@@ -13,6 +13,7 @@ from ternmq.client.nameservers import NameServers
 from ternmq.client.routes import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
 from ternmq.errors import MQError, NotWritableError, RouteNotFoundError, UnreachableError
 from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.names import DEFAULT_TOPIC
 from ternmq.protocol.responses import response_error
 from ternmq.remoting import Answer, Endpoint, Outcome
 
@@ -23,7 +24,6 @@ _QUESTION_SECONDS = 0.4
 _PROBE_SECONDS = 0.2
 _KEEP_MISSING_SECONDS = 60.0
 """A NameServer that has just started knows few groups: what it leaves out is kept this long."""
-_TEMPLATE_TOPIC = "TBW102"
 _SHORTEST_LOOK_SECONDS = 0.02
 _LONGEST_LOOK_SECONDS = 0.3
 """Bounds of the pause between two looks for what exists and is not shown yet."""
@@ -275,7 +275,7 @@ class Routing:
         Brokers of ours are asked to make it as a send would, so that it is on every group from the first message on.
         Others do not know the request; there the topic is on the groups that sends have reached.
         """
-        template = await self.find(_TEMPLATE_TOPIC, deadline)
+        template = await self.find(DEFAULT_TOPIC, deadline)
         made = await self._make_on_groups(topic, template, deadline)
         if made:
             with contextlib.suppress(MQError):
@@ -426,7 +426,7 @@ class Routing:
         queue = next(
             (queue for route in self._routes.values() for queue in route.readable if queue.broker == broker), None
         )
-        fields = {"topic": queue.topic if queue else _TEMPLATE_TOPIC, "queueId": str(queue.id if queue else 0)}
+        fields = {"topic": queue.topic if queue else DEFAULT_TOPIC, "queueId": str(queue.id if queue else 0)}
         with contextlib.suppress(MQError):
             answer = await self._endpoint.call(address, RequestCode.GET_MAX_OFFSET, fields, timeout=_PROBE_SECONDS)
             if answer.code == ResponseCode.SUCCESS:

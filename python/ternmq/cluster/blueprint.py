@@ -20,7 +20,8 @@ from ternmq.config import (
     nameserver_config,
 )
 from ternmq.config.addresses import join_address
-from ternmq.config.generate import BLOCK, NAMESERVER_PORT, port_is_free
+from ternmq.config.generate import BLOCK, port_is_free
+from ternmq.config.topology import NAMESERVER_PORT
 from ternmq.errors import LaunchError
 
 DEFAULT_GROUPS = 2

@@ -10,6 +10,7 @@ from ternmq.config.apache_keys import ApacheKey
 from ternmq.config.names import nearest
 from ternmq.config.placeholders import placeholder_problem, value_problem
 from ternmq.config.properties import Entry
+from ternmq.config.setting import Setting, Value
 from ternmq.errors import ConfigError
 
 # What mqadmin writes above what it got: without a key for Java's reader, as it begins with the separator.
@@ -137,6 +138,32 @@ class Values:
         if value is None:
             raise self.error(f"{key} is missing: {why}")
         return value
+
+    def setting(self, row: Setting) -> Value:
+        """Give a setting, or its default.
+
+        Raises:
+            ConfigError: of another kind, or outside its bounds.
+        """
+        key = row.apache
+        if key is None:
+            return row.default
+        if row.apache_before is not None and self.text(key) is None:
+            key = row.apache_before
+        if row.kind == "switch":
+            return self.boolean(key, bool(row.default))
+        if row.kind == "word":
+            return self._word(key, row)
+        assert row.least is not None
+        assert row.most is not None
+        return self.integer(key, int(row.default), row.least, row.most)
+
+    def _word(self, key: str, row: Setting) -> str:
+        text = self.text(key) or row.in_apache_words(row.default)
+        for ours, apache in row.words.items():
+            if text == apache:
+                return ours
+        raise self.error(f"{key} = {text} is neither {' nor '.join(row.words.values())}", key)
 
     def integer(self, key: str, default: int, least: int, most: int) -> int:
         """Give an integer.

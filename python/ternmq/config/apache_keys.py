@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ternmq.config.apache_ignored import IGNORED
+from ternmq.config.apache_places import BROKER_PLACES, taken
+from ternmq.config.settings import BROKER
 
 Kind = Literal["mapped", "ignored", "refused"]
 
@@ -34,43 +36,13 @@ class ApacheKey:
 BROKER_KEYS: dict[str, ApacheKey] = {name: ApacheKey("ignored", why) for name, why in IGNORED.items()}
 
 
-def _mapped(**names: str) -> None:
-    for apache, ours in names.items():
-        BROKER_KEYS[apache] = ApacheKey("mapped", ours)
-
-
 def _refused(why: str, harmless: str, names: str) -> None:
     for name in names.split():
         BROKER_KEYS[name] = ApacheKey("refused", why, frozenset(harmless.split("|")))
 
 
-_mapped(
-    brokerClusterName="cluster",
-    brokerName="group",
-    brokerId="broker id; in a Raft group it follows from the role",
-    brokerRole="mode",
-    brokerIP1="advertise",
-    namesrvAddr="namesrv",
-    listenPort="port, fast port (two below)",
-    bindAddress="listen",
-    enableDLegerCommitLog='mode = "raft"',
-    dLegerGroup="group",
-    dLegerPeers="members",
-    dLegerSelfId="member",
-    storePathRootDir="data",
-    storePathCommitLog="log folder, below data",
-    storePathDLedgerCommitLog="log folder, below data",
-    mappedFileSizeCommitLog="segment_size",
-    mapedFileSizeCommitLog="segment_size, unless mappedFileSizeCommitLog is there",
-    maxMessageSize="max_message",
-    flushDiskType="flush",
-    autoCreateTopicEnable="auto_create_topic",
-    defaultTopicQueueNums="default_topic_queues",
-    autoCreateSubscriptionGroup="auto_create_group",
-    maxTopicNums="max_topics",
-    maxSubscriptionGroupNums="max_groups",
-    slaveReadEnable="slave_read",
-)
+for _key, _ours in taken(BROKER_PLACES, BROKER):
+    BROKER_KEYS[_key] = ApacheKey("mapped", _ours)
 
 _refused(
     "access control is not there yet, and it is never dropped silently; remove the key and keep the node on loopback"

@@ -8,20 +8,19 @@ import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ternmq.config.addresses import is_loopback, split_nameservers
 from ternmq.config.apache_files import Summary, Values, sort_keys
 from ternmq.config.apache_keys import BROKER_KEYS
 from ternmq.config.conf_members import own_addresses, raft_members, single_master
 from ternmq.config.names import check_broker_name
-from ternmq.config.node import BrokerConfig, check_listening, check_secret
+from ternmq.config.node import BrokerConfig, check_listening, check_secret, chosen_settings
 from ternmq.config.properties import read_properties
-from ternmq.config.rules import ASYNC_FLUSH, MAX_MESSAGE_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES
-from ternmq.config.timing import PROFILES, Profile, profile_for, usable_cores, worker_threads
-from ternmq.config.topology import MAX_TABLE
+from ternmq.config.rules import ASYNC_FLUSH
+from ternmq.config.settings import BROKER, Flush
+from ternmq.config.timing import Profile
+from ternmq.config.topology import BROKER_PORT
 
-DEFAULT_PORT = 10_911
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
@@ -67,7 +66,7 @@ def read_broker_conf(
     values = Values(path, entries)
     is_raft = values.boolean("enableDLegerCommitLog", False)
     group, cluster = _names(values, summary, is_raft)
-    port = values.integer("listenPort", DEFAULT_PORT, 3, 65_535)
+    port = values.integer("listenPort", BROKER_PORT, 3, 65_535)
     member, members = raft_members(values, summary, group, port) if is_raft else single_master(values)
     own = next(peer for peer in members if peer.id == member)
     addresses = own_addresses(values, members, own, insecure)
@@ -80,7 +79,9 @@ def read_broker_conf(
     check_listening(f"{path}: {group}/{member}", [addresses.listen], insecure)
     check_secret(f"{path}: {group}/{member}", members, secret)
     neighbours = sum(peer.host == own.host for peer in members)
-    times = PROFILES[timing or profile_for(neighbours, usable_cores())]
+    settings = chosen_settings(timing, neighbours)
+    settings |= {row.name: values.setting(row) for row in BROKER if row.apache is not None}
+    settings["flush"] = _flush(values, summary, is_raft, keep_flush)
     config = BrokerConfig(
         cluster=cluster,
         group=group,
@@ -97,20 +98,8 @@ def read_broker_conf(
         data=_data_folder(values),
         nameservers=nodes,
         secret=secret,
-        flush=_flush(values, summary, is_raft, keep_flush),
-        heartbeat_ms=times.heartbeat_ms,
-        election_min_ms=times.election_min_ms,
-        election_max_ms=times.election_max_ms,
-        segment_size_bytes=_segment_size(values),
-        auto_create_topic=values.boolean("autoCreateTopicEnable", True),
-        default_topic_queues=values.integer("defaultTopicQueueNums", 8, 1, 1024),
-        auto_create_group=values.boolean("autoCreateSubscriptionGroup", True),
-        max_message_bytes=values.integer("maxMessageSize", 4 << 20, 1, MAX_MESSAGE_BYTES),
-        max_topics=values.integer("maxTopicNums", 20_000, 1, MAX_TABLE),
-        max_groups=values.integer("maxSubscriptionGroupNums", 20_000, 1, MAX_TABLE),
-        slave_read=values.boolean("slaveReadEnable", True),
-        workers=worker_threads(neighbours, usable_cores()),
         insecure=insecure,
+        **settings,
     )
     return BrokerConf(config, summary)
 
@@ -132,13 +121,6 @@ def _names(values: Values, summary: Summary, is_raft: bool) -> tuple[str, str]:
     with values.at("brokerName"):
         check_broker_name(group, "brokerName")
     return group, cluster
-
-
-def _segment_size(values: Values) -> int:
-    key = "mappedFileSizeCommitLog"
-    if values.text(key) is None:
-        key = "mapedFileSizeCommitLog"  # its name in early releases, which most posted files still have
-    return values.integer(key, 1 << 30, MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES)
 
 
 def _data_folder(values: Values) -> Path:
@@ -184,11 +166,10 @@ def _nameservers(values: Values, option: str | None) -> tuple[str, ...]:
     return split_nameservers(text, "NAMESRV_ADDR")
 
 
-def _flush(values: Values, summary: Summary, is_raft: bool, keep_flush: bool) -> Literal["sync", "async"]:
+def _flush(values: Values, summary: Summary, is_raft: bool, keep_flush: bool) -> Flush:
+    """Give the promise of an acknowledgement: Apache's default is the lower one, and means nothing in a Raft group."""
     key = "flushDiskType"
     text = values.text(key)
-    if text not in {None, "SYNC_FLUSH", "ASYNC_FLUSH"}:
-        raise values.error(f"{key} = {text} is neither SYNC_FLUSH nor ASYNC_FLUSH", key)
     if text == "SYNC_FLUSH":
         return "sync"
     if is_raft and not (text == "ASYNC_FLUSH" and keep_flush):

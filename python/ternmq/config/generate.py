@@ -13,6 +13,8 @@ from pathlib import Path
 from ternmq.config.rules import EPHEMERAL_RANGE, check_topology
 from ternmq.config.secrets import make_secret_file
 from ternmq.config.topology import (
+    BROKER_PORT,
+    NAMESERVER_PORT,
     ClusterSection,
     DefaultsSection,
     GroupSection,
@@ -22,8 +24,6 @@ from ternmq.config.topology import (
 )
 from ternmq.errors import ConfigError
 
-NAMESERVER_PORT = 9_876
-BROKER_PORT = 10_911
 BLOCK = 10
 SECRET_FILE = "cluster.secret"
 # A block begins with the fast port, two below the client port.

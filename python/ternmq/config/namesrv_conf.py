@@ -3,35 +3,32 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ternmq.config.addresses import check_host, is_wildcard
 from ternmq.config.apache_files import Summary, Values, sort_keys
 from ternmq.config.apache_ignored import IGNORED, SOCKETS
 from ternmq.config.apache_keys import BROKER_KEYS, ApacheKey
+from ternmq.config.apache_places import NAMESERVER_PLACES, taken
 from ternmq.config.node import NameServerConfig, check_listening
 from ternmq.config.properties import read_properties
-
-DEFAULT_PORT = 9_876
+from ternmq.config.settings import NAMESERVER
+from ternmq.config.topology import NAMESERVER_PORT
 
 _NEVER = frozenset({"false"})
 _THREADS = ApacheKey("ignored", "threads and queues are set up by the engine")
 _PROCESS = ApacheKey("ignored", "a setting of the Java process")
 
 # A file that brokers share is no mistake: Apache's NameServer passes over their keys, too.
-_BROKERS = {name: ApacheKey("ignored", "a key of a broker, not of the NameServer") for name in BROKER_KEYS}
+A_BROKERS = "a key of a broker, not of the NameServer"
+_BROKERS = {name: ApacheKey("ignored", A_BROKERS) for name in BROKER_KEYS}
 _NETTY = {name: BROKER_KEYS[name] for name, why in IGNORED.items() if why == SOCKETS}
 
 NAMESERVER_KEYS: dict[str, ApacheKey] = {
     **_BROKERS,
     **_NETTY,
     "useTLS": BROKER_KEYS["useTLS"],
-    "listenPort": ApacheKey("mapped", "port"),
-    "bindAddress": ApacheKey("mapped", "listen"),
-    "kvConfigPath": ApacheKey("mapped", "key-value file"),
-    "orderMessageEnable": ApacheKey("mapped", "order_message_enable"),
-    "returnOrderTopicConfigToBroker": ApacheKey("mapped", "return_order_topic_config"),
-    "deleteTopicWithBrokerRegistration": ApacheKey("mapped", "delete_topic_with_registration"),
-    "scanNotActiveBrokerInterval": ApacheKey("mapped", "scan_interval"),
+    **{key: ApacheKey("mapped", ours) for key, ours in taken(NAMESERVER_PLACES, NAMESERVER)},
     "supportActingMaster": ApacheKey(
         "refused", "slaves that act as master are not there; a Raft group elects a master instead; remove it", _NEVER
     ),
@@ -83,7 +80,7 @@ def read_namesrv_conf(path: Path, *, insecure: bool = False, lenient: bool = Fal
     entries = read_properties(path)
     summary = sort_keys(path, entries, NAMESERVER_KEYS, lenient)
     values = Values(path, entries)
-    port = values.integer("listenPort", DEFAULT_PORT, 1, 65_535)
+    port = values.integer("listenPort", NAMESERVER_PORT, 1, 65_535)
     bound = values.text("bindAddress")
     if bound is not None and not is_wildcard(bound):
         with values.at("bindAddress"):
@@ -97,16 +94,14 @@ def read_namesrv_conf(path: Path, *, insecure: bool = False, lenient: bool = Fal
     kv_path = Path(
         (values.text("kvConfigPath") or str(home / "namesrv" / "kvConfig.json")).replace("${user.home}", str(home))
     )
+    settings: dict[str, Any] = {row.name: values.setting(row) for row in NAMESERVER}
     config = NameServerConfig(
         id="namesrv",
         listen_host=bound,
         port=port,
         data=kv_path.parent,
         kv_path=kv_path,
-        order_message_enable=values.boolean("orderMessageEnable", False),
-        return_order_topic_config=values.boolean("returnOrderTopicConfigToBroker", True),
-        delete_topic_with_registration=values.boolean("deleteTopicWithBrokerRegistration", False),
-        scan_interval_ms=values.integer("scanNotActiveBrokerInterval", 5_000, 100, 3_600_000),
         insecure=insecure,
+        **settings,
     )
     return NameServerConf(config, summary)

@@ -1,23 +1,23 @@
 """What one process is told: frozen, made once at start, replaced as a whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ternmq.config.addresses import is_loopback, join_address, split_address
 from ternmq.config.names import raft_member_number
-from ternmq.config.quantities import parse_duration_ms, parse_size
 from ternmq.config.rules import advertised_host
 from ternmq.config.secrets import read_secret
-from ternmq.config.timing import PROFILES, Timing, check_timing, profile_for, usable_cores, worker_threads
+from ternmq.config.settings import BROKER, BrokerSettings, NameServerSettings
+from ternmq.config.timing import PROFILES, Profile, Timing, check_timing, profile_for, usable_cores, worker_threads
 from ternmq.config.topology import DefaultsSection, GroupSection, MemberSection, Topology, member_ports
 from ternmq.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class NameServerConfig:
-    """One NameServer.
+class NameServerConfig(NameServerSettings):
+    """One NameServer: its settings, and where it is.
 
     Attributes:
         id: name of the node.
@@ -25,10 +25,6 @@ class NameServerConfig:
         port: port to listen on.
         data: folder of its only file, the key-value table.
         kv_path: that file; fixed at start, no request can name another.
-        order_message_enable: put `orderTopicConf` into routes (RocketMQ: orderMessageEnable).
-        return_order_topic_config: answer registrations with the table of ordered topics.
-        delete_topic_with_registration: forget topics that a full registration no longer names.
-        scan_interval_ms: how often silent brokers are looked for.
         insecure: whether listening beyond loopback without access control was accepted.
     """
 
@@ -37,10 +33,6 @@ class NameServerConfig:
     port: int
     data: Path
     kv_path: Path
-    order_message_enable: bool = False
-    return_order_topic_config: bool = True
-    delete_topic_with_registration: bool = False
-    scan_interval_ms: int = 5_000
     insecure: bool = False
 
 
@@ -53,9 +45,9 @@ class Member:
     peer_port: int
 
 
-@dataclass(frozen=True)
-class BrokerConfig:
-    """One replica of a broker group.
+@dataclass(frozen=True, kw_only=True)
+class BrokerConfig(BrokerSettings):
+    """One replica of a broker group: its settings, who it is and where.
 
     Attributes:
         cluster: cluster name.
@@ -73,21 +65,6 @@ class BrokerConfig:
         data: data folder of this node.
         nameservers: addresses of all NameServers.
         secret: what members prove to each other; None only where all are on loopback.
-        flush: "sync" or "async".
-        heartbeat_ms: time between a leader's heartbeats.
-        election_min_ms: least election timeout.
-        election_max_ms: greatest election timeout.
-        segment_size_bytes: size of a log segment.
-        frame_ring_bytes: memory for recent frames.
-        in_flight_bytes: bound on bytes between socket and answer.
-        auto_create_topic: create unknown topics on the first send.
-        default_topic_queues: queues of TBW102, so the most that an automatic topic gets.
-        auto_create_group: create unknown consumer groups.
-        max_message_bytes: largest message body.
-        max_topics: most topics of a broker group.
-        max_groups: most subscription groups of a broker group.
-        slave_read: let followers serve pulls of committed messages.
-        workers: network threads.
         insecure: whether listening beyond loopback without access control was accepted.
     """
 
@@ -106,21 +83,6 @@ class BrokerConfig:
     nameservers: tuple[str, ...]
     advertise_key: str = "advertise"
     secret: bytes | None = field(default=None, repr=False)
-    flush: Literal["sync", "async"] = "sync"
-    heartbeat_ms: int = PROFILES["shared"].heartbeat_ms
-    election_min_ms: int = PROFILES["shared"].election_min_ms
-    election_max_ms: int = PROFILES["shared"].election_max_ms
-    segment_size_bytes: int = 1 << 30
-    frame_ring_bytes: int = 64 << 20
-    in_flight_bytes: int = 256 << 20
-    auto_create_topic: bool = True
-    default_topic_queues: int = 8
-    auto_create_group: bool = True
-    max_message_bytes: int = 4 << 20
-    max_topics: int = 20_000
-    max_groups: int = 20_000
-    slave_read: bool = True
-    workers: int = 1
     insecure: bool = False
 
     @property
@@ -167,19 +129,25 @@ def check_secret(name: str, members: Sequence[Member], secret: bytes | None) -> 
         )
 
 
-def _timing(defaults: DefaultsSection, brokers_on_host: int) -> Timing:
-    profile = PROFILES[defaults.timing or profile_for(brokers_on_host, usable_cores())]
+def chosen_settings(profile: Profile | None, brokers_on_host: int) -> dict[str, Any]:
+    """Give the settings that the machine chooses where nobody names them.
 
-    def own(key: str, text: str | None, default: int) -> int:
-        return default if text is None else parse_duration_ms(text, f"defaults.{key}")
+    Args:
+        profile: of heartbeat and election times; None chooses it, too.
+        brokers_on_host: brokers that share this machine.
+    """
+    cores = usable_cores()
+    times = PROFILES[profile or profile_for(brokers_on_host, cores)]
+    return asdict(times) | {"workers": worker_threads(brokers_on_host, cores)}
 
-    timing = Timing(
-        own("heartbeat", defaults.heartbeat, profile.heartbeat_ms),
-        own("election_min", defaults.election_min, profile.election_min_ms),
-        own("election_max", defaults.election_max, profile.election_max_ms),
-    )
-    check_timing(timing)
-    return timing
+
+def _settings(defaults: DefaultsSection, brokers_on_host: int) -> dict[str, Any]:
+    """Give all settings of a broker, by their names in `BrokerConfig`."""
+    written = [(row, getattr(defaults, row.key)) for row in BROKER]
+    own = {row.name: row.from_topology(value) for row, value in written if value is not None}
+    settings = chosen_settings(defaults.timing, brokers_on_host) | own
+    check_timing(Timing(**{field.name: settings[field.name] for field in fields(Timing)}))
+    return settings
 
 
 def nameserver_config(topology: Topology, name: str, *, insecure: bool = False) -> NameServerConfig:
@@ -224,9 +192,7 @@ def broker_config(
         secret = read_secret(topology.cluster.secret, topology.base)
     members = tuple(Member(peer.id, peer.host, member_ports(group, peer).raft) for peer in group.members)
     check_secret(name, members, secret)
-    defaults = topology.defaults
     neighbours = sum(peer.host == member.host for other in topology.group for peer in other.members)
-    timing = _timing(defaults, neighbours)
     return BrokerConfig(
         cluster=topology.cluster.name,
         group=group.name,
@@ -242,22 +208,8 @@ def broker_config(
         data=_data_folder(topology, member.data, f"{group.name}/{member.id}"),
         nameservers=tuple(server.listen for server in topology.nameserver),
         secret=secret,
-        flush=defaults.flush,
-        heartbeat_ms=timing.heartbeat_ms,
-        election_min_ms=timing.election_min_ms,
-        election_max_ms=timing.election_max_ms,
-        segment_size_bytes=parse_size(defaults.segment_size, "defaults.segment_size"),
-        frame_ring_bytes=parse_size(defaults.frame_ring, "defaults.frame_ring"),
-        in_flight_bytes=parse_size(defaults.in_flight, "defaults.in_flight"),
-        auto_create_topic=defaults.auto_create_topic,
-        default_topic_queues=defaults.default_topic_queues,
-        auto_create_group=defaults.auto_create_group,
-        max_message_bytes=parse_size(defaults.max_message, "defaults.max_message"),
-        max_topics=defaults.max_topics,
-        max_groups=defaults.max_groups,
-        slave_read=defaults.slave_read,
-        workers=defaults.workers or worker_threads(neighbours, usable_cores()),
         insecure=insecure,
+        **_settings(topology.defaults, neighbours),
     )
 
 

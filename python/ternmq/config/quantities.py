@@ -47,3 +47,18 @@ def parse_duration_ms(text: str, key: str) -> int:
         ConfigError: no number, no unit, or an unknown unit.
     """
     return _parse(text, key, _DURATION_UNITS_MS, "300ms")
+
+
+def size_text(size: int) -> str:
+    """Write bytes as `parse_size` reads them, in the largest unit that divides them."""
+    return _text(size, _SIZE_UNITS)
+
+
+def duration_text(duration_ms: int) -> str:
+    """Write milliseconds as `parse_duration_ms` reads them, in the largest unit that divides them."""
+    return _text(duration_ms, _DURATION_UNITS_MS)
+
+
+def _text(value: int, units: dict[str, int]) -> str:
+    unit = next(unit for unit in reversed(units) if value % units[unit] == 0)
+    return f"{value // units[unit]}{unit}"

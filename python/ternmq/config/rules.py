@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ternmq.config.addresses import is_loopback, is_wildcard, split_address
 from ternmq.config.names import check_broker_name, check_node_name, raft_member_number
-from ternmq.config.quantities import parse_size
+from ternmq.config.settings import BROKER
 from ternmq.config.topology import GroupSection, MemberSection, Topology, member_ports
 from ternmq.errors import ConfigError
 
@@ -13,11 +13,6 @@ RAFT_SIZES = (3, 5)
 ASYNC_FLUSH = (
     "asynchronous flush is not there yet, and every acknowledgement waits for the disk, as with synchronous flush"
 )
-MIN_SEGMENT_BYTES = 32 << 20
-MAX_SEGMENT_BYTES = 8 << 30
-MAX_MESSAGE_BYTES = 15 << 20
-MIN_RING_BYTES = 1 << 20
-MIN_IN_FLIGHT_BYTES = 32 << 20
 
 _LATER_MODES = {
     "async-slave": "master/slave groups are not there yet",
@@ -49,27 +44,14 @@ def _check_unique(kind: str, names: list[str]) -> None:
 
 
 def _check_sizes(topology: Topology) -> None:
-    defaults = topology.defaults
-    bounds = (
-        ("segment_size", defaults.segment_size, MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES),
-        ("frame_ring", defaults.frame_ring, MIN_RING_BYTES, None),
-        ("in_flight", defaults.in_flight, MIN_IN_FLIGHT_BYTES, None),
-        ("max_message", defaults.max_message, 1, MAX_MESSAGE_BYTES),
-    )
-    for key, text, least, most in bounds:
-        check_bounds(f"defaults.{key}", parse_size(text, f"defaults.{key}"), least, most)
-
-
-def check_bounds(key: str, size: int, least: int, most: int | None) -> None:
-    """Refuse a size outside its bounds, in bytes.
-
-    Raises:
-        ConfigError: below `least` or above `most`.
-    """
-    if size < least:
-        raise ConfigError(f"{key} is {size} bytes; it must be at least {least}")
-    if most is not None and size > most:
-        raise ConfigError(f"{key} is {size} bytes; it must be at most {most}")
+    for row in BROKER:
+        if row.kind == "size":
+            key = f"defaults.{row.key}"
+            size = int(row.from_topology(getattr(topology.defaults, row.key)))
+            if row.least is not None and size < row.least:
+                raise ConfigError(f"{key} is {size} bytes; it must be at least {row.least}")
+            if row.most is not None and size > row.most:
+                raise ConfigError(f"{key} is {size} bytes; it must be at most {row.most}")
 
 
 def _check_nameservers(topology: Topology) -> None:

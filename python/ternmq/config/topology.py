@@ -1,21 +1,26 @@
-"""What a topology file may say: each key once, with its type, bounds, default and help.
+"""What a topology file may say: each key once, with its type, bounds, default and help; settings by their table.
 
 What must agree across a cluster stands in the file once. A node finds itself by its id and keeps only its own frozen
 configuration (`ternmq.config.node`). Reading and writing the file: `ternmq.config.topology_file`.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-Port = Annotated[int, Meta(ge=1, le=65_535)]
-Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
-Flush = Literal["sync", "async"]
+from ternmq.config.setting import Setting, Value
+from ternmq.config.settings import BROKER
+from ternmq.config.timing import Profile
 
-MAX_TABLE = 40_000
-"""Topics or groups: a table of so many topics with long names is as large as a frame may be, 16 MiB."""
+NAMESERVER_PORT = 9_876
+BROKER_PORT = 10_911
+"""Where clients and tools look first."""
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+OwnFolder = Annotated[str | None, Meta(description="Data folder in place of the common one.")]
+Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,99 +37,79 @@ class ClusterSection(Section, frozen=True):
     ] = None
 
 
-class DefaultsSection(Section, frozen=True):
-    """`[defaults]`: settings of every node, equal on all of them except `data`."""
+class SharedSection(Section, frozen=True):
+    """What `[defaults]` says beside the table of settings."""
 
     data: Annotated[str, Meta(description="Data folder, relative to this file; each node appends its own name.")] = (
         "data"
     )
     timing: Annotated[
-        Literal["lan", "shared", "wan"] | None,
+        Profile | None,
         Meta(description="Heartbeat and election times; without it chosen by the cores of the machine."),
     ] = None
-    heartbeat: Annotated[str | None, Meta(description="Overrides the profile, at least 20ms.")] = None
-    election_min: Annotated[str | None, Meta(description="Overrides the profile, at least three heartbeats.")] = None
-    election_max: Annotated[str | None, Meta(description="Overrides the profile, at least twice the minimum.")] = None
-    flush: Annotated[
-        Flush,
-        Meta(
-            description='"sync": acknowledged means fdatasync on a majority; "async" is not there yet and syncs, too.'
-        ),
-    ] = "sync"
-    segment_size: Annotated[
-        str, Meta(description="Size of a log segment, at least 32MiB; fixed when a group is founded.")
-    ] = "1GiB"
-    frame_ring: Annotated[str, Meta(description="Memory for recent log frames, per broker.")] = "64MiB"
-    in_flight: Annotated[
-        str, Meta(description="Bytes between socket and answer, per broker; beyond it sends are refused with code 2.")
-    ] = "256MiB"
-    max_message: Annotated[str, Meta(description="Largest message body, at most 15MiB (a frame is 16MiB).")] = "4MiB"
-    auto_create_topic: Annotated[bool, Meta(description="Create an unknown topic on the first send.")] = True
-    default_topic_queues: Annotated[
-        int, Meta(ge=1, le=1024, description="Queues that an automatically created topic may have at most.")
-    ] = 8
-    auto_create_group: Annotated[bool, Meta(description="Create an unknown consumer group when it first appears.")] = (
-        True
+
+
+def _file_field(row: Setting) -> tuple[str, Any, Value | None]:
+    """Give key, type and default of a setting in the file: sizes and durations are texts with a unit."""
+    types: dict[str, Any] = {"switch": bool, "size": str, "duration": str, "word": Literal[tuple(row.words)]}
+    kind = types.get(row.kind) or Annotated[int, Meta(ge=row.least, le=row.most)]
+    if row.chosen is not None:
+        return row.key, kind | None, None
+    return row.key, kind, row.in_words(row.default) if row.kind in {"size", "duration"} else row.default
+
+
+if TYPE_CHECKING:
+
+    class DefaultsSection(SharedSection, frozen=True):
+        """`[defaults]`: settings of every node, equal on all of them except `data`; made from the table of settings."""
+
+        def __init__(self, *, data: str = "data", timing: Profile | None = None, **settings: Value | None) -> None: ...
+
+        def __getattr__(self, key: str) -> Any: ...
+
+else:
+    DefaultsSection = msgspec.defstruct(
+        "DefaultsSection", map(_file_field, BROKER), bases=(SharedSection,), kw_only=True, frozen=True, module=__name__
     )
-    max_topics: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=MAX_TABLE,
-            description="Topics of a broker group, those for retries and dead letters counted; beyond it new ones are"
-            " refused, by use with code 17, to operators with 29.",
-        ),
-    ] = 20_000
-    max_groups: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=MAX_TABLE,
-            description="Subscription groups of a broker group; beyond it new ones are refused, by use with code 26.",
-        ),
-    ] = 20_000
-    slave_read: Annotated[
-        bool, Meta(description="Let replicas that do not lead serve pulls of committed messages.")
-    ] = True
-    workers: Annotated[
-        Annotated[int, Meta(ge=1, le=256)] | None,
-        Meta(description="Network threads of a broker; without it chosen by the cores."),
-    ] = None
 
 
 class NameServerSection(Section, frozen=True):
     """`[[nameserver]]`: one NameServer."""
 
-    id: str
-    listen: Annotated[str, Meta(description="host:port that clients and brokers are told, too.")] = "127.0.0.1:9876"
-    data: str | None = None
+    id: Annotated[str, Meta(description="Name of the node.")]
+    listen: Annotated[str, Meta(description="host:port that clients and brokers are told, too.")] = (
+        f"127.0.0.1:{NAMESERVER_PORT}"
+    )
+    data: OwnFolder = None
 
 
 class MemberSection(Section, frozen=True):
     """A replica. It may override only what a process may choose."""
 
-    id: str
+    id: Annotated[str, Meta(description='Name in the group; in a Raft group a letter and a number, "n0".')]
     host: Annotated[str, Meta(description="Name or IP under which the other members reach it.")] = "127.0.0.1"
-    port: Port | None = None
+    port: Annotated[Port | None, Meta(description="Client port; without it the group's.")] = None
     fast: Annotated[Port | None, Meta(description="Second client port; without it port - 2.")] = None
     ha: Annotated[Port | None, Meta(description="Kept free for slaves; without it port + 1.")] = None
     raft: Annotated[Port | None, Meta(description="Port of the other members; without it port + 30000.")] = None
     metrics: Annotated[Port | None, Meta(description="Kept free for metrics; without it 5557.")] = None
     listen: Annotated[str | None, Meta(description="Address to listen on; without it loopback or all.")] = None
     advertise: Annotated[str | None, Meta(description="Host that clients are told; without it host.")] = None
-    data: str | None = None
+    data: OwnFolder = None
 
 
 class GroupSection(Section, frozen=True):
     """`[[group]]`: one broker group, one Raft group in mode "raft"."""
 
-    name: str
-    mode: Mode = "raft"
-    port: Port = 10_911
+    name: Annotated[str, Meta(description="Broker name, as clients and tools show it.")]
+    mode: Annotated[
+        Mode, Meta(description='"raft", or "multi-master" with one member; the others are not there yet.')
+    ] = "raft"
+    port: Annotated[Port, Meta(description="Client port of members that name none.")] = BROKER_PORT
     advertise: Annotated[str | None, Meta(description="Host that clients are told; {id} is the member id.")] = None
     dev: Annotated[bool, Meta(description="Allow a Raft group of one member, which has no spare.")] = False
     colocate: Annotated[bool, Meta(description="Allow several members on one host, which may fail at once.")] = False
-    members: tuple[MemberSection, ...] = ()
+    members: Annotated[tuple[MemberSection, ...], Meta(description="The replicas.")] = ()
 
 
 class Ports(NamedTuple):

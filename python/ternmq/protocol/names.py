@@ -6,31 +6,21 @@ part of a path.
 
 import re
 
+from ternmq import _core
+
 _LEGAL = re.compile(r"[%|a-zA-Z0-9_-]+")
 _LEGAL_AS_TEXT = "^[%|a-zA-Z0-9_-]+$"
 
-MAX_TOPIC_LENGTH = 127
-MAX_RETRY_TOPIC_LENGTH = 255
-MAX_GROUP_LENGTH = 120
-RETRY_PREFIX = "%RETRY%"
-DLQ_PREFIX = "%DLQ%"
-
-SYSTEM_TOPICS = frozenset(
-    {
-        "TBW102",
-        "SCHEDULE_TOPIC_XXXX",
-        "BenchmarkTest",
-        "RMQ_SYS_TRANS_HALF_TOPIC",
-        "RMQ_SYS_TRACE_TOPIC",
-        "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-        "TRANS_CHECK_MAX_TIME_TOPIC",
-        "SELF_TEST_TOPIC",
-        "OFFSET_MOVED_EVENT",
-        "CHECKPOINT_TOPIC",
-        "rmq_sys_wheel_timer",
-    }
-)
-SYSTEM_PREFIX = "rmq_sys_"
+# Said once, in the engine.
+MAX_TOPIC_LENGTH = _core.MAX_TOPIC_LENGTH
+MAX_RETRY_TOPIC_LENGTH = _core.MAX_RETRY_TOPIC_LENGTH
+MAX_GROUP_LENGTH = _core.MAX_GROUP_LENGTH
+RETRY_PREFIX = _core.RETRY_PREFIX
+DLQ_PREFIX = _core.DLQ_PREFIX
+DEFAULT_TOPIC = _core.DEFAULT_TOPIC
+"""TBW102: new topics are made after its model, by brokers that make them by themselves."""
+SYSTEM_TOPICS = frozenset(_core.SYSTEM_TOPICS)
+SYSTEM_PREFIX = _core.SYSTEM_PREFIX
 
 
 def topic_problem(topic: str) -> str | None:

@@ -4,15 +4,16 @@ from typing import Any
 
 import msgspec
 
+from ternmq import _core
 from ternmq.protocol.fastjson import decode_as
 
-PERM_INHERIT = 1
-PERM_WRITE = 2
-PERM_READ = 4
+PERM_INHERIT = _core.PERM_INHERIT
+PERM_WRITE = _core.PERM_WRITE
+PERM_READ = _core.PERM_READ
 PERM_READ_WRITE = PERM_READ | PERM_WRITE
 
-SYS_FLAG_UNIT = 1
-SYS_FLAG_UNIT_SUB = 2
+SYS_FLAG_UNIT = _core.SYS_FLAG_UNIT
+SYS_FLAG_UNIT_SUB = _core.SYS_FLAG_UNIT_SUB
 
 
 class Bean(msgspec.Struct, frozen=True, rename="camel", omit_defaults=False):

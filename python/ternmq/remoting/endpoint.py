@@ -6,20 +6,21 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ternmq import _core
 from ternmq.errors import ClientClosedError, ForeignLoopError, ForkedClientError, MQError
 from ternmq.remoting.calls import NO_FIELDS, Answer, Done, Outcome, failure
 from ternmq.remoting.serving import Dispatcher, Reply, Request, Route
 
-_REQUEST = 0
-_ANSWER = 1
-_FAILED = 2
-_CLOSED = 3
-_DISCONNECTED = 4
-_PUSH = 5
-_STORED = 6
-_SEND_ANSWERED = 7
-_SEND_FAILED = 8
-_BEATEN = 9
+_REQUEST = _core.EVENT_KINDS["REQUEST"]
+_ANSWER = _core.EVENT_KINDS["ANSWER"]
+_FAILED = _core.EVENT_KINDS["FAILED"]
+_CLOSED = _core.EVENT_KINDS["CLOSED"]
+_DISCONNECTED = _core.EVENT_KINDS["DISCONNECTED"]
+_PUSH = _core.EVENT_KINDS["PUSH"]
+_STORED = _core.EVENT_KINDS["STORED"]
+_SEND_ANSWERED = _core.EVENT_KINDS["SEND_ANSWERED"]
+_SEND_FAILED = _core.EVENT_KINDS["SEND_FAILED"]
+_HEARTBEAT_OUTCOME = _core.EVENT_KINDS["HEARTBEAT_OUTCOME"]
 
 Event = tuple[Any, ...]
 StoredPlace = tuple[int, int, int]
@@ -409,7 +410,7 @@ class Endpoint:
             sender = self._senders.get(event[1])
             if sender is not None:
                 sender.failed(*event[2:])
-        elif kind == _BEATEN:
+        elif kind == _HEARTBEAT_OUTCOME:
             if self._on_beaten is not None:
                 self._on_beaten(*event[1:])
         elif kind == _REQUEST:

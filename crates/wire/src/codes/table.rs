@@ -5,6 +5,9 @@ macro_rules! codes {
     ($($name:ident = $code:literal, $doc:literal;)*) => {
         $(#[doc = $doc] pub const $name: i32 = $code;)*
 
+        /// Every code with its name, as RocketMQ spells it.
+        pub const ALL: &[(&str, i32)] = &[$((stringify!($name), $code)),*];
+
         /// The name of a code, as RocketMQ spells it.
         pub fn name(code: i32) -> Option<&'static str> {
             match code {

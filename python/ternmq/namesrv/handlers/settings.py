@@ -1,12 +1,12 @@
 """The NameServer's own configuration: shown (319), never changed by a request (318)."""
 
 from ternmq.config import NameServerConfig
+from ternmq.config.apache_places import shown_nameserver
 from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Reply, Request
 
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"
+# What Apache can switch on, and is not there.
+_ABSENT = {"enableControllerInNamesrv": "false", "supportActingMaster": "false"}
 
 
 class SettingsHandlers:
@@ -17,17 +17,8 @@ class SettingsHandlers:
     """
 
     def __init__(self, config: NameServerConfig) -> None:
-        lines = {
-            "bindAddress": config.listen_host,
-            "deleteTopicWithBrokerRegistration": _flag(config.delete_topic_with_registration),
-            "enableControllerInNamesrv": "false",
-            "listenPort": str(config.port),
-            "orderMessageEnable": _flag(config.order_message_enable),
-            "returnOrderTopicConfigToBroker": _flag(config.return_order_topic_config),
-            "scanNotActiveBrokerInterval": str(config.scan_interval_ms),
-            "supportActingMaster": "false",
-        }
-        self._body = "".join(f"{key}={value}\n" for key, value in lines.items()).encode()
+        lines = sorted((shown_nameserver(config) | _ABSENT).items())
+        self._body = "".join(f"{key}={value}\n" for key, value in lines).encode()
 
     def show(self, request: Request) -> Reply:
         """319: under Apache's key names; no path is among them."""

@@ -78,3 +78,26 @@ impl TableLimits {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The state of a group knows nothing of the protocol, so each says them.
+    #[test]
+    fn the_state_has_the_protocols_prefix_and_bits() {
+        use tern_state::perm;
+        use tern_wire::permission;
+
+        assert_eq!(tern_state::RETRY_PREFIX, names::RETRY_PREFIX);
+        assert_eq!(
+            [perm::INHERIT, perm::WRITE, perm::READ, perm::PRIORITY],
+            [
+                permission::INHERIT,
+                permission::WRITE,
+                permission::READ,
+                permission::PRIORITY
+            ]
+        );
+    }
+}

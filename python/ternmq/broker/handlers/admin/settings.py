@@ -1,6 +1,7 @@
 """Settings of this replica: show (26) and change (25)."""
 
 from ternmq.config import BrokerConfig
+from ternmq.config.apache_places import shown_broker
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.topics import DataVersion
 from ternmq.remoting import Reply, Request
@@ -20,7 +21,7 @@ class SettingsHandlers:
 
     def show(self, request: Request) -> Reply:
         """26: the settings under RocketMQ's names, one `key=value` a line. Secrets are not among them."""
-        lines = "".join(f"{key}={value}\n" for key, value in sorted(settings_table(self._config).items()))
+        lines = "".join(f"{key}={value}\n" for key, value in shown_broker(self._config).items())
         return Reply(fields={"version": self._version.encode().decode()}, body=lines.encode())
 
     def change(self, request: Request) -> Reply:
@@ -30,40 +31,6 @@ class SettingsHandlers:
             return Reply(ResponseCode.SYSTEM_ERROR, "string2Properties error: the body has no key=value line")
         named = ", ".join(keys)
         return Reply(ResponseCode.NO_PERMISSION, f"no such setting can be changed while the broker runs: {named}")
-
-
-def settings_table(config: BrokerConfig) -> dict[str, str]:
-    """Give the settings under the names that they have in a `broker.conf`.
-
-    Args:
-        config: what this process was told.
-    """
-    table: dict[str, object] = {
-        "autoCreateSubscriptionGroup": config.auto_create_group,
-        "autoCreateTopicEnable": config.auto_create_topic,
-        "brokerClusterName": config.cluster,
-        "brokerIP1": config.advertise_host,
-        "brokerName": config.group,
-        "defaultTopicQueueNums": config.default_topic_queues,
-        "enableDLegerCommitLog": config.mode == "raft",
-        "flushDiskType": f"{config.flush.upper()}_FLUSH",
-        "listenPort": config.port,
-        "mappedFileSizeCommitLog": config.segment_size_bytes,
-        "maxMessageSize": config.max_message_bytes,
-        "maxSubscriptionGroupNums": config.max_groups,
-        "maxTopicNums": config.max_topics,
-        "namesrvAddr": ";".join(config.nameservers),
-        "slaveReadEnable": config.slave_read,
-        "storePathRootDir": config.data,
-    }
-    if config.mode == "raft":
-        table |= {
-            "dLegerGroup": config.group,
-            "dLegerPeers": ";".join(f"{member.id}-{member.host}:{member.peer_port}" for member in config.members),
-            "dLegerSelfId": config.member,
-        }
-    # Booleans as Java writes them.
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in table.items()}
 
 
 def _keys(body: bytes) -> list[str]:

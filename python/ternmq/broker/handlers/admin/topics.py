@@ -16,7 +16,8 @@ from ternmq.protocol.names import is_system_topic, topic_problem
 from ternmq.protocol.topics import DataVersion, TopicConfig, decode_topic_configs, topic_table
 from ternmq.remoting import Reply, Request
 
-MAX_QUEUES = 16_384
+# What an operator may ask for. A group's state holds four times as many (`_core.MAX_QUEUES`), so this can grow.
+MAX_ASKED_QUEUES = 16_384
 MAX_PERM = 7
 MAX_SYS_FLAG = 3
 # Each is a proposal of its own.
@@ -81,8 +82,8 @@ class TopicHandlers:
         topic = self._may_change(text_field(fields, "topic"))
         wanted = _Wanted(
             topic,
-            int_field(fields, "readQueueNums", least=1, most=MAX_QUEUES),
-            int_field(fields, "writeQueueNums", least=1, most=MAX_QUEUES),
+            int_field(fields, "readQueueNums", least=1, most=MAX_ASKED_QUEUES),
+            int_field(fields, "writeQueueNums", least=1, most=MAX_ASKED_QUEUES),
             int_field(fields, "perm", least=0, most=MAX_PERM),
             int_field(fields, "topicSysFlag", 0, least=0, most=MAX_SYS_FLAG),
             bool_field(fields, "order"),
@@ -108,7 +109,7 @@ class TopicHandlers:
         which changes a topic that is there: a NameServer that has just started knows few.
         """
         topic = self._may_change(text_field(request.fields, "topic"))
-        queues = int_field(request.fields, "queues", least=1, most=MAX_QUEUES)
+        queues = int_field(request.fields, "queues", least=1, most=MAX_ASKED_QUEUES)
         return await self._make([lambda engine, number: engine.use_topic(number, topic, queues)], [topic])
 
     async def delete(self, request: Request) -> Reply:
@@ -174,8 +175,8 @@ class TopicHandlers:
         name = self._may_change(config.topic_name)
         # The same rules as for the header of 17, and their sentences.
         numbers = {
-            "readQueueNums": (config.read_queue_nums, 1, MAX_QUEUES),
-            "writeQueueNums": (config.write_queue_nums, 1, MAX_QUEUES),
+            "readQueueNums": (config.read_queue_nums, 1, MAX_ASKED_QUEUES),
+            "writeQueueNums": (config.write_queue_nums, 1, MAX_ASKED_QUEUES),
             "perm": (config.perm, 0, MAX_PERM),
             "topicSysFlag": (config.topic_sys_flag, 0, MAX_SYS_FLAG),
         }
