@@ -1,4 +1,4 @@
-//! One turn of one replica: the loop of `log-and-consensus.md` §4.3 as a step of a plain struct.
+//! One turn of one replica: the loop that `docs/consensus.md` describes, as a step of a plain struct.
 //!
 //! No thread, clock or socket in here: the log thread of a process and `tern-sim` call the same step.
 
@@ -30,7 +30,7 @@ use tern_replication::{
 };
 use thiserror::Error;
 
-/// An error after which the replica must stop (`log-and-consensus.md` §14).
+/// An error after which the replica must stop (`docs/consensus.md`).
 #[derive(Debug, Error)]
 pub enum Fatal {
     /// The log could not be written, or contradicts what the group says.

@@ -1,4 +1,4 @@
-//! Streams between the replicas of a group (`log-and-consensus.md` §11).
+//! Streams between the replicas of a group (`docs/consensus.md`, rules L40, L43 and L45).
 //!
 //! Each member dials two connections to each other member, *control* and *bulk*, and only sends on them: a
 //! heartbeat never queues behind bulk data, and all that touches progress keeps one order. Every connection
