@@ -24,7 +24,7 @@ async def main() -> None:
         ):
             reading = tasks.create_task(inbox.run(follow, concurrency=4))
             for step in ("packed", "sent", "delivered"):
-                for order in ("A1", "B2", "C3"):
+                for order in ("apples", "bread", "cheese"):
                     await out.send("deliveries", f"{order} {step}", shard=order)
             await done.wait()
             reading.cancel()
@@ -36,6 +36,6 @@ async def main() -> None:
 asyncio.run(main())
 
 # prints:
-#   A1 packed sent delivered
-#   B2 packed sent delivered
-#   C3 packed sent delivered
+#   apples packed sent delivered
+#   bread packed sent delivered
+#   cheese packed sent delivered
