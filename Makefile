@@ -74,6 +74,7 @@ test-python: setup
 
 test-rust: setup
 	cargo test --release --locked
+	$(BIN)/python scripts/known_defects.py run
 
 sim: setup ## Histories of whole groups on disks that lie: seeds FIRST (0) to SEEDS (200), or BUGS=300 to plant each bug in turn.
 	cargo build --release --locked -p tern-sim

@@ -4,8 +4,10 @@ import platform
 from pathlib import Path
 
 from benches import ROOT
+from support.revision import measured_by
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+COMMAND = "make bench BENCH_ARGS=--write-docs"
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 
 
@@ -15,7 +17,7 @@ def write(tables: str) -> None:
     Raises:
         ValueError: the document has no marks.
     """
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), f"{_machine()}\n\n{tables}\n"))
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), f"{measured_by(COMMAND)}: {_machine()}\n\n{tables}\n"))
 
 
 def replaced(document: str, content: str) -> str:

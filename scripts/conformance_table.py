@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))
+from support.revision import measured_by  # noqa: E402
+
 RESULTS = ROOT / "target" / "conformance" / "results.jsonl"
 DOCUMENT = ROOT / "docs" / "conformance.md"
 CLIENTS = {
@@ -67,12 +70,13 @@ def read(path: Path) -> Result:
     return outcomes
 
 
-def document(outcomes: Result) -> str:
-    """The whole document."""
-    parts = [INTRODUCTION, "## The official Java and Go clients\n", _client_table(outcomes)]
+def document(outcomes: Result, origin: str) -> str:
+    """The whole document; `origin` says which command and commit the results are from."""
+    parts = [INTRODUCTION, "## The official Java and Go clients\n", f"{origin}.\n", _client_table(outcomes)]
     parts += [
         "",
         "## With mqadmin, and between the two projects\n",
+        f"{origin}.\n",
         _other_table(outcomes),
         "",
         DIFFERENCES,
@@ -118,7 +122,7 @@ def main() -> int:
     if not RESULTS.exists():
         print(f"{RESULTS.relative_to(ROOT)} is missing: run `make conformance` first", file=sys.stderr)
         return 1
-    DOCUMENT.write_text(document(read(RESULTS)))
+    DOCUMENT.write_text(document(read(RESULTS), measured_by("make conformance")))
     return 0
 
 

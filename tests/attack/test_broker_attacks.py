@@ -1,4 +1,4 @@
-"""Attacks by requests that are well formed and not well meant, on a broker: W7 to W13 of the catalogue."""
+"""Attacks by requests that are well formed and not well meant, on a broker: W7 to W13 of `docs/wire.md`."""
 
 import os
 import struct

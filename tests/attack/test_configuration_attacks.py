@@ -1,4 +1,4 @@
-"""Configuration and data that try to be more than data: W14 and C5 of the catalogue."""
+"""Configuration and data that try to be more than data: W14 and C5 of `docs/wire.md`."""
 
 import ast
 import re

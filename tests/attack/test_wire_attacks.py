@@ -1,4 +1,4 @@
-"""Attacks below the level of requests, on a NameServer and on a broker alike: W1 to W6 of the catalogue."""
+"""Attacks below the level of requests, on a NameServer and on a broker alike: W1 to W6 of `docs/wire.md`."""
 
 import json
 import re

@@ -103,7 +103,7 @@ async fn next(
     let mut head = [0; HEAD_BYTES];
     whole(stream.read_exact(&mut head)).await?;
     let head = intake.head(&head).map_err(Broken::Bad)?;
-    // Here, and not behind the queue of what was received, it waits for those before it (A4).
+    // Here, and not behind the queue of what was received, it waits for those before it (L45).
     let room = shared
         .rooms
         .take(peer, intake.stream, head.held_bytes())

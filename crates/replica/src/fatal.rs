@@ -3,7 +3,7 @@
 use tern_log::LogError;
 use thiserror::Error;
 
-/// An error after which the replica must stop (`log-and-consensus.md` §14).
+/// An error after which the replica must stop (`docs/consensus.md`).
 #[derive(Debug, Error)]
 pub enum Fatal {
     /// The log could not be written, or contradicts what the group says.

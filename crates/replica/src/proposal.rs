@@ -115,7 +115,7 @@ pub enum Refusal {
     Outdated,
 }
 
-/// The bounds of `log-and-consensus.md` §4.6, by name.
+/// The bounds that `docs/consensus.md` lists, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// Proposals waiting for the log thread, or waiting too long.

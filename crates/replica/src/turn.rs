@@ -1,4 +1,4 @@
-//! One turn of one replica: the loop of `log-and-consensus.md` §4.3 as a step of a plain struct.
+//! One turn of one replica: the loop that `docs/consensus.md` describes, as a step of a plain struct.
 //!
 //! No thread, clock or socket in here: the log thread of a process and `tern-sim` call the same step.
 

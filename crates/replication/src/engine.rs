@@ -1,6 +1,6 @@
 //! Raft on the `raft` crate. The engine sees a 40-byte descriptor for each frame, never the bytes.
 //!
-//! The traps of the crate and their guards stand in `log-and-consensus.md` §2.2; what this module adds is
+//! The traps of the crate and their guards stand in `docs/consensus.md`; what this module adds is
 //! translation, the guard of its random election timeout, and the rule which messages may leave early (L11).
 
 use crate::entry::{EntrySource, ThinEntry};

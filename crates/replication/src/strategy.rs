@@ -51,7 +51,7 @@ pub enum StepError {
 /// Number of a [`Work`]; notices of durability come back with it, strictly in order.
 pub type Persisted = u64;
 
-/// One round of work, to be carried out in the order of its fields (`log-and-consensus.md` §4.3).
+/// One round of work, to be carried out in the order of its fields (`docs/consensus.md`).
 #[derive(Debug, Default)]
 pub struct Work {
     /// Goes up by one each time.

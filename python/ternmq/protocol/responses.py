@@ -1,8 +1,8 @@
 """What each response code means to a caller: one table, from code to error.
 
 The column *decided before append* is what makes a refusal of a send certain: a ternmq broker gives these codes only if
-nothing was appended (`log-and-consensus`, rule L32). Java brokers also give some of them after an append, so from other
-brokers a refusal is not certain.
+nothing was appended (rule L32 of `docs/consensus.md`). Java brokers also give some of them after an append, so from
+other brokers a refusal is not certain.
 """
 
 from typing import NamedTuple

@@ -6,17 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = (
-    "README.md",
-    "docs/architecture.md",
-    "docs/storage.md",
-    "docs/decisions.md",
-    "docs/benchmarks.md",
-    "docs/simulation.md",
-    "docs/fast-election.md",
-    "docs/adr/0001-protobuf-of-the-raft-crate.md",
-)
-PLACE = re.compile(r"`((?:crates|python|tests|benches)/[\w/.]+\.(?:rs|py))`")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md"), *ROOT.glob(".github/**/*.md")]
+DOCUMENTS = sorted(str(page.relative_to(ROOT)) for page in PAGES)
+DECISIONS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+PLACE = re.compile(r"`((?:crates|python|tests|benches|scripts|examples|docs)/[\w/.-]+\.(?:rs|py|pyi|md|txt))`")
 NAMED = re.compile(r"`([a-z_][a-z0-9_]*)`")
 
 
@@ -54,9 +47,48 @@ def test_every_file_that_a_document_names_exists(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
-    folder = (ROOT / document).parent
-    assert [link for link in links if not (folder / link).exists()] == []
+    assert broken(text, ROOT / document) == []
+
+
+def broken(text: str, page: Path) -> list[str]:
+    """Links to files that are not there, and to headings that their page does not have."""
+    wrong = []
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (heading and heading not in anchors(target.read_text())):
+            wrong.append(link)
+    return wrong
+
+
+def anchors(text: str) -> set[str]:
+    """Names of the headings of a page, as the hosts of repositories make them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_a_link_to_a_page_or_heading_that_is_not_there_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    page.write_text("# One, two\n\n```sh\n# no heading\n```\n")
+    good, bad = (
+        "[a](a.md) [b](a.md#one-two) [c](#one-two) [d](https://x.y/z)",
+        "[e](b.md) [f](#no-heading) [g](a.md#two)",
+    )
+    assert broken(good + bad, page) == ["b.md", "#no-heading", "a.md#two"]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_a_number_a_status_a_date_alternatives_and_consequences(page: Path) -> None:
+    text = page.read_text()
+    assert text.startswith(f"# {int(page.name[:4])}. ")
+    assert re.search(r"^Status: (accepted|replaced by \[ADR \d+\]\(.+\)), \d{4}-\d\d-\d\d\.$", text, re.MULTILINE)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Alternatives", "Consequences"]
+
+
+def test_decisions_are_numbered_without_a_gap_and_listed() -> None:
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    listed = re.findall(r"\]\(([0-9][^)]+)\)", (ROOT / "docs/adr/README.md").read_text())
+    assert listed == [page.name for page in DECISIONS]
 
 
 def test_the_tables_of_planted_bugs_name_every_one_and_a_check_that_exists() -> None:

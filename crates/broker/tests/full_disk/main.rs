@@ -350,3 +350,19 @@ fn who_has_no_room_for_the_first_frame_of_a_leader_is_not_elected_and_votes_for_
         assert!(turns < 500, "there is room");
     }
 }
+
+/// Without a descriptor the next segment cannot be made either, and there is room on the disk.
+#[test]
+#[ignore = "known defect: a refusal for want of file descriptors says that the disk has no room"]
+fn a_refusal_for_want_of_descriptors_does_not_speak_of_the_disk() {
+    let mut one = One::alone(QueueLimits::default());
+    one.settle();
+    for _ in 0..10_000 {
+        one.disk.inner.fail_next(Operation::Open, "/log/");
+    }
+    let stored = fill(&mut one);
+    one.send(stored + 1, 10_000);
+    one.settle();
+    assert_ne!(one.outcome(stored + 1), NO_ROOM);
+    assert_eq!(one.said, []);
+}

@@ -232,3 +232,18 @@ fn unknown_topics_queues_and_groups_are_passed_over() {
     }
     assert_eq!(state.table_sums().locks, empty);
 }
+
+/// The next leader knows only that a lock was given once, not how much of its time was over.
+#[test]
+#[ignore = "known defect: a lock that ran out counts as held for its whole time again after a change of leaders"]
+fn a_lock_that_ran_out_under_a_leader_is_free_under_the_next_one() {
+    let mut state = shop();
+    lock(&mut state, "a", 1_000, &[0]);
+    assert_eq!(holder(&state, 0, 3_600_000), None);
+    let next = LeaseTime {
+        term: 2,
+        since_ms: 3_600_000,
+        now_ms: 3_600_001,
+    };
+    assert_eq!(state.lock_holder("shop", "orders", 0, next), None);
+}

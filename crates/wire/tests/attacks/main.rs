@@ -1,4 +1,4 @@
-//! What a hostile peer sends to a decoder (rows W1, W2, W8 and W9 of the threat table): refused with a reason, before
+//! What a hostile peer sends to a decoder (W1, W2, W8 and W9 of `docs/wire.md`): refused with a reason, before
 //! anything is allocated for it. And what looks like an attack but is an honest client.
 
 mod bodies;
