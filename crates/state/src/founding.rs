@@ -6,6 +6,10 @@ use crate::codec::{FieldError, FieldReader, FieldWriter};
 use crate::error::ApplyError;
 use crate::topic::MAX_QUEUES;
 
+/// The newest feature level that this code understands. A group founded with a higher one is not
+/// followed.
+pub const FEATURE_LEVEL: u32 = 1;
+
 /// Both names are topics' names, and parts of longer ones.
 const MAX_NAME_BYTES: u32 = 127;
 
@@ -59,10 +63,10 @@ pub struct GroupFounding {
 
 impl GroupFounding {
     pub(crate) fn check(&self) -> Result<(), ApplyError> {
-        if self.feature_level > crate::FEATURE_LEVEL {
+        if self.feature_level > FEATURE_LEVEL {
             return Err(ApplyError::FeatureLevel {
                 level: self.feature_level,
-                known: crate::FEATURE_LEVEL,
+                known: FEATURE_LEVEL,
             });
         }
         for name in [&self.cluster, &self.group] {

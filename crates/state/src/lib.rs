@@ -5,8 +5,9 @@
 //! frames have equal states and equal [`State::hash`]es. Nothing here looks at a clock, a file, a
 //! socket or a random number: the leader stamps times into the ops (`clippy.toml` holds this).
 //!
-//! Where to start reading: [`Op`] for the bytes, [`State`] for what applying them does,
-//! [`auto_create`] for what a send to an unknown topic leads to.
+//! Where to start reading: `ops.rs` lists the ops, `tables.rs` what they change, one file each;
+//! [`State`] applies them, and can be written down; [`auto_create`] says what a send to an unknown
+//! topic leads to.
 
 mod changes;
 mod codec;
@@ -29,7 +30,7 @@ pub use codec::FieldError;
 pub use creation::{AutoCreateError, auto_create, retry_topic, retry_topic_name};
 pub use data_version::DataVersion;
 pub use error::{ApplyError, OpError, RowError, StateError};
-pub use founding::{FlushDiskType, FoundingMember, GroupFounding};
+pub use founding::{FEATURE_LEVEL, FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
 pub use ops::*;
 pub use state::State;
@@ -39,7 +40,3 @@ pub use system::{
 };
 pub use tables::{LeaseTime, TableSums};
 pub use topic::{MAX_QUEUES, Topic, TopicConfig, perm, sys_flag};
-
-/// The newest feature level that this code understands. A group founded with a higher one is not
-/// followed.
-pub const FEATURE_LEVEL: u32 = 1;

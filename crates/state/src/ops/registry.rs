@@ -34,13 +34,13 @@ macro_rules! ops {
             /// # Errors
             /// The bytes are not a block of ops that this version knows. Lengths are checked before
             /// anything is allocated.
-            pub fn decode_all(block: &[u8]) -> Result<Vec<Self>, $crate::OpError> {
+            pub fn decode_all(block: &[u8]) -> Result<Vec<Self>, $crate::error::OpError> {
                 let mut from = $crate::codec::FieldReader::new(block);
                 let mut ops = Vec::new();
                 while let Some(raw) = block::RawOp::next(&mut from)? {
                     ops.push(match raw.kind {
                         $(<$body as body::OpBody>::KIND => Self::$body(raw.read()?),)+
-                        kind => return Err($crate::OpError::UnknownType { kind }),
+                        kind => return Err($crate::error::OpError::UnknownType { kind }),
                     });
                 }
                 Ok(ops)
@@ -58,7 +58,7 @@ macro_rules! ops {
             pub(crate) fn check(
                 &self,
                 tables: &$crate::tables::StateTables,
-            ) -> Result<(), $crate::ApplyError> {
+            ) -> Result<(), $crate::error::ApplyError> {
                 match self {
                     $(Self::$body(op) => registry::check(op, tables),)+
                 }
@@ -68,7 +68,7 @@ macro_rules! ops {
                 self,
                 tables: &mut $crate::tables::StateTables,
                 term: u64,
-                changes: &mut $crate::Changes,
+                changes: &mut $crate::changes::Changes,
             ) {
                 match self {
                     $(Self::$body(op) => body::OpBody::apply(op, tables, term, changes),)+
@@ -81,7 +81,7 @@ macro_rules! ops {
         ///
         /// # Errors
         /// The bytes are not a block of ops that this version knows.
-        pub fn preconditions(block: &[u8]) -> Result<Vec<Precondition>, $crate::OpError> {
+        pub fn preconditions(block: &[u8]) -> Result<Vec<Precondition>, $crate::error::OpError> {
             let mut from = $crate::codec::FieldReader::new(block);
             let mut found = Vec::new();
             while let Some(raw) = block::RawOp::next(&mut from)? {

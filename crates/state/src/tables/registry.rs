@@ -48,7 +48,7 @@ macro_rules! tables {
             /// Reads tables to the end of the bytes. A table that is not there is empty.
             pub(crate) fn read(
                 from: &mut $crate::codec::FieldReader<'_>,
-            ) -> Result<Self, $crate::StateError> {
+            ) -> Result<Self, $crate::error::StateError> {
                 let mut tables = Self::default();
                 let mut last = 0;
                 while let Some((id, mut rows)) = registry::next(from, &mut last)? {
@@ -56,7 +56,7 @@ macro_rules! tables {
                         $(<$file::$table as table::Table>::ID => {
                             tables.$field = registry::read(stringify!($field), &mut rows)?;
                         })+
-                        _ => return Err($crate::StateError::UnknownTable { id }),
+                        _ => return Err($crate::error::StateError::UnknownTable { id }),
                     }
                 }
                 $(registry::check_topics(stringify!($field), &tables.$field, &tables.topics)?;)+

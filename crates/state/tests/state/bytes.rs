@@ -15,8 +15,9 @@ use crate::support::{apply, fill, founding};
 const TOPICS: [&str; 4] = ["a", "b", "%RETRY%g", SCHEDULE_TOPIC];
 const GROUPS: [&str; 3] = ["g", "h", "TOOLS_CONSUMER"];
 
-/// The bytes of the state of [`every_op`], kept since the format was made. States are on disks: if
-/// this is red, the code is wrong, or the format needs another version.
+/// The bytes of the state behind the first five frames of [`every_op`], kept since the format was
+/// made; a table or a frame that comes later gets a file of its own. States are on disks: if this is
+/// red, the code is wrong, or the format needs another version.
 const GOLDEN: &[u8] = include_bytes!("../golden/state.1.bin");
 
 #[derive(Debug, Clone)]
@@ -209,7 +210,7 @@ proptest! {
 
 #[test]
 fn the_bytes_of_a_state_never_change_between_builds() {
-    let state = every_op::state();
+    let state = every_op::state_behind(5);
     assert_eq!(state.encode(), GOLDEN);
     assert_eq!(State::decode(GOLDEN).as_ref(), Ok(&state));
 }
