@@ -62,7 +62,7 @@ fix: setup ## Format, and apply the fixes that are safe.
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
 
-generate: setup ## Write docs/compatibility.md from the route tables.
+generate: setup ## Write docs/compatibility.md from the dispatch tables.
 	$(BIN)/python scripts/compatibility.py
 
 test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java or Go is missing).

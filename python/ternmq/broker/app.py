@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from ternmq.broker.changes import Changes
+from ternmq.broker.dispatch import AdminHandlers, admin_dispatch_table
 from ternmq.broker.engine import (
     PROPOSED_EVENT,
     ROLE_EVENT,
@@ -29,7 +30,6 @@ from ternmq.broker.handover import HandOver
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.registration import Registrar, Self, Standing
 from ternmq.broker.roles import Role, Roles
-from ternmq.broker.routes import AdminHandlers, admin_routes
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import join_address
 from ternmq.config.exposure import warn_while_exposed
@@ -80,8 +80,8 @@ class BrokerApp:
         config = self._config
         endpoint = self._endpoint = open_endpoint(workers=config.workers)
         runtime = RuntimeHandlers(self._running_engine, config.data)
-        routes = admin_routes(self._handlers(runtime))
-        endpoint.answer_requests(routes)
+        table = admin_dispatch_table(self._handlers(runtime))
+        endpoint.answer_requests(table)
         endpoint.on_event(ROLE_EVENT, self._role_event)
         endpoint.on_event(TOPICS_EVENT, self._topics_event)
         endpoint.on_event(PROPOSED_EVENT, self._proposed_event)
@@ -89,7 +89,7 @@ class BrokerApp:
         self._registrar = Registrar(endpoint, config.nameservers, _identity(config), self._standing, self._topic)
         try:
             # Recovery reads the log, which takes as long as it takes: not on the event loop.
-            self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(routes))
+            self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(table))
         except BaseException:
             await endpoint.close()
             raise

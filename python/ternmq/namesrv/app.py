@@ -7,6 +7,7 @@ import time
 from ternmq.config import NameServerConfig
 from ternmq.config.exposure import warn_while_exposed
 from ternmq.errors import ConfigError
+from ternmq.namesrv.dispatch import nameserver_dispatch_table
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
@@ -15,7 +16,6 @@ from ternmq.namesrv.handlers.topics import TopicHandlers
 from ternmq.namesrv.kv_store import KvStore
 from ternmq.namesrv.route_answers import RouteAnswers
 from ternmq.namesrv.route_table import RouteTable
-from ternmq.namesrv.routes import request_routes
 from ternmq.remoting import Endpoint, open_endpoint
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class NameServerApp:
         """
         config = self._config
         answers = RouteAnswers(self._table, self._kv, with_order=config.order_message_enable)
-        routes = request_routes(
+        table = nameserver_dispatch_table(
             RegistrationHandlers(
                 self._table, self._kv, monotonic_ms, return_order_topics=config.return_order_topic_config
             ),
@@ -63,7 +63,7 @@ class NameServerApp:
         )
         endpoint = open_endpoint(workers=1)
         try:
-            self.port = endpoint.serve(config.listen_host, config.port, routes, self._connection_closed)
+            self.port = endpoint.serve(config.listen_host, config.port, table, self._connection_closed)
         except OSError as error:
             await endpoint.close()
             raise ConfigError(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ternmq.errors import ClientClosedError, ForeignLoopError, ForkedClientError, MQError
 from ternmq.remoting.calls import NO_FIELDS, Answer, Done, Outcome, failure
-from ternmq.remoting.serving import Dispatcher, Reply, Request, Route
+from ternmq.remoting.serving import Dispatcher, Handler, Reply, Request
 
 _REQUEST = 0
 _ANSWER = 1
@@ -269,18 +269,18 @@ class Endpoint:
         self,
         host: str,
         port: int,
-        routes: Mapping[int, Route],
+        handlers: Mapping[int, Handler],
         on_closed: Callable[[int, str], None] | None = None,
         *,
         max_running: int = 256,
         max_waiting: int = 4096,
     ) -> int:
-        """Listen, and answer requests by `routes`.
+        """Listen, and answer requests by `handlers`.
 
         Args:
             host: address to listen on.
             port: 0 takes a free one.
-            routes: request code to handler, a plain function or a coroutine function.
+            handlers: request code to handler, a plain function or a coroutine function.
             on_closed: takes connection id and peer of a connection that closed.
             max_running: coroutine handlers at the same time.
             max_waiting: requests that wait for one; more are refused with code 2.
@@ -291,19 +291,19 @@ class Endpoint:
         Raises:
             OSError: the address cannot be bound.
         """
-        self.answer_requests(routes, on_closed, max_running=max_running, max_waiting=max_waiting)
+        self.answer_requests(handlers, on_closed, max_running=max_running, max_waiting=max_waiting)
         return self.transport.listen(host, port)
 
     def answer_requests(
         self,
-        routes: Mapping[int, Route],
+        handlers: Mapping[int, Handler],
         on_closed: Callable[[int, str], None] | None = None,
         *,
         max_running: int = 256,
         max_waiting: int = 4096,
     ) -> None:
         """Answer requests that reach this endpoint by a listener that the engine holds itself; see `serve`."""
-        self._dispatcher = Dispatcher(routes, self._answer, max_running=max_running, max_waiting=max_waiting)
+        self._dispatcher = Dispatcher(handlers, self._answer, max_running=max_running, max_waiting=max_waiting)
         self._on_closed = on_closed
 
     # -- what else happens ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from support.golden import golden_frames
 from ternmq.config import NameServerConfig
 from ternmq.errors import MQError
+from ternmq.namesrv.dispatch import nameserver_dispatch_table
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
@@ -16,7 +17,6 @@ from ternmq.namesrv.handlers.topics import TopicHandlers
 from ternmq.namesrv.kv_store import KvStore
 from ternmq.namesrv.route_answers import RouteAnswers
 from ternmq.namesrv.route_table import RouteTable
-from ternmq.namesrv.routes import request_routes
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
 from ternmq.protocol.routes import QueueData, TopicRoute, decode_route
@@ -34,7 +34,7 @@ class NameServer:
         self.table = RouteTable()
         self.kv = KvStore(folder / "kv.json")
         config = NameServerConfig("ns1", "127.0.0.1", 9876, folder, folder / "kv.json")
-        self.routes = request_routes(
+        self.routes = nameserver_dispatch_table(
             RegistrationHandlers(self.table, self.kv, lambda: 0),
             RouteHandlers(self.table, RouteAnswers(self.table, self.kv, with_order=with_order)),
             TopicHandlers(self.table),

@@ -6,16 +6,16 @@ from ternmq.namesrv.handlers.routes import RouteHandlers
 from ternmq.namesrv.handlers.settings import SettingsHandlers
 from ternmq.namesrv.handlers.topics import TopicHandlers
 from ternmq.protocol.codes import RequestCode
-from ternmq.remoting import Route
+from ternmq.remoting import Handler
 
 
-def request_routes(
+def nameserver_dispatch_table(
     registration: RegistrationHandlers,
     routes: RouteHandlers,
     topics: TopicHandlers,
     kv: KvHandlers,
     settings: SettingsHandlers,
-) -> dict[int, Route]:
+) -> dict[int, Handler]:
     """Give the table of everything that a NameServer answers; other codes get 3."""
     return {
         RequestCode.PUT_KV_CONFIG: kv.put,

@@ -10,7 +10,7 @@ from ternmq.broker.handlers.admin.settings import SettingsHandlers
 from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.protocol.codes import RequestCode
-from ternmq.remoting import Route
+from ternmq.remoting import Handler
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class AdminHandlers:
     replica: ReplicaHandlers
 
 
-def admin_routes(to: AdminHandlers) -> dict[int, Route]:
+def admin_dispatch_table(to: AdminHandlers) -> dict[int, Handler]:
     """Give the table; its codes are declared to the engine, which answers 3 to any other that it does not serve."""
     return {
         RequestCode.UPDATE_AND_CREATE_TOPIC: to.topics.create,
