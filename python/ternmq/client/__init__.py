@@ -10,7 +10,7 @@ from ternmq.client.connection import Client, connect
 from ternmq.client.consumer import Consumer
 from ternmq.client.messages import Message, MessageQueue, Origin, SendReceipt
 from ternmq.client.producer import Producer
-from ternmq.client.routes import QueueCounts, TopicRoute
+from ternmq.client.topic_route import QueueCounts, TopicRoute
 
 __all__ = [
     "JSON",

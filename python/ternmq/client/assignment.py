@@ -16,12 +16,12 @@ from ternmq.client.inbox import Inbox
 from ternmq.client.locks import RENEW_SECONDS, QueueLocks
 from ternmq.client.membership import Membership
 from ternmq.client.messages import MessageQueue
+from ternmq.client.metadata import Metadata
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller
 from ternmq.client.roster import Roster
-from ternmq.client.routes import TopicRoute
-from ternmq.client.routing import Routing
 from ternmq.client.summaries import counted
+from ternmq.client.topic_route import TopicRoute
 from ternmq.errors import MQError, SettlementLostError, UnsupportedError
 from ternmq.remoting import Endpoint
 
@@ -48,7 +48,7 @@ class Assignment(Generic[T]):
 
     Args:
         endpoint: the network.
-        routing: routes and leaders.
+        metadata: routes and leaders.
         membership: this client among the members.
         companions: the consumers of the group in this client.
         offsets: where the group stands.
@@ -66,7 +66,7 @@ class Assignment(Generic[T]):
     def __init__(
         self,
         endpoint: Endpoint,
-        routing: Routing,
+        metadata: Metadata,
         membership: Membership,
         companions: Companions,
         offsets: Offsets,
@@ -82,10 +82,10 @@ class Assignment(Generic[T]):
         commits: bool,
     ) -> None:
         self.pullers: dict[MessageQueue, Puller[T]] = {}
-        self._routing = routing
+        self._metadata = metadata
         self._membership = membership
         self._companions = companions
-        self._roster = Roster(endpoint, routing, companions, group, topic)
+        self._roster = Roster(endpoint, metadata, companions, group, topic)
         self._offsets = offsets
         self._inbox = inbox
         self._group = group
@@ -136,7 +136,7 @@ class Assignment(Generic[T]):
                 raise MQError(f"no broker of {self.topic} has shown the members of group {self._group} in time")
             await asyncio.sleep(_HANDOVER_SECONDS)
         self._entered_ms = entered_ms
-        self._routing.on_change(self.ask)
+        self._metadata.on_change(self.ask)
         work = [self._rebalance()]
         if self._commits:
             work.append(self._commit_often())
@@ -157,9 +157,9 @@ class Assignment(Generic[T]):
     def look_for_again(self, broker: str) -> None:
         """The topic through which messages come again exists now on a group, or will in a moment."""
         self._again_wanted.set()
-        route = self._routing.known(self.again) if self.again is not None else None
+        route = self._metadata.known(self.again) if self.again is not None else None
         if route is not None and broker not in route.groups:
-            self._routing.refresh_soon(route.topic)
+            self._metadata.refresh_soon(route.topic)
 
     async def commit(self, queue: MessageQueue, within: float) -> None:
         """Store how far a queue is settled.
@@ -178,7 +178,7 @@ class Assignment(Generic[T]):
     async def close(self) -> None:
         """Stop pulling and commit every queue's position; returns when the leaders have answered."""
         if self._tasks:
-            self._routing.forget(self.ask)
+            self._metadata.forget(self.ask)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -210,9 +210,9 @@ class Assignment(Generic[T]):
     async def _look_for(self, topic: str) -> None:
         """Find the retry topic as soon as there is one: brokers make it after the first member or failure."""
         pause = _LOOK_SECONDS
-        while self._routing.known(topic) is None:
+        while self._metadata.known(topic) is None:
             with contextlib.suppress(MQError):
-                await self._routing.find(topic, self._loop.time() + _CALL_SECONDS)
+                await self._metadata.find(topic, self._loop.time() + _CALL_SECONDS)
                 self.ask()
                 return
             with contextlib.suppress(TimeoutError):
@@ -227,7 +227,7 @@ class Assignment(Generic[T]):
         Raises:
             MQError: the start position of a queue could not be learnt.
         """
-        route = self._routing.known(self.topic) or await self._routing.find(self.topic, self._loop.time() + within)
+        route = self._metadata.known(self.topic) or await self._metadata.find(self.topic, self._loop.time() + within)
         members = await self._roster.members(within)
         if members is None:
             return None  # no leader answers: everybody keeps what it has
@@ -237,7 +237,7 @@ class Assignment(Generic[T]):
             return None
         self.keeps_failures = self.again is not None and not members.all_read(self.topic, self.again)
         wanted = self._companions.share(self, self._part(route, parties))
-        again = self._routing.known(self.again) if self.again is not None else None
+        again = self._metadata.known(self.again) if self.again is not None else None
         if again is not None and self._companions.pulls_again(self):
             wanted += self._part(again, members.parties(again.topic))
         await self._release(self.pullers.keys() - set(wanted), _RELEASE_SECONDS)

@@ -21,9 +21,9 @@ from ternmq.client.consumer import Consumer
 from ternmq.client.filters import TagFilter
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.membership import Membership
+from ternmq.client.metadata import Metadata
 from ternmq.client.nameservers import NameServers
 from ternmq.client.producer import Producer
-from ternmq.client.routing import Routing
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 from ternmq.remoting import Endpoint, open_endpoint
 
@@ -44,14 +44,14 @@ class Parts(NamedTuple):
 
     Args:
         endpoint: the network.
-        routing: routes and leaders.
+        metadata: routes and leaders.
         membership: heartbeats.
         timeout: seconds for one request.
         wall_clock_ms: milliseconds since 1970.
     """
 
     endpoint: Endpoint
-    routing: Routing
+    metadata: Metadata
     membership: Membership
     timeout: float
     wall_clock_ms: Callable[[], int]
@@ -118,9 +118,9 @@ class Client:
         if self._parts is not None or self._closed:
             raise ConfigError("this client was opened before; connect() makes a new one")
         endpoint = self._open_network()
-        routing = Routing(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
-        membership = Membership(endpoint, routing, self.client_id)
-        self._parts = Parts(endpoint, routing, membership, self._timeout, self._clock)
+        metadata = Metadata(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
+        membership = Membership(endpoint, metadata, self.client_id)
+        self._parts = Parts(endpoint, metadata, membership, self._timeout, self._clock)
         self._loop = asyncio.get_running_loop()
         forks.watch(self)
         _log.info("client %s is open, NameServers %s", self.client_id, ", ".join(self.nameservers))
@@ -141,7 +141,7 @@ class Client:
         await asyncio.gather(*(child.close() for child in tuple(self._children)))
         self._parts = None
         await parts.membership.close()
-        await parts.routing.close()
+        await parts.metadata.close()
         await parts.endpoint.close()
         _log.info("client %s is closed", self.client_id)
 
@@ -173,7 +173,7 @@ class Client:
             ClientClosedError: the client is not open.
         """
         parts = self.parts()
-        return Admin(parts.endpoint, parts.routing, LeaderCalls(parts.endpoint, parts.routing), parts.timeout)
+        return Admin(parts.endpoint, parts.metadata, LeaderCalls(parts.endpoint, parts.metadata), parts.timeout)
 
     @overload
     def producer(

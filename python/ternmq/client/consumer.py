@@ -176,7 +176,7 @@ class Consumer(Generic[T]):
         self._loop = loop = asyncio.get_running_loop()
         self._returns = returns = Returns[T](
             parts.endpoint,
-            parts.routing,
+            parts.metadata,
             self.group,
             ordered=self._ordered,
             max_attempts=self._max_attempts,
@@ -195,7 +195,7 @@ class Consumer(Generic[T]):
             on_decode_error=self._on_decode_error,
             on_lost=losses.say,
         )
-        calls = LeaderCalls(parts.endpoint, parts.routing)
+        calls = LeaderCalls(parts.endpoint, parts.metadata)
         self._offsets = offsets = Offsets(calls, self.group, self._start)
 
         def strange(message: Message[T]) -> bool | None:
@@ -203,13 +203,13 @@ class Consumer(Generic[T]):
 
         def make_puller(queue: MessageQueue, first: int) -> Puller[T]:
             return Puller(
-                parts.endpoint, parts.routing, inbox, queue, first, settings, self._room_changed, strange,
+                parts.endpoint, parts.metadata, inbox, queue, first, settings, self._room_changed, strange,
                 returns.pass_on,
             )  # fmt: skip
 
         self._assignment = assignment = Assignment(
             parts.endpoint,
-            parts.routing,
+            parts.metadata,
             parts.membership,
             companions,
             offsets,
@@ -231,7 +231,7 @@ class Consumer(Generic[T]):
         self._open = True
         self._client.attach(self)
         try:
-            await parts.routing.find(self.topic, loop.time() + parts.timeout)
+            await parts.metadata.find(self.topic, loop.time() + parts.timeout)
             await parts.membership.add_consumer(self.group, subscription, assignment.ask)
             await assignment.start(within)
         except BaseException:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ternmq.client.companions import Companions
 from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.messages import retry_topic
-from ternmq.client.routing import Routing
+from ternmq.client.metadata import Metadata
 from ternmq.protocol.codes import RequestCode
 from ternmq.remoting import Endpoint, Request
 
@@ -51,17 +51,17 @@ class Membership:
 
     Args:
         endpoint: the network.
-        routing: knows the addresses.
+        metadata: knows the addresses.
         client_id: identity of this client; unique in the cluster.
         interval: seconds between two heartbeats.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing, client_id: str, interval: float = BEAT_SECONDS) -> None:
+    def __init__(self, endpoint: Endpoint, metadata: Metadata, client_id: str, interval: float = BEAT_SECONDS) -> None:
         self.client_id = client_id
         self._interval = interval
         self._loop = asyncio.get_running_loop()
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._producers: dict[str, int] = {}  # how many producers of this client share the group
         self._consumers: dict[str, list[Subscription]] = {}
         self._on_members_changed: dict[str, list[Callable[[], None]]] = {}
@@ -76,7 +76,7 @@ class Membership:
         self._news = asyncio.Event()
         self._closed = False
         endpoint.on_push(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, self._members_changed)
-        routing.on_change(self._spread)
+        metadata.on_change(self._spread)
 
     def add_producer(self, group: str) -> None:
         """Belong to a producer group from now on."""
@@ -142,7 +142,7 @@ class Membership:
         self._closed = True
         if self._forgetting is not None:
             self._forgetting.cancel()
-        self._routing.forget(self._spread)
+        self._metadata.forget(self._spread)
         self._hand_over([])
 
     def _changed(self) -> None:
@@ -167,7 +167,7 @@ class Membership:
             self._shown, self._gone = set(), {}
             return []
         now = self._loop.time()
-        shown = self._routing.addresses_in_use()
+        shown = self._metadata.addresses_in_use()
         self._gone.update(dict.fromkeys(self._shown - shown, now))
         self._gone = {
             address: since
@@ -216,7 +216,7 @@ class Membership:
     async def _leave(self, fields: dict[str, str]) -> None:
         calls = (
             self._endpoint.call(address, RequestCode.UNREGISTER_CLIENT, fields, timeout=_LEAVE_SECONDS)
-            for address in self._routing.addresses_in_use()
+            for address in self._metadata.addresses_in_use()
         )
         await asyncio.gather(*calls, return_exceptions=True)  # brokers forget us with the connection anyway
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from ternmq.client.leaders import Leaders
 from ternmq.client.messages import MessageQueue
-from ternmq.client.routes import TopicRoute
 from ternmq.client.sharding import shard_index
+from ternmq.client.topic_route import TopicRoute
 
 _COMPRESSED = str(0x1 | 0x300)
 """sysFlag: the body is compressed, with zlib."""

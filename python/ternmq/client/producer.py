@@ -95,7 +95,7 @@ class Producer(Generic[T]):
             raise ConfigError(f"producer {self.group} was opened before; make a new one")
         self._parts = parts = self._client.parts()
         self._loop = asyncio.get_running_loop()
-        self._sender = Sender(parts.endpoint, parts.routing, parts.wall_clock_ms, self._window.leave)
+        self._sender = Sender(parts.endpoint, parts.metadata, parts.wall_clock_ms, self._window.leave)
         self._plans = self._sender.plans
         parts.membership.add_producer(self.group)
         self._client.attach(self)
@@ -290,10 +290,10 @@ class Producer(Generic[T]):
         assert parts is not None
         queue = plan.shard_queue(shard) if shard is not None else None
         if queue is None:
-            target = plan.next_target(parts.routing.leaders)
+            target = plan.next_target(parts.metadata.leaders)
             queue = target[0] if target is not None else None
         broker = queue.broker if queue is not None else next(iter(plan.route.brokers), "")
-        address = await parts.routing.wait_for_master(broker, self._deadline())
+        address = await parts.metadata.wait_for_master(broker, self._deadline())
         fields = {
             **(plan.header.compressed if packed else plan.header.plain),
             "e": str(queue.id if queue is not None else -1),
@@ -406,7 +406,7 @@ class Producer(Generic[T]):
         if plan is None:
             assert self._parts is not None
             self._check_loop()
-            route = await self._parts.routing.find(topic, self._deadline(), create=True)
+            route = await self._parts.metadata.find(topic, self._deadline(), create=True)
             sender = self._check_open()
             plan = sender.plans.setdefault(topic, Plan(route, make_header(self.group, topic)))
         return plan

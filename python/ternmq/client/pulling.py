@@ -11,7 +11,7 @@ from ternmq import _core
 from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.inbox import MAX_SPAN, Inbox, ProcessQueue
 from ternmq.client.messages import Message, MessageQueue, retry_topic
-from ternmq.client.routing import Routing
+from ternmq.client.metadata import Metadata
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.remoting import Answer, Endpoint, Outcome
@@ -67,7 +67,7 @@ class Puller(Generic[T]):
 
     Args:
         endpoint: the network.
-        routing: knows leaders and followers.
+        metadata: knows leaders and followers.
         inbox: takes the messages.
         queue: the queue.
         first: queue offset to read first.
@@ -80,7 +80,7 @@ class Puller(Generic[T]):
     def __init__(
         self,
         endpoint: Endpoint,
-        routing: Routing,
+        metadata: Metadata,
         inbox: Inbox[T],
         queue: MessageQueue,
         first: int,
@@ -94,7 +94,7 @@ class Puller(Generic[T]):
         self.commit_lock = asyncio.Lock()
         self.place: ProcessQueue[T] = ProcessQueue(queue, first, ordered=settings.ordered)
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._inbox = inbox
         # What comes again had passed the filter, and may have come from another subscription of the group.
         again = queue.topic == retry_topic(settings.group)
@@ -107,12 +107,12 @@ class Puller(Generic[T]):
         self._room = asyncio.Event()
         self._poll: tuple[str, asyncio.Future[Outcome | None]] | None = None
         self._turn = 0
-        routing.on_change(self._routes_changed)
+        metadata.on_change(self._routes_changed)
         self._task = self._loop.create_task(self._run())
 
     async def stop(self) -> None:
         """Stop pulling; what is fetched stays in the inbox until its queue is dropped there."""
-        self._routing.forget(self._routes_changed)
+        self._metadata.forget(self._routes_changed)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -143,7 +143,7 @@ class Puller(Generic[T]):
         await self._wait_for_room()
         address = self._choose()
         if address is None:
-            await self._routing.wait_for_change(_FAILED_SECONDS)
+            await self._metadata.wait_for_change(_FAILED_SECONDS)
             return
         began = self._loop.time()
         place = self.place
@@ -175,8 +175,8 @@ class Puller(Generic[T]):
 
     def _choose(self) -> str | None:
         """The leader; without one the other replicas in turn, which serve committed messages too."""
-        self._routing.master(self.queue.broker)  # starts the search if there is none
-        addresses = self._routing.leaders.readable(self.queue.broker)
+        self._metadata.master(self.queue.broker)  # starts the search if there is none
+        addresses = self._metadata.leaders.readable(self.queue.broker)
         return addresses[self._turn % len(addresses)] if addresses else None
 
     async def _pull(self, address: str) -> Outcome | None:
@@ -188,7 +188,7 @@ class Puller(Generic[T]):
                 future.set_result(outcome)
 
         self._poll = (address, future)
-        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._routing.doubt)
+        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._metadata.doubt)
         try:
             self._endpoint.start_call(
                 address,
@@ -206,7 +206,7 @@ class Puller(Generic[T]):
     def _fields(self, address: str) -> dict[str, str]:
         settings, place = self._settings, self.place
         watermark = place.watermark
-        leads = address == self._routing.leaders.master(self.queue.broker)
+        leads = address == self._metadata.leaders.master(self.queue.broker)
         commit = _COMMIT if leads and watermark > 0 and settings.commits else 0
         return {
             "consumerGroup": settings.group,
@@ -272,7 +272,7 @@ class Puller(Generic[T]):
 
     def _moved(self, address: str, to: int) -> float:
         """Go on where the broker still has messages; only its leader may say so, followers just lag."""
-        if address != self._routing.leaders.master(self.queue.broker):
+        if address != self._metadata.leaders.master(self.queue.broker):
             self._turn += 1
             return _FAILED_SECONDS
         _log.warning("%s: offset %d is not there any more, going on at %d", self.queue, self.place.next_offset, to)
@@ -285,7 +285,7 @@ class Puller(Generic[T]):
     def _refused(self, address: str, answer: Answer) -> float:
         self._turn += 1
         if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
-            self._routing.reject(self.queue.broker, address, answer)
+            self._metadata.reject(self.queue.broker, address, answer)
             # Two replicas that name each other must not be asked in a tight circle.
             return _REROUTED_SECONDS if self._leads_elsewhere(address) else _FAILED_SECONDS
         if answer.code != ResponseCode.SYSTEM_BUSY:
@@ -293,22 +293,22 @@ class Puller(Generic[T]):
         return _REFUSED_SECONDS
 
     def _leads_elsewhere(self, address: str) -> bool:
-        return self._routing.leaders.master(self.queue.broker) not in (None, address)
+        return self._metadata.leaders.master(self.queue.broker) not in (None, address)
 
     async def _failed(self, address: str, error: MQError) -> None:
         self._turn += 1
         _log.debug("%s: pull from %s failed: %s", self.queue, address, error)
-        if error.refresh_route and address == self._routing.leaders.master(self.queue.broker):
-            self._routing.reject(self.queue.broker, address, error)  # and read from a follower at once
+        if error.refresh_route and address == self._metadata.leaders.master(self.queue.broker):
+            self._metadata.reject(self.queue.broker, address, error)  # and read from a follower at once
         else:
-            await self._routing.wait_for_change(_FAILED_SECONDS)
+            await self._metadata.wait_for_change(_FAILED_SECONDS)
 
     def _routes_changed(self) -> None:
         """Give up a poll that somebody holds who does not lead any more."""
         if self._poll is None:
             return
         address, future = self._poll
-        master = self._routing.leaders.master(self.queue.broker)
+        master = self._metadata.leaders.master(self.queue.broker)
         if master is not None and master != address and not future.done():
             future.set_result(None)
 

@@ -83,12 +83,12 @@ class Reader:
         loop = asyncio.get_running_loop()
         self._inbox = Inbox(float("inf"), loop.time, Raw(), on_waiting=self._ready.set, on_room=self._room_changed)
         entered_ms = parts.wall_clock_ms()
-        await parts.routing.find(self.topic, loop.time() + parts.timeout)
+        await parts.metadata.find(self.topic, loop.time() + parts.timeout)
         failure = await self._take_missing(max(parts.timeout, _WITHIN_SECONDS))
         if failure is not None and not self._pullers:
             raise failure
         self._entered_ms = entered_ms
-        parts.routing.on_change(self._changed.set)
+        parts.metadata.on_change(self._changed.set)
         self._follower = loop.create_task(self._follow(failure))
         self._client.attach(self)
         return self
@@ -98,7 +98,7 @@ class Reader:
         follower, self._follower = self._follower, None
         if follower is None or self._parts is None:
             return
-        self._parts.routing.forget(self._changed.set)
+        self._parts.metadata.forget(self._changed.set)
         follower.cancel()
         await asyncio.gather(follower, *(puller.stop() for puller in self._pullers.values()), return_exceptions=True)
         self._client.detach(self)
@@ -148,11 +148,11 @@ class Reader:
     async def _take_missing(self, within: float) -> MQError | None:
         """Begin with all queues that are not read yet; gives why some cannot be."""
         parts, inbox = self._parts, self._inbox
-        route = None if parts is None else parts.routing.known(self.topic)
+        route = None if parts is None else parts.metadata.known(self.topic)
         if parts is None or inbox is None or route is None:
             return None
         settings = self._settings
-        offsets = Offsets(LeaderCalls(parts.endpoint, parts.routing), _GROUP, self._start)
+        offsets = Offsets(LeaderCalls(parts.endpoint, parts.metadata), _GROUP, self._start)
 
         async def one(queue: MessageQueue) -> MQError | None:
             try:
@@ -160,7 +160,7 @@ class Reader:
             except MQError as error:
                 return error
             self._pullers[queue] = Puller(
-                parts.endpoint, parts.routing, inbox, queue, first, settings, self._room_changed
+                parts.endpoint, parts.metadata, inbox, queue, first, settings, self._room_changed
             )
             return None
 

@@ -12,12 +12,12 @@ from ternmq.client.delays import LEVEL_SECONDS, retry_level
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE, Failure, Message, retry_topic
+from ternmq.client.metadata import Metadata
 from ternmq.client.plans import Header, Plan
-from ternmq.client.routes import QueueCounts, TopicRoute, make_route
-from ternmq.client.routing import Routing
 from ternmq.client.sending import Sender
 from ternmq.client.sends import Send
 from ternmq.client.summaries import Summary
+from ternmq.client.topic_route import QueueCounts, TopicRoute, make_route
 from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -65,7 +65,7 @@ class Returns(Generic[T]):
 
     Args:
         endpoint: the network.
-        routing: routes and leaders.
+        metadata: routes and leaders.
         group: consumer group.
         ordered: failures stay in their queue, and only dead letters leave it.
         max_attempts: how often a message is delivered before it becomes a dead letter; None for no end.
@@ -80,7 +80,7 @@ class Returns(Generic[T]):
     def __init__(
         self,
         endpoint: Endpoint,
-        routing: Routing,
+        metadata: Metadata,
         group: str,
         *,
         ordered: bool,
@@ -91,7 +91,7 @@ class Returns(Generic[T]):
     ) -> None:
         self.inbox: Inbox[T] | None = None
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._group = group
         self._topic = retry_topic(group)
         self._ordered = ordered
@@ -100,7 +100,7 @@ class Returns(Generic[T]):
         self._on_returned = on_returned
         self._keeps = keeps
         self._strange_topics: set[str] = set()
-        self._calls = LeaderCalls(endpoint, routing)
+        self._calls = LeaderCalls(endpoint, metadata)
         self._not_taken = Summary(_log, logging.INFO)
         self._kept = Summary(_log, logging.WARNING)
         self._loop = asyncio.get_running_loop()
@@ -266,7 +266,7 @@ class Returns(Generic[T]):
             "m": "false",
         }
         if self._sender is None:
-            self._sender = Sender(self._endpoint, self._routing, self._wall_clock_ms, _ended)
+            self._sender = Sender(self._endpoint, self._metadata, self._wall_clock_ms, _ended)
         future: asyncio.Future[object] = self._loop.create_future()
         self._sender.submit(
             Send(
@@ -288,7 +288,7 @@ class Returns(Generic[T]):
     async def _route(self, message: Message[T], deadline: float) -> TopicRoute:
         """The retry topic's route, or the place where its broker makes it at the first send."""
         try:
-            return await self._routing.find(self._topic, deadline)
+            return await self._metadata.find(self._topic, deadline)
         except RouteNotFoundError:
             broker = message.queue.broker
             return make_route(self._topic, {broker: QueueCounts(1, 1, PERM_READ_WRITE)}, {})

@@ -6,7 +6,7 @@ import contextlib
 
 from ternmq.client.companions import Companions
 from ternmq.client.members import Members, read_members
-from ternmq.client.routing import Routing
+from ternmq.client.metadata import Metadata
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.connections import TAG, decode_consumer_connection
@@ -20,15 +20,15 @@ class Roster:
 
     Args:
         endpoint: the network.
-        routing: routes and leaders.
+        metadata: routes and leaders.
         companions: the consumers of the group in this client.
         group: consumer group.
         topic: whose brokers are asked.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing, companions: Companions, group: str, topic: str) -> None:
+    def __init__(self, endpoint: Endpoint, metadata: Metadata, companions: Companions, group: str, topic: str) -> None:
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._companions = companions
         self._group = group
         self._topic = topic
@@ -41,9 +41,9 @@ class Roster:
         Raises:
             BodyError: an answer cannot be read.
         """
-        route = self._routing.known(self._topic)
+        route = self._metadata.known(self._topic)
         for broker in route.groups if route is not None else ():
-            address = self._routing.master(broker)
+            address = self._metadata.master(broker)
             if address is None:
                 continue
             fields = {"consumerGroup": self._group, "withSubscriptions": "true"}
@@ -54,7 +54,7 @@ class Roster:
                 )
             except MQError as error:
                 if error.refresh_route:
-                    self._routing.reject(broker, address, error)
+                    self._metadata.reject(broker, address, error)
                 continue
             if answer.code == ResponseCode.SUCCESS:
                 members = read_members(answer.body)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from ternmq.client.lines import ShardLines
 from ternmq.client.messages import MessageQueue, SendReceipt
+from ternmq.client.metadata import Metadata
 from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, judge, send_error
 from ternmq.client.plans import Plan
-from ternmq.client.routing import Routing
 from ternmq.client.sends import STORED, Send, receipts, unconfirmed
 from ternmq.errors import MQError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
@@ -37,7 +37,7 @@ class Sender:
 
     Args:
         endpoint: the network.
-        routing: routes and masters.
+        metadata: routes and masters.
         wall_clock_ms: milliseconds since 1970.
         on_ended: called with the number of sends that have ended, and the bytes of their bodies together.
     """
@@ -45,14 +45,14 @@ class Sender:
     def __init__(
         self,
         endpoint: Endpoint,
-        routing: Routing,
+        metadata: Metadata,
         wall_clock_ms: Callable[[], int],
         on_ended: Callable[[int, int], None],
     ) -> None:
         self.plans: dict[str, Plan] = {}
         self._endpoint = endpoint
-        self._routing = routing
-        self._leaders = routing.leaders
+        self._metadata = metadata
+        self._leaders = metadata.leaders
         self._wall_clock_ms = wall_clock_ms
         self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ class Sender:
         self._parked: dict[Send, None] = {}
         self._shards: ShardLines[Send] = ShardLines()
         self._watching: asyncio.TimerHandle | None = None
-        routing.on_change(self._routes_changed)
+        metadata.on_change(self._routes_changed)
 
     def submit(self, send: Send) -> None:
         """Start a send; behind the others of its shard key if there are some."""
@@ -72,7 +72,7 @@ class Sender:
 
     def close(self) -> None:
         """Stop; everything must have ended before."""
-        self._routing.forget(self._routes_changed)
+        self._metadata.forget(self._routes_changed)
         self._endpoint.remove_sender(self._number)
         if self._watching is not None:
             self._watching.cancel()
@@ -232,12 +232,12 @@ class Sender:
         if isinstance(outcome, MQError):
             self._role_moved(send, outcome)
         elif outcome.code == ResponseCode.TOPIC_NOT_EXIST:
-            self._routing.refresh_soon(send.plan.topic, 0.0)
+            self._metadata.refresh_soon(send.plan.topic, 0.0)
 
     def _role_moved(self, send: Send, outcome: Outcome) -> None:
         assert send.queue is not None
         if isinstance(outcome, Answer) or outcome.refresh_route:
-            self._routing.reject(send.queue.broker, send.address, outcome)
+            self._metadata.reject(send.queue.broker, send.address, outcome)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class Sender:
         """Keep a send until something changes, its pause ends, or its time is up."""
         self._parked[send] = None
         for broker in {queue.broker for queue in self._candidates(send)}:
-            self._routing.master(broker)  # starts the search where there is none
+            self._metadata.master(broker)  # starts the search where there is none
         until = send.deadline if seconds is None else min(send.deadline, self._loop.time() + seconds)
         send.timer = self._loop.call_at(until, self._unpark, send)
 
@@ -267,7 +267,7 @@ class Sender:
     def _routes_changed(self) -> None:
         """Start what waited, and give a replaced master a last moment to answer what it owes."""
         for plan in self.plans.values():
-            route = self._routing.known(plan.topic)
+            route = self._metadata.known(plan.topic)
             if route is not None and route is not plan.route:
                 plan.take_route(route)
         orphans = [call_id for call_id, send in self._outstanding.items() if self._is_orphan(send)]
@@ -307,7 +307,7 @@ class Sender:
         oldest = next(iter(self._outstanding.values()), None)
         if oldest is not None:
             if self._loop.time() - oldest.sent_at >= _SILENCE_SECONDS:
-                self._routing.doubt()
+                self._metadata.doubt()
             self._watching = self._loop.call_later(_SILENCE_SECONDS / 2, self._watch)
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ class Sender:
     def _confirm(self, plan: Plan, broker: str) -> None:
         """A topic that did not exist on a group does now: its route will show in a moment."""
         if broker in plan.route.promised:
-            self._routing.created(plan.topic, broker)
+            self._metadata.created(plan.topic, broker)
 
     def _fail(self, send: Send, *, in_time: bool) -> None:
         what = str(send.queue) if send.queue is not None else f"topic {send.plan.topic}"
@@ -333,12 +333,12 @@ class Sender:
             what,
             ambiguous=send.ambiguous,
             in_time=in_time,
-            why_no_leader=self._routing.why_no_leader(brokers),
+            why_no_leader=self._metadata.why_no_leader(brokers),
         )
         if isinstance(send.last, MQError) and error is not send.last:
             error.__cause__ = send.last
         if send.queue is not None:
-            error = self._routing.explained(send.queue.broker, error)
+            error = self._metadata.explained(send.queue.broker, error)
         self._end(send, error)
 
     def _end(self, send: Send, error: MQError | None = None) -> None:

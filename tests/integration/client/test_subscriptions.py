@@ -164,7 +164,7 @@ def test_a_member_of_another_library_with_another_topic_is_a_warning_on_both_sid
                 "consumerDataSet": [{"groupName": group, "subscriptionDataSet": subscriptions}],
                 "producerDataSet": [],
             }
-            for address in mq.parts().routing.addresses_in_use():
+            for address in mq.parts().metadata.addresses_in_use():
                 await stranger.parts().endpoint.call(address, 34, {}, json.dumps(body).encode(), 3.0)
             await until(lambda: len(_warnings(caplog, group)) > 0, "a warning of the client")
             assert "java@1" in _warnings(caplog, group)[0]

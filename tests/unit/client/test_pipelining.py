@@ -188,7 +188,7 @@ def test_a_late_answer_of_a_replaced_leader_ends_nothing_twice() -> None:
             posted = [await out.post("t", str(number).encode()) for number in range(10)]
             await asyncio.sleep(0.1)
             cluster.elect("a", "a1:1")
-            mq.parts().routing.doubt()
+            mq.parts().metadata.doubt()
             began = now()
             receipts = await asyncio.gather(*posted)
             assert now() - began < 0.5, "the new leader has answered"

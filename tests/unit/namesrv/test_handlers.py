@@ -9,13 +9,13 @@ from support.golden import golden_frames
 from ternmq.config import NameServerConfig
 from ternmq.errors import MQError
 from ternmq.namesrv.dispatch import nameserver_dispatch_table
+from ternmq.namesrv.encoded_routes import EncodedRoutes
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
 from ternmq.namesrv.handlers.settings import SettingsHandlers
 from ternmq.namesrv.handlers.topics import TopicHandlers
 from ternmq.namesrv.kv_store import KvStore
-from ternmq.namesrv.route_answers import RouteAnswers
 from ternmq.namesrv.route_table import RouteTable
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
@@ -36,7 +36,7 @@ class NameServer:
         config = NameServerConfig("ns1", "127.0.0.1", 9876, folder, folder / "kv.json")
         self.routes = nameserver_dispatch_table(
             RegistrationHandlers(self.table, self.kv, lambda: 0),
-            RouteHandlers(self.table, RouteAnswers(self.table, self.kv, with_order=with_order)),
+            RouteHandlers(self.table, EncodedRoutes(self.table, self.kv, with_order=with_order)),
             TopicHandlers(self.table),
             KvHandlers(self.kv),
             SettingsHandlers(config),

@@ -22,7 +22,7 @@ from ternmq.cluster.demo.verify import check
 from ternmq.cluster.launch import LaunchOptions, running_cluster
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import NAMESRV
-from ternmq.cluster.routes import agreed_master
+from ternmq.cluster.readiness import agreed_master
 from ternmq.cluster.supervisor import Supervisor
 from ternmq.errors import LaunchError
 from ternmq.remoting import Endpoint, open_endpoint

@@ -5,7 +5,7 @@ from ternmq.namesrv.route_table import RouteTable
 from ternmq.protocol.routes import TopicRoute
 
 
-class RouteAnswers:
+class EncodedRoutes:
     """Bodies of answers to 105.
 
     Args:

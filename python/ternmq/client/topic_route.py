@@ -11,7 +11,7 @@ from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.routes import decode_route
 from ternmq.protocol.topics import PERM_READ, PERM_WRITE
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ternmq.client.routes")  # Public: users filter by it.
 
 
 @dataclass(frozen=True, slots=True)

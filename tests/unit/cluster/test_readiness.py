@@ -3,7 +3,7 @@
 import pytest
 
 from ternmq.cluster.node import BROKER, NAMESRV, NodeSpec
-from ternmq.cluster.routes import Expectation, GroupTable, agreed_master, master_of, missing
+from ternmq.cluster.readiness import Expectation, GroupTable, agreed_master, master_of, missing
 
 A, B, C = "127.0.0.1:10911", "127.0.0.1:10921", "127.0.0.1:10931"
 WHOLE: GroupTable = {"group-a": {0: B, 1: A, 3: C}}

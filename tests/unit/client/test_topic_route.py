@@ -4,7 +4,14 @@ import pytest
 
 from support.golden import golden_frames
 from ternmq.client.messages import MessageQueue
-from ternmq.client.routes import QueueCounts, derived_route, make_route, read_cluster, read_route, with_missing_groups
+from ternmq.client.topic_route import (
+    QueueCounts,
+    derived_route,
+    make_route,
+    read_cluster,
+    read_route,
+    with_missing_groups,
+)
 
 ROUTES = [frame for frame in golden_frames("namesrv", 105, "s2c") if frame.code == 0]
 CLUSTERS = [frame for frame in golden_frames("namesrv", 106, "s2c") if frame.code == 0]

@@ -10,13 +10,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from ternmq.client.hunting import Hunt
 from ternmq.client.leaders import Leaders
 from ternmq.client.nameservers import NameServers
-from ternmq.client.routes import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
+from ternmq.client.topic_route import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
 from ternmq.errors import MQError, NotWritableError, RouteNotFoundError, UnreachableError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
 from ternmq.remoting import Answer, Endpoint, Outcome
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ternmq.client.routing")  # Public: users filter by it.
 
 POLL_SECONDS = 30.0
 _QUESTION_SECONDS = 0.4
@@ -33,7 +33,7 @@ _UNTIL_SHOWN_SECONDS = 10.0
 """How long a topic is looked for that a send has made: brokers answer the send first and register then."""
 
 
-class Routing:
+class Metadata:
     """What the client knows of topics and groups, and the tasks that keep it true.
 
     Args:
