@@ -15,7 +15,7 @@ from ternmq.config import NameServerConfig
 from ternmq.errors import MQError
 from ternmq.namesrv import NameServerApp
 from ternmq.protocol.cluster_info import decode_cluster_info
-from ternmq.protocol.routes import TopicRoute, decode_route
+from ternmq.protocol.routes import TopicRouteData, decode_route
 from ternmq.protocol.topics import DataVersion, TopicConfig
 from ternmq.remoting import Endpoint, open_endpoint
 
@@ -55,7 +55,7 @@ class Cluster:
     def addresses(self) -> list[str]:
         return [self.address(number) for number in range(3)]
 
-    async def route(self, number: int, topic: str = "T") -> TopicRoute | None:
+    async def route(self, number: int, topic: str = "T") -> TopicRouteData | None:
         try:
             answer = await self.client.call(self.address(number), 105, {"topic": topic})
         except MQError:

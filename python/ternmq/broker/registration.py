@@ -18,7 +18,7 @@ from ternmq.broker.nameserver_line import Line
 from ternmq.errors import MQError, NotANameServerError, RegistrationRefusedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
-from ternmq.protocol.routes import MASTER_ID, QueueData, TopicRoute
+from ternmq.protocol.routes import MASTER_ID, QueueData, TopicRouteData
 from ternmq.protocol.topics import DataVersion, TopicConfig, topic_table
 from ternmq.remoting import Answer, Endpoint
 
@@ -269,7 +269,7 @@ class Registrar:
             ]
         # Whose queues these are is said for a topic that has none any more; Apache's NameServer passes over such a one.
         fields = {"topic": topic, "brokerName": self._identity.name}
-        body = TopicRoute(queue_datas=queues).encode(standard=True)
+        body = TopicRouteData(queue_datas=queues).encode(standard=True)
         answer = await self._call(address, RequestCode.REGISTER_TOPIC_IN_NAMESRV, fields, body)
         return answer.code
 

@@ -23,7 +23,7 @@ from ternmq.client.handlers import check_handler, outcome_refusal
 from ternmq.client.inbox import Inbox, ProcessQueue
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.locks import QueueLocks
-from ternmq.client.membership import Subscription
+from ternmq.client.membership import ConsumerSubscription
 from ternmq.client.messages import RELEASED, Message, MessageQueue, retry_topic
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller, PullSettings
@@ -113,7 +113,7 @@ class Consumer(Generic[T]):
         self._returns: Returns[T] | None = None
         self._watch: Watch[T] | None = None
         self._losses: Summary | None = None
-        self._subscription: Subscription | None = None
+        self._subscription: ConsumerSubscription | None = None
         self._batch_number = 0
         self._open = False
         self._loop: asyncio.AbstractEventLoop | None = None  # since it was opened
@@ -224,7 +224,7 @@ class Consumer(Generic[T]):
             commits=not self._pulls,
         )
         within = max(parts.timeout, _ENTER_SECONDS)
-        self._subscription = subscription = Subscription(
+        self._subscription = subscription = ConsumerSubscription(
             self.topic, settings.tags, settings.version, self._start == "earliest", pushed=not self._pulls
         )
         companions.join(assignment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 
-class _Group:
+class _GroupAddresses:
     __slots__ = ("master", "rejected", "replicas", "term")
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Leaders:
 
     def __init__(self) -> None:
         self.version = 0
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _GroupAddresses] = {}
 
     def learn(self, broker: str, addresses: Mapping[int, str]) -> bool:
         """Take a group's addresses from a route, by broker id; id 0 is the master.
@@ -36,7 +36,7 @@ class Leaders:
         Returns:
             Whether the known master changed.
         """
-        group = self._groups.setdefault(broker, _Group())
+        group = self._groups.setdefault(broker, _GroupAddresses())
         group.replicas = dict(addresses)
         offered = addresses.get(0)
         if offered is None or offered == group.rejected:
@@ -124,7 +124,7 @@ class Leaders:
                     found.add(group.master)
         return found
 
-    def _follow(self, group: _Group, master: str | None) -> bool:
+    def _follow(self, group: _GroupAddresses, master: str | None) -> bool:
         if group.master == master:
             return False
         group.master = master
@@ -132,7 +132,7 @@ class Leaders:
         return True
 
     @staticmethod
-    def _is_news(group: _Group, hint: str, term: int) -> bool:
+    def _is_news(group: _GroupAddresses, hint: str, term: int) -> bool:
         if term > group.term:
             return True
         return term == group.term and group.master is None and hint != group.rejected

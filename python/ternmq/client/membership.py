@@ -24,7 +24,7 @@ _KEEP_SECONDS = 60.0
 """How long a replica that routes show no more is tried: it may come back, and lead before routes are read again."""
 
 
-class Subscription(NamedTuple):
+class ConsumerSubscription(NamedTuple):
     """What one consumer of this client reads.
 
     Args:
@@ -63,7 +63,7 @@ class Membership:
         self._endpoint = endpoint
         self._metadata = metadata
         self._producers: dict[str, int] = {}  # how many producers of this client share the group
-        self._consumers: dict[str, list[Subscription]] = {}
+        self._consumers: dict[str, list[ConsumerSubscription]] = {}
         self._on_members_changed: dict[str, list[Callable[[], None]]] = {}
         self._companions: dict[str, Companions] = {}
         self._version = 0  # of what the heartbeats say
@@ -101,7 +101,7 @@ class Membership:
         return None if companions is None else companions.other_filter(topic, tags)
 
     async def add_consumer(
-        self, group: str, subscription: Subscription, on_members_changed: Callable[[], None]
+        self, group: str, subscription: ConsumerSubscription, on_members_changed: Callable[[], None]
     ) -> None:
         """Belong to a consumer group; returns when every replica that can be reached knows it.
 
@@ -116,7 +116,7 @@ class Membership:
         await self._until_known()
 
     async def remove_consumer(
-        self, group: str, subscription: Subscription, on_members_changed: Callable[[], None]
+        self, group: str, subscription: ConsumerSubscription, on_members_changed: Callable[[], None]
     ) -> None:
         """Leave a consumer group with the last consumer of it, so that the others take over its queues at once."""
         if subscription not in self._consumers.get(group, ()):
@@ -226,7 +226,7 @@ class Membership:
 
 
 def heartbeat_body(
-    client_id: str, producers: Mapping[str, int], consumers: Mapping[str, Sequence[Subscription]]
+    client_id: str, producers: Mapping[str, int], consumers: Mapping[str, Sequence[ConsumerSubscription]]
 ) -> bytes:
     """Write HeartbeatData as fastjson writes it: members in alphabetical order.
 
@@ -247,7 +247,7 @@ def heartbeat_body(
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _consumer_data(group: str, subscriptions: Sequence[Subscription]) -> dict[str, object]:
+def _consumer_data(group: str, subscriptions: Sequence[ConsumerSubscription]) -> dict[str, object]:
     last = {each.topic: each for each in subscriptions}  # those of one topic have the same filter
     read = [_subscription_data(each.topic, each.tags, each.version) for each in last.values()]
     pushed = any(each.pushed for each in subscriptions)

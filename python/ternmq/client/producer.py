@@ -18,7 +18,7 @@ from ternmq.client.filters import check_tag
 from ternmq.client.messages import SendReceipt
 from ternmq.client.plans import Plan, make_header
 from ternmq.client.sending import Sender
-from ternmq.client.sends import Send
+from ternmq.client.sends import PendingSend
 from ternmq.client.summaries import counted
 from ternmq.client.window import Window
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
@@ -325,7 +325,7 @@ class Producer(Generic[T]):
         future: asyncio.Future[Any] = loop.create_future()
         deadline = loop.time() + self._timeout
         ident = None if batch is None else ""
-        sender.submit(Send(plan, code, fields, text, body, shard, deadline, self._tries, future, ident, batch))
+        sender.submit(PendingSend(plan, code, fields, text, body, shard, deadline, self._tries, future, ident, batch))
         return future
 
     def _deadline(self) -> float:

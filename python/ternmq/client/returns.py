@@ -15,7 +15,7 @@ from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE
 from ternmq.client.metadata import Metadata
 from ternmq.client.plans import Header, Plan
 from ternmq.client.sending import Sender
-from ternmq.client.sends import Send
+from ternmq.client.sends import PendingSend
 from ternmq.client.summaries import Summary
 from ternmq.client.topic_route import QueueCounts, TopicRoute, make_route
 from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, UnsupportedError
@@ -269,7 +269,7 @@ class Returns(Generic[T]):
             self._sender = Sender(self._endpoint, self._metadata, self._wall_clock_ms, _ended)
         future: asyncio.Future[object] = self._loop.create_future()
         self._sender.submit(
-            Send(
+            PendingSend(
                 Plan(route, Header(fields, fields, fields)),
                 RequestCode.SEND_MESSAGE_V2,
                 fields,

@@ -10,7 +10,7 @@ from ternmq.client.messages import MessageQueue, SendReceipt
 from ternmq.client.metadata import Metadata
 from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, judge, send_error
 from ternmq.client.plans import Plan
-from ternmq.client.sends import STORED, Send, receipts, unconfirmed
+from ternmq.client.sends import STORED, PendingSend, receipts, unconfirmed
 from ternmq.errors import MQError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Answer, Endpoint, Outcome, StoredPlace, failure
@@ -58,14 +58,14 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._number = endpoint.add_sender(self)
         self._last_call_id = 0
-        self.leaving: list[Send] = []  # cross into the engine together
-        self._outstanding: dict[int, Send] = {}  # by call id, in order of sending
-        self._parked: dict[Send, None] = {}
-        self._shards: ShardLines[Send] = ShardLines()
+        self.leaving: list[PendingSend] = []  # cross into the engine together
+        self._outstanding: dict[int, PendingSend] = {}  # by call id, in order of sending
+        self._parked: dict[PendingSend, None] = {}
+        self._shards: ShardLines[PendingSend] = ShardLines()
         self._watching: asyncio.TimerHandle | None = None
         metadata.on_change(self._routes_changed)
 
-    def submit(self, send: Send) -> None:
+    def submit(self, send: PendingSend) -> None:
         """Start a send; behind the others of its shard key if there are some."""
         if send.shard is None or self._shards.join(send.plan.topic, send.shard, send):
             self._start(send)
@@ -79,7 +79,7 @@ class Sender:
 
     # -- one try -------------------------------------------------------------------------------------------------
 
-    def _start(self, send: Send) -> None:
+    def _start(self, send: PendingSend) -> None:
         """Send to the right master with the next crossing, or park."""
         if send.shard is None:
             before = send.queue
@@ -100,14 +100,14 @@ class Sender:
         elif len(leaving) >= _CROSSING:
             self._cross()
 
-    def _try(self, send: Send) -> None:
+    def _try(self, send: PendingSend) -> None:
         """Start another try, if there is time left."""
         if send.deadline - self._loop.time() < 0.001:
             self._fail(send, in_time=False)
         else:
             self._start(send)
 
-    def _shard_target(self, send: Send, shard: str) -> tuple[MessageQueue, str] | None:
+    def _shard_target(self, send: PendingSend, shard: str) -> tuple[MessageQueue, str] | None:
         if send.queue is None:
             send.queue = send.plan.shard_queue(shard)
         address = self._leaders.master(send.queue.broker) if send.queue is not None else None
@@ -149,7 +149,7 @@ class Sender:
         if self._watching is None:
             self._watching = self._loop.call_later(_SILENCE_SECONDS / 2, self._watch)
 
-    def _crossing_failed(self, sends: list[Send], error: Exception) -> None:
+    def _crossing_failed(self, sends: list[PendingSend], error: Exception) -> None:
         """End sends that the engine cannot read, or that met a closed network: nobody would ever answer them."""
         if not isinstance(error, MQError):
             self._loop.call_exception_handler({"message": "sends cannot be handed over", "exception": error})
@@ -203,7 +203,7 @@ class Sender:
         if send is not None:
             self._not_stored(send, failure(reason, send.address, send.code, text))
 
-    def _not_stored(self, send: Send, outcome: Outcome) -> None:
+    def _not_stored(self, send: PendingSend, outcome: Outcome) -> None:
         send.last = outcome
         send.ambiguous |= is_ambiguous(outcome)
         verdict = judge(outcome)
@@ -221,27 +221,27 @@ class Sender:
             self._note_failure(send, outcome)
             self._again(send, pause=isinstance(outcome, Answer))
 
-    def _again(self, send: Send, *, pause: bool) -> None:
+    def _again(self, send: PendingSend, *, pause: bool) -> None:
         """Try again: at once, or after a moment so that a broker that refuses is not hammered."""
         if pause:
             self._park(send, _PAUSE_SECONDS)
         else:
             self._try(send)
 
-    def _note_failure(self, send: Send, outcome: Outcome) -> None:
+    def _note_failure(self, send: PendingSend, outcome: Outcome) -> None:
         if isinstance(outcome, MQError):
             self._role_moved(send, outcome)
         elif outcome.code == ResponseCode.TOPIC_NOT_EXIST:
             self._metadata.refresh_soon(send.plan.topic, 0.0)
 
-    def _role_moved(self, send: Send, outcome: Outcome) -> None:
+    def _role_moved(self, send: PendingSend, outcome: Outcome) -> None:
         assert send.queue is not None
         if isinstance(outcome, Answer) or outcome.refresh_route:
             self._metadata.reject(send.queue.broker, send.address, outcome)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
-    def _park(self, send: Send, seconds: float | None = None) -> None:
+    def _park(self, send: PendingSend, seconds: float | None = None) -> None:
         """Keep a send until something changes, its pause ends, or its time is up."""
         self._parked[send] = None
         for broker in {queue.broker for queue in self._candidates(send)}:
@@ -249,12 +249,12 @@ class Sender:
         until = send.deadline if seconds is None else min(send.deadline, self._loop.time() + seconds)
         send.timer = self._loop.call_at(until, self._unpark, send)
 
-    def _candidates(self, send: Send) -> tuple[MessageQueue, ...]:
+    def _candidates(self, send: PendingSend) -> tuple[MessageQueue, ...]:
         if send.shard is not None and send.queue is not None:
             return (send.queue,)
         return send.plan.route.writable
 
-    def _unpark(self, send: Send) -> None:
+    def _unpark(self, send: PendingSend) -> None:
         if send in self._parked:
             del self._parked[send]
             assert send.timer is not None
@@ -293,11 +293,11 @@ class Sender:
                 send.tries += send.attempt >= send.tries  # the switch itself costs no try
                 self._try(send)
 
-    def _is_orphan(self, send: Send) -> bool:
+    def _is_orphan(self, send: PendingSend) -> bool:
         master = self._master_of(send)
         return master is not None and master != send.address
 
-    def _master_of(self, send: Send) -> str | None:
+    def _master_of(self, send: PendingSend) -> str | None:
         assert send.queue is not None
         return self._leaders.master(send.queue.broker)
 
@@ -312,7 +312,7 @@ class Sender:
 
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def _unconfirmed(self, send: Send, answer: Answer) -> None:
+    def _unconfirmed(self, send: PendingSend, answer: Answer) -> None:
         """End a send whose answer says stored, but not as plainly as it should."""
         error = unconfirmed(send, answer)
         if isinstance(error, StoredUnconfirmedError) and send.queue is not None:
@@ -324,7 +324,7 @@ class Sender:
         if broker in plan.route.promised:
             self._metadata.created(plan.topic, broker)
 
-    def _fail(self, send: Send, *, in_time: bool) -> None:
+    def _fail(self, send: PendingSend, *, in_time: bool) -> None:
         what = str(send.queue) if send.queue is not None else f"topic {send.plan.topic}"
         brokers = [send.queue.broker] if send.queue is not None else list(send.plan.route.groups)
         error = send_error(
@@ -341,7 +341,7 @@ class Sender:
             error = self._metadata.explained(send.queue.broker, error)
         self._end(send, error)
 
-    def _end(self, send: Send, error: MQError | None = None) -> None:
+    def _end(self, send: PendingSend, error: MQError | None = None) -> None:
         """End a send without a receipt; without an error it was cancelled."""
         if error is not None and not send.future.done():
             send.future.set_exception(error)
@@ -349,7 +349,7 @@ class Sender:
         if send.shard is not None:
             self._next_of_shard(send)
 
-    def _next_of_shard(self, send: Send) -> None:
+    def _next_of_shard(self, send: PendingSend) -> None:
         assert send.shard is not None
         following = self._shards.leave(send.plan.topic, send.shard)
         while following is not None and following.future.cancelled():

@@ -21,7 +21,7 @@ STORED: dict[int, SendStatus] = {
 """Codes of answers after which a message is stored, and the status of its receipt."""
 
 
-class Send:
+class PendingSend:
     """One message, or one batch, on its way.
 
     Args:
@@ -87,7 +87,7 @@ def receipts(ids: list[str], queue: MessageQueue, first: int) -> list[SendReceip
     return [SendReceipt(ident, queue, first + index, "ok") for index, ident in enumerate(ids)]
 
 
-def unconfirmed(send: Send, answer: Answer) -> StoredUnconfirmedError | OutcomeUnknownError:
+def unconfirmed(send: PendingSend, answer: Answer) -> StoredUnconfirmedError | OutcomeUnknownError:
     """The error of a send whose answer says stored, but not as plainly as it should.
 
     Args:

@@ -12,8 +12,8 @@ from ternmq.namesrv.encoded_routes import EncodedRoutes
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
-from ternmq.namesrv.handlers.settings import SettingsHandlers
-from ternmq.namesrv.handlers.topics import TopicHandlers
+from ternmq.namesrv.handlers.settings import NameServerSettingsHandlers
+from ternmq.namesrv.handlers.topics import NameServerTopicHandlers
 from ternmq.namesrv.kv_store import KvStore
 from ternmq.namesrv.route_table import RouteTable
 from ternmq.remoting import Endpoint, open_endpoint
@@ -57,9 +57,9 @@ class NameServerApp:
                 self._table, self._kv, monotonic_ms, return_order_topics=config.return_order_topic_config
             ),
             RouteHandlers(self._table, answers),
-            TopicHandlers(self._table),
+            NameServerTopicHandlers(self._table),
             KvHandlers(self._kv),
-            SettingsHandlers(config),
+            NameServerSettingsHandlers(config),
         )
         endpoint = open_endpoint(workers=1)
         try:

@@ -3,8 +3,8 @@
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
-from ternmq.namesrv.handlers.settings import SettingsHandlers
-from ternmq.namesrv.handlers.topics import TopicHandlers
+from ternmq.namesrv.handlers.settings import NameServerSettingsHandlers
+from ternmq.namesrv.handlers.topics import NameServerTopicHandlers
 from ternmq.protocol.codes import RequestCode
 from ternmq.remoting import Handler
 
@@ -12,9 +12,9 @@ from ternmq.remoting import Handler
 def nameserver_dispatch_table(
     registration: RegistrationHandlers,
     routes: RouteHandlers,
-    topics: TopicHandlers,
+    topics: NameServerTopicHandlers,
     kv: KvHandlers,
-    settings: SettingsHandlers,
+    settings: NameServerSettingsHandlers,
 ) -> dict[int, Handler]:
     """Give the table of everything that a NameServer answers; other codes get 3."""
     return {

@@ -2,7 +2,7 @@
 
 from ternmq.namesrv.kv_store import ORDER_TOPIC_CONFIG, KvStore
 from ternmq.namesrv.route_table import RouteTable
-from ternmq.protocol.routes import TopicRoute
+from ternmq.protocol.routes import TopicRouteData
 
 
 class EncodedRoutes:
@@ -47,5 +47,5 @@ class EncodedRoutes:
             return None
         if self._with_order:
             order = self._kv.get(ORDER_TOPIC_CONFIG, topic)
-            route = TopicRoute(route.broker_datas, route.queue_datas, order)
+            route = TopicRouteData(route.broker_datas, route.queue_datas, order)
         return route.encode(standard=standard)

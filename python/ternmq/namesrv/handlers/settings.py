@@ -9,7 +9,7 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-class SettingsHandlers:
+class NameServerSettingsHandlers:
     """Requests of tools about configuration.
 
     Args:
