@@ -13,7 +13,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
-from ternmq.client import arguments, forks, loops
+from ternmq.client import arguments, atfork, loops
 from ternmq.client.admin import Admin
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.codecs import Codec, Raw
@@ -122,7 +122,7 @@ class Client:
         membership = Membership(endpoint, metadata, self.client_id)
         self._parts = Parts(endpoint, metadata, membership, self._timeout, self._clock)
         self._loop = asyncio.get_running_loop()
-        forks.watch(self)
+        atfork.register(self)
         _log.info("client %s is open, NameServers %s", self.client_id, ", ".join(self.nameservers))
         return self
 
@@ -137,7 +137,7 @@ class Client:
             return
         self._check_loop()
         self._closed = True
-        forks.forget(self)
+        atfork.unregister(self)
         await asyncio.gather(*(child.close() for child in tuple(self._children)))
         self._parts = None
         await parts.membership.close()
@@ -362,7 +362,7 @@ class Client:
 
     def other_filter(self, group: str, topic: str, tags: TagFilter) -> str | None:
         """A filter other than this one with which a group reads a topic in this process; for this package only."""
-        for client in forks.watched():
+        for client in atfork.registered():
             if not isinstance(client, Client) or client._parts is None:
                 continue
             if set(client.nameservers) != set(self.nameservers):

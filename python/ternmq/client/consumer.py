@@ -18,8 +18,7 @@ from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
 from ternmq.client.filters import parse_filter
-from ternmq.client.forgotten import Watch
-from ternmq.client.handlers import check_handler, outcome_refusal
+from ternmq.client.handler_check import check_handler, outcome_refusal
 from ternmq.client.inbox import Inbox, ProcessQueue
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.locks import QueueLocks
@@ -27,8 +26,9 @@ from ternmq.client.membership import ConsumerSubscription
 from ternmq.client.messages import RELEASED, Message, MessageQueue, retry_topic
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller, PullSettings
+from ternmq.client.rate_limited_log import RateLimitedLog, counted
 from ternmq.client.returns import MAX_ATTEMPTS, Returns
-from ternmq.client.summaries import Summary, counted
+from ternmq.client.unsettled import UnsettledWatch
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ class Consumer(Generic[T]):
         self._inbox: Inbox[T] | None = None
         self._offsets: Offsets | None = None
         self._returns: Returns[T] | None = None
-        self._watch: Watch[T] | None = None
-        self._losses: Summary | None = None
+        self._watch: UnsettledWatch[T] | None = None
+        self._losses: RateLimitedLog | None = None
         self._subscription: ConsumerSubscription | None = None
         self._batch_number = 0
         self._open = False
@@ -184,7 +184,7 @@ class Consumer(Generic[T]):
             on_returned=self._returned,
             keeps=lambda: self._assignment is not None and self._assignment.keeps_failures,
         )
-        self._losses = losses = Summary(_log, logging.WARNING)
+        self._losses = losses = RateLimitedLog(_log, logging.WARNING)
         self._inbox = returns.inbox = inbox = Inbox[T](
             self._max_processing,
             loop.time,
@@ -193,7 +193,7 @@ class Consumer(Generic[T]):
             on_room=self._room_changed,
             on_failed=returns.failed,
             on_decode_error=self._on_decode_error,
-            on_lost=losses.say,
+            on_lost=losses.log,
         )
         calls = LeaderCalls(parts.endpoint, parts.metadata)
         self._offsets = offsets = Offsets(calls, self.group, self._start)
@@ -238,7 +238,7 @@ class Consumer(Generic[T]):
             await self.close()
             raise
         if not self._pulls:
-            self._watch = Watch(
+            self._watch = UnsettledWatch(
                 self._name, inbox, assignment.pullers.values, lambda: bool(self._runs), self._max_processing
             )
         _log.info("%s is open", self._name)

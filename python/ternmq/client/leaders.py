@@ -68,7 +68,7 @@ class Leaders:
             group.term = hint_term
         return group.master != before
 
-    def forgive(self) -> None:
+    def reset_rejected(self) -> None:
         """Believe rejected masters again that a route names: those that were followed instead may be gone as well."""
         for group in self._groups.values():
             if group.master is not None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 
-from ternmq.client.hunting import Hunt
+from ternmq.client.leader_discovery import LeaderDiscovery
 from ternmq.client.leaders import Leaders
 from ternmq.client.nameservers import NameServers
 from ternmq.client.topic_route import TopicRoute, derived_route, read_cluster, read_route, with_missing_groups
@@ -50,15 +50,15 @@ class Metadata:
         self._loop = asyncio.get_running_loop()
         self._routes: dict[str, TopicRoute] = {}
         self._seen: dict[tuple[str, str], float] = {}  # when a NameServer last showed (topic, broker)
-        self._told_by: dict[str, str] = {}  # which NameServer last showed the addresses of a broker
+        self._shown_by: dict[str, str] = {}  # which NameServer last showed the addresses of a broker
         self._unreached: dict[str, UnreachableError] = {}  # why the master of a broker was given up, if for that
         self._lookups: dict[tuple[str, str], asyncio.Task[TopicRoute]] = {}  # by what is done, and topic
         self._created: dict[str, set[str]] = {}  # groups where a send has made a topic, and no NameServer shows it yet
-        self._hunts: dict[str, Hunt] = {}
-        self._hunt_task: asyncio.Task[None] | None = None
-        self._hunt_waker = asyncio.Event()
+        self._discoveries: dict[str, LeaderDiscovery] = {}
+        self._discovery_task: asyncio.Task[None] | None = None
+        self._discovery_waker = asyncio.Event()
         self._probed: set[str] = set()  # groups whose rejected master was asked and has not answered
-        self._doubt_task: asyncio.Task[None] | None = None
+        self._refresh_all_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[], None]] = []
         self._waiters: set[asyncio.Future[None]] = set()
@@ -96,7 +96,7 @@ class Metadata:
             return await self._once(("find", topic), lambda: self._look_up(topic, deadline))
         except RouteNotFoundError:
             if create:
-                return await self._once(("make", topic), lambda: self._make(topic, deadline))
+                return await self._once(("create", topic), lambda: self._create(topic, deadline))
             if route is not None and route.groups:  # a NameServer that has just started knows few topics
                 return route
             raise
@@ -118,7 +118,7 @@ class Metadata:
         """Address of a group's master; None while none is known, and then it is looked for."""
         address = self.leaders.master(broker)
         if address is None:
-            self.want(broker)
+            self.discover_leader(broker)
         return address
 
     async def wait_for_master(self, broker: str, deadline: float) -> str:
@@ -147,11 +147,11 @@ class Metadata:
             _log.info("group %s: %s does not lead any more, now %s", broker, address, self.leaders.master(broker))
             self._notify()
         if self.leaders.master(broker) is None:
-            self.want(broker, missed=True)
+            self.discover_leader(broker, missed=True)
         else:
             self._unreached.pop(broker, None)
 
-    def want(self, broker: str, *, missed: bool = False) -> None:
+    def discover_leader(self, broker: str, *, missed: bool = False) -> None:
         """Keep looking for a group's master for the next seconds.
 
         Args:
@@ -159,23 +159,23 @@ class Metadata:
             missed: its master was lost just now.
         """
         now = self._loop.time()
-        hunt = self._hunts.get(broker)
-        if hunt is None:
-            self._hunts[broker] = Hunt(now)
+        discovery = self._discoveries.get(broker)
+        if discovery is None:
+            self._discoveries[broker] = LeaderDiscovery(now)
         elif missed:
-            hunt.missed(now)
+            discovery.restart(now)
         else:
-            hunt.want(now)
-        if hunt is None or missed:
-            self._hunt_waker.set()
-        if self._hunt_task is None or self._hunt_task.done():
-            self._hunt_task = self._spawn(self._hunt())
+            discovery.extend(now)
+        if discovery is None or missed:
+            self._discovery_waker.set()
+        if self._discovery_task is None or self._discovery_task.done():
+            self._discovery_task = self._spawn(self._discover_leaders())
 
-    def doubt(self) -> None:
+    def refresh_all(self) -> None:
         """Ask the next NameServer for all masters, while the known ones stay believed."""
-        if self._doubt_task is None or self._doubt_task.done():
-            self.leaders.forgive()
-            self._doubt_task = self._spawn(self._ask_cluster())
+        if self._refresh_all_task is None or self._refresh_all_task.done():
+            self.leaders.reset_rejected()
+            self._refresh_all_task = self._spawn(self._ask_cluster())
 
     def learn_cluster(self, nameserver: str, body: bytes) -> None:
         """Take all addresses of a cluster info body that a NameServer gave.
@@ -199,7 +199,7 @@ class Metadata:
             broker: name of the group that was called.
             error: why it failed; returned as it is, but for an `UnreachableError`.
         """
-        nameserver = self._told_by.get(broker)
+        nameserver = self._shown_by.get(broker)
         if not isinstance(error, UnreachableError) or nameserver is None:
             return error
         explained = UnreachableError(
@@ -269,14 +269,14 @@ class Metadata:
             task.add_done_callback(lambda done: self._looked_up(key, done))
         return await asyncio.shield(task)
 
-    async def _make(self, topic: str, deadline: float) -> TopicRoute:
+    async def _create(self, topic: str, deadline: float) -> TopicRoute:
         """Route of a topic that does not exist yet: made on every group, or promised where brokers await a send.
 
         Brokers of ours are asked to make it as a send would, so that it is on every group from the first message on.
         Others do not know the request; there the topic is on the groups that sends have reached.
         """
         template = await self.find(_TEMPLATE_TOPIC, deadline)
-        made = await self._make_on_groups(topic, template, deadline)
+        made = await self._create_on_groups(topic, template, deadline)
         if made:
             with contextlib.suppress(MQError):
                 await self._look_up(topic, deadline)
@@ -307,7 +307,7 @@ class Metadata:
             )  # fmt: skip
             self._notify()
 
-    async def _make_on_groups(self, topic: str, template: TopicRoute, deadline: float) -> list[str]:
+    async def _create_on_groups(self, topic: str, template: TopicRoute, deadline: float) -> list[str]:
         """Ask every group that shows a master for a topic; gives the names of those that have it now."""
         timeout = max(0.01, min(_MAKE_SECONDS, (deadline - self._loop.time()) / 2))
         asked = {
@@ -361,7 +361,7 @@ class Metadata:
     def _learn(self, broker: str, addresses: Mapping[int, str], nameserver: str | None) -> bool:
         """Take a broker's addresses, and who told them; says whether its master changed."""
         if nameserver is not None:
-            self._told_by[broker] = nameserver
+            self._shown_by[broker] = nameserver
         changed = self.leaders.learn(broker, addresses)
         if changed:
             self._unreached.pop(broker, None)
@@ -378,14 +378,14 @@ class Metadata:
         with contextlib.suppress(MQError):  # the next poll, or the next send that fails, asks again
             await self._look_up(topic, self._loop.time() + self._timeout)
 
-    async def _hunt(self) -> None:
+    async def _discover_leaders(self) -> None:
         """Ask NameServers in turn, and the rejected masters themselves, until all wanted groups show a master.
 
         Nobody's silence holds up the next question: the host that died answers neither.
         """
         while missing := self._missing():
             now = self._loop.time()
-            due = [broker for broker, hunt in missing.items() if hunt.due <= now]
+            due = [broker for broker, discovery in missing.items() if discovery.due <= now]
             if due:
                 self._spawn(self._ask_cluster())
             for broker in due:
@@ -393,15 +393,19 @@ class Metadata:
                 if broker not in self._probed:
                     self._probed.add(broker)
                     self._spawn(self._probe(broker))
-            self._hunt_waker.clear()
+            self._discovery_waker.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(hunt.due for hunt in missing.values()) - now):
-                    await self._hunt_waker.wait()
+                async with asyncio.timeout(min(discovery.due for discovery in missing.values()) - now):
+                    await self._discovery_waker.wait()
 
-    def _missing(self) -> dict[str, Hunt]:
+    def _missing(self) -> dict[str, LeaderDiscovery]:
         now = self._loop.time()
-        self._hunts = {broker: hunt for broker, hunt in self._hunts.items() if not hunt.is_over(now)}
-        return {broker: hunt for broker, hunt in self._hunts.items() if self.leaders.master(broker) is None}
+        self._discoveries = {
+            broker: discovery for broker, discovery in self._discoveries.items() if not discovery.is_over(now)
+        }
+        return {
+            broker: discovery for broker, discovery in self._discoveries.items() if self.leaders.master(broker) is None
+        }
 
     async def _ask_cluster(self) -> None:
         """One question covers all groups, whatever topics they carry."""

@@ -188,7 +188,7 @@ class Puller(Generic[T]):
                 future.set_result(outcome)
 
         self._poll = (address, future)
-        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._metadata.doubt)
+        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._metadata.refresh_all)
         try:
             self._endpoint.start_call(
                 address,

@@ -13,10 +13,10 @@ from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE, Failure, Message, retry_topic
 from ternmq.client.metadata import Metadata
-from ternmq.client.plans import Header, Plan
-from ternmq.client.sending import Sender
-from ternmq.client.sends import PendingSend
-from ternmq.client.summaries import Summary
+from ternmq.client.pending_send import PendingSend
+from ternmq.client.publish_info import SendHeader, TopicPublishInfo
+from ternmq.client.rate_limited_log import RateLimitedLog
+from ternmq.client.sender import Sender
 from ternmq.client.topic_route import QueueCounts, TopicRoute, make_route
 from ternmq.errors import MQError, RouteNotFoundError, SettlementLostError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
@@ -101,8 +101,8 @@ class Returns(Generic[T]):
         self._keeps = keeps
         self._strange_topics: set[str] = set()
         self._calls = LeaderCalls(endpoint, metadata)
-        self._not_taken = Summary(_log, logging.INFO)
-        self._kept = Summary(_log, logging.WARNING)
+        self._not_taken = RateLimitedLog(_log, logging.INFO)
+        self._kept = RateLimitedLog(_log, logging.WARNING)
         self._loop = asyncio.get_running_loop()
         self._sender: Sender | None = None  # made when a send-back fails for the first time
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -158,13 +158,13 @@ class Returns(Generic[T]):
             try:
                 return self._lost(message) or await self._send_back(message, failure)
             except MQError as error:
-                self._not_taken.say(f"{message!r} is not taken back, it goes to {self._topic}: {error}")
+                self._not_taken.log(f"{message!r} is not taken back, it goes to {self._topic}: {error}")
             lost = self._lost(message)
             if lost is not None:
                 return lost
             await self._send(message, failure)
         except Exception as error:
-            self._kept.say(f"{message!r} comes again here after {_LOCAL_PAUSE:g} s: {error}")
+            self._kept.log(f"{message!r} comes again here after {_LOCAL_PAUSE:g} s: {error}")
             self._keep(message, _LOCAL_PAUSE)
             return error if isinstance(error, MQError) else MQError(f"{message!r} cannot be given back: {error}")
         self._gone(message)
@@ -270,7 +270,7 @@ class Returns(Generic[T]):
         future: asyncio.Future[object] = self._loop.create_future()
         self._sender.submit(
             PendingSend(
-                Plan(route, Header(fields, fields, fields)),
+                TopicPublishInfo(route, SendHeader(fields, fields, fields)),
                 RequestCode.SEND_MESSAGE_V2,
                 fields,
                 _text(properties),

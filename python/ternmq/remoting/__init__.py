@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ternmq.remoting.calls import Answer, Done, Outcome, failure
-from ternmq.remoting.endpoint import Endpoint, Event, SendOutcomes, SendTuple, StoredPlace, Transport
+from ternmq.remoting.endpoint import Endpoint, Event, SendOutcomes, SendTuple, StoredSend, Transport
 from ternmq.remoting.opening import open_endpoint
 from ternmq.remoting.serving import Handler, Reply, Request
 
@@ -18,7 +18,7 @@ __all__ = [
     "Request",
     "SendOutcomes",
     "SendTuple",
-    "StoredPlace",
+    "StoredSend",
     "Transport",
     "failure",
     "open_endpoint",

@@ -22,7 +22,7 @@ _SEND_FAILED = 8
 _BEATEN = 9
 
 Event = tuple[Any, ...]
-StoredPlace = tuple[int, int, int]
+StoredSend = tuple[int, int, int]
 """A send that was stored: its call id, queue id, queue offset."""
 SendTuple = tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]
 """A send that crosses into the engine, as ``_core.Endpoint.send`` describes it."""
@@ -73,9 +73,9 @@ class Transport(Protocol):
 
 
 class SendOutcomes(Protocol):
-    """Who sends messages, and takes what becomes of them."""
+    """A sender of messages, which takes what becomes of them."""
 
-    def stored(self, places: list[StoredPlace], /) -> None:
+    def stored(self, sends: list[StoredSend], /) -> None:
         """These were stored: as many as came together."""
 
     def answered(self, call_id: int, answer: Answer, /) -> None:

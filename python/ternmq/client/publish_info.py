@@ -16,10 +16,10 @@ _ALL_QUEUES = "1024"
 """How many queues a topic is to get that this send creates: a broker gives as many as its template TBW102 has."""
 
 
-class Header(NamedTuple):
+class SendHeader(NamedTuple):
     """Header fields, under their short names, that are the same in all sends to a topic.
 
-    The engine reads each of these objects once for all sends of a crossing that share it.
+    The engine reads each of these objects once for all sends of a flush that share it.
 
     Args:
         plain: of a message.
@@ -32,7 +32,7 @@ class Header(NamedTuple):
     batch: dict[str, str]
 
 
-def make_header(group: str, topic: str) -> Header:
+def send_header(group: str, topic: str) -> SendHeader:
     """The header of a producer group's sends to a topic."""
     plain = {
         "a": group,
@@ -45,26 +45,26 @@ def make_header(group: str, topic: str) -> Header:
         "k": "false",
         "m": "false",
     }
-    return Header(plain, {**plain, "f": _COMPRESSED}, {**plain, "m": "true"})
+    return SendHeader(plain, {**plain, "f": _COMPRESSED}, {**plain, "m": "true"})
 
 
-class Plan:
+class TopicPublishInfo:
     """What all sends of a producer to one topic share.
 
     Args:
-        route: the topic's route when the plan was made.
+        route: the topic's route when it was made.
         header: header fields that do not change from one send to the next.
 
     Attributes:
         confirmed: the topic exists on every group of the route; else the first send that is stored there makes it.
     """
 
-    __slots__ = ("_leaders_version", "_targets", "_turn", "confirmed", "header", "route", "topic")
+    __slots__ = ("_leaders_version", "_queue_index", "_targets", "confirmed", "header", "route", "topic")
 
-    def __init__(self, route: TopicRoute, header: Header) -> None:
+    def __init__(self, route: TopicRoute, header: SendHeader) -> None:
         self.topic = route.topic
         self.header = header
-        self._turn = random.randrange(1 << 16)
+        self._queue_index = random.randrange(1 << 16)
         self.take_route(route)
 
     def take_route(self, route: TopicRoute) -> None:
@@ -87,8 +87,8 @@ class Plan:
         if not targets:
             return None
         for _ in targets:
-            self._turn = turn = self._turn + 1
-            target = targets[turn % len(targets)]
+            self._queue_index = index = self._queue_index + 1
+            target = targets[index % len(targets)]
             if target[0].broker != avoid:
                 break
         return target

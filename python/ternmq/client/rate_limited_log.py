@@ -13,29 +13,29 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-class Summary:
-    """One kind of line.
+class RateLimitedLog:
+    """One kind of line: the first is written at once, those of the next ten seconds are counted.
 
     Args:
-        log: where to.
+        logger: where to.
         level: how grave.
     """
 
-    def __init__(self, log: logging.Logger, level: int) -> None:
-        self._log = log
+    def __init__(self, logger: logging.Logger, level: int) -> None:
+        self._logger = logger
         self._level = level
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._count = 0
         self._last = ""
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Write a line, or count it if another one was written a short while ago."""
         if self._timer is not None:
             self._count += 1
             self._last = text
             return
-        self._log.log(self._level, "%s", text)
+        self._logger.log(self._level, "%s", text)
         self._timer = self._loop.call_later(SUMMARY_SECONDS, self._sum_up)
 
     def close(self) -> None:
@@ -53,5 +53,5 @@ class Summary:
     def _write(self) -> bool:
         count, self._count = self._count, 0
         if count:
-            self._log.log(self._level, "%d more in %g s, the last: %s", count, SUMMARY_SECONDS, self._last)
+            self._logger.log(self._level, "%d more in %g s, the last: %s", count, SUMMARY_SECONDS, self._last)
         return count > 0

@@ -1,8 +1,8 @@
-"""Messages that somebody took and forgot to settle: said, before their queues stand still without a word.
+"""Messages that a program took and forgot to settle: logged, before their queues stand still without a word.
 
-Looked for every few seconds, so that a message costs nothing for it. Whoever settles a message has it at hand; so one
-that nobody but the inbox holds will not be settled any more. That is seen by its reference count: the garbage collector
-never gets it, as the inbox keeps it until its queue goes elsewhere.
+Looked for every few seconds, so that a message costs nothing for it. A program that settles a message has it at hand;
+so a message that the inbox alone refers to will not be settled any more. That is seen by its reference count: the
+garbage collector never gets it, as the inbox keeps it until its queue goes elsewhere.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Generic, TypeVar
 from ternmq.client.inbox import Inbox
 from ternmq.client.messages import DELIVERED, MessageQueue
 from ternmq.client.pulling import Puller
-from ternmq.client.summaries import counted
+from ternmq.client.rate_limited_log import counted
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ternmq.client.forgotten")  # Public: users filter by it.
 
 CHECK_SECONDS = 5.0
 FULL_SECONDS = 10.0
@@ -31,7 +31,7 @@ _LOOKED_AT = 1000
 _HOW_TO = "settle each with `async with message:` or `await message.ack()`"
 
 
-class Watch(Generic[T]):
+class UnsettledWatch(Generic[T]):
     """Looks at one consumer's delivered messages.
 
     Args:

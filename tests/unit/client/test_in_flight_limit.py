@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from support.memory.virtual_time import run
-from ternmq.client.window import Window
+from ternmq.client.in_flight_limit import InFlightLimit
 from ternmq.errors import ClientClosedError
 
 
@@ -15,51 +15,51 @@ async def _turn() -> None:
 
 def test_whoever_waits_is_let_in_in_turn_and_nobody_overtakes() -> None:
     async def scenario() -> None:
-        window = Window(2, 1000)
-        assert window.enter(1)
-        assert window.enter(1)
-        assert not window.enter(1)
+        limit = InFlightLimit(2, 1000)
+        assert limit.try_acquire(1)
+        assert limit.try_acquire(1)
+        assert not limit.try_acquire(1)
         order: list[int] = []
 
         async def come(number: int) -> None:
-            await window.enter_in_turn(1)
+            await limit.acquire(1)
             order.append(number)
 
         tasks = [asyncio.create_task(come(number)) for number in range(5)]
         await _turn()
-        window.leave(2, 2)
-        assert (window.count, window.enter(1)) == (2, False), "the places are taken for those who wait"
+        limit.release(2, 2)
+        assert (limit.count, limit.try_acquire(1)) == (2, False), "the places are taken for those who wait"
         await _turn()
         assert order == [0, 1]
         for _ in range(3):
-            window.leave(1, 1)
+            limit.release(1, 1)
         await asyncio.gather(*tasks)
         assert order == [0, 1, 2, 3, 4]
-        assert (window.count, window.bytes) == (2, 2)
+        assert (limit.count, limit.bytes) == (2, 2)
 
     run(scenario())
 
 
 def test_a_body_larger_than_the_bound_goes_alone_and_smaller_ones_stay_behind_it() -> None:
     async def scenario() -> None:
-        window = Window(10, 100)
-        assert window.enter(60)
-        large = asyncio.create_task(window.enter_in_turn(500))
+        limit = InFlightLimit(10, 100)
+        assert limit.try_acquire(60)
+        large = asyncio.create_task(limit.acquire(500))
         await _turn()
-        assert not window.enter(1), "there is room, but somebody waits"
-        small = asyncio.create_task(window.enter_in_turn(1))
+        assert not limit.try_acquire(1), "there is room, but somebody waits"
+        small = asyncio.create_task(limit.acquire(1))
         await _turn()
         assert not small.done()
-        window.leave(1, 60)
+        limit.release(1, 60)
         await large
         await _turn()
         assert not small.done()
-        large_gone = asyncio.create_task(window.drained())
-        window.leave(1, 500)
+        large_gone = asyncio.create_task(limit.wait_idle())
+        limit.release(1, 500)
         await small
-        window.leave(1, 1)
+        limit.release(1, 1)
         await large_gone
-        assert (window.count, window.bytes) == (0, 0)
+        assert (limit.count, limit.bytes) == (0, 0)
 
     run(scenario())
 
@@ -67,48 +67,48 @@ def test_a_body_larger_than_the_bound_goes_alone_and_smaller_ones_stay_behind_it
 @pytest.mark.parametrize("moment", ["before there is room", "as there is room", "when let in"])
 def test_whoever_gives_up_passes_the_place_on(moment: str) -> None:
     async def scenario() -> None:
-        window = Window(1, 100)
-        assert window.enter(1)
-        first = asyncio.create_task(window.enter_in_turn(200))
-        second = asyncio.create_task(window.enter_in_turn(1))
+        limit = InFlightLimit(1, 100)
+        assert limit.try_acquire(1)
+        first = asyncio.create_task(limit.acquire(200))
+        second = asyncio.create_task(limit.acquire(1))
         await _turn()
         if moment == "when let in":
-            window.leave(1, 1)
+            limit.release(1, 1)
         first.cancel()
         if moment == "as there is room":
-            window.leave(1, 1)
+            limit.release(1, 1)
         await asyncio.gather(first, return_exceptions=True)
         if moment == "before there is room":
-            window.leave(1, 1)
+            limit.release(1, 1)
         await second
-        assert (window.count, window.bytes) == (1, 1)
+        assert (limit.count, limit.bytes) == (1, 1)
 
     run(scenario())
 
 
 def test_a_small_body_comes_in_when_the_large_one_before_it_gives_up() -> None:
     async def scenario() -> None:
-        window = Window(10, 100)
-        assert window.enter(60)
-        large = asyncio.create_task(window.enter_in_turn(500))
-        small = asyncio.create_task(window.enter_in_turn(1))
+        limit = InFlightLimit(10, 100)
+        assert limit.try_acquire(60)
+        large = asyncio.create_task(limit.acquire(500))
+        small = asyncio.create_task(limit.acquire(1))
         await _turn()
         large.cancel()
         await small
-        assert (window.count, window.bytes) == (2, 61)
+        assert (limit.count, limit.bytes) == (2, 61)
 
     run(scenario())
 
 
 def test_refusing_ends_all_waiting() -> None:
     async def scenario() -> None:
-        window = Window(1, 100)
-        assert window.enter(1)
-        waiting = [asyncio.create_task(window.enter_in_turn(1)) for _ in range(3)]
+        limit = InFlightLimit(1, 100)
+        assert limit.try_acquire(1)
+        waiting = [asyncio.create_task(limit.acquire(1)) for _ in range(3)]
         await _turn()
-        window.refuse(ClientClosedError("closed"))
+        limit.fail_waiters(ClientClosedError("closed"))
         errors = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(error) for error in errors} == {ClientClosedError}
-        assert window.count == 1
+        assert limit.count == 1
 
     run(scenario())

@@ -17,17 +17,17 @@ class Abandonable(Protocol):
 _open: weakref.WeakSet[Abandonable] = weakref.WeakSet()
 
 
-def watch(client: Abandonable) -> None:
-    """Have a client abandoned in every child of this process, until it is closed."""
+def register(client: Abandonable) -> None:
+    """Have a client abandoned in every child of this process, until `unregister`."""
     _open.add(client)
 
 
-def forget(client: Abandonable) -> None:
-    """End `watch`."""
+def unregister(client: Abandonable) -> None:
+    """End `register`: the client is closed."""
     _open.discard(client)
 
 
-def watched() -> tuple[Abandonable, ...]:
+def registered() -> tuple[Abandonable, ...]:
     """The open clients of this process."""
     return tuple(_open)
 

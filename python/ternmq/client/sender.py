@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ternmq.client.lines import ShardLines
+from ternmq.client.keyed_queue import KeyedQueue
 from ternmq.client.messages import MessageQueue, SendReceipt
 from ternmq.client.metadata import Metadata
-from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, judge, send_error
-from ternmq.client.plans import Plan
-from ternmq.client.sends import STORED, PendingSend, receipts, unconfirmed
+from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, retry_decision, send_error
+from ternmq.client.pending_send import STORED, PendingSend, receipts, unconfirmed
+from ternmq.client.publish_info import TopicPublishInfo
 from ternmq.errors import MQError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
-from ternmq.remoting import Answer, Endpoint, Outcome, StoredPlace, failure
+from ternmq.remoting import Answer, Endpoint, Outcome, StoredSend, failure
 
-_CROSSING = 512
+_FLUSH_SENDS = 512
 """Sends that cross into the engine before the turn of the loop ends: brokers get work while more is being posted."""
 _PAUSE_SECONDS = 0.05
 """Between a refusal and the next try on the same broker, and between two looks at what waits."""
@@ -33,7 +33,7 @@ class Sender:
     with the same shard key go one after the other.
 
     Attributes:
-        leaving: sends that cross into the engine with the end of this turn of the loop.
+        unflushed: sends that cross into the engine with the end of this turn of the loop.
 
     Args:
         endpoint: the network.
@@ -49,7 +49,7 @@ class Sender:
         wall_clock_ms: Callable[[], int],
         on_ended: Callable[[int, int], None],
     ) -> None:
-        self.plans: dict[str, Plan] = {}
+        self.publish_infos: dict[str, TopicPublishInfo] = {}
         self._endpoint = endpoint
         self._metadata = metadata
         self._leaders = metadata.leaders
@@ -58,32 +58,32 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._number = endpoint.add_sender(self)
         self._last_call_id = 0
-        self.leaving: list[PendingSend] = []  # cross into the engine together
+        self.unflushed: list[PendingSend] = []
         self._outstanding: dict[int, PendingSend] = {}  # by call id, in order of sending
         self._parked: dict[PendingSend, None] = {}
-        self._shards: ShardLines[PendingSend] = ShardLines()
-        self._watching: asyncio.TimerHandle | None = None
-        metadata.on_change(self._routes_changed)
+        self._shards: KeyedQueue[PendingSend] = KeyedQueue()
+        self._silence_timer: asyncio.TimerHandle | None = None
+        metadata.on_change(self._metadata_changed)
 
     def submit(self, send: PendingSend) -> None:
         """Start a send; behind the others of its shard key if there are some."""
-        if send.shard is None or self._shards.join(send.plan.topic, send.shard, send):
+        if send.shard is None or self._shards.push(send.publish_info.topic, send.shard, send):
             self._start(send)
 
     def close(self) -> None:
         """Stop; everything must have ended before."""
-        self._metadata.forget(self._routes_changed)
+        self._metadata.forget(self._metadata_changed)
         self._endpoint.remove_sender(self._number)
-        if self._watching is not None:
-            self._watching.cancel()
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
 
     # -- one try -------------------------------------------------------------------------------------------------
 
     def _start(self, send: PendingSend) -> None:
-        """Send to the right master with the next crossing, or park."""
+        """Send to the right master with the next flush, or park."""
         if send.shard is None:
             before = send.queue
-            target = send.plan.next_target(self._leaders, None if before is None else before.broker)
+            target = send.publish_info.next_target(self._leaders, None if before is None else before.broker)
         else:
             target = self._shard_target(send, send.shard)
         if target is None:
@@ -93,12 +93,12 @@ class Sender:
         send.attempt += 1
         self._last_call_id = send.call_id = call_id = self._last_call_id + 1
         self._outstanding[call_id] = send
-        leaving = self.leaving
-        leaving.append(send)
-        if len(leaving) == 1:
-            self._loop.call_soon(self._cross)
-        elif len(leaving) >= _CROSSING:
-            self._cross()
+        unflushed = self.unflushed
+        unflushed.append(send)
+        if len(unflushed) == 1:
+            self._loop.call_soon(self._flush_to_engine)
+        elif len(unflushed) >= _FLUSH_SENDS:
+            self._flush_to_engine()
 
     def _try(self, send: PendingSend) -> None:
         """Start another try, if there is time left."""
@@ -109,13 +109,13 @@ class Sender:
 
     def _shard_target(self, send: PendingSend, shard: str) -> tuple[MessageQueue, str] | None:
         if send.queue is None:
-            send.queue = send.plan.shard_queue(shard)
+            send.queue = send.publish_info.shard_queue(shard)
         address = self._leaders.master(send.queue.broker) if send.queue is not None else None
         return (send.queue, address) if send.queue is not None and address is not None else None
 
-    def _cross(self) -> None:
-        """Hand over what leaves now; the engine makes message ids and headers, and watches the deadlines."""
-        sends, self.leaving = self.leaving, []
+    def _flush_to_engine(self) -> None:
+        """Hand over what was started in this turn; the engine makes message ids and headers, and watches deadlines."""
+        sends, self.unflushed = self.unflushed, []
         if not sends:
             return
         now, now_ms = self._loop.time(), self._wall_clock_ms()
@@ -139,18 +139,18 @@ class Sender:
                 ],
             )
         except Exception as error:
-            self._crossing_failed(sends, error)
+            self._flush_failed(sends, error)
             return
         for send, ident in zip(sends, ids, strict=True):
             send.sent_at = now
             if ident is not None:
                 send.id = ident
                 send.born_ms = now_ms
-        if self._watching is None:
-            self._watching = self._loop.call_later(_SILENCE_SECONDS / 2, self._watch)
+        if self._silence_timer is None:
+            self._silence_timer = self._loop.call_later(_SILENCE_SECONDS / 2, self._look_for_silence)
 
-    def _crossing_failed(self, sends: list[PendingSend], error: Exception) -> None:
-        """End sends that the engine cannot read, or that met a closed network: nobody would ever answer them."""
+    def _flush_failed(self, sends: list[PendingSend], error: Exception) -> None:
+        """End sends that the engine cannot read, or that met a closed network: no answer would ever end them."""
         if not isinstance(error, MQError):
             self._loop.call_exception_handler({"message": "sends cannot be handed over", "exception": error})
         for send in sends:
@@ -160,11 +160,11 @@ class Sender:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    def stored(self, places: list[StoredPlace]) -> None:
+    def stored(self, sends: list[StoredSend]) -> None:
         """Take the sends that were stored: one call for as many as came together."""
         outstanding = self._outstanding
         count = size = 0
-        for call_id, number, queue_offset in places:
+        for call_id, number, queue_offset in sends:
             send = outstanding.pop(call_id, None)
             if send is None:
                 continue  # the answer of a master that was given up in the meantime
@@ -180,8 +180,8 @@ class Sender:
                     future.set_result(receipts(send.batch, queue, queue_offset))
             elif not future.done():
                 future.set_result(SendReceipt(send.id or "", queue, queue_offset, "ok"))
-            if not send.plan.confirmed:
-                self._confirm(send.plan, queue.broker)
+            if not send.publish_info.confirmed:
+                self._confirm(send.publish_info, queue.broker)
             if send.shard is not None:
                 self._next_of_shard(send)
         if count:
@@ -206,22 +206,22 @@ class Sender:
     def _not_stored(self, send: PendingSend, outcome: Outcome) -> None:
         send.last = outcome
         send.ambiguous |= is_ambiguous(outcome)
-        verdict = judge(outcome)
-        if verdict == WAIT:
+        decision = retry_decision(outcome)
+        if decision == WAIT:
             send.attempt -= 1
             send.waits += 1
-            self._role_moved(send, outcome)
+            self._note_role_change(send, outcome)
             # Two replicas that name each other as the leader must not be asked in a tight circle.
-            self._again(send, pause=send.waits > 1 or self._master_of(send) == send.address)
-        elif verdict == FAIL or send.attempt >= send.tries or send.future.cancelled():
+            self._retry(send, pause=send.waits > 1 or self._master_of(send) == send.address)
+        elif decision == FAIL or send.attempt >= send.tries or send.future.cancelled():
             self._note_failure(send, outcome)
             self._fail(send, in_time=True)
         else:
-            assert verdict == RETRY
+            assert decision == RETRY
             self._note_failure(send, outcome)
-            self._again(send, pause=isinstance(outcome, Answer))
+            self._retry(send, pause=isinstance(outcome, Answer))
 
-    def _again(self, send: PendingSend, *, pause: bool) -> None:
+    def _retry(self, send: PendingSend, *, pause: bool) -> None:
         """Try again: at once, or after a moment so that a broker that refuses is not hammered."""
         if pause:
             self._park(send, _PAUSE_SECONDS)
@@ -230,11 +230,11 @@ class Sender:
 
     def _note_failure(self, send: PendingSend, outcome: Outcome) -> None:
         if isinstance(outcome, MQError):
-            self._role_moved(send, outcome)
+            self._note_role_change(send, outcome)
         elif outcome.code == ResponseCode.TOPIC_NOT_EXIST:
-            self._metadata.refresh_soon(send.plan.topic, 0.0)
+            self._metadata.refresh_soon(send.publish_info.topic, 0.0)
 
-    def _role_moved(self, send: PendingSend, outcome: Outcome) -> None:
+    def _note_role_change(self, send: PendingSend, outcome: Outcome) -> None:
         assert send.queue is not None
         if isinstance(outcome, Answer) or outcome.refresh_route:
             self._metadata.reject(send.queue.broker, send.address, outcome)
@@ -252,7 +252,7 @@ class Sender:
     def _candidates(self, send: PendingSend) -> tuple[MessageQueue, ...]:
         if send.shard is not None and send.queue is not None:
             return (send.queue,)
-        return send.plan.route.writable
+        return send.publish_info.route.writable
 
     def _unpark(self, send: PendingSend) -> None:
         if send in self._parked:
@@ -264,26 +264,26 @@ class Sender:
             else:
                 self._try(send)
 
-    def _routes_changed(self) -> None:
+    def _metadata_changed(self) -> None:
         """Start what waited, and give a replaced master a last moment to answer what it owes."""
-        for plan in self.plans.values():
-            route = self._metadata.known(plan.topic)
-            if route is not None and route is not plan.route:
-                plan.take_route(route)
-        orphans = [call_id for call_id, send in self._outstanding.items() if self._is_orphan(send)]
-        if orphans:
-            self._loop.call_later(_GRACE_SECONDS, self._give_up, orphans)
+        for publish_info in self.publish_infos.values():
+            route = self._metadata.known(publish_info.topic)
+            if route is not None and route is not publish_info.route:
+                publish_info.take_route(route)
+        abandoned = [call_id for call_id, send in self._outstanding.items() if self._is_abandoned(send)]
+        if abandoned:
+            self._loop.call_later(_GRACE_SECONDS, self._resend_abandoned, abandoned)
         for send in tuple(self._parked):
             self._unpark(send)
 
-    def _give_up(self, call_ids: list[int]) -> None:
+    def _resend_abandoned(self, call_ids: list[int]) -> None:
         """Send again to the new master what the replaced one has not answered: it may never do.
 
-        It may also have stored it, so whoever wants no message twice, with `retries=0`, is told that instead.
+        It may also have stored it. A caller that wants no message twice has set `retries=0` and is told that instead.
         """
         for call_id in call_ids:
             send = self._outstanding.get(call_id)
-            if send is None or not self._is_orphan(send):
+            if send is None or not self._is_abandoned(send):
                 continue
             del self._outstanding[call_id]
             send.ambiguous = True
@@ -293,7 +293,7 @@ class Sender:
                 send.tries += send.attempt >= send.tries  # the switch itself costs no try
                 self._try(send)
 
-    def _is_orphan(self, send: PendingSend) -> bool:
+    def _is_abandoned(self, send: PendingSend) -> bool:
         master = self._master_of(send)
         return master is not None and master != send.address
 
@@ -301,14 +301,14 @@ class Sender:
         assert send.queue is not None
         return self._leaders.master(send.queue.broker)
 
-    def _watch(self) -> None:
-        """Have masters asked about that leave sends unanswered; a stopped process keeps its connections open."""
-        self._watching = None
+    def _look_for_silence(self) -> None:
+        """Ask about masters that leave sends unanswered; a stopped process keeps its connections open."""
+        self._silence_timer = None
         oldest = next(iter(self._outstanding.values()), None)
         if oldest is not None:
             if self._loop.time() - oldest.sent_at >= _SILENCE_SECONDS:
-                self._metadata.doubt()
-            self._watching = self._loop.call_later(_SILENCE_SECONDS / 2, self._watch)
+                self._metadata.refresh_all()
+            self._silence_timer = self._loop.call_later(_SILENCE_SECONDS / 2, self._look_for_silence)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -316,17 +316,17 @@ class Sender:
         """End a send whose answer says stored, but not as plainly as it should."""
         error = unconfirmed(send, answer)
         if isinstance(error, StoredUnconfirmedError) and send.queue is not None:
-            self._confirm(send.plan, send.queue.broker)
+            self._confirm(send.publish_info, send.queue.broker)
         self._end(send, error)
 
-    def _confirm(self, plan: Plan, broker: str) -> None:
+    def _confirm(self, publish_info: TopicPublishInfo, broker: str) -> None:
         """A topic that did not exist on a group does now: its route will show in a moment."""
-        if broker in plan.route.promised:
-            self._metadata.created(plan.topic, broker)
+        if broker in publish_info.route.promised:
+            self._metadata.created(publish_info.topic, broker)
 
     def _fail(self, send: PendingSend, *, in_time: bool) -> None:
-        what = str(send.queue) if send.queue is not None else f"topic {send.plan.topic}"
-        brokers = [send.queue.broker] if send.queue is not None else list(send.plan.route.groups)
+        what = str(send.queue) if send.queue is not None else f"topic {send.publish_info.topic}"
+        brokers = [send.queue.broker] if send.queue is not None else list(send.publish_info.route.groups)
         error = send_error(
             send.last,
             send.address,
@@ -351,9 +351,11 @@ class Sender:
 
     def _next_of_shard(self, send: PendingSend) -> None:
         assert send.shard is not None
-        following = self._shards.leave(send.plan.topic, send.shard)
-        while following is not None and following.future.cancelled():
-            self._on_ended(1, len(following.body))
-            following = self._shards.leave(send.plan.topic, send.shard)
-        if following is not None:
-            self._loop.call_soon(self._try, following)  # not at once: a line that has timed out would recurse
+        head = self._shards.pop(send.publish_info.topic, send.shard)
+        while head is not None and head.future.cancelled():
+            self._on_ended(1, len(head.body))
+            head = self._shards.pop(send.publish_info.topic, send.shard)
+        if head is not None:
+            self._loop.call_soon(
+                self._try, head
+            )  # not at once: a queue of which every send has timed out would recurse

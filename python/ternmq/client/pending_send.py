@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from ternmq.client.messages import MessageQueue, SendReceipt, SendStatus
-from ternmq.client.plans import Plan
+from ternmq.client.publish_info import TopicPublishInfo
 from ternmq.errors import OutcomeUnknownError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Answer, Outcome
@@ -25,7 +25,7 @@ class PendingSend:
     """One message, or one batch, on its way.
 
     Args:
-        plan: where its topic's sends go.
+        publish_info: where its topic's sends go.
         code: request code, 310 or 320.
         fields: header fields but for queue, time and properties; the same object in many sends.
         properties: in their text form.
@@ -41,12 +41,12 @@ class PendingSend:
 
     __slots__ = (
         "address", "ambiguous", "attempt", "batch", "body", "born_ms", "call_id", "code", "deadline", "fields",
-        "future", "id", "last", "plan", "properties", "queue", "sent_at", "shard", "timer", "tries", "waits",
+        "future", "id", "last", "properties", "publish_info", "queue", "sent_at", "shard", "timer", "tries", "waits",
     )  # fmt: skip
 
     def __init__(
         self,
-        plan: Plan,
+        publish_info: TopicPublishInfo,
         code: int,
         fields: dict[str, str],
         properties: str,
@@ -59,7 +59,7 @@ class PendingSend:
         batch: list[str] | None = None,
         born_ms: int = 0,
     ) -> None:
-        self.plan = plan
+        self.publish_info = publish_info
         self.code = code
         self.fields = fields
         self.properties = properties

@@ -8,68 +8,68 @@ from collections import deque
 from ternmq.errors import MQError
 
 
-class Window:
-    """Counts unanswered sends; whoever finds it full waits in line.
+class InFlightLimit:
+    """Counts unanswered sends; a sender that finds it full waits, and the first to come is the first to go on.
 
     Args:
         most: sends.
         most_bytes: bytes of their bodies.
     """
 
-    __slots__ = ("_idle", "_line", "_most", "_most_bytes", "bytes", "count")
+    __slots__ = ("_idle", "_most", "_most_bytes", "_waiters", "bytes", "count")
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self.count = 0
         self.bytes = 0
         self._most = most
         self._most_bytes = most_bytes
-        self._line: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
         self._idle: asyncio.Future[None] | None = None
 
-    def enter(self, size: int) -> bool:
-        """Count a send with a body of this size, if there is room and nobody waits for it."""
-        if self._line or self._is_full(size):
+    def try_acquire(self, size: int) -> bool:
+        """Count a send with a body of this size, if there is room and no other send waits for it."""
+        if self._waiters or self._is_full(size):
             return False
         self.count += 1
         self.bytes += size
         return True
 
-    async def enter_in_turn(self, size: int) -> None:
-        """Count a send as soon as there is room; whoever came first goes first.
+    async def acquire(self, size: int) -> None:
+        """Count a send as soon as there is room, behind those that have waited longer.
 
         Raises:
-            MQError: given to `refuse` meanwhile.
+            MQError: given to `fail_waiters` meanwhile.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (waiter, size)
-        self._line.append(place)
+        entry = (waiter, size)
+        self._waiters.append(entry)
         try:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                self.leave(1, size)  # it was let in meanwhile
-            elif place in self._line:
-                self._line.remove(place)
-                self._let_in()  # it may have been too large for the room there is
+                self.release(1, size)  # it was let in meanwhile
+            elif entry in self._waiters:
+                self._waiters.remove(entry)
+                self._let_waiters_in()  # it may have been too large for the room there is
             raise
 
-    def leave(self, count: int, size: int) -> None:
+    def release(self, count: int, size: int) -> None:
         """Take off sends that have ended, of so many bytes together, and let others in."""
         self.count -= count
         self.bytes -= size
-        if self._line:
-            self._let_in()
+        if self._waiters:
+            self._let_waiters_in()
         if self._idle is not None and not self.count and not self._idle.done():
             self._idle.set_result(None)
 
-    def refuse(self, error: MQError) -> None:
-        """Give everybody who waits an error."""
-        for waiter, _ in self._line:
+    def fail_waiters(self, error: MQError) -> None:
+        """Raise an error in every `acquire` that waits."""
+        for waiter, _ in self._waiters:
             if not waiter.done():
                 waiter.set_exception(error)
-        self._line.clear()
+        self._waiters.clear()
 
-    async def drained(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until nothing is unanswered."""
         if self.count:
             self._idle = asyncio.get_running_loop().create_future()
@@ -81,11 +81,14 @@ class Window:
         # A body larger than the whole bound still goes out, alone.
         return self.count > 0 and self.bytes + size > self._most_bytes
 
-    def _let_in(self) -> None:
-        """Count the first in line, as many as there is room for, and wake them."""
-        line = self._line
-        while line and not self._is_full(line[0][1]):
-            waiter, size = line.popleft()
+    def _let_waiters_in(self) -> None:
+        """Count those that have waited longest, as many as there is room for, and wake them.
+
+        They are counted here and not when they run: else a send that comes in between would take their room.
+        """
+        waiters = self._waiters
+        while waiters and not self._is_full(waiters[0][1]):
+            waiter, size = waiters.popleft()
             if not waiter.done():
                 self.count += 1
                 self.bytes += size
