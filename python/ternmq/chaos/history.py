@@ -60,7 +60,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     side_by_side: bool = False
 
     @property
-    def place(self) -> Queue:
+    def queue_ref(self) -> Queue:
         """The queue that the event names.
 
         Raises:

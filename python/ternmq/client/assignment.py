@@ -173,7 +173,7 @@ class Assignment(Generic[T]):
             raise SettlementLostError(
                 f"{queue} is no longer held by this consumer; what is not acknowledged comes again"
             )
-        await self._store(puller, puller.place.watermark, within)
+        await self._store(puller, puller.process_queue.watermark, within)
 
     async def close(self) -> None:
         """Stop pulling and commit every queue's position; returns when the leaders have answered."""
@@ -281,9 +281,9 @@ class Assignment(Generic[T]):
             puller = self.pullers[queue] = self._make_puller(queue, first)
             self._companions.begun(self, queue, first)
             if held_until is not None:
-                puller.place.held_until = held_until[queue]
+                puller.process_queue.held_until = held_until[queue]
             elif shared and self._commits:
-                puller.place.handover = Handover(lambda: self._offsets.stored(queue, _CALL_SECONDS))
+                puller.process_queue.handover = Handover(lambda: self._offsets.stored(queue, _CALL_SECONDS))
 
         outcomes = await asyncio.gather(*(one(queue) for queue in queues), return_exceptions=True)
         for outcome in outcomes:  # those that worked are kept; the rest is tried again
@@ -295,8 +295,8 @@ class Assignment(Generic[T]):
         released = [self.pullers.pop(queue) for queue in tuple(queues)]
         if self._locks is not None and not self._closing:
             for puller in released:
-                puller.place.stopping = True
-                if self._inbox.has_delivered(puller.place):
+                puller.process_queue.stopping = True
+                if self._inbox.has_delivered(puller.process_queue):
                     self._leaving[puller.queue] = puller
                     farewell = self._loop.create_task(self._finish(puller))
                     self._farewells.add(farewell)
@@ -312,10 +312,10 @@ class Assignment(Generic[T]):
         What is settled here is committed and does not come to the next owner.
         """
         for puller in pullers:
-            puller.place.stopping = True
+            puller.process_queue.stopping = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while any(self._inbox.has_delivered(puller.place) for puller in pullers):
+                while any(self._inbox.has_delivered(puller.process_queue) for puller in pullers):
                     self._settled.clear()
                     await self._settled.wait()
 
@@ -323,7 +323,7 @@ class Assignment(Generic[T]):
         """Give up an ordered queue when its last message is settled, so that nobody has the next one meanwhile."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FINISH_SECONDS):
-                while self._inbox.has_delivered(puller.place) and not self._closing:
+                while self._inbox.has_delivered(puller.process_queue) and not self._closing:
                     self._settled.clear()
                     await self._settled.wait()
         try:
@@ -333,10 +333,10 @@ class Assignment(Generic[T]):
             self.ask()
 
     async def _end(self, pullers: list[Puller[T]], within: float) -> None:
-        held = [(puller, puller.place.watermark) for puller in pullers if not puller.place.dropped]
+        held = [(puller, puller.process_queue.watermark) for puller in pullers if not puller.process_queue.dropped]
         for puller in pullers:
-            self._inbox.drop(puller.place)
-            self._companions.ended(self, puller.queue, puller.place.watermark)
+            self._inbox.drop(puller.process_queue)
+            self._companions.ended(self, puller.queue, puller.process_queue.watermark)
         try:
             await asyncio.gather(*(puller.stop() for puller in pullers))
             if self._commits:
@@ -364,19 +364,19 @@ class Assignment(Generic[T]):
             return False
         for queue, puller in pullers.items():
             until = grants.until.get(queue)
-            if until is not None and not puller.place.dropped:
-                puller.place.held_until = until
-            elif queue.broker in grants.asked or puller.place.held_until <= self._loop.time():
+            if until is not None and not puller.process_queue.dropped:
+                puller.process_queue.held_until = until
+            elif queue.broker in grants.asked or puller.process_queue.held_until <= self._loop.time():
                 await self._lose(puller)
         return {queue.broker for queue in pullers} <= grants.asked
 
     async def _lose(self, puller: Puller[T]) -> None:
         """Let go of a queue whose lock is gone: its position belongs to whoever holds it now."""
         _log.warning("group %s has lost the lock of %s", self._group, puller.queue)
-        self._inbox.drop(puller.place)
+        self._inbox.drop(puller.process_queue)
         if self.pullers.get(puller.queue) is puller:
             del self.pullers[puller.queue]
-            self._companions.ended(self, puller.queue, puller.place.watermark)
+            self._companions.ended(self, puller.queue, puller.process_queue.watermark)
             await puller.stop()
             self._companions.free(self, [puller.queue])
             self.ask()
@@ -386,8 +386,8 @@ class Assignment(Generic[T]):
     async def _commit_often(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
-            pullers = [puller for puller in self.pullers.values() if not puller.place.dropped]
-            await self._commit_all([(puller, puller.place.watermark) for puller in pullers], _CALL_SECONDS)
+            pullers = [puller for puller in self.pullers.values() if not puller.process_queue.dropped]
+            await self._commit_all([(puller, puller.process_queue.watermark) for puller in pullers], _CALL_SECONDS)
 
     async def _commit_all(self, positions: list[tuple[Puller[T], int]], within: float) -> None:
         outcomes = await asyncio.gather(

@@ -14,14 +14,14 @@ from ternmq.client.messages import MessageQueue
 _log = logging.getLogger(__name__)
 
 
-class _Place(Protocol):
+class _ProcessQueue(Protocol):
     @property
     def watermark(self) -> int: ...
 
 
 class _Puller(Protocol):
     @property
-    def place(self) -> _Place: ...
+    def process_queue(self) -> _ProcessQueue: ...
 
     def restart(self, first: int) -> None: ...
 
@@ -86,7 +86,7 @@ class Companions:
         for queue in tuple(self._floors):
             floor = self._floors.pop(queue)
             for puller in (other.pullers[queue] for other in self._all if queue in other.pullers):
-                if puller.place.watermark > floor:
+                if puller.process_queue.watermark > floor:
                     puller.restart(floor)
         self._ask_others(companion)
 
@@ -145,7 +145,7 @@ class Companions:
 
     def settled(self, queue: MessageQueue, position: int) -> int:
         """How far all of them have settled what comes again."""
-        marks = [other.pullers[queue].place.watermark for other in self._all if queue in other.pullers]
+        marks = [other.pullers[queue].process_queue.watermark for other in self._all if queue in other.pullers]
         return min([position, self._floors.get(queue, position), *marks])
 
     # -- lines -------------------------------------------------------------------------------------------------------

@@ -467,19 +467,21 @@ class Consumer(Generic[T]):
                         while inbox.ready_count < max_size and self._open:
                             await self._wait()
             self._batch_number += 1
-            messages, places = inbox.take_batch(max_size, self._batch_number)
+            messages, process_queues = inbox.take_batch(max_size, self._batch_number)
             if messages:
-                return Batch(messages, places, self._batch_number, self._commit_batch)
+                return Batch(messages, process_queues, self._batch_number, self._commit_batch)
         if self._forked is not None:
             raise self._not_open()
         return None
 
-    async def _commit_batch(self, places: list[ProcessQueue[T]]) -> None:
+    async def _commit_batch(self, process_queues: list[ProcessQueue[T]]) -> None:
         if self._assignment is None or self._parts is None or self._forked is not None:
             raise self._not_open()
         self._check_loop()
         commit, within = self._assignment.commit, self._parts.timeout
-        outcomes = await asyncio.gather(*(commit(place.queue, within) for place in places), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(commit(process_queue.queue, within) for process_queue in process_queues), return_exceptions=True
+        )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -75,13 +75,13 @@ def read_members(body: bytes) -> Members:
     """
     data = decode_consumer_list(body)
     ids = tuple(sorted(data.consumer_id_list))
-    places, sets = data.set_of_consumer, data.subscription_sets
-    if places is None or sets is None:
+    set_indexes, sets = data.set_of_consumer, data.subscription_sets
+    if set_indexes is None or sets is None:
         return Members(ids)
-    if len(places) != len(data.consumer_id_list) or any(place >= len(sets) for place in places):
+    if len(set_indexes) != len(data.consumer_id_list) or any(index >= len(sets) for index in set_indexes):
         raise BodyError("a list of members names other subscriptions than it has")
-    pairs = zip(data.consumer_id_list, places, strict=True)
-    return Members(ids, {member: sets[place] for member, place in pairs if place >= 0})
+    pairs = zip(data.consumer_id_list, set_indexes, strict=True)
+    return Members(ids, {member: sets[index] for member, index in pairs if index >= 0})
 
 
 def named(sides: Iterable[tuple[str, list[str]]]) -> str:

@@ -129,7 +129,7 @@ class Details(NamedTuple):
     """What a stored record says beside offset and body.
 
     Args:
-        physical_offset: its place in the broker's log.
+        physical_offset: where it begins in the broker's log, in bytes.
         flag: the sender's number, passed on as it is.
         sys_flag: how the body is packed, and more.
         born_ms: when it was made, by the producer's clock.
@@ -177,7 +177,8 @@ class Message(Generic[T]):
     """
 
     __slots__ = (
-        "_inbox", "_known", "_number", "_place", "_records", "_repeats", "_state", "_value", "body", "queue_offset",
+        "_inbox", "_known", "_number", "_records", "_repeats", "_state", "_value", "body", "process_queue",
+        "queue_offset",
     )  # fmt: skip
 
     def __init__(
@@ -186,7 +187,7 @@ class Message(Generic[T]):
         number: int,
         queue_offset: int,
         body: bytes,
-        place: ProcessQueue[T],
+        process_queue: ProcessQueue[T],
         inbox: Inbox[T],
         repeats: int = 0,
     ) -> None:
@@ -194,7 +195,7 @@ class Message(Generic[T]):
         self.body = body
         self._records = records
         self._number = number
-        self._place = place
+        self.process_queue = process_queue
         self._inbox = inbox
         self._repeats = repeats
         self._known: Details | None = None
@@ -217,7 +218,7 @@ class Message(Generic[T]):
     @property
     def queue(self) -> MessageQueue:
         """Where it is stored; for a message that comes again, a queue of the group's retry topic."""
-        return self._place.queue
+        return self.process_queue.queue
 
     @property
     def attempt(self) -> int:
@@ -256,8 +257,8 @@ class Message(Generic[T]):
         topic = named.get("RETRY_TOPIC")
         if topic is None or not self.queue.topic.startswith(("%DLQ%", "%RETRY%")):
             return None
-        broker, _, place = named.get(ORIGIN_QUEUE, "").partition(":")
-        number, _, offset = place.partition(":")
+        broker, _, position = named.get(ORIGIN_QUEUE, "").partition(":")
+        number, _, offset = position.partition(":")
         queue, queue_offset = None, None
         if number.isdecimal() and offset.isdecimal():
             queue, queue_offset = MessageQueue(topic, broker, int(number)), int(offset)
@@ -334,7 +335,7 @@ class Message(Generic[T]):
             AlreadySettledError: settled before.
         """
         failure = Failure()
-        if delay is not None and self._place.ordered:
+        if delay is not None and self.process_queue.ordered:
             failure = Failure(pause=min(max(seconds(delay, "delay"), _SHORTEST_PAUSE), _LONGEST_PAUSE))
         elif delay is not None:
             level = level_at_least(delay)
@@ -397,7 +398,13 @@ class Message(Generic[T]):
     def _again(self) -> Message[T]:
         """The same message for its next delivery; this object stays settled."""
         again = Message(
-            self._records, self._number, self.queue_offset, self.body, self._place, self._inbox, self._repeats + 1
+            self._records,
+            self._number,
+            self.queue_offset,
+            self.body,
+            self.process_queue,
+            self._inbox,
+            self._repeats + 1,
         )
         again._known = self._known
         return again

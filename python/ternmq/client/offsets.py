@@ -32,7 +32,7 @@ class Offsets:
     async def first(self, queue: MessageQueue, within: float, entered_ms: int | None = None) -> int:
         """The queue offset to read first; where the group had none, it is fixed at the broker before this returns.
 
-        Fixed at once, because "latest" would mean another place after a crash: messages in between would be lost.
+        Fixed at once, because "latest" would mean another offset after a crash: messages in between would be lost.
 
         Args:
             queue: the queue.

@@ -92,7 +92,7 @@ class Puller(Generic[T]):
         self.queue = queue
         self.committed = first
         self.commit_lock = asyncio.Lock()
-        self.place: ProcessQueue[T] = ProcessQueue(queue, first, ordered=settings.ordered)
+        self.process_queue: ProcessQueue[T] = ProcessQueue(queue, first, ordered=settings.ordered)
         self._endpoint = endpoint
         self._metadata = metadata
         self._inbox = inbox
@@ -122,8 +122,8 @@ class Puller(Generic[T]):
 
     def restart(self, first: int) -> None:
         """Read on from another offset; what is fetched is dropped. The offset is stored with the next commit."""
-        self._inbox.drop(self.place)
-        self.place = self.place.restarted(first)
+        self._inbox.drop(self.process_queue)
+        self.process_queue = self.process_queue.restarted(first)
         self.committed = -1  # so that it is committed even if it lies before the last one
         if self._poll is not None and not self._poll[1].done():
             self._poll[1].set_result(None)
@@ -146,10 +146,10 @@ class Puller(Generic[T]):
             await self._metadata.wait_for_change(_FAILED_SECONDS)
             return
         began = self._loop.time()
-        place = self.place
+        process_queue = self.process_queue
         outcome = await self._pull(address)
-        if outcome is None or self.place is not place:
-            return  # the leader changed: ask the new one; or the answer is for a place that was left
+        if outcome is None or self.process_queue is not process_queue:
+            return  # the leader changed: ask the new one; or reading has moved elsewhere meanwhile
         if isinstance(outcome, MQError):
             await self._failed(address, outcome)
             return
@@ -164,13 +164,13 @@ class Puller(Generic[T]):
 
     def has_room(self) -> bool:
         """Whether more may be fetched."""
-        settings, place = self._settings, self.place
+        settings, process_queue = self._settings, self.process_queue
         return (
-            not place.dropped
-            and len(place.in_flight) < settings.max_in_flight
-            and place.in_flight_bytes < settings.max_bytes
+            not process_queue.dropped
+            and len(process_queue.in_flight) < settings.max_in_flight
+            and process_queue.in_flight_bytes < settings.max_bytes
             and self._inbox.bytes < settings.max_total_bytes
-            and place.span < MAX_SPAN
+            and process_queue.span < MAX_SPAN
         )
 
     def _choose(self) -> str | None:
@@ -204,16 +204,16 @@ class Puller(Generic[T]):
             overdue.cancel()
 
     def _fields(self, address: str) -> dict[str, str]:
-        settings, place = self._settings, self.place
-        watermark = place.watermark
+        settings, process_queue = self._settings, self.process_queue
+        watermark = process_queue.watermark
         leads = address == self._metadata.leaders.master(self.queue.broker)
         commit = _COMMIT if leads and watermark > 0 and settings.commits else 0
         return {
             "consumerGroup": settings.group,
             "topic": self.queue.topic,
             "queueId": str(self.queue.id),
-            "queueOffset": str(place.next_offset),
-            "maxMsgNums": str(min(settings.batch, settings.max_in_flight - len(place.in_flight))),
+            "queueOffset": str(process_queue.next_offset),
+            "maxMsgNums": str(min(settings.batch, settings.max_in_flight - len(process_queue.in_flight))),
             "sysFlag": str(_SUBSCRIPTION | _SUSPEND | commit),
             "commitOffset": str(watermark),
             "suspendTimeoutMillis": str(round(SUSPEND_SECONDS * 1000)),
@@ -227,40 +227,40 @@ class Puller(Generic[T]):
     def _take(self, address: str, answer: Answer, took: float) -> float:
         """Use an answer; returns the seconds to wait before the next pull."""
         code = answer.code
-        before = self.place.next_offset
+        before = self.process_queue.next_offset
         if code == ResponseCode.SUCCESS:
             self._put(self._messages(answer.body), _next_offset(answer, before))
         elif code in (ResponseCode.PULL_NOT_FOUND, ResponseCode.PULL_RETRY_IMMEDIATELY):
-            self.place.next_offset = max(before, _next_offset(answer, before))
+            self.process_queue.next_offset = max(before, _next_offset(answer, before))
         elif code == ResponseCode.PULL_OFFSET_MOVED:
             return self._moved(address, _next_offset(answer, before))
         elif code == ResponseCode.FLOW_CONTROL:
             return _FLOW_CONTROL_SECONDS
         else:
             return self._refused(address, answer)
-        if self.place.next_offset == before and took < _EMPTY_SECONDS:
+        if self.process_queue.next_offset == before and took < _EMPTY_SECONDS:
             self._turn += 1  # a follower that lags has nothing yet; another one may
             return _EMPTY_SECONDS
         return 0.0
 
     def _put(self, messages: list[Message[T]], next_offset: int) -> None:
         if self._strange is None:
-            self._inbox.put(self.place, messages, next_offset)
+            self._inbox.put(self.process_queue, messages, next_offset)
             return
         kinds = [(message, self._strange(message)) for message in messages]
         strangers = [message for message, strange in kinds if strange]
         here = [message for message, strange in kinds if strange is not None]
-        self._inbox.put(self.place, here, next_offset, strangers)
+        self._inbox.put(self.process_queue, here, next_offset, strangers)
         for message in strangers:
-            if message.queue_offset in self.place.in_flight and self._on_stranger is not None:
+            if message.queue_offset in self.process_queue.in_flight and self._on_stranger is not None:
                 self._on_stranger(message)
 
     def _messages(self, body: bytes) -> list[Message[T]]:
         """Decode a pull's body, and filter by the tags themselves: the broker compares only their hashes."""
         records, offsets, bodies, closed = _core.decode_messages(body, _MAX_INFLATED)
-        place, inbox = self.place, self._inbox
+        process_queue, inbox = self.process_queue, self._inbox
         messages = [
-            Message(records, number, queue_offset, content, place, inbox)
+            Message(records, number, queue_offset, content, process_queue, inbox)
             for number, (queue_offset, content) in enumerate(zip(offsets, bodies, strict=True))
         ]
         for number in closed:
@@ -275,9 +275,11 @@ class Puller(Generic[T]):
         if address != self._metadata.leaders.master(self.queue.broker):
             self._turn += 1
             return _FAILED_SECONDS
-        _log.warning("%s: offset %d is not there any more, going on at %d", self.queue, self.place.next_offset, to)
-        self._inbox.drop(self.place)
-        self.place = self.place.restarted(to)
+        _log.warning(
+            "%s: offset %d is not there any more, going on at %d", self.queue, self.process_queue.next_offset, to
+        )
+        self._inbox.drop(self.process_queue)
+        self.process_queue = self.process_queue.restarted(to)
         self.committed = -1  # so that the new position is committed
         self._on_moved()
         return 0.0

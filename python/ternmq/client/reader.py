@@ -32,7 +32,7 @@ _MIB = 1 << 20
 
 
 class Reader:
-    """Every message of a topic from a place on, used as an async context manager and walked with ``async for``.
+    """Every message of a topic from a position on, used as an async context manager and walked with ``async for``.
 
     It belongs to no group: it sends no heartbeats and commits nothing, so that two readers both see everything.
     Entering returns when its start positions are fixed: a message sent afterwards is seen. Its messages need no

@@ -171,7 +171,7 @@ class Returns(Generic[T]):
         return None
 
     async def _pass_on(self, message: Message[T]) -> None:
-        while not message._place.dropped:
+        while not message.process_queue.dropped:
             try:
                 answer = await self._ask_back(message, Failure(), MAX_ATTEMPTS)
                 if answer.code == ResponseCode.SUCCESS:
@@ -186,7 +186,7 @@ class Returns(Generic[T]):
 
     async def _is_settled_elsewhere(self, message: Message[T]) -> bool:
         """Whether the member that had the queue before has acknowledged the message, or given it back itself."""
-        handover = message._place.handover
+        handover = message.process_queue.handover
         if handover is None:
             return False
         try:
@@ -200,7 +200,7 @@ class Returns(Generic[T]):
 
     def _lost(self, message: Message[T]) -> MQError | None:
         """Why a message is not given back: its next owner gets it, as its offset was not committed."""
-        if not message._place.dropped:
+        if not message.process_queue.dropped:
             return None
         return SettlementLostError(f"{message!r} is no longer held by this consumer; it comes again")
 
@@ -286,7 +286,7 @@ class Returns(Generic[T]):
         await future
 
     async def _route(self, message: Message[T], deadline: float) -> TopicRoute:
-        """The retry topic's route, or the place where its broker makes it at the first send."""
+        """The retry topic's route; before it exists, its one queue where a broker creates it at the first send."""
         try:
             return await self._metadata.find(self._topic, deadline)
         except RouteNotFoundError:

@@ -74,13 +74,13 @@ class UnsettledWatch(Generic[T]):
         now, inbox = self._loop.time(), self._inbox
         full: dict[MessageQueue, tuple[int, int, float]] = {}
         for puller in self._pullers():
-            place = puller.place
-            if puller.has_room() or not place.in_flight:
+            process_queue = puller.process_queue
+            if puller.has_room() or not process_queue.in_flight:
                 continue
             seen, count, since = self._full.get(puller.queue, (-1, 0, now))
-            if (seen, count) != (place.next_offset, len(place.in_flight)):
+            if (seen, count) != (process_queue.next_offset, len(process_queue.in_flight)):
                 since = now  # something was settled, or fetched
-            full[puller.queue] = (place.next_offset, len(place.in_flight), since)
+            full[puller.queue] = (process_queue.next_offset, len(process_queue.in_flight), since)
         self._said &= {queue for queue, (*_, since) in full.items() if since < now}
         self._full = full
         if inbox.ready_count or self._is_run():
@@ -91,11 +91,11 @@ class UnsettledWatch(Generic[T]):
             if puller.queue in full
             and puller.queue not in self._said
             and now - full[puller.queue][2] >= FULL_SECONDS
-            and all(message._state == DELIVERED for message in puller.place.in_flight.values())
+            and all(message._state == DELIVERED for message in puller.process_queue.in_flight.values())
         ]
         if stuck:
             self._said.update(puller.queue for puller in stuck)
-            count = sum(len(puller.place.in_flight) for puller in stuck)
+            count = sum(len(puller.process_queue.in_flight) for puller in stuck)
             _log.warning(
                 "%s: %s of %s delivered, and none of them settled for %g s; no more is fetched, as"
                 " max_in_flight or max_bytes is reached: %s",

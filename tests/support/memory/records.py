@@ -14,8 +14,8 @@ class PlainRecords:
 
 
 def plain_messages(
-    place: ProcessQueue[bytes], inbox: Inbox[bytes], offsets: Iterable[int], body: bytes
+    process_queue: ProcessQueue[bytes], inbox: Inbox[bytes], offsets: Iterable[int], body: bytes
 ) -> list[Message[bytes]]:
     """Messages of a queue with these offsets."""
     records = PlainRecords()
-    return [Message(records, offset, offset, body, place, inbox) for offset in offsets]
+    return [Message(records, offset, offset, body, process_queue, inbox) for offset in offsets]
