@@ -137,7 +137,7 @@ class Inbox(Generic[T]):
         process_queue: ProcessQueue[T],
         messages: list[Message[T]],
         next_offset: int,
-        strangers: Collection[Message[T]] = (),
+        withheld: Collection[Message[T]] = (),
     ) -> None:
         """Add what one pull fetched; offsets that are in flight already are left out.
 
@@ -145,7 +145,7 @@ class Inbox(Generic[T]):
             process_queue: the queue.
             messages: in order of their offsets, all at or above the queue's next offset.
             next_offset: where the next pull starts.
-            strangers: those of the messages that are not delivered, but held until `discard`.
+            withheld: those of the messages that are not delivered, but kept in flight until `discard`.
         """
         if process_queue.dropped:
             return
@@ -155,8 +155,8 @@ class Inbox(Generic[T]):
         size = sum([len(message.body) for message in messages])
         process_queue.in_flight_bytes += size
         self.bytes += size
-        if strangers:
-            messages = [message for message in messages if message not in strangers]
+        if withheld:
+            messages = [message for message in messages if message not in withheld]
         if process_queue.ordered:
             process_queue.line.extend(messages)
             self._advance(process_queue)

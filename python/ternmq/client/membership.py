@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ternmq.client.companions import Companions
 from ternmq.client.filters import ALL, TagFilter, parse_filter
+from ternmq.client.local_consumers import LocalConsumers
 from ternmq.client.messages import retry_topic
 from ternmq.client.metadata import Metadata
 from ternmq.protocol.codes import RequestCode
@@ -65,7 +65,7 @@ class Membership:
         self._producers: dict[str, int] = {}  # how many producers of this client share the group
         self._consumers: dict[str, list[ConsumerSubscription]] = {}
         self._on_members_changed: dict[str, list[Callable[[], None]]] = {}
-        self._companions: dict[str, Companions] = {}
+        self._local_consumers: dict[str, LocalConsumers] = {}
         self._version = 0  # of what the heartbeats say
         self._body = b""
         self._addresses: list[str] = []  # that the engine sends them to
@@ -73,10 +73,10 @@ class Membership:
         self._gone: dict[str, float] = {}  # no more shown, and since when
         self._forgetting: asyncio.TimerHandle | None = None
         self._reached: set[str] = set()  # with the current version, or found dead
-        self._news = asyncio.Event()
+        self._target_reached = asyncio.Event()
         self._closed = False
         endpoint.on_push(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, self._members_changed)
-        metadata.on_change(self._spread)
+        metadata.on_change(self._targets_changed)
 
     def add_producer(self, group: str) -> None:
         """Belong to a producer group from now on."""
@@ -91,14 +91,14 @@ class Membership:
             self._changed()
             await self._leave({"clientID": self.client_id, "producerGroup": group})
 
-    def companions(self, group: str) -> Companions:
+    def local_consumers(self, group: str) -> LocalConsumers:
         """The consumers of a group in this client."""
-        return self._companions.setdefault(group, Companions(group))
+        return self._local_consumers.setdefault(group, LocalConsumers(group))
 
     def other_filter(self, group: str, topic: str, tags: TagFilter) -> str | None:
         """A filter other than this one with which a consumer of a group in this client reads a topic."""
-        companions = self._companions.get(group)
-        return None if companions is None else companions.other_filter(topic, tags)
+        local_consumers = self._local_consumers.get(group)
+        return None if local_consumers is None else local_consumers.other_filter(topic, tags)
 
     async def add_consumer(
         self, group: str, subscription: ConsumerSubscription, on_members_changed: Callable[[], None]
@@ -127,14 +127,14 @@ class Membership:
             self._changed()
             return
         del self._consumers[group], self._on_members_changed[group]
-        if self._companions[group].is_empty:
-            del self._companions[group]
+        if self._local_consumers[group].is_empty:
+            del self._local_consumers[group]
         self._changed()
         await self._leave({"clientID": self.client_id, "consumerGroup": group})
 
-    async def beat_now(self) -> None:
+    async def heartbeat_now(self) -> None:
         """Send a heartbeat to all addresses in use and wait a moment for the answers; what fails is tried again."""
-        self._say()
+        self._announce()
         await self._until_known()
 
     async def close(self) -> None:
@@ -142,24 +142,24 @@ class Membership:
         self._closed = True
         if self._forgetting is not None:
             self._forgetting.cancel()
-        self._metadata.forget(self._spread)
-        self._hand_over([])
+        self._metadata.forget(self._targets_changed)
+        self._set_targets([])
 
     def _changed(self) -> None:
         self._body = heartbeat_body(self.client_id, self._producers, self._consumers)
-        self._say()
+        self._announce()
 
-    def _say(self) -> None:
+    def _announce(self) -> None:
         """Tell everybody at once what this client belongs to."""
         self._version += 1
         self._reached.clear()
-        self._hand_over(self._in_use())
+        self._set_targets(self._in_use())
 
-    def _spread(self) -> None:
+    def _targets_changed(self) -> None:
         """Routes have changed: tell those who are new, and in a while forget those who are gone."""
         addresses = self._in_use()
         if addresses != self._addresses:
-            self._hand_over(addresses)
+            self._set_targets(addresses)
 
     def _in_use(self) -> list[str]:
         """Whom to send heartbeats to: all replicas that routes show, or showed a short while ago."""
@@ -183,9 +183,9 @@ class Membership:
             self._forgetting.cancel()
             self._forgetting = None
         if self._gone:
-            self._forgetting = self._loop.call_at(min(self._gone.values()) + _KEEP_SECONDS, self._spread)
+            self._forgetting = self._loop.call_at(min(self._gone.values()) + _KEEP_SECONDS, self._targets_changed)
 
-    def _hand_over(self, addresses: list[str]) -> None:
+    def _set_targets(self, addresses: list[str]) -> None:
         self._addresses = addresses
         self._endpoint.beat(
             self._version,
@@ -195,21 +195,21 @@ class Membership:
             interval=self._interval,
             retry=_RETRY_SECONDS,
             timeout=_CALL_SECONDS,
-            on_beaten=self._beaten,
+            on_beaten=self._heartbeat_ended,
         )
 
-    def _beaten(self, version: int, address: str, _answered: bool) -> None:
+    def _heartbeat_ended(self, version: int, address: str, _answered: bool) -> None:
         if version == self._version:
             self._reached.add(address)
-            self._news.set()
+            self._target_reached.set()
 
     async def _until_known(self) -> None:
         """Wait until all replicas have answered a heartbeat or are out of reach, but not for long."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while not self._reached.issuperset(self._shown):
-                    self._news.clear()
-                    await self._news.wait()
+                    self._target_reached.clear()
+                    await self._target_reached.wait()
         except TimeoutError:
             pass
 

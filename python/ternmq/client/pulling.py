@@ -73,8 +73,9 @@ class Puller(Generic[T]):
         first: queue offset to read first.
         settings: limits and subscription.
         on_moved: called when the broker no longer has the next offset and reading goes on elsewhere.
-        strange: of what comes again, whether a message is not this consumer's; None if somebody else sees to it.
-        on_stranger: takes what is not, and discards it from the inbox when it is given back.
+        is_unsubscribed: asked of each message of a retry topic: True if no consumer of this client reads its topic;
+            None if another consumer of this client sees to it.
+        on_unsubscribed: takes a message that is, and discards it from the inbox when a broker has it again.
     """
 
     def __init__(
@@ -86,8 +87,8 @@ class Puller(Generic[T]):
         first: int,
         settings: PullSettings,
         on_moved: Callable[[], None],
-        strange: Callable[[Message[T]], bool | None] | None = None,
-        on_stranger: Callable[[Message[T]], None] | None = None,
+        is_unsubscribed: Callable[[Message[T]], bool | None] | None = None,
+        on_unsubscribed: Callable[[Message[T]], None] | None = None,
     ) -> None:
         self.queue = queue
         self.committed = first
@@ -96,17 +97,17 @@ class Puller(Generic[T]):
         self._endpoint = endpoint
         self._metadata = metadata
         self._inbox = inbox
-        # What comes again had passed the filter, and may have come from another subscription of the group.
-        again = queue.topic == retry_topic(settings.group)
-        # Its offset is not this consumer's alone, so it does not travel with pulls.
-        self._settings = settings._replace(tags=parse_filter(ALL), commits=False) if again else settings
-        self._strange = strange if again else None
-        self._on_stranger = on_stranger
+        # A message of the retry topic had passed the filter, and may be of another subscription of the group.
+        is_retry = queue.topic == retry_topic(settings.group)
+        # Several consumers of this client may pull it, so its offset does not travel with the pulls of one.
+        self._settings = settings._replace(tags=parse_filter(ALL), commits=False) if is_retry else settings
+        self._is_unsubscribed = is_unsubscribed if is_retry else None
+        self._on_unsubscribed = on_unsubscribed
         self._on_moved = on_moved
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._poll: tuple[str, asyncio.Future[Outcome | None]] | None = None
-        self._turn = 0
+        self._replica_index = 0
         metadata.on_change(self._routes_changed)
         self._task = self._loop.create_task(self._run())
 
@@ -177,7 +178,7 @@ class Puller(Generic[T]):
         """The leader; without one the other replicas in turn, which serve committed messages too."""
         self._metadata.master(self.queue.broker)  # starts the search if there is none
         addresses = self._metadata.leaders.readable(self.queue.broker)
-        return addresses[self._turn % len(addresses)] if addresses else None
+        return addresses[self._replica_index % len(addresses)] if addresses else None
 
     async def _pull(self, address: str) -> Outcome | None:
         """Ask for messages; None if the leader changed while the broker held the request."""
@@ -239,21 +240,21 @@ class Puller(Generic[T]):
         else:
             return self._refused(address, answer)
         if self.process_queue.next_offset == before and took < _EMPTY_SECONDS:
-            self._turn += 1  # a follower that lags has nothing yet; another one may
+            self._replica_index += 1  # a follower that lags has nothing yet; another one may
             return _EMPTY_SECONDS
         return 0.0
 
     def _put(self, messages: list[Message[T]], next_offset: int) -> None:
-        if self._strange is None:
+        if self._is_unsubscribed is None:
             self._inbox.put(self.process_queue, messages, next_offset)
             return
-        kinds = [(message, self._strange(message)) for message in messages]
-        strangers = [message for message, strange in kinds if strange]
-        here = [message for message, strange in kinds if strange is not None]
-        self._inbox.put(self.process_queue, here, next_offset, strangers)
-        for message in strangers:
-            if message.queue_offset in self.process_queue.in_flight and self._on_stranger is not None:
-                self._on_stranger(message)
+        kinds = [(message, self._is_unsubscribed(message)) for message in messages]
+        withheld = [message for message, is_unsubscribed in kinds if is_unsubscribed]
+        here = [message for message, is_unsubscribed in kinds if is_unsubscribed is not None]
+        self._inbox.put(self.process_queue, here, next_offset, withheld)
+        for message in withheld:
+            if message.queue_offset in self.process_queue.in_flight and self._on_unsubscribed is not None:
+                self._on_unsubscribed(message)
 
     def _messages(self, body: bytes) -> list[Message[T]]:
         """Decode a pull's body, and filter by the tags themselves: the broker compares only their hashes."""
@@ -273,7 +274,7 @@ class Puller(Generic[T]):
     def _moved(self, address: str, to: int) -> float:
         """Go on where the broker still has messages; only its leader may say so, followers just lag."""
         if address != self._metadata.leaders.master(self.queue.broker):
-            self._turn += 1
+            self._replica_index += 1
             return _FAILED_SECONDS
         _log.warning(
             "%s: offset %d is not there any more, going on at %d", self.queue, self.process_queue.next_offset, to
@@ -285,7 +286,7 @@ class Puller(Generic[T]):
         return 0.0
 
     def _refused(self, address: str, answer: Answer) -> float:
-        self._turn += 1
+        self._replica_index += 1
         if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
             self._metadata.reject(self.queue.broker, address, answer)
             # Two replicas that name each other must not be asked in a tight circle.
@@ -298,7 +299,7 @@ class Puller(Generic[T]):
         return self._metadata.leaders.master(self.queue.broker) not in (None, address)
 
     async def _failed(self, address: str, error: MQError) -> None:
-        self._turn += 1
+        self._replica_index += 1
         _log.debug("%s: pull from %s failed: %s", self.queue, address, error)
         if error.refresh_route and address == self._metadata.leaders.master(self.queue.broker):
             self._metadata.reject(self.queue.broker, address, error)  # and read from a follower at once
@@ -306,7 +307,7 @@ class Puller(Generic[T]):
             await self._metadata.wait_for_change(_FAILED_SECONDS)
 
     def _routes_changed(self) -> None:
-        """Give up a poll that somebody holds who does not lead any more."""
+        """Give up a poll that is held by a broker that does not lead any more."""
         if self._poll is None:
             return
         address, future = self._poll

@@ -66,7 +66,7 @@ class Reader:
         self._parts: Parts | None = None
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
-        self._room_told = True
+        self._room_notified = True
         self._forked: str | None = None
 
     async def open(self) -> Reader:
@@ -170,11 +170,11 @@ class Reader:
 
     def _room_changed(self) -> None:
         """Tell the pullers, once for all messages that are taken in this turn of the loop."""
-        if self._room_told:
-            self._room_told = False
-            asyncio.get_running_loop().call_soon(self._tell_room)
+        if self._room_notified:
+            self._room_notified = False
+            asyncio.get_running_loop().call_soon(self._notify_room)
 
-    def _tell_room(self) -> None:
-        self._room_told = True
+    def _notify_room(self) -> None:
+        self._room_notified = True
         for puller in self._pullers.values():
             puller.room_changed()

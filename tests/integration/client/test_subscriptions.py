@@ -141,7 +141,7 @@ def test_another_filter_in_another_process_is_a_warning_on_both_sides_that_names
                 assert theirs in line
                 assert mq.client_id in line
                 for _ in range(3):
-                    await mq.parts().membership.beat_now()
+                    await mq.parts().membership.heartbeat_now()
             await until(lambda: len(inbox.queues) == 4, "to be alone again")
         assert len(_warnings(caplog, group)) == len(_log_lines(cluster, group)) == 1
 

@@ -1,4 +1,4 @@
-"""The members of a group and what each reads: with whom a topic is shared, and where they do not agree. Pure."""
+"""The members of a group and what each reads: which members share a topic, and where they do not agree. Pure."""
 
 from __future__ import annotations
 
@@ -14,51 +14,56 @@ _NAMED = 5
 _RETRY = "%RETRY%"
 
 
-class Members(NamedTuple):
+class GroupMembers(NamedTuple):
     """The members of a group as a leader knows them.
 
     Args:
         ids: client ids, sorted.
-        said: what each subscribes to; without those who have not said it yet. None from brokers that do not tell.
+        subscription_sets: what each subscribes to, without members of which the broker does not know it yet. None from
+            brokers that do not tell.
     """
 
     ids: tuple[str, ...]
-    said: Mapping[str, SubscriptionSet] | None = None
+    subscription_sets: Mapping[str, SubscriptionSet] | None = None
 
-    def parties(self, topic: str) -> tuple[str, ...]:
-        """With whom a topic is shared, sorted: its subscribers if all of them share it so, else the whole group.
+    def sharers(self, topic: str) -> tuple[str, ...]:
+        """The members that share a topic, sorted: its subscribers if all of them share it so, else the whole group.
 
         Every member comes to the same list from the same answer. A subscriber of another library shares with the whole
         group whatever we do, so that nothing else would fit together with it.
         """
-        if self.said is None or len(self.said) < len(self.ids):
+        if self.subscription_sets is None or len(self.subscription_sets) < len(self.ids):
             return self.ids
-        readers = tuple(member for member in self.ids if topic in self.said[member].subscriptions)
-        return readers if all(self.said[member].shares_by_topic for member in readers) else self.ids
+        readers = tuple(member for member in self.ids if topic in self.subscription_sets[member].subscriptions)
+        return readers if all(self.subscription_sets[member].shares_by_topic for member in readers) else self.ids
 
-    def all_read(self, topic: str, again: str) -> bool:
-        """Whether everybody who may get what comes again reads the topic that it came from, as far as is known."""
-        said = (self.said or {}).values()
-        return all(topic in each.subscriptions for each in said if again in each.subscriptions)
+    def all_read(self, topic: str, retry_topic: str) -> bool:
+        """Whether all members that read the retry topic read this topic too, as far as is known."""
+        subscription_sets = (self.subscription_sets or {}).values()
+        return all(topic in each.subscriptions for each in subscription_sets if retry_topic in each.subscriptions)
 
     def disputes(self) -> list[str]:
-        """In what the members do not agree so that messages are lost to the group, as sentences."""
-        said = self.said or {}
+        """Disagreements between members by which messages are lost to the group, as sentences."""
+        subscription_sets = self.subscription_sets or {}
         found = []
-        for topic in sorted({topic for each in said.values() for topic in each.subscriptions}):
+        for topic in sorted({topic for each in subscription_sets.values() for topic in each.subscriptions}):
             if topic.startswith(_RETRY):
-                continue  # pull consumers do not read it, and nobody filters it
-            readers = [member for member in self.ids if member in said and topic in said[member].subscriptions]
+                continue  # pull consumers do not read it, and no member filters it
+            readers = [
+                member
+                for member in self.ids
+                if member in subscription_sets and topic in subscription_sets[member].subscriptions
+            ]
             sides = defaultdict(list)
             for member in readers:
-                sides[f"{said[member].subscriptions[topic]!r}"].append(member)
+                sides[f"{subscription_sets[member].subscriptions[topic]!r}"].append(member)
             if len(sides) > 1:
                 found.append(
                     f"they read topic {topic} with different filters, {named(sorted(sides.items()))}; what one of "
                     "them does not want is passed over for the others, so give each filter a group of its own"
                 )
-            others = [member for member in self.ids if member in said and member not in readers]
-            if others and not all(said[member].shares_by_topic for member in readers):
+            others = [member for member in self.ids if member in subscription_sets and member not in readers]
+            if others and not all(subscription_sets[member].shares_by_topic for member in readers):
                 found.append(
                     f"not all of them read topic {topic}, {named([('yes', readers), ('no', others)])}, and some share "
                     "it with the whole group, as clients of other libraries do: the queues that fall to the others are "
@@ -67,7 +72,7 @@ class Members(NamedTuple):
         return found
 
 
-def read_members(body: bytes) -> Members:
+def read_members(body: bytes) -> GroupMembers:
     """Read the answer to 38.
 
     Raises:
@@ -77,11 +82,11 @@ def read_members(body: bytes) -> Members:
     ids = tuple(sorted(data.consumer_id_list))
     set_indexes, sets = data.set_of_consumer, data.subscription_sets
     if set_indexes is None or sets is None:
-        return Members(ids)
+        return GroupMembers(ids)
     if len(set_indexes) != len(data.consumer_id_list) or any(index >= len(sets) for index in set_indexes):
         raise BodyError("a list of members names other subscriptions than it has")
     pairs = zip(data.consumer_id_list, set_indexes, strict=True)
-    return Members(ids, {member: sets[index] for member, index in pairs if index >= 0})
+    return GroupMembers(ids, {member: sets[index] for member, index in pairs if index >= 0})
 
 
 def named(sides: Iterable[tuple[str, list[str]]]) -> str:

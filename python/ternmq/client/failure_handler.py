@@ -1,4 +1,4 @@
-"""Where a failed message goes: back to its broker, else to the retry topic, else it stays here for a while."""
+"""Where a failed message goes: back to its broker (36), else to the retry topic, else it stays here for a while."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ternmq.remoting import Answer, Endpoint
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ternmq.client.returns")  # Public: users filter by it.
 
 MAX_ATTEMPTS = 16
-_BACK_SECONDS = 5.0
+_SEND_BACK_SECONDS = 5.0
 _SEND_SECONDS = 3.0
 _SEND_TRIES = 3
 _LOCAL_PAUSE = 5.0
 _LONGEST_KEPT = 60.0
-_MOST_STRANGE = 1000
+_MOST_UNSUBSCRIBED = 1000
 _INNER_PRODUCER = "CLIENT_INNER_PRODUCER"
 _COMPRESSION = 0x1 | 0x700
 """Bits of sysFlag that say how the body is compressed; set here only where it could not be inflated."""
@@ -57,8 +57,8 @@ class _Kept:
         yield
 
 
-class Returns(Generic[T]):
-    """Gives failed messages of one consumer back; none is ever forgotten.
+class FailureHandler(Generic[T]):
+    """Returns failed messages of one consumer to their brokers; none is ever forgotten.
 
     A message leaves the inbox only when a broker has acknowledged it, as a send-back (36) or as a send to the group's
     retry topic. Until then its offset is not committed.
@@ -70,9 +70,9 @@ class Returns(Generic[T]):
         ordered: failures stay in their queue, and only dead letters leave it.
         max_attempts: how often a message is delivered before it becomes a dead letter; None for no end.
         wall_clock_ms: milliseconds since 1970.
-        on_returned: called with a broker name when a message will come again through the retry topic.
-        keeps: whether failures stay here for a while, because the retry topic may bring them to a member that does not
-            read their topic.
+        on_sent_back: called with a broker name when a message will come again through the retry topic.
+        keeps_here: whether failures stay here for a while, because the retry topic may bring them to a member that does
+            not read their topic.
 
     Source: RocketMQ, DefaultMQPushConsumerImpl#sendMessageBack.
     """
@@ -86,8 +86,8 @@ class Returns(Generic[T]):
         ordered: bool,
         max_attempts: int | None,
         wall_clock_ms: Callable[[], int],
-        on_returned: Callable[[str], None],
-        keeps: Callable[[], bool] = lambda: False,
+        on_sent_back: Callable[[str], None],
+        keeps_here: Callable[[], bool] = lambda: False,
     ) -> None:
         self.inbox: Inbox[T] | None = None
         self._endpoint = endpoint
@@ -97,17 +97,17 @@ class Returns(Generic[T]):
         self._ordered = ordered
         self._max_attempts = max_attempts
         self._wall_clock_ms = wall_clock_ms
-        self._on_returned = on_returned
-        self._keeps = keeps
-        self._strange_topics: set[str] = set()
+        self._on_sent_back = on_sent_back
+        self._keeps_here = keeps_here
+        self._unsubscribed_topics: set[str] = set()
         self._calls = LeaderCalls(endpoint, metadata)
-        self._not_taken = RateLimitedLog(_log, logging.INFO)
-        self._kept = RateLimitedLog(_log, logging.WARNING)
+        self._refusal_log = RateLimitedLog(_log, logging.INFO)
+        self._kept_log = RateLimitedLog(_log, logging.WARNING)
         self._loop = asyncio.get_running_loop()
         self._sender: Sender | None = None  # made when a send-back fails for the first time
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
+    def handle(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
         """Take a failed message; gives the reason if it does not come again as asked.
 
         Raises:
@@ -117,29 +117,29 @@ class Returns(Generic[T]):
         # Decided here and not by the broker, which does not see every delivery.
         if self._max_attempts is not None and message.attempt >= self._max_attempts:
             failure = failure._replace(level=DEAD_LETTER.level)
-        if failure.level >= 0 and (self._ordered or self._keeps()):
-            self._keep(message, failure.pause if self._ordered else _pause_of(message, failure))
+        if failure.level >= 0 and (self._ordered or self._keeps_here()):
+            self._retry_here(message, failure.pause if self._ordered else _pause_of(message, failure))
             return _Kept()
-        task = self._loop.create_task(self._give_back(message, failure))
+        task = self._loop.create_task(self._return_to_broker(message, failure))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return asyncio.shield(task)  # whoever waits may be cancelled, the message must not
+        return asyncio.shield(task)  # the caller that awaits it may be cancelled, the return must not
 
-    def pass_on(self, message: Message[T]) -> None:
-        """Give a message back that came again to a client where nobody reads its topic."""
-        if message.topic not in self._strange_topics and len(self._strange_topics) < _MOST_STRANGE:
-            self._strange_topics.add(message.topic)
+    def return_unsubscribed(self, message: Message[T]) -> None:
+        """Return a message that came through the retry topic to a client where no consumer reads its topic."""
+        if message.topic not in self._unsubscribed_topics and len(self._unsubscribed_topics) < _MOST_UNSUBSCRIBED:
+            self._unsubscribed_topics.add(message.topic)
             _log.warning(
                 "group %s: messages of topic %s come again to this client, which does not read that topic; they go "
                 "back until another member gets them, and become dead letters after %d times",
                 self._group, message.topic, MAX_ATTEMPTS,
             )  # fmt: skip
-        task = self._loop.create_task(self._pass_on(message))
+        task = self._loop.create_task(self._return_unsubscribed(message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self, within: float) -> None:
-        """Wait until what has failed is given back; what is not in time is left to the next owner of its queue."""
+        """Wait until what has failed is at a broker; what is not in time is left to the next owner of its queue."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within)
         for task in tuple(self._tasks):
@@ -147,33 +147,33 @@ class Returns(Generic[T]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._sender is not None:
             self._sender.close()
-        self._not_taken.close()
-        self._kept.close()
+        self._refusal_log.close()
+        self._kept_log.close()
 
-    async def _give_back(self, message: Message[T], failure: Failure) -> MQError | None:
+    async def _return_to_broker(self, message: Message[T], failure: Failure) -> MQError | None:
         try:
             if await self._is_settled_elsewhere(message):
-                self._gone(message)
+                self._forget(message)
                 return None
             try:
-                return self._lost(message) or await self._send_back(message, failure)
+                return self._lost_queue_error(message) or await self._send_back(message, failure)
             except MQError as error:
-                self._not_taken.log(f"{message!r} is not taken back, it goes to {self._topic}: {error}")
-            lost = self._lost(message)
+                self._refusal_log.log(f"{message!r} is not taken back, it goes to {self._topic}: {error}")
+            lost = self._lost_queue_error(message)
             if lost is not None:
                 return lost
-            await self._send(message, failure)
+            await self._send_to_retry_topic(message, failure)
         except Exception as error:
-            self._kept.log(f"{message!r} comes again here after {_LOCAL_PAUSE:g} s: {error}")
-            self._keep(message, _LOCAL_PAUSE)
+            self._kept_log.log(f"{message!r} comes again here after {_LOCAL_PAUSE:g} s: {error}")
+            self._retry_here(message, _LOCAL_PAUSE)
             return error if isinstance(error, MQError) else MQError(f"{message!r} cannot be given back: {error}")
-        self._gone(message)
+        self._forget(message)
         return None
 
-    async def _pass_on(self, message: Message[T]) -> None:
+    async def _return_unsubscribed(self, message: Message[T]) -> None:
         while not message.process_queue.dropped:
             try:
-                answer = await self._ask_back(message, Failure(), MAX_ATTEMPTS)
+                answer = await self._request_send_back(message, Failure(), MAX_ATTEMPTS)
                 if answer.code == ResponseCode.SUCCESS:
                     break
                 error = response_error(answer.code, answer.remark, broker=message.queue.broker)
@@ -198,13 +198,13 @@ class Returns(Generic[T]):
             _log.info("%r failed here, but the member that had %s before has settled it", message, message.queue)
         return settled
 
-    def _lost(self, message: Message[T]) -> MQError | None:
+    def _lost_queue_error(self, message: Message[T]) -> MQError | None:
         """Why a message is not given back: its next owner gets it, as its offset was not committed."""
         if not message.process_queue.dropped:
             return None
         return SettlementLostError(f"{message!r} is no longer held by this consumer; it comes again")
 
-    async def _ask_back(self, message: Message[T], failure: Failure, most: int) -> Answer:
+    async def _request_send_back(self, message: Message[T], failure: Failure, most: int) -> Answer:
         fields = {
             "offset": str(message._details.physical_offset),
             "group": self._group,
@@ -219,16 +219,16 @@ class Returns(Generic[T]):
         if failure.level < 0 and failure.reason:
             fields["reason"] = _printable(failure.reason)
         code = RequestCode.CONSUMER_SEND_MSG_BACK
-        return await self._calls.ask(message.queue.broker, code, fields, within=_BACK_SECONDS)
+        return await self._calls.ask(message.queue.broker, code, fields, within=_SEND_BACK_SECONDS)
 
     async def _send_back(self, message: Message[T], failure: Failure) -> MQError | None:
         queue = message.queue
-        answer = await self._ask_back(message, failure, self._most(failure))
+        answer = await self._request_send_back(message, failure, self._attempt_limit(failure))
         if answer.code == ResponseCode.SUCCESS:
-            self._gone(message)
+            self._forget(message)
             return None
         if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
-            self._keep(message, failure.pause)
+            self._retry_here(message, failure.pause)
             return UnsupportedError(
                 f"{queue.broker} has neither retries nor dead letters; {message!r} comes again from the consumer",
                 code=answer.code,
@@ -237,10 +237,10 @@ class Returns(Generic[T]):
             )
         raise response_error(answer.code, answer.remark, broker=queue.broker)
 
-    async def _send(self, message: Message[T], failure: Failure) -> None:
+    async def _send_to_retry_topic(self, message: Message[T], failure: Failure) -> None:
         """Send a copy to the retry topic; a broker that keeps count makes it a dead letter where it is due."""
         deadline = self._loop.time() + _SEND_SECONDS
-        route = await self._route(message, deadline)
+        route = await self._retry_route(message, deadline)
         times = message.attempt - 1
         properties = {name: value for name, value in message._details.properties.items() if name not in _OF_ONE_JOURNEY}
         if "RETRY_TOPIC" not in properties:
@@ -262,7 +262,7 @@ class Returns(Generic[T]):
             "h": str(message._details.flag),
             "j": str(times + 1),
             "k": "false",
-            "l": str(self._most(failure)),
+            "l": str(self._attempt_limit(failure)),
             "m": "false",
         }
         if self._sender is None:
@@ -285,7 +285,7 @@ class Returns(Generic[T]):
         )
         await future
 
-    async def _route(self, message: Message[T], deadline: float) -> TopicRoute:
+    async def _retry_route(self, message: Message[T], deadline: float) -> TopicRoute:
         """The retry topic's route; before it exists, its one queue where a broker creates it at the first send."""
         try:
             return await self._metadata.find(self._topic, deadline)
@@ -293,17 +293,17 @@ class Returns(Generic[T]):
             broker = message.queue.broker
             return make_route(self._topic, {broker: QueueCounts(1, 1, PERM_READ_WRITE)}, {})
 
-    def _most(self, failure: Failure) -> int:
+    def _attempt_limit(self, failure: Failure) -> int:
         if failure.level < 0:
             return 0  # every count is above it, so that a send to the retry topic becomes a dead letter too
         return MAX_ATTEMPTS if self._max_attempts is None else self._max_attempts
 
-    def _gone(self, message: Message[T]) -> None:
+    def _forget(self, message: Message[T]) -> None:
         if self.inbox is not None:
             self.inbox.remove(message)
-        self._on_returned(message.queue.broker)
+        self._on_sent_back(message.queue.broker)
 
-    def _keep(self, message: Message[T], pause: float) -> None:
+    def _retry_here(self, message: Message[T], pause: float) -> None:
         if self.inbox is not None:
             self.inbox.retry(message, pause)
 

@@ -1,11 +1,11 @@
-"""Who is in a group: the leaders are asked, and what its members do not agree in is said."""
+"""Asks the leaders for the members of a group, and has disagreements between the members logged."""
 
 from __future__ import annotations
 
 import contextlib
 
-from ternmq.client.companions import Companions
-from ternmq.client.members import Members, read_members
+from ternmq.client.group_members import GroupMembers, read_members
+from ternmq.client.local_consumers import LocalConsumers
 from ternmq.client.metadata import Metadata
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
@@ -15,28 +15,30 @@ from ternmq.remoting import Endpoint
 _CALL_SECONDS = 3.0
 
 
-class Roster:
-    """The members of a group as those see them who read one topic of it.
+class MemberLookup:
+    """Finds the members of a group, as all members that read one topic of it find them.
 
     Args:
         endpoint: the network.
         metadata: routes and leaders.
-        companions: the consumers of the group in this client.
+        local_consumers: the consumers of the group in this client.
         group: consumer group.
         topic: whose brokers are asked.
     """
 
-    def __init__(self, endpoint: Endpoint, metadata: Metadata, companions: Companions, group: str, topic: str) -> None:
+    def __init__(
+        self, endpoint: Endpoint, metadata: Metadata, local_consumers: LocalConsumers, group: str, topic: str
+    ) -> None:
         self._endpoint = endpoint
         self._metadata = metadata
-        self._companions = companions
+        self._local_consumers = local_consumers
         self._group = group
         self._topic = topic
 
-    async def members(self, within: float) -> Members | None:
+    async def find(self, within: float) -> GroupMembers | None:
         """The group, as the first broker of the topic tells that leads and knows it; None if none does.
 
-        All who read the topic ask the brokers in the same order, so that they see the same list.
+        All members that read the topic ask the brokers in the same order, so that they see the same list.
 
         Raises:
             BodyError: an answer cannot be read.
@@ -58,14 +60,14 @@ class Roster:
                 continue
             if answer.code == ResponseCode.SUCCESS:
                 members = read_members(answer.body)
-                if members.said is not None:
-                    self._companions.look(members)
+                if members.subscription_sets is not None:
+                    self._local_consumers.note_members(members)
                 elif len(members.ids) > 1:
-                    await self._look_at_last(address, members, timeout)
+                    await self._look_at_last_heartbeat(address, members, timeout)
                 return members
         return None
 
-    async def _look_at_last(self, address: str, members: Members, timeout: float) -> None:
+    async def _look_at_last_heartbeat(self, address: str, members: GroupMembers, timeout: float) -> None:
         """A broker of Apache's shows only what the last heartbeat said: enough to see that members do not agree."""
         fields = {"consumerGroup": self._group}
         with contextlib.suppress(MQError):
@@ -75,4 +77,4 @@ class Roster:
             if answer.code == ResponseCode.SUCCESS:
                 table = decode_consumer_connection(answer.body).subscription_table
                 tags = {topic: each.sub_string for topic, each in table.items() if each.expression_type == TAG}
-                self._companions.look_at_last(members, tags)
+                self._local_consumers.note_last_heartbeat(members, tags)
