@@ -11,8 +11,11 @@ from ternmq import _core
 from ternmq.client.allocation import allocate_average
 from ternmq.client.arguments import user_properties
 from ternmq.client.codecs import Raw
-from ternmq.client.inbox import Inbox, ProcessQueue
-from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
+from ternmq.client.fetched_message import ACKED, FAILED, RELEASED
+from ternmq.client.inbox import Inbox
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import RETRY_PAUSE, Message
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.client.sharding import java_string_hash, jump_hash
 
 
@@ -59,7 +62,7 @@ class SettlementMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.process_queue: ProcessQueue[bytes] = ProcessQueue(MessageQueue("t", "a", 0), 0)
+        self.process_queue: ProcessQueue[Message[bytes]] = ProcessQueue(MessageQueue("t", "a", 0), 0)
         self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, Raw(), on_waiting=lambda: None, on_room=lambda: None)
         self.held: list[Message[bytes]] = []
         self.unsettled: set[int] = set()
@@ -124,7 +127,7 @@ class OrderedMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.process_queues: list[ProcessQueue[bytes]] = [
+        self.process_queues: list[ProcessQueue[Message[bytes]]] = [
             ProcessQueue(MessageQueue("t", "a", number), 0, ordered=True) for number in range(2)
         ]
         self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, Raw(), on_waiting=lambda: None, on_room=lambda: None)

@@ -16,7 +16,7 @@ from ternmq.client.local_consumers import LocalConsumers
 from ternmq.client.locks import RENEW_SECONDS, QueueLocks
 from ternmq.client.member_lookup import MemberLookup
 from ternmq.client.membership import Membership
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.client.metadata import Metadata
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
-from ternmq.client.inbox import ProcessQueue
 from ternmq.client.messages import Message
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import AlreadySettledError, SettlementLostError
 
 T = TypeVar("T")
@@ -25,9 +25,9 @@ class Batch(Sequence[Message[T]]):
     def __init__(
         self,
         messages: list[Message[T]],
-        process_queues: list[ProcessQueue[T]],
+        process_queues: list[ProcessQueue[Message[T]]],
         number: int,
-        commit: Callable[[list[ProcessQueue[T]]], Awaitable[None]],
+        commit: Callable[[list[ProcessQueue[Message[T]]]], Awaitable[None]],
     ) -> None:
         self._messages = messages
         self._number = number

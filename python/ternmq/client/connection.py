@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from ternmq.client import arguments, atfork, loops
 from ternmq.client.admin import Admin
@@ -23,6 +23,7 @@ from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.membership import Membership
 from ternmq.client.metadata import Metadata
 from ternmq.client.nameservers import NameServers
+from ternmq.client.parts import Closable, Parts
 from ternmq.client.producer import Producer
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 from ternmq.remoting import Endpoint, open_endpoint
@@ -37,34 +38,6 @@ _MAX_CALL_BYTES = 1 << 30
 """Bounds of all calls of a client together; producers keep narrower ones, and those wait instead of failing."""
 
 _sequence = itertools.count()
-
-
-class Parts(NamedTuple):
-    """What the objects of an open client share.
-
-    Args:
-        endpoint: the network.
-        metadata: routes and leaders.
-        membership: heartbeats.
-        timeout: seconds for one request.
-        wall_clock_ms: milliseconds since 1970.
-    """
-
-    endpoint: Endpoint
-    metadata: Metadata
-    membership: Membership
-    timeout: float
-    wall_clock_ms: Callable[[], int]
-
-
-class Closable(Protocol):
-    """A producer or consumer, as the client sees it."""
-
-    async def close(self) -> None:
-        """Drain and leave."""
-
-    def abandon(self, why: str) -> None:
-        """Raise `ForkedClientError` with this text at every use, in a child process."""
 
 
 def open_default_endpoint() -> Endpoint:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, get_args
+from typing import Generic, TypeVar, get_args
 
 from ternmq.client import arguments, loops, signals
 from ternmq.client.arguments import Mode, OnDecodeError, Start
@@ -18,21 +18,22 @@ from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
 from ternmq.client.failure_handler import MAX_ATTEMPTS, FailureHandler
+from ternmq.client.fetched_message import RELEASED
 from ternmq.client.filters import parse_filter
 from ternmq.client.handler_check import check_handler, outcome_refusal
-from ternmq.client.inbox import Inbox, ProcessQueue
+from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.locks import QueueLocks
 from ternmq.client.membership import ConsumerSubscription
-from ternmq.client.messages import RELEASED, Message, MessageQueue, retry_topic
+from ternmq.client.message_queue import MessageQueue, retry_topic
+from ternmq.client.messages import Message
 from ternmq.client.offsets import Offsets
+from ternmq.client.parts import ParentClient, Parts
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.client.pulling import Puller, PullSettings
 from ternmq.client.rate_limited_log import RateLimitedLog, counted
 from ternmq.client.unsettled import UnsettledWatch
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
-
-if TYPE_CHECKING:
-    from ternmq.client.connection import Client, Parts
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Consumer(Generic[T]):
 
     def __init__(
         self,
-        client: Client,
+        client: ParentClient,
         group: str,
         topic: str,
         codec: Codec[T],
@@ -474,7 +475,7 @@ class Consumer(Generic[T]):
             raise self._not_open()
         return None
 
-    async def _commit_batch(self, process_queues: list[ProcessQueue[T]]) -> None:
+    async def _commit_batch(self, process_queues: list[ProcessQueue[Message[T]]]) -> None:
         if self._assignment is None or self._parts is None or self._forked is not None:
             raise self._not_open()
         self._check_loop()

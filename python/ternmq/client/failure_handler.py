@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from ternmq.client import loops
 from ternmq.client.delays import LEVEL_SECONDS, retry_level
-from ternmq.client.inbox import Inbox
+from ternmq.client.inbox import NOTHING_TO_AWAIT, Inbox
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE, Failure, Message, retry_topic
+from ternmq.client.message_queue import retry_topic
+from ternmq.client.messages import DEAD_LETTER, DEAD_LETTER_REASON, ORIGIN_QUEUE, Failure, Message
 from ternmq.client.metadata import Metadata
 from ternmq.client.pending_send import PendingSend
 from ternmq.client.publish_info import SendHeader, TopicPublishInfo
@@ -47,14 +48,6 @@ _OF_ONE_JOURNEY = frozenset(
     }
 )  # fmt: skip
 """Properties that belong to the way a message has come, not to the message."""
-
-
-class _Kept:
-    """A message that stays here by its rules: there is nothing to wait for."""
-
-    def __await__(self) -> Generator[None, None, MQError | None]:
-        return None
-        yield
 
 
 class FailureHandler(Generic[T]):
@@ -119,7 +112,7 @@ class FailureHandler(Generic[T]):
             failure = failure._replace(level=DEAD_LETTER.level)
         if failure.level >= 0 and (self._ordered or self._keeps_here()):
             self._retry_here(message, failure.pause if self._ordered else _pause_of(message, failure))
-            return _Kept()
+            return NOTHING_TO_AWAIT
         task = self._loop.create_task(self._return_to_broker(message, failure))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -206,7 +199,7 @@ class FailureHandler(Generic[T]):
 
     async def _request_send_back(self, message: Message[T], failure: Failure, most: int) -> Answer:
         fields = {
-            "offset": str(message._details.physical_offset),
+            "offset": str(message.details.physical_offset),
             "group": self._group,
             "delayLevel": str(failure.level),
             "originMsgId": _origin(message),
@@ -242,7 +235,7 @@ class FailureHandler(Generic[T]):
         deadline = self._loop.time() + _SEND_SECONDS
         route = await self._retry_route(message, deadline)
         times = message.attempt - 1
-        properties = {name: value for name, value in message._details.properties.items() if name not in _OF_ONE_JOURNEY}
+        properties = {name: value for name, value in message.details.properties.items() if name not in _OF_ONE_JOURNEY}
         if "RETRY_TOPIC" not in properties:
             properties[ORIGIN_QUEUE] = f"{message.queue.broker}:{message.queue.id}:{message.queue_offset}"
         if failure.level < 0 and failure.reason:
@@ -258,8 +251,8 @@ class FailureHandler(Generic[T]):
             "b": self._topic,
             "c": "TBW102",
             "d": "1",
-            "f": str(message._details.sys_flag & _COMPRESSION),
-            "h": str(message._details.flag),
+            "f": str(message.details.sys_flag & _COMPRESSION),
+            "h": str(message.details.flag),
             "j": str(times + 1),
             "k": "false",
             "l": str(self._attempt_limit(failure)),
@@ -280,7 +273,7 @@ class FailureHandler(Generic[T]):
                 _SEND_TRIES,
                 future,
                 id="",
-                born_ms=message._details.born_ms,
+                born_ms=message.details.born_ms,
             )
         )
         await future
@@ -315,7 +308,7 @@ def _pause_of(message: Message[T], failure: Failure) -> float:
 
 def _origin(message: Message[T]) -> str:
     """Offset id of the first copy of a message."""
-    return message._details.properties.get("ORIGIN_MESSAGE_ID") or message._details.offset_id
+    return message.details.properties.get("ORIGIN_MESSAGE_ID") or message.details.offset_id
 
 
 def _printable(reason: str) -> str:

@@ -3,88 +3,29 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from typing import Generic, TypeVar
 
 from ternmq.client.arguments import OnDecodeError
 from ternmq.client.codecs import Codec
-from ternmq.client.handover import Handover
-from ternmq.client.messages import (
-    ACKED,
-    BATCHED,
-    DELIVERED,
-    EXPIRED,
-    FAILED,
-    RELEASED,
-    WAITING,
-    Failure,
-    Message,
-    MessageQueue,
-)
+from ternmq.client.fetched_message import ACKED, BATCHED, DELIVERED, EXPIRED, FAILED, RELEASED, WAITING
+from ternmq.client.messages import Failure, Message, redelivered
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import AlreadySettledError, ForkedClientError, MQError, SettlementLostError
 
 T = TypeVar("T")
 
-MAX_SPAN = 2000
-"""Queue offsets between the oldest unsettled message and the next pull; one stuck message stops the queue there."""
 
-
-class _Nothing:
-    """What a failure that needs no network gives to whoever waits for its end."""
+class _NothingToAwait:
+    """Ends at once and gives no error, as an awaited `fail` does where a message stays with its consumer."""
 
     def __await__(self) -> Generator[None, None, MQError | None]:
         return None
-        yield
+        yield  # never reached, but it makes this a generator: what `await` wants of an object
 
 
-class ProcessQueue(Generic[T]):
-    """One assigned queue: where to pull next, and what is fetched but not settled.
-
-    Args:
-        queue: the queue.
-        next_offset: queue offset to pull first.
-        ordered: one message at a time; the next is delivered when it is settled for good.
-    """
-
-    __slots__ = (
-        "batches", "busy", "dropped", "handover", "held_until", "in_flight", "in_flight_bytes", "line", "next_offset",
-        "ordered", "queue", "stopping",
-    )  # fmt: skip
-
-    def __init__(self, queue: MessageQueue, next_offset: int, *, ordered: bool = False) -> None:
-        self.queue = queue
-        self.next_offset = next_offset
-        self.in_flight: dict[int, Message[T]] = {}  # by queue offset; offsets only grow, so insertion order is sorted
-        self.in_flight_bytes = 0
-        self.dropped = False
-        self.ordered = ordered
-        self.held_until = math.inf  # when the lock of an ordered queue counts as lost
-        self.line: deque[Message[T]] = deque()  # of an ordered queue: what follows the message that is out
-        self.busy = False  # an ordered queue's message is ready, delivered, pausing, or on its way back
-        self.stopping = False  # no message is handed out any more
-        self.handover: Handover | None = None  # another member may have had the queue before
-        self.batches: dict[int, int] = {}  # unacknowledged batches: number to first offset, in order
-
-    @property
-    def watermark(self) -> int:
-        """The offset to commit: the smallest unsettled one, or the next to pull when all are settled."""
-        if self.batches:
-            return min(self.batches.values())
-        return next(iter(self.in_flight), self.next_offset)
-
-    def restarted(self, next_offset: int) -> ProcessQueue[T]:
-        """The same queue with nothing fetched, to be read from another offset on."""
-        process_queue: ProcessQueue[T] = ProcessQueue(self.queue, next_offset, ordered=self.ordered)
-        process_queue.held_until = self.held_until
-        process_queue.stopping = self.stopping
-        return process_queue
-
-    @property
-    def span(self) -> int:
-        """Offsets from the smallest unsettled message to the next pull."""
-        return self.next_offset - next(iter(self.in_flight), self.next_offset)
+NOTHING_TO_AWAIT = _NothingToAwait()
 
 
 class Inbox(Generic[T]):
@@ -134,7 +75,7 @@ class Inbox(Generic[T]):
 
     def put(
         self,
-        process_queue: ProcessQueue[T],
+        process_queue: ProcessQueue[Message[T]],
         messages: list[Message[T]],
         next_offset: int,
         withheld: Collection[Message[T]] = (),
@@ -176,12 +117,12 @@ class Inbox(Generic[T]):
                 self._is_withheld(process_queue, now) if process_queue.ordered else process_queue.stopping
             ):
                 continue
-            message._state = DELIVERED
+            message.state = DELIVERED
             self._delivered[message] = now
             return message
         return None
 
-    def take_batch(self, most: int, number: int) -> tuple[list[Message[T]], list[ProcessQueue[T]]]:
+    def take_batch(self, most: int, number: int) -> tuple[list[Message[T]], list[ProcessQueue[Message[T]]]]:
         """Hand out up to so many messages that are settled together, by the batches of their queues.
 
         They leave at once and make room: how much a reader of batches holds is its own affair.
@@ -194,8 +135,8 @@ class Inbox(Generic[T]):
             The messages, and the queues that they come from.
         """
         batch: list[Message[T]] = []
-        process_queues: list[ProcessQueue[T]] = []
-        process_queue: ProcessQueue[T] | None = None
+        process_queues: list[ProcessQueue[Message[T]]] = []
+        process_queue: ProcessQueue[Message[T]] | None = None
         ready = self._ready
         while ready and len(batch) < most:
             message = ready.popleft()
@@ -206,7 +147,7 @@ class Inbox(Generic[T]):
                     process_queues.append(process_queue)
             if process_queue.dropped:
                 continue
-            message._state = BATCHED
+            message.state = BATCHED
             batch.append(message)
             size = len(message.body)
             del process_queue.in_flight[message.queue_offset]
@@ -269,7 +210,7 @@ class Inbox(Generic[T]):
         if self._on_failed is not None:
             return self._on_failed(message, failure)
         self.retry(message, failure.pause)
-        return _Nothing()
+        return NOTHING_TO_AWAIT
 
     def check(self, message: Message[T]) -> None:
         """Make sure that a message can still be settled.
@@ -283,18 +224,18 @@ class Inbox(Generic[T]):
         process_queue = message.process_queue
         if process_queue.ordered and process_queue.held_until <= self._clock():
             self.drop(process_queue)
-        if process_queue.dropped or message._state == EXPIRED:
+        if process_queue.dropped or message.state == EXPIRED:
             raise SettlementLostError(
-                f"message {message.id} at {message._where()} is no longer held by this consumer; it comes again"
+                f"message {message.id} at {message.location} is no longer held by this consumer; it comes again"
             )
-        if message._state == BATCHED:
-            raise AlreadySettledError(f"message {message.id} at {message._where()} is settled with its batch")
-        if message._state != DELIVERED:
-            raise AlreadySettledError(f"message {message.id} at {message._where()} was settled before")
+        if message.state == BATCHED:
+            raise AlreadySettledError(f"message {message.id} at {message.location} is settled with its batch")
+        if message.state != DELIVERED:
+            raise AlreadySettledError(f"message {message.id} at {message.location} was settled before")
 
     def _end_delivery(self, message: Message[T], outcome: int) -> None:
         self.check(message)
-        message._state = outcome
+        message.state = outcome
         del self._delivered[message]
 
     def abandon(self, why: str) -> None:
@@ -313,7 +254,7 @@ class Inbox(Generic[T]):
             if now - since < self._max_processing:
                 break
             del self._delivered[message]
-            message._state = EXPIRED
+            message.state = EXPIRED
             if not message.process_queue.dropped:
                 self._failed(message, Failure())
         return now
@@ -327,7 +268,7 @@ class Inbox(Generic[T]):
             times.append(next(iter(self._delivered.values())) + self._max_processing)
         return min(times, default=None)
 
-    def drop(self, process_queue: ProcessQueue[T]) -> None:
+    def drop(self, process_queue: ProcessQueue[Message[T]]) -> None:
         """Forget a queue: nothing of it is delivered any more and late settlements are refused."""
         process_queue.next_offset = process_queue.watermark  # so that it still says what is settled
         process_queue.dropped = True
@@ -355,30 +296,30 @@ class Inbox(Generic[T]):
         """The same, the oldest first, and since when users have them."""
         return self._delivered
 
-    def has_delivered(self, process_queue: ProcessQueue[T]) -> bool:
+    def has_delivered(self, process_queue: ProcessQueue[Message[T]]) -> bool:
         """Whether somebody has a message of a queue, or one is on its way back to the broker."""
         if not process_queue.ordered:
-            return any(message._state != WAITING for message in process_queue.in_flight.values())
+            return any(message.state != WAITING for message in process_queue.in_flight.values())
         head = next(iter(process_queue.in_flight.values()), None)
-        return head is not None and head._state != WAITING
+        return head is not None and head.state != WAITING
 
-    def _is_withheld(self, process_queue: ProcessQueue[T], now: float) -> bool:
+    def _is_withheld(self, process_queue: ProcessQueue[Message[T]], now: float) -> bool:
         """Whether an ordered queue hands nothing out any more: its lock is lost, or it is being given up."""
         if process_queue.held_until <= now:
             self.drop(process_queue)
         return process_queue.dropped or process_queue.stopping
 
-    def _pause(self, process_queue: ProcessQueue[T], message: Message[T], pause: float) -> None:
+    def _pause(self, process_queue: ProcessQueue[Message[T]], message: Message[T], pause: float) -> None:
         self._pause_count += 1  # keeps the order of equal times, and messages from being compared
         heapq.heappush(self._pausing, (self._clock() + pause, self._pause_count, self._replace(process_queue, message)))
         self._on_waiting()
 
-    def _replace(self, process_queue: ProcessQueue[T], message: Message[T]) -> Message[T]:
-        again = message._again()
+    def _replace(self, process_queue: ProcessQueue[Message[T]], message: Message[T]) -> Message[T]:
+        again = redelivered(message)
         process_queue.in_flight[message.queue_offset] = again  # under the same key, so that the order stays
         return again
 
-    def _remove(self, process_queue: ProcessQueue[T], message: Message[T]) -> None:
+    def _remove(self, process_queue: ProcessQueue[Message[T]], message: Message[T]) -> None:
         del process_queue.in_flight[message.queue_offset]
         size = len(message.body)
         process_queue.in_flight_bytes -= size
@@ -390,7 +331,7 @@ class Inbox(Generic[T]):
                 self._on_waiting()
         self._on_room()
 
-    def _advance(self, process_queue: ProcessQueue[T]) -> None:
+    def _advance(self, process_queue: ProcessQueue[Message[T]]) -> None:
         """Make the next message of an ordered queue ready, if none is out."""
         if process_queue.line and not process_queue.busy:
             process_queue.busy = True

@@ -9,7 +9,7 @@ from typing import Protocol
 from ternmq.client.allocation import allocate_average
 from ternmq.client.filters import TagFilter, parse_filter
 from ternmq.client.group_members import GroupMembers, named
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 
 _log = logging.getLogger("ternmq.client.companions")  # Public: users filter by it.
 

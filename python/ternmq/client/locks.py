@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.errors import MQError, UnsupportedError
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.fastjson import decode_as

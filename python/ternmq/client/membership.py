@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ternmq.client.filters import ALL, TagFilter, parse_filter
 from ternmq.client.local_consumers import LocalConsumers
-from ternmq.client.messages import retry_topic
+from ternmq.client.message_queue import retry_topic
 from ternmq.client.metadata import Metadata
 from ternmq.protocol.codes import RequestCode
 from ternmq.remoting import Endpoint, Request

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ternmq.client.arguments import Start
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import MessageQueue, retry_topic
+from ternmq.client.message_queue import MessageQueue, retry_topic
 from ternmq.errors import ServerError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error

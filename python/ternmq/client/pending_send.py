@@ -6,8 +6,9 @@ import asyncio
 import math
 from typing import Any
 
-from ternmq.client.messages import MessageQueue, SendReceipt, SendStatus
+from ternmq.client.message_queue import MessageQueue
 from ternmq.client.publish_info import TopicPublishInfo
+from ternmq.client.receipts import SendReceipt, SendStatus
 from ternmq.errors import OutcomeUnknownError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Answer, Outcome

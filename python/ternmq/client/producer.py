@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ternmq import _core
 from ternmq.client import arguments, loops
@@ -16,16 +16,14 @@ from ternmq.client.codecs import Codec
 from ternmq.client.delays import exact_level
 from ternmq.client.filters import check_tag
 from ternmq.client.in_flight_limit import InFlightLimit
-from ternmq.client.messages import SendReceipt
+from ternmq.client.parts import ParentClient, Parts
 from ternmq.client.pending_send import PendingSend
 from ternmq.client.publish_info import TopicPublishInfo, send_header
 from ternmq.client.rate_limited_log import counted
+from ternmq.client.receipts import SendReceipt
 from ternmq.client.sender import Sender
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode
-
-if TYPE_CHECKING:
-    from ternmq.client.connection import Client, Parts
 
 T = TypeVar("T")
 
@@ -50,7 +48,7 @@ class Producer(Generic[T]):
 
     def __init__(
         self,
-        client: Client,
+        client: ParentClient,
         group: str,
         codec: Codec[T],
         *,

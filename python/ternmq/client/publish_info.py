@@ -6,7 +6,7 @@ import random
 from typing import NamedTuple
 
 from ternmq.client.leaders import Leaders
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.client.sharding import shard_index
 from ternmq.client.topic_route import TopicRoute
 

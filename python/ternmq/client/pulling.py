@@ -9,9 +9,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ternmq import _core
 from ternmq.client.filters import ALL, TagFilter, parse_filter
-from ternmq.client.inbox import MAX_SPAN, Inbox, ProcessQueue
-from ternmq.client.messages import Message, MessageQueue, retry_topic
+from ternmq.client.inbox import Inbox
+from ternmq.client.message_queue import MessageQueue, retry_topic
+from ternmq.client.messages import Message
 from ternmq.client.metadata import Metadata
+from ternmq.client.process_queue import MAX_SPAN, ProcessQueue
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.remoting import Answer, Endpoint, Outcome
@@ -93,7 +95,7 @@ class Puller(Generic[T]):
         self.queue = queue
         self.committed = first
         self.commit_lock = asyncio.Lock()
-        self.process_queue: ProcessQueue[T] = ProcessQueue(queue, first, ordered=settings.ordered)
+        self.process_queue: ProcessQueue[Message[T]] = ProcessQueue(queue, first, ordered=settings.ordered)
         self._endpoint = endpoint
         self._metadata = metadata
         self._inbox = inbox
@@ -268,7 +270,7 @@ class Puller(Generic[T]):
             _log.warning("%r cannot be inflated", messages[number])
         if self._settings.tags.tags:
             matches = self._settings.tags.matches
-            return [message for message in messages if matches(message._details.properties)]
+            return [message for message in messages if matches(message.details.properties)]
         return messages
 
     def _moved(self, address: str, to: int) -> float:

@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 import logging
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ternmq.client import arguments
 from ternmq.client.arguments import Start
 from ternmq.client.codecs import Raw
+from ternmq.client.fetched_message import ACKED
 from ternmq.client.filters import parse_filter
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import ACKED, Message, MessageQueue
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import Message
 from ternmq.client.offsets import Offsets
+from ternmq.client.parts import ParentClient, Parts
 from ternmq.client.pulling import Puller, PullSettings
 from ternmq.errors import ClientClosedError, ForkedClientError, MQError
-
-if TYPE_CHECKING:
-    from ternmq.client.connection import Client, Parts
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class Reader:
         start: ``latest``, ``earliest`` or a datetime with time zone.
     """
 
-    def __init__(self, client: Client, topic: str, *, filter: str = "*", start: Start = "latest") -> None:
+    def __init__(self, client: ParentClient, topic: str, *, filter: str = "*", start: Start = "latest") -> None:
         self.topic = arguments.topic_name(topic)
         self._client = client
         self._start = arguments.start_position(start)

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from ternmq.client.keyed_queue import KeyedQueue
-from ternmq.client.messages import MessageQueue, SendReceipt
+from ternmq.client.message_queue import MessageQueue
 from ternmq.client.metadata import Metadata
 from ternmq.client.outcomes import FAIL, RETRY, WAIT, is_ambiguous, retry_decision, send_error
 from ternmq.client.pending_send import STORED, PendingSend, receipts, unconfirmed
 from ternmq.client.publish_info import TopicPublishInfo
+from ternmq.client.receipts import SendReceipt
 from ternmq.errors import MQError, StoredUnconfirmedError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Answer, Endpoint, Outcome, StoredSend, failure

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.routes import decode_route
 from ternmq.protocol.topics import PERM_READ, PERM_WRITE

@@ -15,8 +15,9 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from typing import Generic, TypeVar
 
+from ternmq.client.fetched_message import DELIVERED
 from ternmq.client.inbox import Inbox
-from ternmq.client.messages import DELIVERED, MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.client.pulling import Puller
 from ternmq.client.rate_limited_log import counted
 
@@ -91,7 +92,7 @@ class UnsettledWatch(Generic[T]):
             if puller.queue in full
             and puller.queue not in self._said
             and now - full[puller.queue][2] >= FULL_SECONDS
-            and all(message._state == DELIVERED for message in puller.process_queue.in_flight.values())
+            and all(message.state == DELIVERED for message in puller.process_queue.in_flight.values())
         ]
         if stuck:
             self._said.update(puller.queue for puller in stuck)
@@ -108,7 +109,7 @@ class UnsettledWatch(Generic[T]):
             self._let_go &= {id(message) for message in delivered}
         counts = _reference_counts(islice(delivered, _LOOKED_AT))
         found = [
-            (message.id, message._where(), id(message))
+            (message.id, message.location, id(message))
             for message, count in zip(islice(delivered, _LOOKED_AT), counts, strict=True)
             if count <= _OURS and id(message) not in self._let_go
         ]

@@ -6,8 +6,11 @@ import pytest
 
 from support.memory.records import plain_messages
 from ternmq.client.codecs import Raw
-from ternmq.client.inbox import Inbox, ProcessQueue
-from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
+from ternmq.client.fetched_message import ACKED, FAILED, RELEASED
+from ternmq.client.inbox import Inbox
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import RETRY_PAUSE, Message
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import SettlementLostError
 
 QUEUE = MessageQueue("t", "a", 0)
@@ -20,7 +23,7 @@ class Bench:
     now: float = 100.0
     woken: int = 0
     room: int = 0
-    process_queue: ProcessQueue[bytes] = field(default_factory=lambda: ProcessQueue(QUEUE, 10))
+    process_queue: ProcessQueue[Message[bytes]] = field(default_factory=lambda: ProcessQueue(QUEUE, 10))
 
     def __post_init__(self) -> None:
         self.inbox: Inbox[bytes] = Inbox(60.0, lambda: self.now, Raw(), on_waiting=self._wake, on_room=self._free)
@@ -179,7 +182,7 @@ def test_an_ordered_queue_gives_and_settles_nothing_once_its_lock_has_run_out(be
     with pytest.raises(SettlementLostError):
         bench.inbox.settle(late, ACKED)
     assert bench.inbox.take() is None
-    other: ProcessQueue[bytes] = ProcessQueue(QUEUE, 10, ordered=True)
+    other: ProcessQueue[Message[bytes]] = ProcessQueue(QUEUE, 10, ordered=True)
     bench.process_queue = other
     bench.process_queue.held_until = bench.now + 30
     bench.fetch(10)

@@ -12,7 +12,7 @@ from support.memory.client import connect, now
 from support.memory.cluster import Broker, MemoryCluster
 from support.memory.network import Exchange, MemoryTransport
 from support.memory.virtual_time import run
-from ternmq.client.messages import SendReceipt
+from ternmq.client.receipts import SendReceipt
 from ternmq.client.sender import _FLUSH_SENDS
 from ternmq.errors import ClientClosedError, MessageIllegalError, MQError
 

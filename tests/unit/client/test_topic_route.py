@@ -3,7 +3,7 @@
 import pytest
 
 from support.golden import golden_frames
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.client.topic_route import (
     QueueCounts,
     derived_route,
