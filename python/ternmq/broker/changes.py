@@ -17,7 +17,7 @@ class Changes:
 
     Args:
         engine: what knows and changes the state.
-        roles: who leads.
+        roles: the role of this replica and its leader.
         proposals: waits for outcomes.
     """
 

@@ -24,7 +24,7 @@ class ProposalOutcome(NamedTuple):
 
 
 class Proposals:
-    """Matches outcomes with those who wait for them."""
+    """Matches outcomes with the handlers that wait for them."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)

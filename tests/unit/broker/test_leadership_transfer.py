@@ -7,7 +7,7 @@ import pytest
 from support.fake_engine import FakeEngine
 from support.memory.virtual_time import run
 from ternmq.broker.engine import Progress
-from ternmq.broker.handover import HandOver, choose
+from ternmq.broker.leadership_transfer import LeadershipTransfer, choose_successor
 from ternmq.broker.roles import Roles
 
 PATIENCE = 0.45
@@ -28,7 +28,7 @@ PATIENCE = 0.45
 def test_who_answers_and_holds_most_is_chosen(
     progress: list[Progress], tried: tuple[str, ...], chosen: str | None
 ) -> None:
-    assert choose(progress, tried) == chosen
+    assert choose_successor(progress, tried) == chosen
 
 
 class Stopping:
@@ -43,7 +43,7 @@ class Stopping:
         self.began = self.loop.time()
 
     async def hand_over(self, within: float = 2.0) -> bool:
-        return await HandOver(self.progress, self.engine.transfer_leader, self.roles, PATIENCE).run(within)
+        return await LeadershipTransfer(self.progress, self.engine.transfer_leader, self.roles, PATIENCE).run(within)
 
     async def progress(self) -> list[Progress]:
         return self.engine.progress()

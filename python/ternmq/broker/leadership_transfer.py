@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from ternmq.broker.engine import Progress
 from ternmq.broker.roles import Roles
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ternmq.broker.handover")  # Public: users filter by it.
 
 
-def choose(progress: Iterable[Progress], tried: Collection[str] = ()) -> str | None:
-    """Choose who shall lead: who answered lately before who did not, then who holds most, then by name.
+def choose_successor(progress: Iterable[Progress], tried: Collection[str] = ()) -> str | None:
+    """Choose the next leader: a member that answered lately before others, then one that holds most, then by name.
 
     Args:
         progress: member id, index up to which it holds the log, whether it answered lately.
@@ -25,13 +25,13 @@ def choose(progress: Iterable[Progress], tried: Collection[str] = ()) -> str | N
     return others[0][2] if others else None
 
 
-class HandOver:
-    """Hands leadership over.
+class LeadershipTransfer:
+    """Hands leadership over, as a planned stop wants it.
 
     Args:
-        progress: asks the engine how far the others are.
+        progress: asks the engine how much of the log each member holds.
         transfer: has the engine hand over to a member.
-        roles: who leads, as the engine tells it.
+        roles: the role of this replica and its leader, as the engine tells them.
         patience: seconds for one member; the engine gives a transfer up after an election timeout.
     """
 
@@ -61,17 +61,17 @@ class HandOver:
         term = self._roles.current.term
         try:
             async with asyncio.timeout(within):
-                await self._give_away()
+                await self._transfer_to_followers()
                 return await self._other_leads(term)
         except TimeoutError:
             _log.warning("handing over took longer than %g s; the others elect when this replica has stopped", within)
             return False
 
-    async def _give_away(self) -> None:
+    async def _transfer_to_followers(self) -> None:
         """Try one member after the other, as long as this replica leads."""
         tried: set[str] = set()
         while self._roles.current.is_leader:
-            member = choose(await self._progress(), tried)
+            member = choose_successor(await self._progress(), tried)
             if member is None:
                 return
             tried.add(member)
@@ -80,7 +80,7 @@ class HandOver:
             await self._roles.wait_until(lambda role: not role.is_leader, self._patience)
 
     async def _other_leads(self, term: int) -> bool:
-        """Wait for the new leader, if there is an election: who lost its followers steps down in its own term."""
+        """Wait for the new leader, if there is an election: a leader without followers steps down in its own term."""
         if self._roles.current.term == term:
             return False
         await self._roles.wait_until(lambda role: role.leader is not None)
