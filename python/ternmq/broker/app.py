@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 
+from ternmq.broker.bootstrap import log_missing_members
 from ternmq.broker.changes import Changes
 from ternmq.broker.dispatch import AdminHandlers, admin_dispatch_table
 from ternmq.broker.engine import (
@@ -18,7 +19,6 @@ from ternmq.broker.engine import (
     start_engine,
     topic_config,
 )
-from ternmq.broker.founding import say_whom_it_waits_for
 from ternmq.broker.handlers.admin.clients import ClientHandlers
 from ternmq.broker.handlers.admin.groups import GroupHandlers
 from ternmq.broker.handlers.admin.replica import ReplicaHandlers
@@ -101,7 +101,7 @@ class BrokerApp:
         self._tasks = [
             asyncio.create_task(_sample_every_second(runtime)),
             asyncio.create_task(warn_while_exposed(config.name, config.listen_host)),
-            asyncio.create_task(say_whom_it_waits_for(config.group, _peer_addresses(config), self._waiting_for)),
+            asyncio.create_task(log_missing_members(config.group, _peer_addresses(config), self._waiting_for)),
         ]
         _log.info("%s listens on %s:%d", config.name, config.listen_host, config.port)
 
@@ -165,7 +165,7 @@ class BrokerApp:
             self._roles.changed(status["role"], status["term"], status["leader"])
 
     def _waiting_for(self) -> Collection[str] | None:
-        """Members that the founding waits for; None once this replica takes part in its group."""
+        """Members that the bootstrap waits for; None once this replica takes part in its group."""
         status = self._running_engine().status()
         return list(status.get("waiting_for", ())) if status["role"] == _STARTING else None
 

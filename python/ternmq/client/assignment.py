@@ -20,10 +20,10 @@ from ternmq.client.message_queue import MessageQueue
 from ternmq.client.metadata import Metadata
 from ternmq.client.offsets import Offsets
 from ternmq.client.pulling import Puller
-from ternmq.client.rate_limited_log import counted
 from ternmq.client.topic_route import TopicRoute
 from ternmq.errors import MQError, SettlementLostError, UnsupportedError
 from ternmq.remoting import Endpoint
+from ternmq.wording import counted
 
 T = TypeVar("T")
 

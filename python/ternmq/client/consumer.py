@@ -31,9 +31,10 @@ from ternmq.client.offsets import Offsets
 from ternmq.client.parts import ParentClient, Parts
 from ternmq.client.process_queue import ProcessQueue
 from ternmq.client.pulling import Puller, PullSettings
-from ternmq.client.rate_limited_log import RateLimitedLog, counted
+from ternmq.client.rate_limited_log import RateLimitedLog
 from ternmq.client.unsettled import UnsettledWatch
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
+from ternmq.wording import counted
 
 T = TypeVar("T")
 

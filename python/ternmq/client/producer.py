@@ -19,11 +19,11 @@ from ternmq.client.in_flight_limit import InFlightLimit
 from ternmq.client.parts import ParentClient, Parts
 from ternmq.client.pending_send import PendingSend
 from ternmq.client.publish_info import TopicPublishInfo, send_header
-from ternmq.client.rate_limited_log import counted
 from ternmq.client.receipts import SendReceipt
 from ternmq.client.sender import Sender
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode
+from ternmq.wording import counted
 
 T = TypeVar("T")
 

@@ -8,11 +8,6 @@ import logging
 SUMMARY_SECONDS = 10.0
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 queue``, ``2 queues``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 class RateLimitedLog:
     """One kind of line: the first is written at once, those of the next ten seconds are counted.
 

@@ -19,7 +19,7 @@ from ternmq.client.fetched_message import DELIVERED
 from ternmq.client.inbox import Inbox
 from ternmq.client.message_queue import MessageQueue
 from ternmq.client.pulling import Puller
-from ternmq.client.rate_limited_log import counted
+from ternmq.wording import counted
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ternmq.cli.lines import read_lines
+from ternmq.cli.input_lines import read_lines
 
 pytestmark = pytest.mark.asyncio
 

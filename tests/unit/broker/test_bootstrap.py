@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from support.memory.virtual_time import run
-from ternmq.broker.founding import say_whom_it_waits_for
+from ternmq.broker.bootstrap import log_missing_members
 
 ADDRESSES = {"n0": "127.0.0.1:40911", "n1": "127.0.0.1:40912", "n2": "127.0.0.1:40913"}
 
@@ -21,7 +21,7 @@ def test_missing_members_are_named_once_and_then_every_ten_seconds_until_the_gro
         nonlocal missing
         loop = asyncio.get_running_loop()
         began = loop.time()
-        told = asyncio.create_task(say_whom_it_waits_for("RaftNode00", ADDRESSES, lambda: missing))
+        told = asyncio.create_task(log_missing_members("RaftNode00", ADDRESSES, lambda: missing))
         for _ in range(250):
             await asyncio.sleep(0.1)
             if len(caplog.messages) > len(heard):
@@ -42,5 +42,5 @@ def test_missing_members_are_named_once_and_then_every_ten_seconds_until_the_gro
 
 def test_a_group_whose_members_are_all_there_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ternmq.broker"):
-        run(say_whom_it_waits_for("RaftNode00", ADDRESSES, lambda: None))
+        run(log_missing_members("RaftNode00", ADDRESSES, lambda: None))
     assert caplog.messages == []

@@ -1,4 +1,4 @@
-"""Prints what ``consume`` receives."""
+"""Prints the messages that ``consume`` receives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ternmq.client.reader import Reader
 
 
 @dataclass
-class Reading:
+class MessagePrinter:
     """One run of ``consume``.
 
     Args:

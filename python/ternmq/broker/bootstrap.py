@@ -1,17 +1,17 @@
-"""What a broker says while its group is not founded yet: nobody founds alone, so somebody may have to be started."""
+"""What a broker logs until its group has bootstrapped: that takes all members, so one may have to be started."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("ternmq.broker.founding")  # Public: users filter by it.
 
 FIRST_AFTER_SECONDS = 1.0
 """Members that are started together have met by then."""
 AGAIN_AFTER_SECONDS = 10.0
 
 
-async def say_whom_it_waits_for(
+async def log_missing_members(
     group: str,
     addresses: Mapping[str, str],
     waiting_for: Callable[[], Collection[str] | None],
@@ -19,7 +19,7 @@ async def say_whom_it_waits_for(
     first_s: float = FIRST_AFTER_SECONDS,
     again_s: float = AGAIN_AFTER_SECONDS,
 ) -> None:
-    """Log who is missing: once soon after the start, then again and again until the group has begun.
+    """Log which members are missing: once soon after the start, then again and again until the group has begun.
 
     Args:
         group: its name.

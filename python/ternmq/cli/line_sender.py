@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ternmq.cli.lines import read_lines
+from ternmq.cli.input_lines import read_lines
 from ternmq.cli.messages import Outgoing, read_line
 from ternmq.cli.output import Output
 from ternmq.cli.progress import Progress
@@ -21,7 +21,7 @@ _SAY_EVERY_S = 0.5
 
 
 @dataclass
-class Sending:
+class LineSender:
     """One run of ``produce``.
 
     Args:
