@@ -95,6 +95,7 @@ class BrokerApp:
         except BaseException:
             await endpoint.close()
             raise
+        # The listener first: a role that changes between the two is told, and the status is not older than it.
         self._roles.on_change(self._role_changed)
         self._take_status()
         self._registrar.start()

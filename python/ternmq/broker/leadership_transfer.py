@@ -19,7 +19,7 @@ def choose_successor(progress: Iterable[Progress], tried: Collection[str] = ()) 
 
     Args:
         progress: member id, index up to which it holds the log, whether it answered lately.
-        tried: members with whom it did not work.
+        tried: members to which the transfer failed.
     """
     others = sorted((not active, -matched, member) for member, matched, active in progress if member not in tried)
     return others[0][2] if others else None

@@ -93,7 +93,7 @@ class HistoryWriter:
         Args:
             kind: invoke, ok, fail or info.
             operation: see the module.
-            process: who acted, where that is not the writer itself.
+            process: which one acted, where that is not the writer itself.
             members: the other members of `Event`.
 
         Returns:

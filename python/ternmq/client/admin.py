@@ -211,7 +211,9 @@ class Admin:
         self._metadata.refresh_soon(topic, 0.0)
 
     def _checked(self, answer: Answer) -> Answer:
-        return _checked(self._metadata.nameservers.current, answer)  # who answered is asked first the next time, too
+        return _checked(
+            self._metadata.nameservers.current, answer
+        )  # the NameServer that answered is asked first the next time, too
 
     async def _ask(self, code: int, fields: dict[str, str]) -> Answer:
         return await self._metadata.nameservers.ask(code, fields, self._loop.time() + self._timeout)

@@ -184,6 +184,7 @@ class Assignment(Generic[T]):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Before the pending releases are awaited: it ends their wait for handlers, which close has given time already.
         self._closing = True
         self._message_settled.set()
         await asyncio.gather(*self._pending_releases, self._release(tuple(self.pullers), _CALL_SECONDS))
@@ -249,6 +250,7 @@ class Assignment(Generic[T]):
         ]
         try:
             if gained and len(members.ids) > 1:
+                # After the release of what is lost, and before offsets are read: other members commit meanwhile.
                 await asyncio.sleep(_HANDOVER_SECONDS)
             await self._take_over(gained, within, shared=len(members.ids) > 1)
         finally:
@@ -337,6 +339,12 @@ class Assignment(Generic[T]):
             self.rebalance_soon()
 
     async def _end(self, pullers: list[Puller[T]], within: float) -> None:
+        """Give queues up: forget their messages, stop pulling, commit, unlock, and leave the queues to others.
+
+        In this order: a settlement that comes after the offset was read is refused, so the message comes again and is
+        not lost. The next owner reads from the committed offset as soon as it has the lock, or the local consumers let
+        it have the queue: both come after the commit.
+        """
         held = [(puller, puller.process_queue.watermark) for puller in pullers if not puller.process_queue.dropped]
         for puller in pullers:
             self._inbox.drop(puller.process_queue)

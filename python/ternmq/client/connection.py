@@ -109,6 +109,7 @@ class Client:
         if parts is None:
             return
         self._check_loop()
+        # The reverse of `open`: producers and consumers drain over the network that is closed last.
         self._closed = True
         atfork.unregister(self)
         await asyncio.gather(*(child.close() for child in tuple(self._children)))

@@ -229,10 +229,12 @@ class Consumer(Generic[T]):
         self._subscription = subscription = ConsumerSubscription(
             self.topic, settings.tags, settings.version, self._start == "earliest", pushed=not self._is_pull_mode
         )
+        # Before anything is awaited: another consumer of the group that opens meanwhile must see this one.
         local_consumers.join(assignment)
         self._open = True
         self._client.attach(self)
         try:
+            # The route first: heartbeats go to the brokers that it names, and only a known member gets queues.
             await parts.metadata.find(self.topic, loop.time() + parts.timeout)
             await parts.membership.add_consumer(self.group, subscription, assignment.rebalance_soon)
             await assignment.start(within)
@@ -256,6 +258,8 @@ class Consumer(Generic[T]):
         if not self._open or self._assignment is None or self._parts is None or subscription is None:
             return
         self._check_loop()
+        # Readers end first, then handlers, then failures are returned: each step can still settle messages of the next.
+        # Offsets are committed after all of them, and the group is left last: its other members take over at once.
         self._open = False
         self._wake_all()
         others = self._workers - {asyncio.current_task()}
@@ -396,7 +400,7 @@ class Consumer(Generic[T]):
                 if refusal is None:
                     await outcome
                 else:
-                    inbox.settle(message, RELEASED)  # whoever reads next gets it
+                    inbox.settle(message, RELEASED)  # the next reader of the inbox gets it
             if refusal is not None:
                 stopping.set()
                 self._wake_all()
@@ -517,7 +521,7 @@ class Consumer(Generic[T]):
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._wake_waiters()  # it was meant for somebody: wake another one
+                self._wake_waiters()  # the wake-up was for a message: another reader takes it
             raise
 
     def _wake_waiters(self) -> None:

@@ -144,6 +144,11 @@ class FailureHandler(Generic[T]):
         self._kept_log.close()
 
     async def _return_to_broker(self, message: Message[T], failure: Failure) -> MQError | None:
+        """Have a message come again by way of its broker, by the retry topic, or from here: the first that works.
+
+        A send-back keeps count at the broker, and a send to the retry topic works while the message's own broker does
+        not. The queue is looked at before each, as it may have gone to another member, which delivers the message then.
+        """
         try:
             if await self._is_settled_elsewhere(message):
                 self._forget(message)

@@ -297,7 +297,7 @@ class Inbox(Generic[T]):
         return self._delivered
 
     def has_delivered(self, process_queue: ProcessQueue[Message[T]]) -> bool:
-        """Whether somebody has a message of a queue, or one is on its way back to the broker."""
+        """Whether a program has a message of a queue, or one is on its way back to the broker."""
         if not process_queue.ordered:
             return any(message.state != WAITING for message in process_queue.in_flight.values())
         head = next(iter(process_queue.in_flight.values()), None)

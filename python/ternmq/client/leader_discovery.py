@@ -1,4 +1,4 @@
-"""When to ask again who leads a group whose master is unknown. Pure: time is an argument."""
+"""When to ask again for the leader of a group whose master is unknown. Pure: time is an argument."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ class _GroupAddresses:
 class Leaders:
     """Masters by broker name, from routes, refusals and closed connections.
 
-    A master that failed is rejected: it is believed again only when a route shows another one first, when a hint with
-    a newer term names it, when it was asked and leads, or when the one that was followed instead is in doubt itself. So
-    a NameServer that lags does not send the client back.
+    A master that failed is rejected: it is believed again only when a route shows another address first, when a hint
+    with a newer term names it, when it was asked and leads, or when the master that was followed instead is in doubt
+    itself. So a NameServer that lags does not send the client back.
 
     Attributes:
         version: another one after each change of a master.
@@ -49,7 +49,7 @@ class Leaders:
 
         Args:
             broker: the group.
-            address: who failed or refused.
+            address: of the broker that failed or refused.
             hint: the leader that it named, if any; taken if the route knows that address.
             hint_term: the leader's term; older ones than seen before are stale.
 

@@ -40,7 +40,7 @@ class Grants(NamedTuple):
 
     Args:
         until: queues that are ours, and the time of the loop until which they are.
-        asked: broker names that answered; what is not ours there belongs to somebody else.
+        asked: broker names that answered; a queue that is not ours there is another member's.
     """
 
     until: dict[MessageQueue, float]

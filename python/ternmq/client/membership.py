@@ -1,4 +1,4 @@
-"""Who this client is to the brokers: heartbeats to every replica, member lists, leaving."""
+"""This client as the brokers know it: heartbeats to every replica, member lists, leaving."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class ConsumerSubscription(NamedTuple):
 class Membership:
     """Keeps this client registered at all replicas of the groups in use, so that a new leader knows its members.
 
-    What a heartbeat says and who gets it is decided here; the engine keeps sending it on its own threads, so that
-    an event loop that is blocked does not cost the membership. Brokers forget a client with its connection: after a
-    reconnect the heartbeat goes out at once.
+    What a heartbeat says and which replicas get it is decided here; the engine keeps sending it on its own threads, so
+    that an event loop that is blocked does not cost the membership. Brokers forget a client with its connection: after
+    a reconnect the heartbeat goes out at once.
 
     Args:
         endpoint: the network.
@@ -126,6 +126,7 @@ class Membership:
         if self._consumers[group]:
             self._changed()
             return
+        # Out of the heartbeats first: one that came after the request to unregister would register the group again.
         del self._consumers[group], self._on_members_changed[group]
         if self._local_consumers[group].is_empty:
             del self._local_consumers[group]
@@ -150,19 +151,19 @@ class Membership:
         self._announce()
 
     def _announce(self) -> None:
-        """Tell everybody at once what this client belongs to."""
+        """Tell every replica at once what this client belongs to."""
         self._version += 1
         self._reached.clear()
         self._set_targets(self._in_use())
 
     def _targets_changed(self) -> None:
-        """Routes have changed: tell those who are new, and in a while forget those who are gone."""
+        """Routes have changed: tell replicas that are new, and in a while forget those that are gone."""
         addresses = self._in_use()
         if addresses != self._addresses:
             self._set_targets(addresses)
 
     def _in_use(self) -> list[str]:
-        """Whom to send heartbeats to: all replicas that routes show, or showed a short while ago."""
+        """Where heartbeats go: all replicas that routes show, or showed a short while ago."""
         if self._closed or not (self._producers or self._consumers):
             self._shown, self._gone = set(), {}
             return []

@@ -21,7 +21,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _NOT_ASKED_FOR: Any = object()
-"""The value of a message that nobody has decoded: most readers ask once, and an exception would cost them more."""
+"""The value of a message that is not decoded yet: most readers ask once, and an exception would cost them more."""
 
 RETRY_PAUSE = 1.0
 """Seconds until a failed message comes again from the consumer itself."""
@@ -36,7 +36,7 @@ class Failure(NamedTuple):
     Args:
         level: delay level; 0 leaves it to the broker, -1 makes the message a dead letter.
         pause: seconds until it comes again where the consumer keeps it: in order, or at a broker without retries.
-        reason: why it failed, for whoever finds it among the dead letters; empty for none.
+        reason: why it failed, for people that find it among the dead letters; empty for none.
     """
 
     level: int = 0
@@ -67,7 +67,7 @@ class Origin(NamedTuple):
         queue_offset: its number in that queue; None likewise.
         id: the message id, which stays the same.
         attempts: how often it had been delivered before it came here.
-        reason: why a consumer gave it up: what `Reject` said, or the last exception; None if nobody said.
+        reason: why a consumer gave it up: what `Reject` said, or the last exception; None if no consumer said.
     """
 
     topic: str
@@ -279,7 +279,7 @@ class Message(FetchedMessage, Generic[T]):
         """Put the message into the group's dead-letter topic; returns when it is there.
 
         Args:
-            reason: for whoever finds it there, as `Origin.reason`.
+            reason: for people that find it there, as `Origin.reason`.
 
         Raises:
             UnsupportedError: the broker has no dead letters; the message comes again.

@@ -38,7 +38,7 @@ class Metadata:
 
     Args:
         endpoint: the network.
-        nameservers: whom to ask.
+        nameservers: asked for routes and masters.
         timeout: seconds for questions that no caller bounds.
     """
 
@@ -193,7 +193,7 @@ class Metadata:
         return "".join(f"; {self.explained(broker, error)}" for broker, error in unreached.items())
 
     def explained(self, broker: str, error: MQError) -> MQError:
-        """The error to raise for a call to a broker: an address that was learnt says who told it, and what to set.
+        """The error to raise for a call to a broker: if a NameServer showed the address it says which, and what to set.
 
         Args:
             broker: name of the group that was called.
@@ -333,7 +333,7 @@ class Metadata:
     def _looked_up(self, key: tuple[str, str], task: asyncio.Task[TopicRoute]) -> None:
         del self._lookups[key]
         if not task.cancelled():
-            task.exception()  # whoever waited has got it; nobody may be left when all were cancelled
+            task.exception()  # read, as no caller may be left to do it: all of them may have been cancelled
 
     def _store(self, route: TopicRoute, nameserver: str | None = None) -> TopicRoute:
         now = self._loop.time()
@@ -359,7 +359,7 @@ class Metadata:
         return route
 
     def _learn(self, broker: str, addresses: Mapping[int, str], nameserver: str | None) -> bool:
-        """Take a broker's addresses, and who told them; says whether its master changed."""
+        """Take a broker's addresses, and which NameServer showed them; says whether its master changed."""
         if nameserver is not None:
             self._shown_by[broker] = nameserver
         changed = self.leaders.learn(broker, addresses)
@@ -381,7 +381,7 @@ class Metadata:
     async def _discover_leaders(self) -> None:
         """Ask NameServers in turn, and the rejected masters themselves, until all wanted groups show a master.
 
-        Nobody's silence holds up the next question: the host that died answers neither.
+        A silent NameServer does not hold up the next question: the host that died may have run one, too.
         """
         while missing := self._missing():
             now = self._loop.time()

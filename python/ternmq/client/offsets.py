@@ -51,7 +51,7 @@ class Offsets:
             return _offset(answer, queue)
         if answer.code != ResponseCode.QUERY_NOT_FOUND:
             raise response_error(answer.code, answer.remark, broker=queue.broker)
-        # What comes again was read before: none of it may be passed over.
+        # Messages of the retry topic were delivered before: none of them may be passed over.
         start = "earliest" if queue.topic == retry_topic(self._group) else self._start
         first = await self._position(queue, start, within, entered_ms)
         await self.commit(queue, first, within)

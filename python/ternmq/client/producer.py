@@ -111,6 +111,7 @@ class Producer(Generic[T]):
         sender, self._sender = self._sender, None
         if sender is None or self._loop is None or self._parts is None:
             return
+        # No send is accepted from here on, or the wait for the last one might never end.
         self._publish_infos = {}
         self._in_flight.fail_waiters(ClientClosedError(f"producer {self.group} is closed"))
         await self._in_flight.wait_idle()
@@ -160,7 +161,7 @@ class Producer(Generic[T]):
             MessageIllegalError: empty or too large; nothing was sent.
             RouteNotFoundError: no such topic.
             RejectedError: refused; the message is not stored.
-            UnreachableError: nobody could be reached; the message is not stored.
+            UnreachableError: no broker could be reached; the message is not stored.
             OutcomeUnknownError: no answer; the message may be stored.
             ClientClosedError: the producer is not open.
         """

@@ -78,7 +78,7 @@ class TopicPublishInfo:
         """The next queue in turn whose group has a master, and that master; None if there is none.
 
         Args:
-            leaders: who leads.
+            leaders: masters by broker group.
             avoid: a group that is taken only if there is no other.
         """
         if self._leaders_version != leaders.version:

@@ -125,6 +125,7 @@ class Puller(Generic[T]):
 
     def restart(self, first: int) -> None:
         """Read on from another offset; what is fetched is dropped. The offset is stored with the next commit."""
+        # Dropped before it is replaced: an answer that is under way finds another queue object and is thrown away.
         self._inbox.drop(self.process_queue)
         self.process_queue = self.process_queue.restarted(first)
         self.committed = -1  # so that it is committed even if it lies before the last one

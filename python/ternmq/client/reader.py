@@ -1,4 +1,4 @@
-"""Reading a topic without a group: all of it, for whoever looks, and nothing is left behind."""
+"""Reading a topic without a group: a reader sees all of it, and leaves nothing behind at the brokers."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Sender:
     def _flush_to_engine(self) -> None:
         """Hand over what was started in this turn; the engine makes message ids and headers, and watches deadlines."""
         sends, self.unflushed = self.unflushed, []
-        if not sends:
+        if not sends:  # a full flush has taken them before the turn ended
             return
         now, now_ms = self._loop.time(), self._wall_clock_ms()
         try:
@@ -286,6 +286,7 @@ class Sender:
             send = self._outstanding.get(call_id)
             if send is None or not self._is_abandoned(send):
                 continue
+            # Forgotten before the next try: a late answer of the replaced master must not end the new call.
             del self._outstanding[call_id]
             send.ambiguous = True
             if send.tries == 1:

@@ -182,7 +182,7 @@ class Supervisor:
 
         Raises:
             AlreadyRunningError: it runs.
-            LaunchError: no such node, its start failed, or nobody saw it in time.
+            LaunchError: no such node, its start failed, or no NameServer showed it in time.
         """
         node = self._named(name)
         async with node.starting:

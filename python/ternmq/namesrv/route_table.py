@@ -44,7 +44,7 @@ class Registration:
     """What one registration says.
 
     Attributes:
-        broker: who registers.
+        broker: the replica that registers.
         topics: its topics.
         version: version of this table.
         term: Raft term of the sender; 0 for brokers that have none.
@@ -271,14 +271,14 @@ class RouteTable:
                 self._change_perm(broker.name, lambda perm: perm & ~PERM_WRITE)
 
     def connection_closed(self, connection_id: int) -> list[BrokerIdentity]:
-        """Forget at once whoever registered over a connection that closed; gives them."""
+        """Forget at once the brokers that registered over a connection that closed; gives them."""
         gone = [live.broker for live in self._live.values() if live.connection_id == connection_id]
         for broker in gone:
             self.unregister(broker)
         return gone
 
     def expire(self, now_ms: int) -> list[BrokerIdentity]:
-        """Forget whoever was silent for longer than it declared, or 120 s; gives them."""
+        """Forget brokers that were silent for longer than they declared, or 120 s; gives them."""
         gone = [live.broker for live in self._live.values() if now_ms - live.seen_ms > live.timeout_ms]
         for broker in gone:
             self.unregister(broker)
@@ -344,7 +344,7 @@ class RouteTable:
         return TopicRouteData([self._broker_data(name) for name in names], [queues[name] for name in names])
 
     def cluster_info(self) -> ClusterInfoBody:
-        """Give everyone who is registered."""
+        """Give all brokers that are registered."""
         clusters: dict[str, list[str]] = {}
         for name in sorted(self._groups):
             clusters.setdefault(self._groups[name].cluster, []).append(name)

@@ -196,13 +196,13 @@ class Endpoint:
     # -- sends ---------------------------------------------------------------------------------------------------
 
     def add_sender(self, outcomes: SendOutcomes) -> int:
-        """Register who sends messages; its number goes with each send."""
+        """Register a sender of messages; its number goes with each send."""
         self._last_sender += 1
         self._senders[self._last_sender] = outcomes
         return self._last_sender
 
     def remove_sender(self, number: int) -> None:
-        """Forget a sender; what it has sent and was not answered is nobody's any more."""
+        """Forget a sender; answers to what it has sent are dropped from now on."""
         self._senders.pop(number, None)
 
     def send(self, sender: int, sends: list[SendTuple]) -> list[str | None]:

@@ -48,7 +48,7 @@ async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: 
 
     Raises:
         LaunchError: the cluster did not start, or a step could not be done.
-        MQError: somebody could not be reached.
+        MQError: a node could not be reached.
     """
     began = time.monotonic()
     options = LaunchOptions(groups=2, base_port=base_port, restart=False)

@@ -29,7 +29,7 @@ async def queue_ends(endpoint: Endpoint, nameserver: str, topic: str) -> dict[st
 
     Raises:
         LaunchError: a group has no master, or a question was refused.
-        MQError: somebody cannot be reached.
+        MQError: a node cannot be reached.
     """
     answer = await endpoint.call(
         nameserver, RequestCode.GET_ROUTEINFO_BY_TOPIC, {"topic": topic}, timeout=_ANSWER_WITHIN_S

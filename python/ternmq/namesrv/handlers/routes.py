@@ -31,7 +31,7 @@ class RouteHandlers:
         return Reply(body=body)
 
     def cluster_info(self, request: Request) -> Reply:
-        """106: everyone who is registered."""
+        """106: all brokers that are registered."""
         return Reply(body=self._table.cluster_info().encode())
 
     def member_group(self, request: Request) -> Reply:
