@@ -46,7 +46,7 @@ class Details(NamedTuple):
         return _core.offset_id(host.strip("[]"), int(port), self.physical_offset)
 
 
-class Records(Protocol):
+class DecodedRecords(Protocol):
     """The answer that messages came in; the engine's, or a test's."""
 
     def details(self, number: int, /) -> tuple[int, int, int, int, int, str, int, dict[str, str]]:
@@ -71,7 +71,7 @@ class FetchedMessage:
     body: bytes
     process_queue: ProcessQueue[Any]
     state: int
-    _records: Records
+    _records: DecodedRecords
     _number: int
     _known: Details | None
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from ternmq.client.arguments import RESERVED, RESERVED_PREFIXES, OnDecodeError, seconds
 from ternmq.client.codecs import Codec
 from ternmq.client.delays import LEVEL_SECONDS, level_at_least
-from ternmq.client.fetched_message import ACKED, DELIVERED, EXPIRED, RELEASED, WAITING, FetchedMessage, Records
+from ternmq.client.fetched_message import ACKED, DELIVERED, EXPIRED, RELEASED, WAITING, DecodedRecords, FetchedMessage
 from ternmq.client.message_queue import MessageQueue
 from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import CodecError, MQError, Reject, SettlementLostError
@@ -123,7 +123,7 @@ class Message(FetchedMessage, Generic[T]):
 
     def __init__(
         self,
-        records: Records,
+        records: DecodedRecords,
         number: int,
         queue_offset: int,
         body: bytes,
