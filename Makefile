@@ -62,7 +62,7 @@ fix: setup ## Format, and apply the fixes that are safe.
 	$(BIN)/ruff check --fix .
 	cargo fmt --all
 
-generate: setup ## Write docs/compatibility.md from the route tables, and docs/settings.md from the table of settings.
+generate: setup ## Write docs/compatibility.md from the dispatch tables, and docs/settings.md from the table of settings.
 	$(BIN)/python scripts/compatibility.py
 	$(BIN)/python scripts/settings.py
 

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from pathlib import Path
 
 import ternmq
-from ternmq.client.messages import SendReceipt
+from ternmq.client.receipts import SendReceipt
 
 PER_TASK = 1 << 40
 """Numbers of a task start at a multiple of this, so that no two tasks use one number."""

@@ -1,4 +1,4 @@
-"""Write docs/compatibility.md from the route tables: which requests are served, where, and which test shows it.
+"""Write docs/compatibility.md from the dispatch tables: which requests are served, where, and which test shows it.
 
 Run by `make generate`; a test fails if the file differs from what this writes.
 """
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ternmq.broker.dispatch import admin_dispatch_table
 from ternmq.broker.engine import code_name, engine_routes
-from ternmq.broker.routes import admin_routes
-from ternmq.namesrv.routes import request_routes
+from ternmq.namesrv.dispatch import nameserver_dispatch_table
 from ternmq.protocol.codes import RequestCode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +21,7 @@ _HEAD = """# Compatibility
 Requests of RocketMQ's remoting protocol that are served, with the codes of 4.9 and 5.x. Any other code is answered with
 3, "not supported". Codes from 30000 on are ours.
 
-Written by `make generate` from the route tables; do not edit it.
+Written by `make generate` from the dispatch tables; do not edit it.
 """
 
 NAMESRV, ENGINE, CONTROL = "NameServer", "broker, engine", "broker, control plane"
@@ -91,8 +91,8 @@ def rows() -> list[Served]:
     families: Any = _Families()
     namesrv: list[Any] = [_Family(name) for name in ("registration", "routes", "topics", "kv", "settings")]
     found = [(code, ENGINE, f"{header}, {lane}") for code, _, header, lane in engine_routes()]
-    found += [(code, CONTROL, str(handler)) for code, handler in admin_routes(families).items()]
-    found += [(code, NAMESRV, str(handler)) for code, handler in request_routes(*namesrv).items()]
+    found += [(code, CONTROL, str(handler)) for code, handler in admin_dispatch_table(families).items()]
+    found += [(code, NAMESRV, str(handler)) for code, handler in nameserver_dispatch_table(*namesrv).items()]
     served = [Served(int(code), _name(code), where, how, TESTS[where].get(int(code))) for code, where, how in found]
     return sorted(served, key=lambda row: (row.code, row.where))
 

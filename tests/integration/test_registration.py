@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ternmq.broker.registration import Registrar, Self, Standing
+from ternmq.broker.registration import Registrar, RegistrationState, ReplicaIdentity
 from ternmq.config import NameServerConfig
 from ternmq.errors import MQError
 from ternmq.namesrv import NameServerApp
 from ternmq.protocol.cluster_info import decode_cluster_info
-from ternmq.protocol.routes import TopicRoute, decode_route
+from ternmq.protocol.routes import TopicRouteData, decode_route
 from ternmq.protocol.topics import DataVersion, TopicConfig
 from ternmq.remoting import Endpoint, open_endpoint
 
@@ -55,7 +55,7 @@ class Cluster:
     def addresses(self) -> list[str]:
         return [self.address(number) for number in range(3)]
 
-    async def route(self, number: int, topic: str = "T") -> TopicRoute | None:
+    async def route(self, number: int, topic: str = "T") -> TopicRouteData | None:
         try:
             answer = await self.client.call(self.address(number), 105, {"topic": topic})
         except MQError:
@@ -90,9 +90,9 @@ class Replica:
 
     def __init__(self, endpoint: Endpoint, nameservers: list[str], address: str = SELF) -> None:
         self.endpoint = endpoint
-        self.standing: Standing | None = None
+        self.standing: RegistrationState | None = None
         self.registrar = Registrar(
-            endpoint, nameservers, Self("c", "g", address, "h:1"), lambda: self.standing, self.topic
+            endpoint, nameservers, ReplicaIdentity("c", "g", address, "h:1"), lambda: self.standing, self.topic
         )
 
     def topic(self, name: str) -> TopicConfig | None:
@@ -100,7 +100,7 @@ class Replica:
 
     def says(self, broker_id: int, term: int, *topics: str) -> None:
         table = {name: TopicConfig(topic_name=name) for name in topics or ("T", "U")}
-        self.standing = Standing(broker_id, term, DataVersion(len(table), term, 0), table)
+        self.standing = RegistrationState(broker_id, term, DataVersion(len(table), term, 0), table)
         self.registrar.changed()
 
 
@@ -153,15 +153,15 @@ async def test_a_new_topic_is_in_every_route_at_once(cluster: Cluster, replica: 
 
 async def test_what_is_shown_is_at_every_nameserver_that_is_in_order(cluster: Cluster, replica: Replica) -> None:
     replica.says(0, 1, "T", "U")
-    assert await replica.registrar.shown(30.0)
+    assert await replica.registrar.wait_registered(30.0)
     replica.says(0, 1, "T", "U", "V")
-    assert await replica.registrar.shown(30.0)
+    assert await replica.registrar.wait_registered(30.0)
     assert [await has_route(cluster, number, "V") for number in range(3)] == [True] * 3
-    assert await replica.registrar.shown(30.0)
+    assert await replica.registrar.wait_registered(30.0)
     await cluster.stop(0)
     await cluster.stop(2)
     replica.says(0, 1, "T", "U", "V", "W")
-    assert await replica.registrar.shown(30.0)
+    assert await replica.registrar.wait_registered(30.0)
     assert await has_route(cluster, 1, "W")
 
 
@@ -174,7 +174,7 @@ async def test_a_nameserver_that_never_answers_holds_up_nobody_beyond_the_time_g
     replica.registrar.start()
     replica.says(0, 1)
     await until(lambda: has_route(cluster, 2, "T"))
-    assert not await replica.registrar.shown(0.1)
+    assert not await replica.registrar.wait_registered(0.1)
     assert connected
     await endpoint.close()
     await replica.registrar.stop()

@@ -11,8 +11,11 @@ from ternmq import _core
 from ternmq.client.allocation import allocate_average
 from ternmq.client.arguments import user_properties
 from ternmq.client.codecs import Raw
-from ternmq.client.inbox import Inbox, ProcessQueue
-from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
+from ternmq.client.fetched_message import ACKED, FAILED, RELEASED
+from ternmq.client.inbox import Inbox
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import RETRY_PAUSE, Message
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.client.sharding import java_string_hash, jump_hash
 
 
@@ -59,7 +62,7 @@ class SettlementMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.place: ProcessQueue[bytes] = ProcessQueue(MessageQueue("t", "a", 0), 0)
+        self.process_queue: ProcessQueue[Message[bytes]] = ProcessQueue(MessageQueue("t", "a", 0), 0)
         self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, Raw(), on_waiting=lambda: None, on_room=lambda: None)
         self.held: list[Message[bytes]] = []
         self.unsettled: set[int] = set()
@@ -69,8 +72,8 @@ class SettlementMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5), gap=st.integers(0, 2))
     def fetch(self, count: int, gap: int) -> None:
         offsets = range(self.fetched + gap, self.fetched + gap + count)
-        messages = plain_messages(self.place, self.inbox, offsets, b"12")
-        self.inbox.put(self.place, messages, offsets.stop)
+        messages = plain_messages(self.process_queue, self.inbox, offsets, b"12")
+        self.inbox.put(self.process_queue, messages, offsets.stop)
         self.unsettled.update(offsets)
         self.fetched = offsets.stop
 
@@ -96,14 +99,14 @@ class SettlementMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_watermark_is_the_smallest_unsettled_offset_and_never_goes_back(self) -> None:
-        watermark = self.place.watermark
+        watermark = self.process_queue.watermark
         assert watermark == min(self.unsettled, default=self.fetched)
         assert watermark >= self.committed
         self.committed = watermark
 
     @invariant()
     def bytes_are_those_of_the_unsettled(self) -> None:
-        assert self.inbox.bytes == self.place.in_flight_bytes == 2 * len(self.unsettled)
+        assert self.inbox.bytes == self.process_queue.in_flight_bytes == 2 * len(self.unsettled)
 
     def teardown(self) -> None:
         for message in self.held:
@@ -124,7 +127,7 @@ class OrderedMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.places: list[ProcessQueue[bytes]] = [
+        self.process_queues: list[ProcessQueue[Message[bytes]]] = [
             ProcessQueue(MessageQueue("t", "a", number), 0, ordered=True) for number in range(2)
         ]
         self.inbox: Inbox[bytes] = Inbox(1e9, lambda: self.now, Raw(), on_waiting=lambda: None, on_room=lambda: None)
@@ -133,10 +136,10 @@ class OrderedMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1), count=st.integers(1, 5))
     def fetch(self, number: int, count: int) -> None:
-        place = self.places[number]
-        offsets = range(place.next_offset, place.next_offset + count)
-        messages = plain_messages(place, self.inbox, offsets, b"1")
-        self.inbox.put(place, messages, offsets.stop)
+        process_queue = self.process_queues[number]
+        offsets = range(process_queue.next_offset, process_queue.next_offset + count)
+        messages = plain_messages(process_queue, self.inbox, offsets, b"1")
+        self.inbox.put(process_queue, messages, offsets.stop)
 
     @rule()
     def deliver(self) -> None:
@@ -159,7 +162,7 @@ class OrderedMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_watermark_is_what_is_settled(self) -> None:
-        assert [place.watermark for place in self.places] == self.settled
+        assert [process_queue.watermark for process_queue in self.process_queues] == self.settled
 
     def teardown(self) -> None:
         for message in self.held.values():
@@ -167,7 +170,7 @@ class OrderedMachine(RuleBasedStateMachine):
         self.now += RETRY_PAUSE
         while (rest := self.inbox.take()) is not None:
             self.inbox.settle(rest, ACKED)
-        assert all(place.watermark == place.next_offset for place in self.places)
+        assert all(process_queue.watermark == process_queue.next_offset for process_queue in self.process_queues)
 
 
 TestOrderedSettlement = OrderedMachine.TestCase

@@ -12,8 +12,8 @@ from support import fake_node
 from support.ports import free_block
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import BROKER, NAMESRV, NodeSpec, Port
+from ternmq.cluster.readiness import GroupTable
 from ternmq.cluster.restarts import RestartPolicy
-from ternmq.cluster.routes import GroupTable
 from ternmq.cluster.supervisor import Supervisor
 
 NAMES = ("ns1", "group-a/n0", "group-a/n1")

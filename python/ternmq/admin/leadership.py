@@ -123,7 +123,7 @@ async def transfer_leader(
 
     Raises:
         NotFoundError: no such group or member.
-        NotWritableError: nobody leads now, or the change did not happen in time: the old leader goes on.
+        NotWritableError: no member leads now, or the change did not happen in time: the old leader goes on.
         UnsupportedError: not a Raft group of ours.
         MQError: the leader refused.
     """

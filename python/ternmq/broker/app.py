@@ -7,7 +7,9 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 
+from ternmq.broker.bootstrap import log_missing_members
 from ternmq.broker.changes import Changes
+from ternmq.broker.dispatch import AdminHandlers, admin_dispatch_table
 from ternmq.broker.engine import (
     PROPOSED_EVENT,
     ROLE_EVENT,
@@ -17,7 +19,6 @@ from ternmq.broker.engine import (
     start_engine,
     topic_config,
 )
-from ternmq.broker.founding import say_whom_it_waits_for
 from ternmq.broker.handlers.admin.clients import ClientHandlers
 from ternmq.broker.handlers.admin.groups import GroupHandlers
 from ternmq.broker.handlers.admin.replica import ReplicaHandlers
@@ -25,11 +26,10 @@ from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
 from ternmq.broker.handlers.admin.settings import SettingsHandlers
 from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
-from ternmq.broker.handover import HandOver
+from ternmq.broker.leadership_transfer import LeadershipTransfer
 from ternmq.broker.proposals import Proposals
-from ternmq.broker.registration import Registrar, Self, Standing
+from ternmq.broker.registration import Registrar, RegistrationState, ReplicaIdentity
 from ternmq.broker.roles import Role, Roles
-from ternmq.broker.routes import AdminHandlers, admin_routes
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import join_address
 from ternmq.config.exposure import warn_while_exposed
@@ -42,13 +42,13 @@ _log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 # Of the fifteen after which a supervisor kills.
-HAND_OVER_SECONDS = 2.0
-# The engine gives a transfer up after one; whatever waits is held for so long.
-HAND_OVER_TIMEOUTS = 1.5
-# Clients that are at work learn within a round trip that another leads.
+TRANSFER_SECONDS = 2.0
+# The engine gives a transfer up after one election timeout; appends are held for so long.
+TRANSFER_TIMEOUTS = 1.5
+# Clients that are at work learn within a round trip that another replica leads.
 LINGER_SECONDS = 0.1
 # Within the five seconds that RocketMQ's tools wait.
-PASS_ON_SECONDS = 4.0
+FORWARD_SECONDS = 4.0
 # A NameServer that hangs costs the creation of a topic so much, until it is known to be out of order.
 ANNOUNCE_SECONDS = 1.0
 _STARTING = "starting"
@@ -80,32 +80,35 @@ class BrokerApp:
         config = self._config
         endpoint = self._endpoint = open_endpoint(workers=config.workers)
         runtime = RuntimeHandlers(self._running_engine, config.data)
-        routes = admin_routes(self._handlers(runtime))
-        endpoint.answer_requests(routes)
+        table = admin_dispatch_table(self._handlers(runtime))
+        endpoint.answer_requests(table)
         endpoint.on_event(ROLE_EVENT, self._role_event)
         endpoint.on_event(TOPICS_EVENT, self._topics_event)
         endpoint.on_event(PROPOSED_EVENT, self._proposed_event)
         endpoint.on_event(STOPPED_EVENT, self._stopped_event)
-        self._registrar = Registrar(endpoint, config.nameservers, _identity(config), self._standing, self._topic)
+        self._registrar = Registrar(
+            endpoint, config.nameservers, _identity(config), self._registration_state, self._topic
+        )
         try:
             # Recovery reads the log, which takes as long as it takes: not on the event loop.
-            self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(routes))
+            self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(table))
         except BaseException:
             await endpoint.close()
             raise
+        # The listener first: a role that changes between the two is told, and the status is not older than it.
         self._roles.on_change(self._role_changed)
         self._take_status()
         self._registrar.start()
         self._tasks = [
             asyncio.create_task(_sample_every_second(runtime)),
             asyncio.create_task(warn_while_exposed(config.name, config.listen_host)),
-            asyncio.create_task(say_whom_it_waits_for(config.group, _peer_addresses(config), self._waiting_for)),
+            asyncio.create_task(log_missing_members(config.group, _peer_addresses(config), self._waiting_for)),
         ]
         _log.info("%s listens on %s:%d", config.name, config.listen_host, config.port)
 
     async def stop(self) -> None:
         """Hand over, leave the NameServers, let what is appended be decided, close."""
-        await self._hand_over()
+        await self._transfer_leadership()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -120,15 +123,15 @@ class BrokerApp:
             await self._endpoint.close()
             self._endpoint = None
 
-    async def _hand_over(self) -> None:
+    async def _transfer_leadership(self) -> None:
         """Have another member lead, and send clients there while this one can still say where it is."""
         engine = self._engine
         if engine is None or self._failure.done():
             return
-        patience = HAND_OVER_TIMEOUTS * self._config.election_min_ms / 1000
+        patience = TRANSFER_TIMEOUTS * self._config.election_min_ms / 1000
         # A turn of the log thread, which may write.
         progress = partial(asyncio.to_thread, engine.progress)
-        if await HandOver(progress, engine.transfer_leader, self._roles, patience).run(HAND_OVER_SECONDS):
+        if await LeadershipTransfer(progress, engine.transfer_leader, self._roles, patience).run(TRANSFER_SECONDS):
             engine.send_away()
             # What is on its way here is refused with 14, for certain. On a broken connection nothing would be certain.
             await asyncio.sleep(LINGER_SECONDS)
@@ -157,13 +160,13 @@ class BrokerApp:
             self._failure.set_result(event[1])
 
     def _take_status(self) -> None:
-        """Take the role that the engine had before anyone listened."""
+        """Take the role that the engine had before a listener was there."""
         status = self._running_engine().status()
         if status["role"] != _STARTING:
             self._roles.changed(status["role"], status["term"], status["leader"])
 
     def _waiting_for(self) -> Collection[str] | None:
-        """Members that the founding waits for; None once this replica takes part in its group."""
+        """Members that the bootstrap waits for; None once this replica takes part in its group."""
         status = self._running_engine().status()
         return list(status.get("waiting_for", ())) if status["role"] == _STARTING else None
 
@@ -176,7 +179,9 @@ class BrokerApp:
         config, engine = self._config, self._running_engine
         changes = Changes(engine, self._roles, self._proposals)
         return AdminHandlers(
-            topics=TopicHandlers(engine, changes, self._term, _own_names(config), self._pass_on, self._announce),
+            topics=TopicHandlers(
+                engine, changes, self._term, _own_names(config), self._forward_to_leader, self._announce
+            ),
             groups=GroupHandlers(engine, changes, self._term),
             statistics=StatisticsHandlers(engine, config.group),
             clients=ClientHandlers(engine),
@@ -192,13 +197,13 @@ class BrokerApp:
             raise MQError(f"{self._config.name} is starting or stopping", code=ResponseCode.SERVICE_NOT_AVAILABLE)
         return self._engine
 
-    async def _pass_on(self, address: str, request: Request) -> Reply:
+    async def _forward_to_leader(self, address: str, request: Request) -> Reply:
         assert self._endpoint is not None, "requests come through the endpoint"
-        answer = await self._endpoint.call(address, request.code, request.fields, request.body, timeout=PASS_ON_SECONDS)
+        answer = await self._endpoint.call(address, request.code, request.fields, request.body, timeout=FORWARD_SECONDS)
         return Reply(answer.code, answer.remark, answer.fields, answer.body)
 
     async def _announce(self, topics: Collection[str]) -> bool:
-        return self._registrar is None or await self._registrar.shown(ANNOUNCE_SECONDS, topics)
+        return self._registrar is None or await self._registrar.wait_registered(ANNOUNCE_SECONDS, topics)
 
     def _topic(self, name: str) -> TopicConfig | None:
         row = self._engine.topic(name) if self._engine is not None else None
@@ -211,7 +216,7 @@ class BrokerApp:
         address = self._engine.status().get("leader_address") if self._engine is not None else None
         return str(address) if address else None
 
-    def _standing(self) -> Standing | None:
+    def _registration_state(self) -> RegistrationState | None:
         """Give what to register now.
 
         The version is read before the topics: a topic that comes in between is registered early under the old version,
@@ -226,11 +231,13 @@ class BrokerApp:
             # Nothing is applied yet; a NameServer refuses a table of one topic.
             return None
         broker_id = 0 if role.is_leader else self._config.follower_broker_id
-        return Standing(broker_id, role.term, DataVersion(counter, role.term, changed_ms), topics)
+        return RegistrationState(broker_id, role.term, DataVersion(counter, role.term, changed_ms), topics)
 
 
-def _identity(config: BrokerConfig) -> Self:
-    return Self(config.cluster, config.group, config.advertised, join_address(config.advertise_host, config.port + 1))
+def _identity(config: BrokerConfig) -> ReplicaIdentity:
+    return ReplicaIdentity(
+        config.cluster, config.group, config.advertised, join_address(config.advertise_host, config.port + 1)
+    )
 
 
 def _peer_addresses(config: BrokerConfig) -> dict[str, str]:

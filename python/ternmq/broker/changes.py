@@ -17,7 +17,7 @@ class Changes:
 
     Args:
         engine: what knows and changes the state.
-        roles: who leads.
+        roles: the role of this replica and its leader.
         proposals: waits for outcomes.
     """
 
@@ -37,9 +37,9 @@ class Changes:
             return refusal
         engine = self._engine()
         for change in changes:
-            verdict = await self._proposals.propose(lambda number, change=change: change(engine, number))  # type: ignore[misc]
-            if verdict.code == ResponseCode.SERVICE_NOT_AVAILABLE:
-                return self._roles.not_leader()._replace(remark=verdict.remark)
-            if verdict.code != ResponseCode.SUCCESS:
-                return Reply(verdict.code, verdict.remark)
+            outcome = await self._proposals.propose(lambda number, change=change: change(engine, number))  # type: ignore[misc]
+            if outcome.code == ResponseCode.SERVICE_NOT_AVAILABLE:
+                return self._roles.not_leader()._replace(remark=outcome.remark)
+            if outcome.code != ResponseCode.SUCCESS:
+                return Reply(outcome.code, outcome.remark)
         return Reply()

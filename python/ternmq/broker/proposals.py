@@ -11,7 +11,7 @@ from ternmq.protocol.codes import ResponseCode
 _LONGEST_SECONDS = 10.0
 
 
-class Verdict(NamedTuple):
+class ProposalOutcome(NamedTuple):
     """What became of a proposal.
 
     Attributes:
@@ -24,27 +24,27 @@ class Verdict(NamedTuple):
 
 
 class Proposals:
-    """Matches outcomes with those who wait for them."""
+    """Matches outcomes with the handlers that wait for them."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Verdict]] = {}
+        self._waiting: dict[int, asyncio.Future[ProposalOutcome]] = {}
 
-    async def propose(self, start: Callable[[int], None]) -> Verdict:
+    async def propose(self, start: Callable[[int], None]) -> ProposalOutcome:
         """Start a proposal and wait for its outcome.
 
         Args:
             start: hands it to the engine under the number given.
         """
         number = next(self._numbers)
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[ProposalOutcome] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
             start(number)
             async with asyncio.timeout(_LONGEST_SECONDS):
                 return await future
         except TimeoutError:
-            return Verdict(ResponseCode.SYSTEM_ERROR, "outcome unknown: it may still be applied")
+            return ProposalOutcome(ResponseCode.SYSTEM_ERROR, "outcome unknown: it may still be applied")
         finally:
             del self._waiting[number]
 
@@ -52,4 +52,4 @@ class Proposals:
         """Take an outcome from the engine."""
         future = self._waiting.get(number)
         if future is not None and not future.done():
-            future.set_result(Verdict(code, remark))
+            future.set_result(ProposalOutcome(code, remark))

@@ -34,8 +34,8 @@ class Rate:
         return (total - before) / (now - then) if now > then else 0.0
 
 
-class Mornings:
-    """One total as it stood in the last two midnights; 0 where this process did not run yet."""
+class DailyTotals:
+    """One total as it stood at the last two midnights; 0 where this process did not run yet."""
 
     def __init__(self) -> None:
         self._day: date | None = None
@@ -54,6 +54,6 @@ class Mornings:
         # A clock that is set back begins no day anew.
         if day <= self._day:
             return
-        # Whoever slept over a day has one and the same total for both mornings.
+        # A process that slept over a day has one and the same total for both midnights.
         self.yesterday = self.today if (day - self._day).days == 1 else total
         self.today, self._day = total, day

@@ -4,8 +4,9 @@ In between, each NameServer is asked every two seconds whether it has the presen
 registration alive, and only a NameServer that says *changed* gets the whole table: an empty one is full again within
 seconds, and a large table costs nothing while it stands still.
 
-A whole table costs by its size, so topics that come and go do not each bring one: whoever waits for a few topics has
-them shown one by one (217), one table serves all that wait, and where nobody waits tables keep a distance.
+A whole table costs by its size, so topics that come and go do not each bring one: the creator of a few topics waits
+until they are registered one by one (217), one table serves all that wait, and where nobody waits tables keep a
+distance.
 """
 
 import asyncio
@@ -14,11 +15,11 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ternmq.broker.nameserver_line import Line
+from ternmq.broker.nameserver_view import NameServerView
 from ternmq.errors import MQError, NotANameServerError, RegistrationRefusedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
-from ternmq.protocol.routes import MASTER_ID, QueueData, TopicRoute
+from ternmq.protocol.routes import MASTER_ID, QueueData, TopicRouteData
 from ternmq.protocol.topics import DataVersion, TopicConfig, topic_table
 from ternmq.remoting import Answer, Endpoint
 
@@ -36,7 +37,7 @@ TABLE_DISTANCE = 10
 
 
 @dataclass(frozen=True)
-class Self:
+class ReplicaIdentity:
     """What a replica says of itself that never changes while it runs.
 
     Attributes:
@@ -53,7 +54,7 @@ class Self:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RegistrationState:
     """What a replica has to register now.
 
     Attributes:
@@ -76,7 +77,7 @@ class Registrar:
         endpoint: its connections.
         nameservers: their addresses; each is served by a task of its own, so a dead one holds up none.
         identity: what never changes.
-        standing: gives what to register now; None while there is nothing to serve yet. Costs by the number of topics.
+        state: gives what to register now; None while there is nothing to serve yet. Costs by the number of topics.
         topic: gives one topic as it is now; None if there is none.
     """
 
@@ -84,29 +85,29 @@ class Registrar:
         self,
         endpoint: Endpoint,
         nameservers: Sequence[str],
-        identity: Self,
-        standing: Callable[[], Standing | None],
+        identity: ReplicaIdentity,
+        state: Callable[[], RegistrationState | None],
         topic: Callable[[str], TopicConfig | None],
     ) -> None:
         self._endpoint = endpoint
         self._identity = identity
-        self._make_standing = standing
+        self._make_state = state
         self._topic = topic
         self._revision = 0
         self._urgent = 0  # the revision of the last change that must not wait
-        self._cached: tuple[int, Standing | None, bytes] = (-1, None, b"")
+        self._cached: tuple[int, RegistrationState | None, bytes] = (-1, None, b"")
         self._table_seconds = 0.0  # what making, sending and entering the last table took
         self._next_table = 0.0  # when topics that changed are worth another one
         self._paid_until = 0.0
-        self._lines = {address: Line() for address in nameservers}
+        self._views = {address: NameServerView() for address in nameservers}
         self._wakers = {address: asyncio.Event() for address in nameservers}
-        self._turned = asyncio.Event()  # another one after each turn
+        self._synced = asyncio.Event()  # another one after each sync
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin; registers as soon as there is a standing."""
+        """Begin; registers as soon as there is something to serve."""
         self._endpoint.on_disconnected(self._disconnected)
-        self._tasks = [asyncio.create_task(self._keep(address)) for address in self._lines]
+        self._tasks = [asyncio.create_task(self._keep(address)) for address in self._views]
         self.changed()
 
     def changed(self) -> None:
@@ -120,7 +121,7 @@ class Registrar:
         self._revision += 1
         self._wake()
 
-    async def shown(self, within: float, topics: Collection[str] = ()) -> bool:
+    async def wait_registered(self, within: float, topics: Collection[str] = ()) -> bool:
         """Wait until every NameServer that is in order has what there is to register now.
 
         Args:
@@ -132,18 +133,18 @@ class Registrar:
             Whether they have.
         """
         revision = self._revision
-        for line in self._lines.values():
-            line.want(revision, topics)
+        for view in self._views.values():
+            view.want(revision, topics)
         self._wake()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while not self._is_shown(revision, topics):
-                    await self._turned.wait()
+                while not self._is_registered(revision, topics):
+                    await self._synced.wait()
                 return True
         return False
 
-    def _is_shown(self, revision: int, topics: Collection[str]) -> bool:
-        return all(line.shows(revision, topics) for line in self._lines.values() if line.in_order)
+    def _is_registered(self, revision: int, topics: Collection[str]) -> bool:
+        return all(view.has_registered(revision, topics) for view in self._views.values() if view.in_order)
 
     def _wake(self) -> None:
         for waker in self._wakers.values():
@@ -156,31 +157,31 @@ class Registrar:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         # As it is now: after a hand-over, id 0 is another's, and Apache's of 4.9 forgets by id.
-        standing = self._make_standing() or self._cached[1]
-        if standing is not None and self._cached[1] is not None:
-            await asyncio.gather(*(self._unregister(address, standing) for address in self._lines))
+        state = self._make_state() or self._cached[1]
+        if state is not None and self._cached[1] is not None:
+            await asyncio.gather(*(self._unregister(address, state) for address in self._views))
 
     def _disconnected(self, address: str) -> None:
         """A NameServer that closed the connection has forgotten us: it gets the table, not a question."""
-        if address in self._lines:
-            self._lines[address].forgot()
+        if address in self._views:
+            self._views[address].forgot()
             self._wakers[address].set()
 
     async def _keep(self, address: str) -> None:
         """Serve one NameServer for ever."""
-        waker, line = self._wakers[address], self._lines[address]
+        waker, view = self._wakers[address], self._views[address]
         while True:
             waker.clear()
             try:
-                pause = await self._turn(address, line)
-                if not line.in_order:
+                pause = await self._sync_once(address, view)
+                if not view.in_order:
                     _log.info("NameServer %s is back", address)
-                self._note(line, in_order=True)
+                self._note_result(view, in_order=True)
             except MQError as error:
                 is_stranger = isinstance(error, NotANameServerError)
-                if line.in_order:
+                if view.in_order:
                     _log.warning("%s%s", "" if is_stranger else f"NameServer {address}: ", error)
-                self._note(line, in_order=False)
+                self._note_result(view, in_order=False)
                 if not is_stranger and not isinstance(error, RegistrationRefusedError):
                     # Tried four times a second, whatever changes meanwhile: its own closing connections wake it, too.
                     await asyncio.sleep(RETRY_SECONDS)
@@ -190,71 +191,71 @@ class Registrar:
                 async with asyncio.timeout(pause):
                     await waker.wait()
 
-    def _note(self, line: Line, *, in_order: bool) -> None:
-        """Keep how a turn ended, and have those look who wait for it."""
-        line.in_order = in_order
-        turned, self._turned = self._turned, asyncio.Event()
-        turned.set()
+    def _note_result(self, view: NameServerView, *, in_order: bool) -> None:
+        """Keep how a sync ended, and wake the callers of `wait_registered`."""
+        view.in_order = in_order
+        synced, self._synced = self._synced, asyncio.Event()
+        synced.set()
 
-    async def _turn(self, address: str, line: Line) -> float:
-        """Register, show topics, or ask; gives the seconds until the next turn.
+    async def _sync_once(self, address: str, view: NameServerView) -> float:
+        """Register, register single topics, or ask; gives the seconds until the next sync.
 
         Raises:
             MQError: the NameServer cannot be reached, does not answer, or refused.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if self._may_show_topics(line):
-            await self._show(address, line)
+        if self._may_register_topics(view):
+            await self._register_topics(address, view)
             return 0.0
-        waits = line.revision >= self._urgent and not line.wants_table and began < self._next_table
-        if waits and line.revision == self._cached[0] < self._revision:
+        waits = view.revision >= self._urgent and not view.wants_table and began < self._next_table
+        if waits and view.revision == self._cached[0] < self._revision:
             return self._next_table - began
-        # One that another NameServer got already will do, unless it would take back what this one was shown since.
-        is_enough = waits and self._cached[0] >= line.newest
-        revision, standing, body = self._cached if is_enough else self._present(began)
-        if standing is None:
+        # A table that another NameServer got will do, unless it would take back topics that this one has got since.
+        is_enough = waits and self._cached[0] >= view.newest
+        revision, state, body = self._cached if is_enough else self._present_state(began)
+        if state is None:
             return ASK_SECONDS
-        if line.revision == revision and not await self._is_changed(address, standing):
+        if view.revision == revision and not await self._is_changed(address, state):
             return ASK_SECONDS
-        await self._register(address, standing, body)
-        line.took_table(revision)
+        await self._register(address, state, body)
+        view.took_table(revision)
         self._table_seconds = loop.time() - began
         # Not the present revision: what changed meanwhile has to be sent, too.
         return 0.0 if self._revision != revision else ASK_SECONDS
 
-    def _may_show_topics(self, line: Line) -> bool:
-        """Whether it has a table of this leader, and what is missing are few topics that somebody waits for."""
-        standing = self._cached[1]
-        if standing is None or standing.broker_id != MASTER_ID or line.revision < self._urgent:
+    def _may_register_topics(self, view: NameServerView) -> bool:
+        """Whether it has a table of this leader, and what is missing are few topics that a caller waits for."""
+        state = self._cached[1]
+        if state is None or state.broker_id != MASTER_ID or view.revision < self._urgent:
             return False
-        return line.is_worth_showing(len(standing.topics))
+        return view.is_topic_by_topic_cheaper(len(state.topics))
 
-    def _keep_distance(self, now: float, standing: Standing | None) -> None:
-        """Say when topics that changed are worth the next table, after one that was made now."""
-        if standing is None or standing.broker_id != MASTER_ID:
+    def _keep_distance(self, now: float, state: RegistrationState | None) -> None:
+        """Set when topics that changed are worth the next table, after one that was made now."""
+        if state is None or state.broker_id != MASTER_ID:
             self._next_table = now + ASK_SECONDS
             return
         self._paid_until = max(self._paid_until, now) + TABLE_DISTANCE * self._table_seconds
         # A topic that comes by use is looked for in the next moment: a few tables may come together.
         self._next_table = min(self._paid_until - ASK_SECONDS, now + ASK_SECONDS)
 
-    async def _show(self, address: str, line: Line) -> None:
-        """Show the topics that somebody waits for, one by one.
+    async def _register_topics(self, address: str, view: NameServerView) -> None:
+        """Register the topics that a caller waits for, one by one.
 
         Raises:
-            MQError: as `_turn`.
+            MQError: as `_sync_once`.
 
         Source: RocketMQ 5.x, BrokerController#registerSingleTopicAll.
         """
-        revision, topics = self._revision, list(line.wanted)
-        codes = await asyncio.gather(*(self._show_one(address, topic) for topic in topics))
+        revision, topics = self._revision, list(view.wanted)
+        codes = await asyncio.gather(*(self._register_topic(address, topic) for topic in topics))
         if all(code == ResponseCode.SUCCESS for code in codes):
-            line.took_topics(revision, topics)
+            view.took_topics(revision, topics)
         else:
-            line.takes_topics = False  # 4.9 does not know the request
+            view.takes_topics = False  # 4.9 does not know the request
 
-    async def _show_one(self, address: str, topic: str) -> int:
+    async def _register_topic(self, address: str, topic: str) -> int:
         config = self._topic(topic)
         queues = []
         if config is not None:
@@ -267,73 +268,73 @@ class Registrar:
                     write_queue_nums=config.write_queue_nums,
                 )
             ]
-        # Whose queues these are is said for a topic that has none any more; Apache's NameServer passes over such a one.
+        # The broker name is for a topic that has no queues any more; Apache's NameServer passes over such a topic.
         fields = {"topic": topic, "brokerName": self._identity.name}
-        body = TopicRoute(queue_datas=queues).encode(standard=True)
+        body = TopicRouteData(queue_datas=queues).encode(standard=True)
         answer = await self._call(address, RequestCode.REGISTER_TOPIC_IN_NAMESRV, fields, body)
         return answer.code
 
-    def _present(self, now: float) -> tuple[int, Standing | None, bytes]:
+    def _present_state(self, now: float) -> tuple[int, RegistrationState | None, bytes]:
         """Give the revision, what to register, and its body, made once for all NameServers."""
         before, held, body = self._cached
         if before == self._revision:
             return self._cached
-        standing = self._make_standing()
-        if standing == held and before > 0:
+        state = self._make_state()
+        if state == held and before > 0:
             # Nothing that a NameServer would see differently, a follower that learnt its leader's name, say.
-            for line in self._lines.values():
-                line.same_table(before, self._revision)
+            for view in self._views.values():
+                view.same_table(before, self._revision)
         else:
             body = b""
-            if standing is not None:
-                body = RegisterBrokerBody([], topic_table(standing.topics, standing.version)).encode()
-        self._cached = (self._revision, standing, body)
-        self._keep_distance(now, standing)
+            if state is not None:
+                body = RegisterBrokerBody([], topic_table(state.topics, state.version)).encode()
+        self._cached = (self._revision, state, body)
+        self._keep_distance(now, state)
         return self._cached
 
-    def _fields(self, standing: Standing) -> dict[str, str]:
+    def _fields(self, state: RegistrationState) -> dict[str, str]:
         identity = self._identity
         return {
             "brokerName": identity.name,
             "brokerAddr": identity.address,
             "clusterName": identity.cluster,
-            "brokerId": str(standing.broker_id),
+            "brokerId": str(state.broker_id),
         }
 
-    async def _register(self, address: str, standing: Standing, body: bytes) -> None:
-        fields = self._fields(standing) | {
+    async def _register(self, address: str, state: RegistrationState, body: bytes) -> None:
+        fields = self._fields(state) | {
             "haServerAddr": self._identity.ha_address,
             "compressed": "false",
             "bodyCrc32": str(body_crc32(body)),
             "heartbeatTimeoutMillis": str(HEARTBEAT_TIMEOUT_MS),
             # Its presence tells a 5.x NameServer that this is no 4.9 broker.
             "enableActingMaster": "false",
-            "ternTerm": str(standing.term),
+            "ternTerm": str(state.term),
         }
         answer = await self._call(address, RequestCode.REGISTER_BROKER, fields, body)
         if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:
             raise NotANameServerError(address, code=answer.code)
         if answer.code != ResponseCode.SUCCESS:
             raise RegistrationRefusedError(
-                f"refused id {standing.broker_id} in term {standing.term}: {answer.remark}",
+                f"refused id {state.broker_id} in term {state.term}: {answer.remark}",
                 code=answer.code,
                 broker=address,
             )
-        _log.debug("registered with %s as id %d in term %d", address, standing.broker_id, standing.term)
+        _log.debug("registered with %s as id %d in term %d", address, state.broker_id, state.term)
 
-    async def _is_changed(self, address: str, standing: Standing) -> bool:
-        fields = self._fields(standing)
-        answer = await self._call(address, RequestCode.QUERY_DATA_VERSION, fields, standing.version.encode())
+    async def _is_changed(self, address: str, state: RegistrationState) -> bool:
+        fields = self._fields(state)
+        answer = await self._call(address, RequestCode.QUERY_DATA_VERSION, fields, state.version.encode())
         # A NameServer that cannot say gets the table.
         return answer.code != ResponseCode.SUCCESS or answer.fields.get("changed", "true") != "false"
 
     async def _call(self, address: str, code: int, fields: dict[str, str], body: bytes) -> Answer:
         return await self._endpoint.call(address, code, fields, body, timeout=CALL_SECONDS)
 
-    async def _unregister(self, address: str, standing: Standing) -> None:
+    async def _unregister(self, address: str, state: RegistrationState) -> None:
         try:
             await self._endpoint.call(
-                address, RequestCode.UNREGISTER_BROKER, self._fields(standing), timeout=UNREGISTER_SECONDS
+                address, RequestCode.UNREGISTER_BROKER, self._fields(state), timeout=UNREGISTER_SECONDS
             )
         except MQError as error:
             _log.info("could not say goodbye to NameServer %s: %s", address, error)

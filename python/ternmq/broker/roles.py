@@ -32,7 +32,7 @@ class Role:
 
 
 class Roles:
-    """Keeps the role, and tells who cares.
+    """Keeps the role, and tells its listeners.
 
     Args:
         leader_address: gives the client address of the leader, if known.

@@ -60,9 +60,9 @@ def longest_gaps(history: Sequence[Event]) -> dict[str, float]:
 def repeats(history: Sequence[Event]) -> dict[str, Repeats]:
     """Deliveries of what a group had got before, by group and cause, as far as a history tells it.
 
-    `stored twice`: the message lies at another place than that of its first delivery. `sent back`: it was handed back
-    and came again. Else it was read again from the same place: by `another member`, which took the queue over, or by
-    the `same member`, for which the committed offset lay behind what it had handled.
+    `stored twice`: the message lies at another position than that of its first delivery. `sent back`: it was handed
+    back and came again. Else it was read again from the same position: by `another member`, which took the queue over,
+    or by the `same member`, for which the committed offset lay behind what it had handled.
     """
     first: dict[tuple[str | None, str | None], Event] = {}
     found: dict[str, Repeats] = {}
@@ -81,7 +81,7 @@ def repeats(history: Sequence[Event]) -> dict[str, Repeats]:
 def _cause(before: Event, again: Event) -> str:
     if (again.attempt or 1) > (before.attempt or 1):
         return "sent back"
-    if (before.place, before.queue_offset) != (again.place, again.queue_offset):
+    if (before.queue_ref, before.queue_offset) != (again.queue_ref, again.queue_offset):
         return "stored twice"
     return "read again by the same member" if before.process == again.process else "read again by another member"
 

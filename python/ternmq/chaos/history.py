@@ -60,7 +60,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     side_by_side: bool = False
 
     @property
-    def place(self) -> Queue:
+    def queue_ref(self) -> Queue:
         """The queue that the event names.
 
         Raises:
@@ -93,7 +93,7 @@ class HistoryWriter:
         Args:
             kind: invoke, ok, fail or info.
             operation: see the module.
-            process: who acted, where that is not the writer itself.
+            process: which one acted, where that is not the writer itself.
             members: the other members of `Event`.
 
         Returns:

@@ -28,7 +28,7 @@ def cluster() -> None:
 def info(endpoints: str | None, data: Path | None, out: Output) -> int:
     """List the members of every group; NameServers that show something else are named. Exits with 1 if none are."""
     from ternmq.cli import failures
-    from ternmq.cli.connecting import with_client
+    from ternmq.cli.with_client import with_client
 
     asked: list[str] = []
 
@@ -75,8 +75,8 @@ def transfer_leader(
 ) -> None:
     """Hand the leadership of GROUP to another member; returns when that member leads."""
     from ternmq import admin
-    from ternmq.cli.connecting import with_client
     from ternmq.cli.progress import Progress
+    from ternmq.cli.with_client import with_client
     from ternmq.remoting import open_endpoint
 
     async def work(client: Client) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import rich_click as click
 from ternmq.cli import failures
 from ternmq.cli.messages import FORMATS
 from ternmq.cli.options import with_endpoints
-from ternmq.cli.output import Output, counted
+from ternmq.cli.output import Output
+from ternmq.wording import counted
 
 
 @click.command()
@@ -54,11 +55,11 @@ def consume(
     """
     import asyncio
 
-    from ternmq.cli.consuming import Reading
     from ternmq.cli.endpoints import find_endpoints
+    from ternmq.cli.message_printer import MessagePrinter
 
     out = Output(quiet=quiet)
-    reading = Reading(
+    printer = MessagePrinter(
         topic=topic,
         group=group,
         from_earliest=start == "earliest",
@@ -68,10 +69,10 @@ def consume(
         jsonl=form == "jsonl" or as_json,
         out=out,
     )
-    number = asyncio.run(reading.run(find_endpoints(endpoints, data)))
-    printed = counted(reading.printed, "message")
+    number = asyncio.run(printer.run(find_endpoints(endpoints, data)))
+    printed = counted(printer.printed, "message")
     if number is not None:
         out.note(f"{printed}; ended by {number.name}")
         return failures.signalled(number)
     out.note(printed)
-    return failures.OK if count is None or reading.printed == count else failures.NEGATIVE
+    return failures.OK if count is None or printer.printed == count else failures.NEGATIVE

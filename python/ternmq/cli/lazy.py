@@ -14,7 +14,7 @@ class LazyGroup(click.RichGroup):
     """A group whose commands are named as ``"module:attribute"`` and imported on use.
 
     Args:
-        lazy: command name to the place of its object, in the order in which help lists them.
+        lazy: command name to the import path of its object, in the order in which help lists them.
         hidden: names that run but that help does not list; they are never imported for it.
     """
 
@@ -42,10 +42,10 @@ class LazyGroup(click.RichGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command; its module is imported here and not before."""
-        place = self._lazy.get(cmd_name)
-        if place is None:
+        import_path = self._lazy.get(cmd_name)
+        if import_path is None:
             return super().get_command(ctx, cmd_name)
-        module, _, attribute = place.partition(":")
+        module, _, attribute = import_path.partition(":")
         command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command), place
+        assert isinstance(command, click.Command), import_path
         return command

@@ -38,11 +38,6 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number with its noun: ``1 message``, ``2 messages``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def columns_of(items: Iterable[Item]) -> list[str]:
     """Name all keys of all items in the order in which they first appear."""
     return list(dict.fromkeys(key for item in items for key in item))

@@ -44,10 +44,10 @@ def produce(
     import asyncio
 
     from ternmq.cli.endpoints import find_endpoints
-    from ternmq.cli.producing import Sending
+    from ternmq.cli.line_sender import LineSender
 
     defaults = Outgoing(b"", tag, shard, [] if key is None else [key])
-    work = Sending(topic, form, defaults, out)
+    work = LineSender(topic, form, defaults, out)
     number = asyncio.run(work.run(find_endpoints(endpoints, data), group, timeout))
     out.items(SCHEMA, [work.summary()])
     if number is not None:

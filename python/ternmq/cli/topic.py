@@ -31,8 +31,8 @@ def list_topics(show_system: bool, endpoints: str | None, data: Path | None, out
     """List topics with their groups and queues."""
     import asyncio
 
-    from ternmq.cli.connecting import with_client
     from ternmq.cli.system_topics import is_system_topic
+    from ternmq.cli.with_client import with_client
 
     async def work(client: Client) -> list[dict[str, Any]]:
         names = await client.admin.topics()
@@ -65,7 +65,7 @@ def create_topic(
     out: Output,
 ) -> None:
     """Create topic NAME on every group of the cluster."""
-    from ternmq.cli.connecting import with_client
+    from ternmq.cli.with_client import with_client
 
     async def work(client: Client) -> dict[str, Any]:
         await client.admin.create_topic(
@@ -86,7 +86,7 @@ def create_topic(
 @with_output
 def show_route(name: str, endpoints: str | None, data: Path | None, out: Output) -> None:
     """Show which groups hold topic NAME, with their masters and other members."""
-    from ternmq.cli.connecting import with_client
+    from ternmq.cli.with_client import with_client
 
     async def work(client: Client) -> list[dict[str, Any]]:
         route = await client.admin.route(name)

@@ -8,9 +8,11 @@ from ternmq.client.batches import Batch
 from ternmq.client.codecs import JSON, Codec, Raw, Text
 from ternmq.client.connection import Client, connect
 from ternmq.client.consumer import Consumer
-from ternmq.client.messages import Message, MessageQueue, Origin, SendReceipt
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import Message, Origin
 from ternmq.client.producer import Producer
-from ternmq.client.routes import QueueCounts, TopicRoute
+from ternmq.client.receipts import SendReceipt
+from ternmq.client.topic_route import QueueCounts, TopicRoute
 
 __all__ = [
     "JSON",

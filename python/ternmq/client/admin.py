@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from ternmq.client import arguments
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.routes import TopicRoute, read_route
-from ternmq.client.routing import Routing
+from ternmq.client.metadata import Metadata
+from ternmq.client.topic_route import TopicRoute, read_route
 from ternmq.errors import AlreadyExistsError, ConfigError, MQError, NotFoundError, RouteNotFoundError
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.codes import RequestCode, ResponseCode
@@ -65,20 +65,20 @@ class Admin:
 
     Args:
         endpoint: the network.
-        routing: routes and leaders.
+        metadata: routes and leaders.
         calls: reaches leaders.
         timeout: seconds for one question.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing, calls: LeaderCalls, timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint, metadata: Metadata, calls: LeaderCalls, timeout: float) -> None:
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._calls = calls
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
-        return f"<Admin of {';'.join(self._routing.nameservers.addresses)}>"
+        return f"<Admin of {';'.join(self._metadata.nameservers.addresses)}>"
 
     async def create_topic(
         self,
@@ -175,7 +175,7 @@ class Admin:
             UnreachableError: no NameServer answers.
         """
         code = RequestCode.GET_BROKER_CLUSTER_INFO
-        nameservers = self._routing.nameservers
+        nameservers = self._metadata.nameservers
         if first:
             answer = await self._ask(code, {})
             return [_cluster_info(nameservers.current, answer)]
@@ -187,7 +187,7 @@ class Admin:
     async def _groups(self, cluster: str | None) -> set[str]:
         """Names of the groups of a cluster; their addresses are learnt on the way."""
         answer = self._checked(await self._ask(RequestCode.GET_BROKER_CLUSTER_INFO, {}))
-        self._routing.learn_cluster(self._routing.nameservers.current, answer.body)
+        self._metadata.learn_cluster(self._metadata.nameservers.current, answer.body)
         clusters = {name: set(groups) for name, groups in decode_cluster_info(answer.body).cluster_addr_table.items()}
         if cluster is None and len(clusters) > 1:
             raise ConfigError(f"there are several clusters, name one: {', '.join(sorted(clusters))}")
@@ -209,13 +209,15 @@ class Admin:
             if self._loop.time() >= deadline:
                 raise MQError(f"topic {topic} is created, but the NameServer does not show it on all groups yet")
             await asyncio.sleep(_VISIBLE_PAUSE_SECONDS)
-        self._routing.refresh_soon(topic, 0.0)
+        self._metadata.refresh_soon(topic, 0.0)
 
     def _checked(self, answer: Answer) -> Answer:
-        return _checked(self._routing.nameservers.current, answer)  # who answered is asked first the next time, too
+        return _checked(
+            self._metadata.nameservers.current, answer
+        )  # the NameServer that answered is asked first the next time, too
 
     async def _ask(self, code: int, fields: dict[str, str]) -> Answer:
-        return await self._routing.nameservers.ask(code, fields, self._loop.time() + self._timeout)
+        return await self._metadata.nameservers.ask(code, fields, self._loop.time() + self._timeout)
 
 
 def _checked(nameserver: str, answer: Answer) -> Answer:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
-from ternmq.client.inbox import ProcessQueue
 from ternmq.client.messages import Message
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import AlreadySettledError, SettlementLostError
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ class Batch(Sequence[Message[T]]):
 
     Args:
         messages: of one or several queues, in order for each.
-        places: these queues.
+        process_queues: these queues, each with what is fetched of it.
         number: tells it from the other batches of the consumer.
         commit: stores the positions of queues at their brokers.
     """
@@ -25,15 +25,15 @@ class Batch(Sequence[Message[T]]):
     def __init__(
         self,
         messages: list[Message[T]],
-        places: list[ProcessQueue[T]],
+        process_queues: list[ProcessQueue[Message[T]]],
         number: int,
-        commit: Callable[[list[ProcessQueue[T]]], Awaitable[None]],
+        commit: Callable[[list[ProcessQueue[Message[T]]]], Awaitable[None]],
     ) -> None:
         self._messages = messages
         self._number = number
         self._commit = commit
         self._acked = False
-        self._places = places
+        self._process_queues = process_queues
 
     @overload
     def __getitem__(self, index: int) -> Message[T]: ...
@@ -63,17 +63,19 @@ class Batch(Sequence[Message[T]]):
         """
         if self._acked:
             raise AlreadySettledError(f"a batch of {len(self)} messages was acknowledged before")
-        held = [place for place in self._places if not place.dropped]
-        for place in held:
-            place.batches.pop(self._number, None)
+        held = [process_queue for process_queue in self._process_queues if not process_queue.dropped]
+        for process_queue in held:
+            process_queue.batches.pop(self._number, None)
         await self._commit(held)
         self._acked = True
-        if len(held) < len(self._places):
-            lost = ", ".join(sorted(str(place.queue) for place in self._places if place.dropped))
+        if len(held) < len(self._process_queues):
+            lost = ", ".join(
+                sorted(str(process_queue.queue) for process_queue in self._process_queues if process_queue.dropped)
+            )
             raise SettlementLostError(f"{lost}: no longer held by this consumer; what is not acknowledged comes again")
 
     def __repr__(self) -> str:
-        queues = ", ".join(sorted(str(place.queue) for place in self._places))
+        queues = ", ".join(sorted(str(process_queue.queue) for process_queue in self._process_queues))
         return f"<Batch of {len(self)} from {queues}{', acknowledged' if self._acked else ''}>"
 
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
-from ternmq.client import arguments, forks, loops
+from ternmq.client import arguments, atfork, loops
 from ternmq.client.admin import Admin
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.codecs import Codec, Raw
@@ -21,9 +21,10 @@ from ternmq.client.consumer import Consumer
 from ternmq.client.filters import TagFilter
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.membership import Membership
+from ternmq.client.metadata import Metadata
 from ternmq.client.nameservers import NameServers
+from ternmq.client.parts import Closable, Parts
 from ternmq.client.producer import Producer
-from ternmq.client.routing import Routing
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
 from ternmq.remoting import Endpoint, open_endpoint
 
@@ -37,34 +38,6 @@ _MAX_CALL_BYTES = 1 << 30
 """Bounds of all calls of a client together; producers keep narrower ones, and those wait instead of failing."""
 
 _sequence = itertools.count()
-
-
-class Parts(NamedTuple):
-    """What the objects of an open client share.
-
-    Args:
-        endpoint: the network.
-        routing: routes and leaders.
-        membership: heartbeats.
-        timeout: seconds for one request.
-        wall_clock_ms: milliseconds since 1970.
-    """
-
-    endpoint: Endpoint
-    routing: Routing
-    membership: Membership
-    timeout: float
-    wall_clock_ms: Callable[[], int]
-
-
-class Closable(Protocol):
-    """A producer or consumer, as the client sees it."""
-
-    async def close(self) -> None:
-        """Drain and leave."""
-
-    def abandon(self, why: str) -> None:
-        """Raise `ForkedClientError` with this text at every use, in a child process."""
 
 
 def open_default_endpoint() -> Endpoint:
@@ -118,11 +91,11 @@ class Client:
         if self._parts is not None or self._closed:
             raise ConfigError("this client was opened before; connect() makes a new one")
         endpoint = self._open_network()
-        routing = Routing(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
-        membership = Membership(endpoint, routing, self.client_id)
-        self._parts = Parts(endpoint, routing, membership, self._timeout, self._clock)
+        metadata = Metadata(endpoint, NameServers(endpoint, self.nameservers), self._timeout)
+        membership = Membership(endpoint, metadata, self.client_id)
+        self._parts = Parts(endpoint, metadata, membership, self._timeout, self._clock)
         self._loop = asyncio.get_running_loop()
-        forks.watch(self)
+        atfork.register(self)
         _log.info("client %s is open, NameServers %s", self.client_id, ", ".join(self.nameservers))
         return self
 
@@ -136,12 +109,13 @@ class Client:
         if parts is None:
             return
         self._check_loop()
+        # The reverse of `open`: producers and consumers drain over the network that is closed last.
         self._closed = True
-        forks.forget(self)
+        atfork.unregister(self)
         await asyncio.gather(*(child.close() for child in tuple(self._children)))
         self._parts = None
         await parts.membership.close()
-        await parts.routing.close()
+        await parts.metadata.close()
         await parts.endpoint.close()
         _log.info("client %s is closed", self.client_id)
 
@@ -173,7 +147,7 @@ class Client:
             ClientClosedError: the client is not open.
         """
         parts = self.parts()
-        return Admin(parts.endpoint, parts.routing, LeaderCalls(parts.endpoint, parts.routing), parts.timeout)
+        return Admin(parts.endpoint, parts.metadata, LeaderCalls(parts.endpoint, parts.metadata), parts.timeout)
 
     @overload
     def producer(
@@ -362,7 +336,7 @@ class Client:
 
     def other_filter(self, group: str, topic: str, tags: TagFilter) -> str | None:
         """A filter other than this one with which a group reads a topic in this process; for this package only."""
-        for client in forks.watched():
+        for client in atfork.registered():
             if not isinstance(client, Client) or client._parts is None:
                 continue
             if set(client.nameservers) != set(self.nameservers):

@@ -10,29 +10,31 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, get_args
+from typing import Generic, TypeVar, get_args
 
 from ternmq.client import arguments, loops, signals
 from ternmq.client.arguments import Mode, OnDecodeError, Start
 from ternmq.client.assignment import Assignment
 from ternmq.client.batches import Batch, Batches
 from ternmq.client.codecs import Codec
+from ternmq.client.failure_handler import MAX_ATTEMPTS, FailureHandler
+from ternmq.client.fetched_message import RELEASED
 from ternmq.client.filters import parse_filter
-from ternmq.client.forgotten import Watch
-from ternmq.client.handlers import check_handler, outcome_refusal
-from ternmq.client.inbox import Inbox, ProcessQueue
+from ternmq.client.handler_check import check_handler, outcome_refusal
+from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
 from ternmq.client.locks import QueueLocks
-from ternmq.client.membership import Subscription
-from ternmq.client.messages import RELEASED, Message, MessageQueue, retry_topic
+from ternmq.client.membership import ConsumerSubscription
+from ternmq.client.message_queue import MessageQueue, retry_topic
+from ternmq.client.messages import Message
 from ternmq.client.offsets import Offsets
+from ternmq.client.parts import ParentClient, Parts
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.client.pulling import Puller, PullSettings
-from ternmq.client.returns import MAX_ATTEMPTS, Returns
-from ternmq.client.summaries import Summary, counted
+from ternmq.client.rate_limited_log import RateLimitedLog
+from ternmq.client.unsettled import UnsettledWatch
 from ternmq.errors import ClientClosedError, ConfigError, ForkedClientError
-
-if TYPE_CHECKING:
-    from ternmq.client.connection import Client, Parts
+from ternmq.wording import counted
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ class Consumer(Generic[T]):
 
     def __init__(
         self,
-        client: Client,
+        client: ParentClient,
         group: str,
         topic: str,
         codec: Codec[T],
@@ -83,9 +85,9 @@ class Consumer(Generic[T]):
         self._max_processing = arguments.seconds(max_processing, "max_processing")
         if mode not in get_args(Mode):
             raise ConfigError(f"mode is {mode!r}, but must be one of {', '.join(get_args(Mode))}")
-        self._pulls = mode == "pull"
+        self._is_pull_mode = mode == "pull"
         self._ordered = bool(ordered)
-        if self._pulls and ordered:
+        if self._is_pull_mode and ordered:
             raise ConfigError("ordered belongs to push mode; in pull mode the batches of one queue are in order anyway")
         if on_decode_error not in get_args(OnDecodeError):
             raise ConfigError(
@@ -104,25 +106,25 @@ class Consumer(Generic[T]):
             max_bytes=arguments.count(max_bytes, "max_bytes"),
             max_total_bytes=arguments.count(max_total_bytes, "max_total_bytes"),
             ordered=self._ordered,
-            commits=not self._pulls,
+            commits=not self._is_pull_mode,
         )
         self._parts: Parts | None = None
         self._assignment: Assignment[T] | None = None
         self._inbox: Inbox[T] | None = None
         self._offsets: Offsets | None = None
-        self._returns: Returns[T] | None = None
-        self._watch: Watch[T] | None = None
-        self._losses: Summary | None = None
-        self._subscription: Subscription | None = None
+        self._failure_handler: FailureHandler[T] | None = None
+        self._watch: UnsettledWatch[T] | None = None
+        self._lost_log: RateLimitedLog | None = None
+        self._subscription: ConsumerSubscription | None = None
         self._batch_number = 0
         self._open = False
         self._loop: asyncio.AbstractEventLoop | None = None  # since it was opened
         self._is_iterated = False
         self._forked: str | None = None
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._room_told = True
-        self._runs: set[asyncio.Task[None]] = set()
+        self._room_notified = True
+        self._workers: set[asyncio.Task[None]] = set()
 
     @property
     def _name(self) -> str:
@@ -171,75 +173,77 @@ class Consumer(Generic[T]):
                 f"{self.group} reads it in this process, and each would pass over what the other one wants; give one "
                 "of them a group of its own"
             )
-        companions = parts.membership.companions(self.group)
+        local_consumers = parts.membership.local_consumers(self.group)
         self._parts = parts
         self._loop = loop = asyncio.get_running_loop()
-        self._returns = returns = Returns[T](
+        self._failure_handler = failures = FailureHandler[T](
             parts.endpoint,
-            parts.routing,
+            parts.metadata,
             self.group,
             ordered=self._ordered,
             max_attempts=self._max_attempts,
             wall_clock_ms=parts.wall_clock_ms,
-            on_returned=self._returned,
-            keeps=lambda: self._assignment is not None and self._assignment.keeps_failures,
+            on_sent_back=self._sent_back,
+            keeps_here=lambda: self._assignment is not None and self._assignment.keeps_failures,
         )
-        self._losses = losses = Summary(_log, logging.WARNING)
-        self._inbox = returns.inbox = inbox = Inbox[T](
+        self._lost_log = lost_log = RateLimitedLog(_log, logging.WARNING)
+        self._inbox = failures.inbox = inbox = Inbox[T](
             self._max_processing,
             loop.time,
             self._codec,
-            on_waiting=self._messages_waiting,
+            on_waiting=self._wake_waiters,
             on_room=self._room_changed,
-            on_failed=returns.failed,
+            on_failed=failures.handle,
             on_decode_error=self._on_decode_error,
-            on_lost=losses.say,
+            on_lost=lost_log.log,
         )
-        calls = LeaderCalls(parts.endpoint, parts.routing)
+        calls = LeaderCalls(parts.endpoint, parts.metadata)
         self._offsets = offsets = Offsets(calls, self.group, self._start)
 
-        def strange(message: Message[T]) -> bool | None:
-            return companions.is_strange(assignment, message.topic)
+        def is_unsubscribed(message: Message[T]) -> bool | None:
+            return local_consumers.is_unsubscribed(assignment, message.topic)
 
         def make_puller(queue: MessageQueue, first: int) -> Puller[T]:
             return Puller(
-                parts.endpoint, parts.routing, inbox, queue, first, settings, self._room_changed, strange,
-                returns.pass_on,
+                parts.endpoint, parts.metadata, inbox, queue, first, settings, self._room_changed, is_unsubscribed,
+                failures.return_unsubscribed,
             )  # fmt: skip
 
         self._assignment = assignment = Assignment(
             parts.endpoint,
-            parts.routing,
+            parts.metadata,
             parts.membership,
-            companions,
+            local_consumers,
             offsets,
             inbox,
             self.group,
             self.topic,
             settings.tags,
-            None if self._pulls else retry_topic(self.group),
+            None if self._is_pull_mode else retry_topic(self.group),
             make_puller,
             parts.wall_clock_ms,
             locks=QueueLocks(calls, self.group, parts.membership.client_id) if self._ordered else None,
-            commits=not self._pulls,
+            commits=not self._is_pull_mode,
         )
         within = max(parts.timeout, _ENTER_SECONDS)
-        self._subscription = subscription = Subscription(
-            self.topic, settings.tags, settings.version, self._start == "earliest", pushed=not self._pulls
+        self._subscription = subscription = ConsumerSubscription(
+            self.topic, settings.tags, settings.version, self._start == "earliest", pushed=not self._is_pull_mode
         )
-        companions.join(assignment)
+        # Before anything is awaited: another consumer of the group that opens meanwhile must see this one.
+        local_consumers.join(assignment)
         self._open = True
         self._client.attach(self)
         try:
-            await parts.routing.find(self.topic, loop.time() + parts.timeout)
-            await parts.membership.add_consumer(self.group, subscription, assignment.ask)
+            # The route first: heartbeats go to the brokers that it names, and only a known member gets queues.
+            await parts.metadata.find(self.topic, loop.time() + parts.timeout)
+            await parts.membership.add_consumer(self.group, subscription, assignment.rebalance_soon)
             await assignment.start(within)
         except BaseException:
             await self.close()
             raise
-        if not self._pulls:
-            self._watch = Watch(
-                self._name, inbox, assignment.pullers.values, lambda: bool(self._runs), self._max_processing
+        if not self._is_pull_mode:
+            self._watch = UnsettledWatch(
+                self._name, inbox, assignment.pullers.values, lambda: bool(self._workers), self._max_processing
             )
         _log.info("%s is open", self._name)
         return self
@@ -254,9 +258,11 @@ class Consumer(Generic[T]):
         if not self._open or self._assignment is None or self._parts is None or subscription is None:
             return
         self._check_loop()
+        # Readers end first, then handlers, then failures are returned: each step can still settle messages of the next.
+        # Offsets are committed after all of them, and the group is left last: its other members take over at once.
         self._open = False
         self._wake_all()
-        others = self._runs - {asyncio.current_task()}
+        others = self._workers - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=_DRAIN_SECONDS)
         if self._timer is not None:
@@ -264,14 +270,14 @@ class Consumer(Generic[T]):
             self._timer = None
         if self._watch is not None:
             self._watch.close()
-        if self._returns is not None:
-            await self._returns.close(_RETURN_SECONDS)
+        if self._failure_handler is not None:
+            await self._failure_handler.close(_RETURN_SECONDS)
         unsettled = self._inbox.delivered_count if self._inbox is not None else 0
         await self._assignment.close()
         self._client.detach(self)
-        await self._parts.membership.remove_consumer(self.group, subscription, self._assignment.ask)
-        if self._losses is not None:
-            self._losses.close()
+        await self._parts.membership.remove_consumer(self.group, subscription, self._assignment.rebalance_soon)
+        if self._lost_log is not None:
+            self._lost_log.close()
         left = f"; {counted(unsettled, 'message')} not settled, to come again" if unsettled else ""
         _log.info("%s is closed%s", self._name, left)
 
@@ -279,7 +285,7 @@ class Consumer(Generic[T]):
         """Raise `ForkedClientError` with this text at every use, in a child process; its messages are the parent's."""
         self._open = False
         self._forked, self._loop = why, None
-        self._waiting.clear()
+        self._waiters.clear()
         if self._inbox is not None:
             self._inbox.abandon(why)
 
@@ -300,9 +306,9 @@ class Consumer(Generic[T]):
 
     async def __anext__(self) -> Message[T]:
         inbox = self._inbox
-        if self._pulls:
+        if self._is_pull_mode:
             raise ConfigError("this consumer has mode='pull': iterate its batches()")
-        if self._room_told:  # nothing was settled in this turn yet: one look a turn is enough
+        if self._room_notified:  # nothing was settled in this turn yet: one look a turn is enough
             self._check_loop()
         has_waited = False
         while self._open and inbox is not None:
@@ -342,7 +348,7 @@ class Consumer(Generic[T]):
                 mode ``pull``, or signals cannot be caught here (outside the main thread, for example).
             ClientClosedError: the consumer is not open.
         """
-        if self._pulls:
+        if self._is_pull_mode:
             raise ConfigError("this consumer has mode='pull': iterate its batches()")
         check_handler(handler)
         arguments.count(concurrency, "concurrency", at_most=100_000)
@@ -359,7 +365,7 @@ class Consumer(Generic[T]):
 
         with signals.caught(stop_on, told_to_stop):
             workers += [asyncio.create_task(self._work(handler, stopping)) for _ in range(concurrency)]
-            self._runs.update(workers)
+            self._workers.update(workers)
             try:
                 await asyncio.wait(workers)
             except asyncio.CancelledError:
@@ -370,7 +376,7 @@ class Consumer(Generic[T]):
             finally:
                 for worker in workers:
                     worker.cancel()
-                self._runs.difference_update(workers)
+                self._workers.difference_update(workers)
         errors = [worker.exception() for worker in workers if not worker.cancelled()]  # all have been looked at
         for error in errors:
             if error is not None:
@@ -394,7 +400,7 @@ class Consumer(Generic[T]):
                 if refusal is None:
                     await outcome
                 else:
-                    inbox.settle(message, RELEASED)  # whoever reads next gets it
+                    inbox.settle(message, RELEASED)  # the next reader of the inbox gets it
             if refusal is not None:
                 stopping.set()
                 self._wake_all()
@@ -467,19 +473,21 @@ class Consumer(Generic[T]):
                         while inbox.ready_count < max_size and self._open:
                             await self._wait()
             self._batch_number += 1
-            messages, places = inbox.take_batch(max_size, self._batch_number)
+            messages, process_queues = inbox.take_batch(max_size, self._batch_number)
             if messages:
-                return Batch(messages, places, self._batch_number, self._commit_batch)
+                return Batch(messages, process_queues, self._batch_number, self._commit_batch)
         if self._forked is not None:
             raise self._not_open()
         return None
 
-    async def _commit_batch(self, places: list[ProcessQueue[T]]) -> None:
+    async def _commit_batch(self, process_queues: list[ProcessQueue[Message[T]]]) -> None:
         if self._assignment is None or self._parts is None or self._forked is not None:
             raise self._not_open()
         self._check_loop()
         commit, within = self._assignment.commit, self._parts.timeout
-        outcomes = await asyncio.gather(*(commit(place.queue, within) for place in places), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(commit(process_queue.queue, within) for process_queue in process_queues), return_exceptions=True
+        )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -500,7 +508,7 @@ class Consumer(Generic[T]):
         return ClientClosedError(f"consumer {self.group} is not open; use `async with client.consumer(...)`")
 
     def _demand_pull_mode(self, what: str) -> None:
-        if not self._pulls:
+        if not self._is_pull_mode:
             raise ConfigError(f"{what} needs mode='pull'")
 
     # -- waking --------------------------------------------------------------------------------------------------
@@ -508,24 +516,24 @@ class Consumer(Generic[T]):
     async def _wait(self) -> None:
         self._check_loop()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        self._waiters.append(waiter)
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._messages_waiting()  # it was meant for somebody: wake another one
+                self._wake_waiters()  # the wake-up was for a message: another reader takes it
             raise
 
-    def _messages_waiting(self) -> None:
+    def _wake_waiters(self) -> None:
         """Wake as many readers as there are messages ready, and come back when a paused one is due."""
         inbox = self._inbox
         if inbox is None:
             return
         if self._assignment is not None:
-            self._assignment.settled()
+            self._assignment.note_settled()
         ready = inbox.ready_count
-        while ready and self._waiting:
-            waiter = self._waiting.popleft()
+        while ready and self._waiters:
+            waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 ready -= 1
@@ -545,28 +553,28 @@ class Consumer(Generic[T]):
         self._timer = None
         if self._inbox is not None:
             self._inbox.tick()
-            self._messages_waiting()
+            self._wake_waiters()
 
     def _wake_all(self) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
+        while self._waiters:
+            waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _returned(self, broker: str) -> None:
+    def _sent_back(self, broker: str) -> None:
         if self._assignment is not None:
-            self._assignment.look_for_again(broker)
+            self._assignment.find_retry_topic_soon(broker)
 
     def _room_changed(self) -> None:
         """Tell the pullers, once for all messages that are settled in this turn of the loop."""
-        if self._room_told:
+        if self._room_notified:
             self._check_loop()
-            self._room_told = False
-            asyncio.get_running_loop().call_soon(self._tell_room)
+            self._room_notified = False
+            asyncio.get_running_loop().call_soon(self._notify_room)
 
-    def _tell_room(self) -> None:
-        self._room_told = True
+    def _notify_room(self) -> None:
+        self._room_notified = True
         if self._assignment is not None:
-            self._assignment.settled()
+            self._assignment.note_settled()
             for puller in self._assignment.pullers.values():
                 puller.room_changed()

@@ -27,8 +27,8 @@ def exact_level(delay: float | timedelta) -> int:
     wanted = seconds(delay, "delay")
     if wanted in LEVEL_SECONDS:
         return LEVEL_SECONDS.index(int(wanted)) + 1
-    place = bisect_left(LEVEL_SECONDS, wanted)
-    near = " or ".join(f"{level} s" for level in LEVEL_SECONDS[max(place - 1, 0) : place + 1])
+    index = bisect_left(LEVEL_SECONDS, wanted)
+    near = " or ".join(f"{level} s" for level in LEVEL_SECONDS[max(index - 1, 0) : index + 1])
     raise UnsupportedError(f"delay is {wanted:g} s, but there are 18 fixed delays, from 1 s to two hours; take {near}")
 
 

@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable
 FINISH_SECONDS = 1.0
 """How long a member that gives a queue up waits for its handlers, and for messages on their way back."""
 _SETTLED_SECONDS = 3.0
-"""When the last offset of that member is stored: it hears of the change, waits, and commits, a second each."""
+"""When the former owner's last offset is stored: it hears of the change, waits, and commits, a second each."""
 
 
 class Handover:
     """A queue that another member of the group may have had a moment ago.
 
     Both may have fetched the same messages, as the next owner does not wait for the last commit of the one before. A
-    message that is handled twice is what at least once means; but if both gave it back, each copy would be tried again
-    for hours and both would become dead letters. So whoever has the queue now gives a failed message back only when
-    the one before is done, and only if that one has not settled it.
+    message that is handled twice is what at least once means; but if both sent it back, each copy would be tried again
+    for hours and both would become dead letters. So the new owner sends a failed message back only when the former one
+    is done, and only if the former one has not settled it.
 
     Args:
         stored_offset: asks how far the group is settled in the queue. This member's own commits never pass a message

@@ -3,88 +3,29 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from typing import Generic, TypeVar
 
 from ternmq.client.arguments import OnDecodeError
 from ternmq.client.codecs import Codec
-from ternmq.client.handover import Handover
-from ternmq.client.messages import (
-    ACKED,
-    BATCHED,
-    DELIVERED,
-    EXPIRED,
-    FAILED,
-    RELEASED,
-    WAITING,
-    Failure,
-    Message,
-    MessageQueue,
-)
+from ternmq.client.fetched_message import ACKED, BATCHED, DELIVERED, EXPIRED, FAILED, RELEASED, WAITING
+from ternmq.client.messages import Failure, Message, redelivered
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import AlreadySettledError, ForkedClientError, MQError, SettlementLostError
 
 T = TypeVar("T")
 
-MAX_SPAN = 2000
-"""Queue offsets between the oldest unsettled message and the next pull; one stuck message stops the queue there."""
 
-
-class _Nothing:
-    """What a failure that needs no network gives to whoever waits for its end."""
+class _NothingToAwait:
+    """Ends at once and gives no error, as an awaited `fail` does where a message stays with its consumer."""
 
     def __await__(self) -> Generator[None, None, MQError | None]:
         return None
-        yield
+        yield  # never reached, but it makes this a generator: what `await` wants of an object
 
 
-class ProcessQueue(Generic[T]):
-    """One assigned queue: where to pull next, and what is fetched but not settled.
-
-    Args:
-        queue: the queue.
-        next_offset: queue offset to pull first.
-        ordered: one message at a time; the next is delivered when it is settled for good.
-    """
-
-    __slots__ = (
-        "batches", "busy", "dropped", "handover", "held_until", "in_flight", "in_flight_bytes", "line", "next_offset",
-        "ordered", "queue", "stopping",
-    )  # fmt: skip
-
-    def __init__(self, queue: MessageQueue, next_offset: int, *, ordered: bool = False) -> None:
-        self.queue = queue
-        self.next_offset = next_offset
-        self.in_flight: dict[int, Message[T]] = {}  # by queue offset; offsets only grow, so insertion order is sorted
-        self.in_flight_bytes = 0
-        self.dropped = False
-        self.ordered = ordered
-        self.held_until = math.inf  # when the lock of an ordered queue counts as lost
-        self.line: deque[Message[T]] = deque()  # of an ordered queue: what follows the message that is out
-        self.busy = False  # an ordered queue's message is ready, delivered, pausing, or on its way back
-        self.stopping = False  # no message is handed out any more
-        self.handover: Handover | None = None  # another member may have had the queue before
-        self.batches: dict[int, int] = {}  # unacknowledged batches: number to first offset, in order
-
-    @property
-    def watermark(self) -> int:
-        """The offset to commit: the smallest unsettled one, or the next to pull when all are settled."""
-        if self.batches:
-            return min(self.batches.values())
-        return next(iter(self.in_flight), self.next_offset)
-
-    def restarted(self, next_offset: int) -> ProcessQueue[T]:
-        """The same queue with nothing fetched, to be read from another offset on."""
-        place: ProcessQueue[T] = ProcessQueue(self.queue, next_offset, ordered=self.ordered)
-        place.held_until = self.held_until
-        place.stopping = self.stopping
-        return place
-
-    @property
-    def span(self) -> int:
-        """Offsets from the smallest unsettled message to the next pull."""
-        return self.next_offset - next(iter(self.in_flight), self.next_offset)
+NOTHING_TO_AWAIT = _NothingToAwait()
 
 
 class Inbox(Generic[T]):
@@ -134,35 +75,35 @@ class Inbox(Generic[T]):
 
     def put(
         self,
-        place: ProcessQueue[T],
+        process_queue: ProcessQueue[Message[T]],
         messages: list[Message[T]],
         next_offset: int,
-        strangers: Collection[Message[T]] = (),
+        withheld: Collection[Message[T]] = (),
     ) -> None:
         """Add what one pull fetched; offsets that are in flight already are left out.
 
         Args:
-            place: the queue.
+            process_queue: the queue.
             messages: in order of their offsets, all at or above the queue's next offset.
             next_offset: where the next pull starts.
-            strangers: those of the messages that are not delivered, but held until `discard`.
+            withheld: those of the messages that are not delivered, but kept in flight until `discard`.
         """
-        if place.dropped:
+        if process_queue.dropped:
             return
-        if messages and messages[0].queue_offset < place.next_offset:
-            messages = [message for message in messages if message.queue_offset >= place.next_offset]
-        place.in_flight.update({message.queue_offset: message for message in messages})
+        if messages and messages[0].queue_offset < process_queue.next_offset:
+            messages = [message for message in messages if message.queue_offset >= process_queue.next_offset]
+        process_queue.in_flight.update({message.queue_offset: message for message in messages})
         size = sum([len(message.body) for message in messages])
-        place.in_flight_bytes += size
+        process_queue.in_flight_bytes += size
         self.bytes += size
-        if strangers:
-            messages = [message for message in messages if message not in strangers]
-        if place.ordered:
-            place.line.extend(messages)
-            self._advance(place)
+        if withheld:
+            messages = [message for message in messages if message not in withheld]
+        if process_queue.ordered:
+            process_queue.line.extend(messages)
+            self._advance(process_queue)
         else:
             self._ready.extend(messages)
-        place.next_offset = max(place.next_offset, next_offset)
+        process_queue.next_offset = max(process_queue.next_offset, next_offset)
         if messages:
             self._on_waiting()
 
@@ -171,15 +112,17 @@ class Inbox(Generic[T]):
         now = self.tick()
         while self._ready:
             message = self._ready.popleft()
-            place = message._place
-            if place.dropped or (self._is_withheld(place, now) if place.ordered else place.stopping):
+            process_queue = message.process_queue
+            if process_queue.dropped or (
+                self._is_withheld(process_queue, now) if process_queue.ordered else process_queue.stopping
+            ):
                 continue
-            message._state = DELIVERED
+            message.state = DELIVERED
             self._delivered[message] = now
             return message
         return None
 
-    def take_batch(self, most: int, number: int) -> tuple[list[Message[T]], list[ProcessQueue[T]]]:
+    def take_batch(self, most: int, number: int) -> tuple[list[Message[T]], list[ProcessQueue[Message[T]]]]:
         """Hand out up to so many messages that are settled together, by the batches of their queues.
 
         They leave at once and make room: how much a reader of batches holds is its own affair.
@@ -192,26 +135,26 @@ class Inbox(Generic[T]):
             The messages, and the queues that they come from.
         """
         batch: list[Message[T]] = []
-        places: list[ProcessQueue[T]] = []
-        place: ProcessQueue[T] | None = None
+        process_queues: list[ProcessQueue[Message[T]]] = []
+        process_queue: ProcessQueue[Message[T]] | None = None
         ready = self._ready
         while ready and len(batch) < most:
             message = ready.popleft()
-            if message._place is not place:
-                place = message._place
-                if not place.dropped and number not in place.batches:
-                    place.batches[number] = message.queue_offset
-                    places.append(place)
-            if place.dropped:
+            if message.process_queue is not process_queue:
+                process_queue = message.process_queue
+                if not process_queue.dropped and number not in process_queue.batches:
+                    process_queue.batches[number] = message.queue_offset
+                    process_queues.append(process_queue)
+            if process_queue.dropped:
                 continue
-            message._state = BATCHED
+            message.state = BATCHED
             batch.append(message)
             size = len(message.body)
-            del place.in_flight[message.queue_offset]
-            place.in_flight_bytes -= size
+            del process_queue.in_flight[message.queue_offset]
+            process_queue.in_flight_bytes -= size
             self.bytes -= size
         self._on_room()
-        return batch, places
+        return batch, process_queues
 
     def settle(self, message: Message[T], outcome: int) -> None:
         """End a delivery: acknowledged, failed (comes again) or released (comes again at once).
@@ -225,10 +168,10 @@ class Inbox(Generic[T]):
             return
         self._end_delivery(message, outcome)
         if outcome == ACKED:
-            self._remove(message._place, message)
+            self._remove(message.process_queue, message)
         else:
             assert outcome == RELEASED
-            self._ready.appendleft(self._replace(message._place, message))
+            self._ready.appendleft(self._replace(message.process_queue, message))
             self._on_waiting()
 
     def fail(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
@@ -247,27 +190,27 @@ class Inbox(Generic[T]):
 
     def remove(self, message: Message[T]) -> None:
         """Forget a failed message: it comes again from elsewhere."""
-        if not message._place.dropped:
-            self._remove(message._place, message)
+        if not message.process_queue.dropped:
+            self._remove(message.process_queue, message)
 
     def discard(self, message: Message[T]) -> None:
         """Forget a message that was never to be delivered."""
-        place = message._place
-        if place.in_flight.pop(message.queue_offset, None) is not None:
-            place.in_flight_bytes -= len(message.body)
+        process_queue = message.process_queue
+        if process_queue.in_flight.pop(message.queue_offset, None) is not None:
+            process_queue.in_flight_bytes -= len(message.body)
             self.bytes -= len(message.body)
             self._on_room()
 
     def retry(self, message: Message[T], pause: float) -> None:
         """Deliver a failed message again after so many seconds."""
-        if not message._place.dropped:
-            self._pause(message._place, message, pause)
+        if not message.process_queue.dropped:
+            self._pause(message.process_queue, message, pause)
 
     def _failed(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
         if self._on_failed is not None:
             return self._on_failed(message, failure)
         self.retry(message, failure.pause)
-        return _Nothing()
+        return NOTHING_TO_AWAIT
 
     def check(self, message: Message[T]) -> None:
         """Make sure that a message can still be settled.
@@ -278,21 +221,21 @@ class Inbox(Generic[T]):
         """
         if self._forked is not None:
             raise ForkedClientError(self._forked)
-        place = message._place
-        if place.ordered and place.held_until <= self._clock():
-            self.drop(place)
-        if place.dropped or message._state == EXPIRED:
+        process_queue = message.process_queue
+        if process_queue.ordered and process_queue.held_until <= self._clock():
+            self.drop(process_queue)
+        if process_queue.dropped or message.state == EXPIRED:
             raise SettlementLostError(
-                f"message {message.id} at {message._where()} is no longer held by this consumer; it comes again"
+                f"message {message.id} at {message.location} is no longer held by this consumer; it comes again"
             )
-        if message._state == BATCHED:
-            raise AlreadySettledError(f"message {message.id} at {message._where()} is settled with its batch")
-        if message._state != DELIVERED:
-            raise AlreadySettledError(f"message {message.id} at {message._where()} was settled before")
+        if message.state == BATCHED:
+            raise AlreadySettledError(f"message {message.id} at {message.location} is settled with its batch")
+        if message.state != DELIVERED:
+            raise AlreadySettledError(f"message {message.id} at {message.location} was settled before")
 
     def _end_delivery(self, message: Message[T], outcome: int) -> None:
         self.check(message)
-        message._state = outcome
+        message.state = outcome
         del self._delivered[message]
 
     def abandon(self, why: str) -> None:
@@ -304,15 +247,15 @@ class Inbox(Generic[T]):
         now = self._clock()
         while self._pausing and self._pausing[0][0] <= now:
             message = heapq.heappop(self._pausing)[2]
-            if not message._place.dropped:
+            if not message.process_queue.dropped:
                 self._ready.append(message)
         while self._delivered:
             message, since = next(iter(self._delivered.items()))
             if now - since < self._max_processing:
                 break
             del self._delivered[message]
-            message._state = EXPIRED
-            if not message._place.dropped:
+            message.state = EXPIRED
+            if not message.process_queue.dropped:
                 self._failed(message, Failure())
         return now
 
@@ -325,17 +268,17 @@ class Inbox(Generic[T]):
             times.append(next(iter(self._delivered.values())) + self._max_processing)
         return min(times, default=None)
 
-    def drop(self, place: ProcessQueue[T]) -> None:
+    def drop(self, process_queue: ProcessQueue[Message[T]]) -> None:
         """Forget a queue: nothing of it is delivered any more and late settlements are refused."""
-        place.next_offset = place.watermark  # so that it still says what is settled
-        place.dropped = True
-        place.line.clear()
-        place.batches.clear()
-        self.bytes -= place.in_flight_bytes
-        place.in_flight_bytes = 0
-        for message in place.in_flight.values():
+        process_queue.next_offset = process_queue.watermark  # so that it still says what is settled
+        process_queue.dropped = True
+        process_queue.line.clear()
+        process_queue.batches.clear()
+        self.bytes -= process_queue.in_flight_bytes
+        process_queue.in_flight_bytes = 0
+        for message in process_queue.in_flight.values():
             self._delivered.pop(message, None)
-        place.in_flight.clear()
+        process_queue.in_flight.clear()
         self._on_room()
 
     @property
@@ -353,43 +296,43 @@ class Inbox(Generic[T]):
         """The same, the oldest first, and since when users have them."""
         return self._delivered
 
-    def has_delivered(self, place: ProcessQueue[T]) -> bool:
-        """Whether somebody has a message of a queue, or one is on its way back to the broker."""
-        if not place.ordered:
-            return any(message._state != WAITING for message in place.in_flight.values())
-        head = next(iter(place.in_flight.values()), None)
-        return head is not None and head._state != WAITING
+    def has_delivered(self, process_queue: ProcessQueue[Message[T]]) -> bool:
+        """Whether a program has a message of a queue, or one is on its way back to the broker."""
+        if not process_queue.ordered:
+            return any(message.state != WAITING for message in process_queue.in_flight.values())
+        head = next(iter(process_queue.in_flight.values()), None)
+        return head is not None and head.state != WAITING
 
-    def _is_withheld(self, place: ProcessQueue[T], now: float) -> bool:
+    def _is_withheld(self, process_queue: ProcessQueue[Message[T]], now: float) -> bool:
         """Whether an ordered queue hands nothing out any more: its lock is lost, or it is being given up."""
-        if place.held_until <= now:
-            self.drop(place)
-        return place.dropped or place.stopping
+        if process_queue.held_until <= now:
+            self.drop(process_queue)
+        return process_queue.dropped or process_queue.stopping
 
-    def _pause(self, place: ProcessQueue[T], message: Message[T], pause: float) -> None:
+    def _pause(self, process_queue: ProcessQueue[Message[T]], message: Message[T], pause: float) -> None:
         self._pause_count += 1  # keeps the order of equal times, and messages from being compared
-        heapq.heappush(self._pausing, (self._clock() + pause, self._pause_count, self._replace(place, message)))
+        heapq.heappush(self._pausing, (self._clock() + pause, self._pause_count, self._replace(process_queue, message)))
         self._on_waiting()
 
-    def _replace(self, place: ProcessQueue[T], message: Message[T]) -> Message[T]:
-        again = message._again()
-        place.in_flight[message.queue_offset] = again  # keeps its place in the order
+    def _replace(self, process_queue: ProcessQueue[Message[T]], message: Message[T]) -> Message[T]:
+        again = redelivered(message)
+        process_queue.in_flight[message.queue_offset] = again  # under the same key, so that the order stays
         return again
 
-    def _remove(self, place: ProcessQueue[T], message: Message[T]) -> None:
-        del place.in_flight[message.queue_offset]
+    def _remove(self, process_queue: ProcessQueue[Message[T]], message: Message[T]) -> None:
+        del process_queue.in_flight[message.queue_offset]
         size = len(message.body)
-        place.in_flight_bytes -= size
+        process_queue.in_flight_bytes -= size
         self.bytes -= size
-        if place.busy:
-            place.busy = False
-            if place.line:
-                self._advance(place)
+        if process_queue.busy:
+            process_queue.busy = False
+            if process_queue.line:
+                self._advance(process_queue)
                 self._on_waiting()
         self._on_room()
 
-    def _advance(self, place: ProcessQueue[T]) -> None:
+    def _advance(self, process_queue: ProcessQueue[Message[T]]) -> None:
         """Make the next message of an ordered queue ready, if none is out."""
-        if place.line and not place.busy:
-            place.busy = True
-            self._ready.append(place.line.popleft())
+        if process_queue.line and not process_queue.busy:
+            process_queue.busy = True
+            self._ready.append(process_queue.line.popleft())

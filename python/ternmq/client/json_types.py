@@ -1,6 +1,6 @@
-"""Who reads and writes a type as JSON: msgspec what it knows, pydantic its models, and nobody the rest.
+"""What reads and writes a type as JSON: msgspec the types it knows, pydantic its models; other types are refused.
 
-Both are imported only when a codec is made, and pydantic only if somebody has imported it already: no model exists
+Both are imported only when a codec is made, and pydantic only if the program has imported it already: no model exists
 before that.
 """
 

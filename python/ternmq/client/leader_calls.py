@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ternmq.client.routing import Routing
+from ternmq.client.metadata import Metadata
 from ternmq.errors import CallTimeoutError, ConnectionLostError, MQError, NotWritableError, UnreachableError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.responses import response_error
@@ -19,12 +19,12 @@ class LeaderCalls:
 
     Args:
         endpoint: the network.
-        routing: knows the leaders.
+        metadata: knows the leaders.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing) -> None:
+    def __init__(self, endpoint: Endpoint, metadata: Metadata) -> None:
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._loop = asyncio.get_running_loop()
 
     async def ask(self, broker: str, code: int, fields: dict[str, str], body: bytes = b"", *, within: float) -> Answer:
@@ -45,7 +45,7 @@ class LeaderCalls:
         failure: MQError | None = None
         while True:
             try:
-                address = await self._routing.wait_for_master(broker, deadline)
+                address = await self._metadata.wait_for_master(broker, deadline)
             except NotWritableError:
                 if failure is not None:
                     raise failure from None
@@ -56,14 +56,14 @@ class LeaderCalls:
             try:
                 answer = await self._endpoint.call(address, code, fields, body, min(left, _TRY_SECONDS))
             except (UnreachableError, CallTimeoutError, ConnectionLostError) as error:
-                failure = self._routing.explained(broker, error)
-                self._routing.reject(broker, address, error)
+                failure = self._metadata.explained(broker, error)
+                self._metadata.reject(broker, address, error)
                 continue
             if answer.code not in (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY):
                 return answer
             failure = response_error(answer.code, answer.remark, broker=address)
             if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
-                self._routing.reject(broker, address, answer)
+                self._metadata.reject(broker, address, answer)
             await asyncio.sleep(_PAUSE_SECONDS)  # two replicas that name each other must not be asked in a circle
 
     async def demand(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 
-class _Group:
+class _GroupAddresses:
     __slots__ = ("master", "rejected", "replicas", "term")
 
     def __init__(self) -> None:
@@ -18,9 +18,9 @@ class _Group:
 class Leaders:
     """Masters by broker name, from routes, refusals and closed connections.
 
-    A master that failed is rejected: it is believed again only when a route shows another one first, when a hint with
-    a newer term names it, when it was asked and leads, or when the one that was followed instead is in doubt itself. So
-    a NameServer that lags does not send the client back.
+    A master that failed is rejected: it is believed again only when a route shows another address first, when a hint
+    with a newer term names it, when it was asked and leads, or when the master that was followed instead is in doubt
+    itself. So a NameServer that lags does not send the client back.
 
     Attributes:
         version: another one after each change of a master.
@@ -28,7 +28,7 @@ class Leaders:
 
     def __init__(self) -> None:
         self.version = 0
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _GroupAddresses] = {}
 
     def learn(self, broker: str, addresses: Mapping[int, str]) -> bool:
         """Take a group's addresses from a route, by broker id; id 0 is the master.
@@ -36,7 +36,7 @@ class Leaders:
         Returns:
             Whether the known master changed.
         """
-        group = self._groups.setdefault(broker, _Group())
+        group = self._groups.setdefault(broker, _GroupAddresses())
         group.replicas = dict(addresses)
         offered = addresses.get(0)
         if offered is None or offered == group.rejected:
@@ -49,7 +49,7 @@ class Leaders:
 
         Args:
             broker: the group.
-            address: who failed or refused.
+            address: of the broker that failed or refused.
             hint: the leader that it named, if any; taken if the route knows that address.
             hint_term: the leader's term; older ones than seen before are stale.
 
@@ -68,7 +68,7 @@ class Leaders:
             group.term = hint_term
         return group.master != before
 
-    def forgive(self) -> None:
+    def reset_rejected(self) -> None:
         """Believe rejected masters again that a route names: those that were followed instead may be gone as well."""
         for group in self._groups.values():
             if group.master is not None:
@@ -124,7 +124,7 @@ class Leaders:
                     found.add(group.master)
         return found
 
-    def _follow(self, group: _Group, master: str | None) -> bool:
+    def _follow(self, group: _GroupAddresses, master: str | None) -> bool:
         if group.master == master:
             return False
         group.master = master
@@ -132,7 +132,7 @@ class Leaders:
         return True
 
     @staticmethod
-    def _is_news(group: _Group, hint: str, term: int) -> bool:
+    def _is_news(group: _GroupAddresses, hint: str, term: int) -> bool:
         if term > group.term:
             return True
         return term == group.term and group.master is None and hint != group.rejected

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.errors import MQError, UnsupportedError
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.fastjson import decode_as
@@ -40,7 +40,7 @@ class Grants(NamedTuple):
 
     Args:
         until: queues that are ours, and the time of the loop until which they are.
-        asked: broker names that answered; what is not ours there belongs to somebody else.
+        asked: broker names that answered; a queue that is not ours there is another member's.
     """
 
     until: dict[MessageQueue, float]

@@ -1,4 +1,4 @@
-"""What another event loop may do with an open client: nothing, and it is told so at once.
+"""An open client belongs to its event loop: a call from another one is refused at once.
 
 A future of one loop that a task of another awaits fails with a text about futures, or never ends. So every entry asks
 whether it is called in the loop that opened its client.

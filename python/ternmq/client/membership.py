@@ -1,4 +1,4 @@
-"""Who this client is to the brokers: heartbeats to every replica, member lists, leaving."""
+"""This client as the brokers know it: heartbeats to every replica, member lists, leaving."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ternmq.client.companions import Companions
 from ternmq.client.filters import ALL, TagFilter, parse_filter
-from ternmq.client.messages import retry_topic
-from ternmq.client.routing import Routing
+from ternmq.client.local_consumers import LocalConsumers
+from ternmq.client.message_queue import retry_topic
+from ternmq.client.metadata import Metadata
 from ternmq.protocol.codes import RequestCode
 from ternmq.remoting import Endpoint, Request
 
@@ -24,7 +24,7 @@ _KEEP_SECONDS = 60.0
 """How long a replica that routes show no more is tried: it may come back, and lead before routes are read again."""
 
 
-class Subscription(NamedTuple):
+class ConsumerSubscription(NamedTuple):
     """What one consumer of this client reads.
 
     Args:
@@ -45,27 +45,27 @@ class Subscription(NamedTuple):
 class Membership:
     """Keeps this client registered at all replicas of the groups in use, so that a new leader knows its members.
 
-    What a heartbeat says and who gets it is decided here; the engine keeps sending it on its own threads, so that
-    an event loop that is blocked does not cost the membership. Brokers forget a client with its connection: after a
-    reconnect the heartbeat goes out at once.
+    What a heartbeat says and which replicas get it is decided here; the engine keeps sending it on its own threads, so
+    that an event loop that is blocked does not cost the membership. Brokers forget a client with its connection: after
+    a reconnect the heartbeat goes out at once.
 
     Args:
         endpoint: the network.
-        routing: knows the addresses.
+        metadata: knows the addresses.
         client_id: identity of this client; unique in the cluster.
         interval: seconds between two heartbeats.
     """
 
-    def __init__(self, endpoint: Endpoint, routing: Routing, client_id: str, interval: float = BEAT_SECONDS) -> None:
+    def __init__(self, endpoint: Endpoint, metadata: Metadata, client_id: str, interval: float = BEAT_SECONDS) -> None:
         self.client_id = client_id
         self._interval = interval
         self._loop = asyncio.get_running_loop()
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._producers: dict[str, int] = {}  # how many producers of this client share the group
-        self._consumers: dict[str, list[Subscription]] = {}
+        self._consumers: dict[str, list[ConsumerSubscription]] = {}
         self._on_members_changed: dict[str, list[Callable[[], None]]] = {}
-        self._companions: dict[str, Companions] = {}
+        self._local_consumers: dict[str, LocalConsumers] = {}
         self._version = 0  # of what the heartbeats say
         self._body = b""
         self._addresses: list[str] = []  # that the engine sends them to
@@ -73,10 +73,10 @@ class Membership:
         self._gone: dict[str, float] = {}  # no more shown, and since when
         self._forgetting: asyncio.TimerHandle | None = None
         self._reached: set[str] = set()  # with the current version, or found dead
-        self._news = asyncio.Event()
+        self._target_reached = asyncio.Event()
         self._closed = False
         endpoint.on_push(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, self._members_changed)
-        routing.on_change(self._spread)
+        metadata.on_change(self._targets_changed)
 
     def add_producer(self, group: str) -> None:
         """Belong to a producer group from now on."""
@@ -91,17 +91,17 @@ class Membership:
             self._changed()
             await self._leave({"clientID": self.client_id, "producerGroup": group})
 
-    def companions(self, group: str) -> Companions:
+    def local_consumers(self, group: str) -> LocalConsumers:
         """The consumers of a group in this client."""
-        return self._companions.setdefault(group, Companions(group))
+        return self._local_consumers.setdefault(group, LocalConsumers(group))
 
     def other_filter(self, group: str, topic: str, tags: TagFilter) -> str | None:
         """A filter other than this one with which a consumer of a group in this client reads a topic."""
-        companions = self._companions.get(group)
-        return None if companions is None else companions.other_filter(topic, tags)
+        local_consumers = self._local_consumers.get(group)
+        return None if local_consumers is None else local_consumers.other_filter(topic, tags)
 
     async def add_consumer(
-        self, group: str, subscription: Subscription, on_members_changed: Callable[[], None]
+        self, group: str, subscription: ConsumerSubscription, on_members_changed: Callable[[], None]
     ) -> None:
         """Belong to a consumer group; returns when every replica that can be reached knows it.
 
@@ -116,7 +116,7 @@ class Membership:
         await self._until_known()
 
     async def remove_consumer(
-        self, group: str, subscription: Subscription, on_members_changed: Callable[[], None]
+        self, group: str, subscription: ConsumerSubscription, on_members_changed: Callable[[], None]
     ) -> None:
         """Leave a consumer group with the last consumer of it, so that the others take over its queues at once."""
         if subscription not in self._consumers.get(group, ()):
@@ -126,15 +126,16 @@ class Membership:
         if self._consumers[group]:
             self._changed()
             return
+        # Out of the heartbeats first: one that came after the request to unregister would register the group again.
         del self._consumers[group], self._on_members_changed[group]
-        if self._companions[group].is_empty:
-            del self._companions[group]
+        if self._local_consumers[group].is_empty:
+            del self._local_consumers[group]
         self._changed()
         await self._leave({"clientID": self.client_id, "consumerGroup": group})
 
-    async def beat_now(self) -> None:
+    async def heartbeat_now(self) -> None:
         """Send a heartbeat to all addresses in use and wait a moment for the answers; what fails is tried again."""
-        self._say()
+        self._announce()
         await self._until_known()
 
     async def close(self) -> None:
@@ -142,32 +143,32 @@ class Membership:
         self._closed = True
         if self._forgetting is not None:
             self._forgetting.cancel()
-        self._routing.forget(self._spread)
-        self._hand_over([])
+        self._metadata.forget(self._targets_changed)
+        self._set_targets([])
 
     def _changed(self) -> None:
         self._body = heartbeat_body(self.client_id, self._producers, self._consumers)
-        self._say()
+        self._announce()
 
-    def _say(self) -> None:
-        """Tell everybody at once what this client belongs to."""
+    def _announce(self) -> None:
+        """Tell every replica at once what this client belongs to."""
         self._version += 1
         self._reached.clear()
-        self._hand_over(self._in_use())
+        self._set_targets(self._in_use())
 
-    def _spread(self) -> None:
-        """Routes have changed: tell those who are new, and in a while forget those who are gone."""
+    def _targets_changed(self) -> None:
+        """Routes have changed: tell replicas that are new, and in a while forget those that are gone."""
         addresses = self._in_use()
         if addresses != self._addresses:
-            self._hand_over(addresses)
+            self._set_targets(addresses)
 
     def _in_use(self) -> list[str]:
-        """Whom to send heartbeats to: all replicas that routes show, or showed a short while ago."""
+        """Where heartbeats go: all replicas that routes show, or showed a short while ago."""
         if self._closed or not (self._producers or self._consumers):
             self._shown, self._gone = set(), {}
             return []
         now = self._loop.time()
-        shown = self._routing.addresses_in_use()
+        shown = self._metadata.addresses_in_use()
         self._gone.update(dict.fromkeys(self._shown - shown, now))
         self._gone = {
             address: since
@@ -183,9 +184,9 @@ class Membership:
             self._forgetting.cancel()
             self._forgetting = None
         if self._gone:
-            self._forgetting = self._loop.call_at(min(self._gone.values()) + _KEEP_SECONDS, self._spread)
+            self._forgetting = self._loop.call_at(min(self._gone.values()) + _KEEP_SECONDS, self._targets_changed)
 
-    def _hand_over(self, addresses: list[str]) -> None:
+    def _set_targets(self, addresses: list[str]) -> None:
         self._addresses = addresses
         self._endpoint.beat(
             self._version,
@@ -195,28 +196,28 @@ class Membership:
             interval=self._interval,
             retry=_RETRY_SECONDS,
             timeout=_CALL_SECONDS,
-            on_beaten=self._beaten,
+            on_beaten=self._heartbeat_ended,
         )
 
-    def _beaten(self, version: int, address: str, _answered: bool) -> None:
+    def _heartbeat_ended(self, version: int, address: str, _answered: bool) -> None:
         if version == self._version:
             self._reached.add(address)
-            self._news.set()
+            self._target_reached.set()
 
     async def _until_known(self) -> None:
         """Wait until all replicas have answered a heartbeat or are out of reach, but not for long."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while not self._reached.issuperset(self._shown):
-                    self._news.clear()
-                    await self._news.wait()
+                    self._target_reached.clear()
+                    await self._target_reached.wait()
         except TimeoutError:
             pass
 
     async def _leave(self, fields: dict[str, str]) -> None:
         calls = (
             self._endpoint.call(address, RequestCode.UNREGISTER_CLIENT, fields, timeout=_LEAVE_SECONDS)
-            for address in self._routing.addresses_in_use()
+            for address in self._metadata.addresses_in_use()
         )
         await asyncio.gather(*calls, return_exceptions=True)  # brokers forget us with the connection anyway
 
@@ -226,7 +227,7 @@ class Membership:
 
 
 def heartbeat_body(
-    client_id: str, producers: Mapping[str, int], consumers: Mapping[str, Sequence[Subscription]]
+    client_id: str, producers: Mapping[str, int], consumers: Mapping[str, Sequence[ConsumerSubscription]]
 ) -> bytes:
     """Write HeartbeatData as fastjson writes it: members in alphabetical order.
 
@@ -247,7 +248,7 @@ def heartbeat_body(
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _consumer_data(group: str, subscriptions: Sequence[Subscription]) -> dict[str, object]:
+def _consumer_data(group: str, subscriptions: Sequence[ConsumerSubscription]) -> dict[str, object]:
     last = {each.topic: each for each in subscriptions}  # those of one topic have the same filter
     read = [_subscription_data(each.topic, each.tags, each.version) for each in last.values()]
     pushed = any(each.pushed for each in subscriptions)

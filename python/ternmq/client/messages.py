@@ -1,37 +1,28 @@
-"""What goes out and what comes in: queues, receipts, messages."""
+"""A message as a program has it, and its settlement."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ternmq import _core
-from ternmq.client.arguments import RESERVED, RESERVED_PREFIXES, seconds
+from ternmq.client.arguments import RESERVED, RESERVED_PREFIXES, OnDecodeError, seconds
+from ternmq.client.codecs import Codec
 from ternmq.client.delays import LEVEL_SECONDS, level_at_least
-from ternmq.errors import CodecError, Reject, SettlementLostError
+from ternmq.client.fetched_message import ACKED, DELIVERED, EXPIRED, RELEASED, WAITING, DecodedRecords, FetchedMessage
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.process_queue import ProcessQueue
+from ternmq.errors import CodecError, MQError, Reject, SettlementLostError
 from ternmq.protocol.names import DLQ_PREFIX, RETRY_PREFIX
-
-if TYPE_CHECKING:
-    from ternmq.client.inbox import Inbox, ProcessQueue
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-SendStatus = Literal["ok", "flush_disk_timeout", "flush_slave_timeout", "slave_not_available"]
-
-WAITING = 0
-DELIVERED = 1
-ACKED = 2
-FAILED = 3
-RELEASED = 4
-EXPIRED = 5
-BATCHED = 6
-
 _NOT_ASKED_FOR: Any = object()
-"""The value of a message that nobody has decoded: most readers ask once, and an exception would cost them more."""
+"""The value of a message that is not decoded yet: most readers ask once, and an exception would cost them more."""
 
 RETRY_PAUSE = 1.0
 """Seconds until a failed message comes again from the consumer itself."""
@@ -40,18 +31,13 @@ _LONGEST_PAUSE = 30.0
 """Bounds of the time that an ordered queue stands still."""
 
 
-def retry_topic(group: str) -> str:
-    """The topic through which a group's failed messages come again."""
-    return RETRY_PREFIX + group
-
-
 class Failure(NamedTuple):
     """How a message is to come again.
 
     Args:
         level: delay level; 0 leaves it to the broker, -1 makes the message a dead letter.
         pause: seconds until it comes again where the consumer keeps it: in order, or at a broker without retries.
-        reason: why it failed, for whoever finds it among the dead letters; empty for none.
+        reason: why it failed, for people that find it among the dead letters; empty for none.
     """
 
     level: int = 0
@@ -73,23 +59,6 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, Reject) else f"{type(error).__name__}: {text}"
 
 
-class MessageQueue(NamedTuple):
-    """One queue of a topic; sorts as RocketMQ sorts queues.
-
-    Args:
-        topic: name of the topic.
-        broker: broker name, that is the group's name.
-        id: number of the queue within that group.
-    """
-
-    topic: str
-    broker: str
-    id: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}@{self.broker}#{self.id}"
-
-
 class Origin(NamedTuple):
     """Where a message stood that comes again, or that is a dead letter.
 
@@ -99,7 +68,7 @@ class Origin(NamedTuple):
         queue_offset: its number in that queue; None likewise.
         id: the message id, which stays the same.
         attempts: how often it had been delivered before it came here.
-        reason: why a consumer gave it up: what `Reject` said, or the last exception; None if nobody said.
+        reason: why a consumer gave it up: what `Reject` said, or the last exception; None if no consumer said.
     """
 
     topic: str
@@ -110,60 +79,32 @@ class Origin(NamedTuple):
     reason: str | None
 
 
-class SendReceipt(NamedTuple):
-    """Proof that a message is stored.
-
-    Args:
-        id: message id made by the producer (UNIQ_KEY); the same over retries.
-        queue: where it is stored; of a delayed message, where it will be.
-        queue_offset: its number in that queue; of a delayed message, among those that wait as long.
-        status: ``ok``, or how far a broker of another mode got.
-    """
-
-    id: str
-    queue: MessageQueue
-    queue_offset: int
-    status: SendStatus
-
-
-class Details(NamedTuple):
-    """What a stored record says beside offset and body.
-
-    Args:
-        physical_offset: its place in the broker's log.
-        flag: the sender's number, passed on as it is.
-        sys_flag: how the body is packed, and more.
-        born_ms: when it was made, by the producer's clock.
-        stored_ms: when it was stored, by the broker's.
-        store_host: the broker that stored it, ``host:port``.
-        reconsume_times: how often it has come again.
-        properties: all of them, with those of the protocol.
-    """
-
-    physical_offset: int
-    flag: int
-    sys_flag: int
-    born_ms: int
-    stored_ms: int
-    store_host: str
-    reconsume_times: int
-    properties: dict[str, str]
+class Settlement(Protocol[T]):
+    """What a message needs of the inbox that delivered it."""
 
     @property
-    def offset_id(self) -> str:
-        """The id by which a broker finds the message: where it is stored."""
-        host, _, port = self.store_host.rpartition(":")
-        return _core.offset_id(host.strip("[]"), int(port), self.physical_offset)
+    def codec(self) -> Codec[T]:
+        """Of the payloads."""
+
+    @property
+    def on_decode_error(self) -> OnDecodeError:
+        """What the end of its block makes of a message whose value does not decode."""
+
+    @property
+    def on_lost(self) -> Callable[[str], None]:
+        """Called with a sentence when a block has ended whose message could not be settled any more."""
+
+    def settle(self, message: Message[T], outcome: int) -> None:
+        """End a delivery: acknowledged, or released."""
+
+    def fail(self, message: Message[T], failure: Failure) -> Awaitable[MQError | None]:
+        """End a delivery that failed; awaited, it gives why the message does not come again as asked."""
+
+    def check(self, message: Message[T]) -> None:
+        """Make sure that a message can still be settled."""
 
 
-class Records(Protocol):
-    """The answer that messages came in; the engine's, or a test's."""
-
-    def details(self, number: int, /) -> tuple[int, int, int, int, int, str, int, dict[str, str]]:
-        """Items of `Details` of a record."""
-
-
-class Message(Generic[T]):
+class Message(FetchedMessage, Generic[T]):
     """A message as a consumer gets it, and its settlement.
 
     ``async with message:`` settles it: leaving the block normally acknowledges; an exception is logged and the message
@@ -177,53 +118,46 @@ class Message(Generic[T]):
         body: the bytes as sent; inflated if they were compressed.
     """
 
-    __slots__ = (
-        "_inbox", "_known", "_number", "_place", "_records", "_repeats", "_state", "_value", "body", "queue_offset",
-    )  # fmt: skip
+    __slots__ = ("_inbox", "_repeats", "_value")
+
+    process_queue: ProcessQueue[Message[T]]
 
     def __init__(
         self,
-        records: Records,
+        records: DecodedRecords,
         number: int,
         queue_offset: int,
         body: bytes,
-        place: ProcessQueue[T],
-        inbox: Inbox[T],
+        process_queue: ProcessQueue[Message[T]],
+        inbox: Settlement[T],
         repeats: int = 0,
     ) -> None:
         self.queue_offset = queue_offset
         self.body = body
+        self.process_queue = process_queue
+        self.state = WAITING
         self._records = records
         self._number = number
-        self._place = place
+        self._known = None
         self._inbox = inbox
         self._repeats = repeats
-        self._known: Details | None = None
         self._value: Any = _NOT_ASKED_FOR
-        self._state = WAITING
-
-    @property
-    def _details(self) -> Details:
-        """Decoded when something asks for it: most readers look at the body alone."""
-        if self._known is None:
-            self._known = Details._make(self._records.details(self._number))
-        return self._known
 
     @property
     def id(self) -> str:
         """Message id made by the producer, else the offset id that the broker gave."""
-        named = self._details.properties
-        return named.get("UNIQ_KEY") or named.get("ORIGIN_MESSAGE_ID") or self._details.offset_id
+        named = self.details.properties
+        return named.get("UNIQ_KEY") or named.get("ORIGIN_MESSAGE_ID") or self.details.offset_id
 
     @property
     def queue(self) -> MessageQueue:
         """Where it is stored; for a message that comes again, a queue of the group's retry topic."""
-        return self._place.queue
+        return self.process_queue.queue
 
     @property
     def attempt(self) -> int:
         """1 at the first delivery."""
-        return 1 + self._details.reconsume_times + self._repeats
+        return 1 + self.details.reconsume_times + self._repeats
 
     @property
     def value(self) -> T:
@@ -247,56 +181,56 @@ class Message(Generic[T]):
     def topic(self) -> str:
         """The topic that it was sent to, also when it comes again through the group's retry topic."""
         if self.queue.topic.startswith(RETRY_PREFIX):
-            return self._details.properties.get("RETRY_TOPIC", self.queue.topic)
+            return self.details.properties.get("RETRY_TOPIC", self.queue.topic)
         return self.queue.topic
 
     @property
     def origin(self) -> Origin | None:
         """Where it stood first, for a dead letter and a message that comes again; None for one where it was sent to."""
-        named = self._details.properties
+        named = self.details.properties
         topic = named.get("RETRY_TOPIC")
         if topic is None or not self.queue.topic.startswith((DLQ_PREFIX, RETRY_PREFIX)):
             return None
-        broker, _, place = named.get(ORIGIN_QUEUE, "").partition(":")
-        number, _, offset = place.partition(":")
+        broker, _, position = named.get(ORIGIN_QUEUE, "").partition(":")
+        number, _, offset = position.partition(":")
         queue, queue_offset = None, None
         if number.isdecimal() and offset.isdecimal():
             queue, queue_offset = MessageQueue(topic, broker, int(number)), int(offset)
-        return Origin(topic, queue, queue_offset, self.id, self._details.reconsume_times, named.get(DEAD_LETTER_REASON))
+        return Origin(topic, queue, queue_offset, self.id, self.details.reconsume_times, named.get(DEAD_LETTER_REASON))
 
     @property
     def tag(self) -> str | None:
         """The tag by which consumers filter."""
-        return self._details.properties.get("TAGS")
+        return self.details.properties.get("TAGS")
 
     @property
     def keys(self) -> list[str]:
         """The index keys."""
-        return self._details.properties.get("KEYS", "").split()
+        return self.details.properties.get("KEYS", "").split()
 
     @property
     def shard(self) -> str | None:
         """The key whose messages keep their order."""
-        return self._details.properties.get("__SHARDINGKEY")
+        return self.details.properties.get("__SHARDINGKEY")
 
     @property
     def properties(self) -> dict[str, str]:
         """The sender's own properties, without those of the protocol."""
         return {
             name: value
-            for name, value in self._details.properties.items()
+            for name, value in self.details.properties.items()
             if name not in RESERVED and not name.startswith(RESERVED_PREFIXES)
         }
 
     @property
     def born_at(self) -> datetime:
         """When the producer made it, by the producer's clock."""
-        return datetime.fromtimestamp(self._details.born_ms / 1000, UTC)
+        return datetime.fromtimestamp(self.details.born_ms / 1000, UTC)
 
     @property
     def stored_at(self) -> datetime:
         """When the broker stored it, by the broker's clock."""
-        return datetime.fromtimestamp(self._details.stored_ms / 1000, UTC)
+        return datetime.fromtimestamp(self.details.stored_ms / 1000, UTC)
 
     async def ack(self) -> None:
         """Settle the message: it need not come again. The broker learns it with the next commit of offsets.
@@ -335,7 +269,7 @@ class Message(Generic[T]):
             AlreadySettledError: settled before.
         """
         failure = Failure()
-        if delay is not None and self._place.ordered:
+        if delay is not None and self.process_queue.ordered:
             failure = Failure(pause=min(max(seconds(delay, "delay"), _SHORTEST_PAUSE), _LONGEST_PAUSE))
         elif delay is not None:
             level = level_at_least(delay)
@@ -346,7 +280,7 @@ class Message(Generic[T]):
         """Put the message into the group's dead-letter topic; returns when it is there.
 
         Args:
-            reason: for whoever finds it there, as `Origin.reason`.
+            reason: for people that find it there, as `Origin.reason`.
 
         Raises:
             UnsupportedError: the broker has no dead letters; the message comes again.
@@ -365,13 +299,13 @@ class Message(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if isinstance(error, Reject):
-            _log.warning("message %s at %s is rejected: %s", self.id, self._where(), error)
+            _log.warning("message %s at %s is rejected: %s", self.id, self.location, error)
         elif isinstance(error, Exception):
-            _log.warning("message %s at %s failed; it comes again", self.id, self._where(), exc_info=error)
-        if self._state == DELIVERED:
+            _log.warning("message %s at %s failed; it comes again", self.id, self.location, exc_info=error)
+        if self.state == DELIVERED:
             self._settle_block(error)
-        elif self._state == EXPIRED:
-            self._inbox.on_lost(f"message {self.id} at {self._where()} took longer than max_processing; it comes again")
+        elif self.state == EXPIRED:
+            self._inbox.on_lost(f"message {self.id} at {self.location} took longer than max_processing; it comes again")
         return isinstance(error, Exception)
 
     def _settle_block(self, error: BaseException | None) -> None:
@@ -395,16 +329,20 @@ class Message(Generic[T]):
             return True
         return False
 
-    def _again(self) -> Message[T]:
-        """The same message for its next delivery; this object stays settled."""
-        again = Message(
-            self._records, self._number, self.queue_offset, self.body, self._place, self._inbox, self._repeats + 1
-        )
-        again._known = self._known
-        return again
-
-    def _where(self) -> str:
-        return f"{self.queue} offset {self.queue_offset}"
-
     def __repr__(self) -> str:
-        return f"<Message {self.id} {self._where()} attempt {self.attempt}>"
+        return f"<Message {self.id} {self.location} attempt {self.attempt}>"
+
+
+def redelivered(message: Message[T]) -> Message[T]:
+    """The same message for its next delivery; the object of the last one stays settled."""
+    again = Message(
+        message._records,
+        message._number,
+        message.queue_offset,
+        message.body,
+        message.process_queue,
+        message._inbox,
+        message._repeats + 1,
+    )
+    again._known = message._known
+    return again

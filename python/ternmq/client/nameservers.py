@@ -43,7 +43,7 @@ class NameServers:
     async def ask(self, code: int, fields: dict[str, str], deadline: float) -> Answer:
         """Ask one NameServer after the other until one answers, whatever its code; brokers are passed over.
 
-        Every NameServer serves the codes that clients ask for; who does not serve them is a broker, and passed over.
+        Every NameServer serves the codes that clients ask for; an address that does not is a broker's.
 
         Args:
             code: request code.

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ternmq.client.arguments import Start
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import MessageQueue, retry_topic
+from ternmq.client.message_queue import MessageQueue, retry_topic
 from ternmq.errors import ServerError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -32,7 +32,7 @@ class Offsets:
     async def first(self, queue: MessageQueue, within: float, entered_ms: int | None = None) -> int:
         """The queue offset to read first; where the group had none, it is fixed at the broker before this returns.
 
-        Fixed at once, because "latest" would mean another place after a crash: messages in between would be lost.
+        Fixed at once, because "latest" would mean another offset after a crash: messages in between would be lost.
 
         Args:
             queue: the queue.
@@ -51,7 +51,7 @@ class Offsets:
             return _offset(answer, queue)
         if answer.code != ResponseCode.QUERY_NOT_FOUND:
             raise response_error(answer.code, answer.remark, broker=queue.broker)
-        # What comes again was read before: none of it may be passed over.
+        # Messages of the retry topic were delivered before: none of them may be passed over.
         start = "earliest" if queue.topic == retry_topic(self._group) else self._start
         first = await self._position(queue, start, within, entered_ms)
         await self.commit(queue, first, within)

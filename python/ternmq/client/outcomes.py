@@ -24,7 +24,7 @@ FAIL = 2
 """The same on every broker."""
 
 
-def judge(outcome: Outcome) -> int:
+def retry_decision(outcome: Outcome) -> int:
     """What to do after a try that was not a success: `WAIT`, `RETRY` or `FAIL`."""
     if isinstance(outcome, Answer):
         if outcome.code == ResponseCode.SERVICE_NOT_AVAILABLE:

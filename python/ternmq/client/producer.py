@@ -1,4 +1,4 @@
-"""The producer: checks, encoding, bounds; what happens to an accepted send is in `sending`."""
+"""The producer: checks, encoding, bounds; what happens to an accepted send is in `sender`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ternmq import _core
 from ternmq.client import arguments, loops
 from ternmq.client.codecs import Codec
 from ternmq.client.delays import exact_level
 from ternmq.client.filters import check_tag
-from ternmq.client.messages import SendReceipt
-from ternmq.client.plans import Plan, make_header
-from ternmq.client.sending import Sender
-from ternmq.client.sends import Send
-from ternmq.client.summaries import counted
-from ternmq.client.window import Window
+from ternmq.client.in_flight_limit import InFlightLimit
+from ternmq.client.parts import ParentClient, Parts
+from ternmq.client.pending_send import PendingSend
+from ternmq.client.publish_info import TopicPublishInfo, send_header
+from ternmq.client.receipts import SendReceipt
+from ternmq.client.sender import Sender
 from ternmq.errors import ClientClosedError, CodecError, ConfigError, ForkedClientError, MessageIllegalError
 from ternmq.protocol.codes import RequestCode
-
-if TYPE_CHECKING:
-    from ternmq.client.connection import Client, Parts
+from ternmq.wording import counted
 
 T = TypeVar("T")
 
@@ -50,7 +48,7 @@ class Producer(Generic[T]):
 
     def __init__(
         self,
-        client: Client,
+        client: ParentClient,
         group: str,
         codec: Codec[T],
         *,
@@ -66,14 +64,14 @@ class Producer(Generic[T]):
         self._codec = codec
         self._tries = 1 + arguments.count(retries, "retries", at_least=0, at_most=100)
         self._timeout = arguments.seconds(timeout, "timeout")
-        self._window = Window(
+        self._in_flight = InFlightLimit(
             arguments.count(max_pending, "max_pending", at_most=1_000_000),
             arguments.count(max_pending_bytes, "max_pending_bytes"),
         )
         self._compress_over = arguments.count(compress_over, "compress_over")
         self._max_message = arguments.count(max_message, "max_message", at_most=_MAX_MESSAGE)
         self._sender: Sender | None = None
-        self._plans: dict[str, Plan] = {}  # the sender's, while it is open
+        self._publish_infos: dict[str, TopicPublishInfo] = {}  # the sender's, while it is open
         self._parts: Parts | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forked: str | None = None
@@ -81,8 +79,8 @@ class Producer(Generic[T]):
     def __repr__(self) -> str:
         if self._sender is None:
             return f"<Producer {self.group} {'not open' if self._loop is None else 'closed'}>"
-        unanswered = counted(self._window.count, "send")
-        return f"<Producer {self.group} {counted(len(self._plans), 'topic')}, {unanswered} unanswered>"
+        unanswered = counted(self._in_flight.count, "send")
+        return f"<Producer {self.group} {counted(len(self._publish_infos), 'topic')}, {unanswered} unanswered>"
 
     async def open(self) -> Producer[T]:
         """Start; `async with` does it.
@@ -95,8 +93,8 @@ class Producer(Generic[T]):
             raise ConfigError(f"producer {self.group} was opened before; make a new one")
         self._parts = parts = self._client.parts()
         self._loop = asyncio.get_running_loop()
-        self._sender = Sender(parts.endpoint, parts.routing, parts.wall_clock_ms, self._window.leave)
-        self._plans = self._sender.plans
+        self._sender = Sender(parts.endpoint, parts.metadata, parts.wall_clock_ms, self._in_flight.release)
+        self._publish_infos = self._sender.publish_infos
         parts.membership.add_producer(self.group)
         self._client.attach(self)
         _log.info("producer %s is open", self.group)
@@ -113,9 +111,10 @@ class Producer(Generic[T]):
         sender, self._sender = self._sender, None
         if sender is None or self._loop is None or self._parts is None:
             return
-        self._plans = {}
-        self._window.refuse(ClientClosedError(f"producer {self.group} is closed"))
-        await self._window.drained()
+        # No send is accepted from here on, or the wait for the last one might never end.
+        self._publish_infos = {}
+        self._in_flight.fail_waiters(ClientClosedError(f"producer {self.group} is closed"))
+        await self._in_flight.wait_idle()
         sender.close()
         self._client.detach(self)
         await self._parts.membership.remove_producer(self.group)
@@ -123,7 +122,7 @@ class Producer(Generic[T]):
 
     def abandon(self, why: str) -> None:
         """Raise `ForkedClientError` with this text at every use, in a child process."""
-        self._sender, self._plans, self._forked, self._loop = None, {}, why, None
+        self._sender, self._publish_infos, self._forked, self._loop = None, {}, why, None
 
     async def __aenter__(self) -> Producer[T]:
         return await self.open()
@@ -162,7 +161,7 @@ class Producer(Generic[T]):
             MessageIllegalError: empty or too large; nothing was sent.
             RouteNotFoundError: no such topic.
             RejectedError: refused; the message is not stored.
-            UnreachableError: nobody could be reached; the message is not stored.
+            UnreachableError: no broker could be reached; the message is not stored.
             OutcomeUnknownError: no answer; the message may be stored.
             ClientClosedError: the producer is not open.
         """
@@ -186,22 +185,22 @@ class Producer(Generic[T]):
 
         Arguments and errors are those of `send`; errors after acceptance come with the future.
         """
-        plan = self._plans.get(topic)
+        publish_info = self._publish_infos.get(topic)
         text = _WAIT
-        if plan is None or tag is not None or keys or properties or shard is not None or delay is not None:
+        if publish_info is None or tag is not None or keys or properties or shard is not None or delay is not None:
             self._check_open()
             text = self._properties(topic, tag, keys, properties, shard, delay)
         body = self._encode(value)
         packed = False
         if len(body) >= self._compress_over:
             body, packed = await self._pack(body)
-        if plan is None:
-            plan = await self._plan(topic)
-        if not self._window.enter(len(body)):
+        if publish_info is None:
+            publish_info = await self._find_publish_info(topic)
+        if not self._in_flight.try_acquire(len(body)):
             self._check_loop()
-            await self._window.enter_in_turn(len(body))
-        fields = plan.header.compressed if packed else plan.header.plain
-        return self._submit(plan, _SEND, fields, text, body, shard)
+            await self._in_flight.acquire(len(body))
+        fields = publish_info.header.compressed if packed else publish_info.header.plain
+        return self._submit(publish_info, _SEND, fields, text, body, shard)
 
     async def send_batch(
         self,
@@ -241,13 +240,13 @@ class Producer(Generic[T]):
         ]
         body = _core.encode_batch(items)
         self._check_size(len(body))
-        plan = await self._plan(topic)
-        if not self._window.enter(len(body)):
+        publish_info = await self._find_publish_info(topic)
+        if not self._in_flight.try_acquire(len(body)):
             self._check_loop()
-            await self._window.enter_in_turn(len(body))
+            await self._in_flight.acquire(len(body))
         # Properties in the header are copied to every item by older brokers, so none that differ may stand there.
         receipts: list[SendReceipt] = await self._submit(
-            plan, RequestCode.SEND_BATCH_MESSAGE, plan.header.batch, _WAIT, body, shard, ids
+            publish_info, RequestCode.SEND_BATCH_MESSAGE, publish_info.header.batch, _WAIT, body, shard, ids
         )
         return receipts
 
@@ -285,17 +284,17 @@ class Producer(Generic[T]):
         self._check_loop()
         text = self._properties(topic, tag, keys, properties, shard, delay)
         body, packed = await self._pack(self._encode(value))
-        plan = await self._plan(topic)
+        publish_info = await self._find_publish_info(topic)
         parts = self._parts
         assert parts is not None
-        queue = plan.shard_queue(shard) if shard is not None else None
+        queue = publish_info.shard_queue(shard) if shard is not None else None
         if queue is None:
-            target = plan.next_target(parts.routing.leaders)
+            target = publish_info.next_target(parts.metadata.leaders)
             queue = target[0] if target is not None else None
-        broker = queue.broker if queue is not None else next(iter(plan.route.brokers), "")
-        address = await parts.routing.wait_for_master(broker, self._deadline())
+        broker = queue.broker if queue is not None else next(iter(publish_info.route.brokers), "")
+        address = await parts.metadata.wait_for_master(broker, self._deadline())
         fields = {
-            **(plan.header.compressed if packed else plan.header.plain),
+            **(publish_info.header.compressed if packed else publish_info.header.plain),
             "e": str(queue.id if queue is not None else -1),
             "g": str(parts.wall_clock_ms()),
             "i": f"UNIQ_KEY\x01{_core.unique_id()}\x02{text}",
@@ -306,7 +305,7 @@ class Producer(Generic[T]):
 
     def _submit(
         self,
-        plan: Plan,
+        publish_info: TopicPublishInfo,
         code: int,
         fields: dict[str, str],
         text: str,
@@ -314,18 +313,20 @@ class Producer(Generic[T]):
         shard: str | None,
         batch: list[str] | None = None,
     ) -> asyncio.Future[Any]:
-        """Hand over a send that has entered the window: from here on it ends with its future."""
+        """Hand over a send that counts as in flight: from here on it ends with its future."""
         sender, loop = self._sender, self._loop
         if sender is None or loop is None:
-            self._window.leave(1, len(body))
+            self._in_flight.release(1, len(body))
             raise self._not_open()
-        if not sender.leaving and not loops.is_here(loop):  # once a crossing: what joins it is of the same turn
-            self._window.leave(1, len(body))
+        if not sender.unflushed and not loops.is_here(loop):  # once a flush: what joins it is of the same turn
+            self._in_flight.release(1, len(body))
             self._check_loop()
         future: asyncio.Future[Any] = loop.create_future()
         deadline = loop.time() + self._timeout
         ident = None if batch is None else ""
-        sender.submit(Send(plan, code, fields, text, body, shard, deadline, self._tries, future, ident, batch))
+        sender.submit(
+            PendingSend(publish_info, code, fields, text, body, shard, deadline, self._tries, future, ident, batch)
+        )
         return future
 
     def _deadline(self) -> float:
@@ -374,7 +375,7 @@ class Producer(Generic[T]):
         delay: float | timedelta | None = None,
     ) -> str:
         """Check what the caller gave, and write it as the wire has it."""
-        if topic not in self._plans:
+        if topic not in self._publish_infos:
             arguments.topic_name(topic)
         text = _WAIT
         if tag is not None:
@@ -400,16 +401,18 @@ class Producer(Generic[T]):
 
     # -- routes --------------------------------------------------------------------------------------------------
 
-    async def _plan(self, topic: str) -> Plan:
-        """The topic's plan; looks its route up once."""
-        plan = self._plans.get(topic)
-        if plan is None:
+    async def _find_publish_info(self, topic: str) -> TopicPublishInfo:
+        """What sends to the topic share; looks its route up once."""
+        publish_info = self._publish_infos.get(topic)
+        if publish_info is None:
             assert self._parts is not None
             self._check_loop()
-            route = await self._parts.routing.find(topic, self._deadline(), create=True)
+            route = await self._parts.metadata.find(topic, self._deadline(), create=True)
             sender = self._check_open()
-            plan = sender.plans.setdefault(topic, Plan(route, make_header(self.group, topic)))
-        return plan
+            publish_info = sender.publish_infos.setdefault(
+                topic, TopicPublishInfo(route, send_header(self.group, topic))
+            )
+        return publish_info
 
     def _check_open(self) -> Sender:
         if self._sender is None:

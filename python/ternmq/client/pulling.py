@@ -9,9 +9,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ternmq import _core
 from ternmq.client.filters import ALL, TagFilter, parse_filter
-from ternmq.client.inbox import MAX_SPAN, Inbox, ProcessQueue
-from ternmq.client.messages import Message, MessageQueue, retry_topic
-from ternmq.client.routing import Routing
+from ternmq.client.inbox import Inbox
+from ternmq.client.message_queue import MessageQueue, retry_topic
+from ternmq.client.messages import Message
+from ternmq.client.metadata import Metadata
+from ternmq.client.process_queue import MAX_SPAN, ProcessQueue
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.remoting import Answer, Endpoint, Outcome
@@ -67,52 +69,53 @@ class Puller(Generic[T]):
 
     Args:
         endpoint: the network.
-        routing: knows leaders and followers.
+        metadata: knows leaders and followers.
         inbox: takes the messages.
         queue: the queue.
         first: queue offset to read first.
         settings: limits and subscription.
         on_moved: called when the broker no longer has the next offset and reading goes on elsewhere.
-        strange: of what comes again, whether a message is not this consumer's; None if somebody else sees to it.
-        on_stranger: takes what is not, and discards it from the inbox when it is given back.
+        is_unsubscribed: asked of each message of a retry topic: True if no consumer of this client reads its topic;
+            None if another consumer of this client sees to it.
+        on_unsubscribed: takes a message that is, and discards it from the inbox when a broker has it again.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
-        routing: Routing,
+        metadata: Metadata,
         inbox: Inbox[T],
         queue: MessageQueue,
         first: int,
         settings: PullSettings,
         on_moved: Callable[[], None],
-        strange: Callable[[Message[T]], bool | None] | None = None,
-        on_stranger: Callable[[Message[T]], None] | None = None,
+        is_unsubscribed: Callable[[Message[T]], bool | None] | None = None,
+        on_unsubscribed: Callable[[Message[T]], None] | None = None,
     ) -> None:
         self.queue = queue
         self.committed = first
         self.commit_lock = asyncio.Lock()
-        self.place: ProcessQueue[T] = ProcessQueue(queue, first, ordered=settings.ordered)
+        self.process_queue: ProcessQueue[Message[T]] = ProcessQueue(queue, first, ordered=settings.ordered)
         self._endpoint = endpoint
-        self._routing = routing
+        self._metadata = metadata
         self._inbox = inbox
-        # What comes again had passed the filter, and may have come from another subscription of the group.
-        again = queue.topic == retry_topic(settings.group)
-        # Its offset is not this consumer's alone, so it does not travel with pulls.
-        self._settings = settings._replace(tags=parse_filter(ALL), commits=False) if again else settings
-        self._strange = strange if again else None
-        self._on_stranger = on_stranger
+        # A message of the retry topic had passed the filter, and may be of another subscription of the group.
+        is_retry = queue.topic == retry_topic(settings.group)
+        # Several consumers of this client may pull it, so its offset does not travel with the pulls of one.
+        self._settings = settings._replace(tags=parse_filter(ALL), commits=False) if is_retry else settings
+        self._is_unsubscribed = is_unsubscribed if is_retry else None
+        self._on_unsubscribed = on_unsubscribed
         self._on_moved = on_moved
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._poll: tuple[str, asyncio.Future[Outcome | None]] | None = None
-        self._turn = 0
-        routing.on_change(self._routes_changed)
+        self._replica_index = 0
+        metadata.on_change(self._routes_changed)
         self._task = self._loop.create_task(self._run())
 
     async def stop(self) -> None:
         """Stop pulling; what is fetched stays in the inbox until its queue is dropped there."""
-        self._routing.forget(self._routes_changed)
+        self._metadata.forget(self._routes_changed)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -122,8 +125,9 @@ class Puller(Generic[T]):
 
     def restart(self, first: int) -> None:
         """Read on from another offset; what is fetched is dropped. The offset is stored with the next commit."""
-        self._inbox.drop(self.place)
-        self.place = self.place.restarted(first)
+        # Dropped before it is replaced: an answer that is under way finds another queue object and is thrown away.
+        self._inbox.drop(self.process_queue)
+        self.process_queue = self.process_queue.restarted(first)
         self.committed = -1  # so that it is committed even if it lies before the last one
         if self._poll is not None and not self._poll[1].done():
             self._poll[1].set_result(None)
@@ -143,13 +147,13 @@ class Puller(Generic[T]):
         await self._wait_for_room()
         address = self._choose()
         if address is None:
-            await self._routing.wait_for_change(_FAILED_SECONDS)
+            await self._metadata.wait_for_change(_FAILED_SECONDS)
             return
         began = self._loop.time()
-        place = self.place
+        process_queue = self.process_queue
         outcome = await self._pull(address)
-        if outcome is None or self.place is not place:
-            return  # the leader changed: ask the new one; or the answer is for a place that was left
+        if outcome is None or self.process_queue is not process_queue:
+            return  # the leader changed: ask the new one; or reading has moved elsewhere meanwhile
         if isinstance(outcome, MQError):
             await self._failed(address, outcome)
             return
@@ -164,20 +168,20 @@ class Puller(Generic[T]):
 
     def has_room(self) -> bool:
         """Whether more may be fetched."""
-        settings, place = self._settings, self.place
+        settings, process_queue = self._settings, self.process_queue
         return (
-            not place.dropped
-            and len(place.in_flight) < settings.max_in_flight
-            and place.in_flight_bytes < settings.max_bytes
+            not process_queue.dropped
+            and len(process_queue.in_flight) < settings.max_in_flight
+            and process_queue.in_flight_bytes < settings.max_bytes
             and self._inbox.bytes < settings.max_total_bytes
-            and place.span < MAX_SPAN
+            and process_queue.span < MAX_SPAN
         )
 
     def _choose(self) -> str | None:
         """The leader; without one the other replicas in turn, which serve committed messages too."""
-        self._routing.master(self.queue.broker)  # starts the search if there is none
-        addresses = self._routing.leaders.readable(self.queue.broker)
-        return addresses[self._turn % len(addresses)] if addresses else None
+        self._metadata.master(self.queue.broker)  # starts the search if there is none
+        addresses = self._metadata.leaders.readable(self.queue.broker)
+        return addresses[self._replica_index % len(addresses)] if addresses else None
 
     async def _pull(self, address: str) -> Outcome | None:
         """Ask for messages; None if the leader changed while the broker held the request."""
@@ -188,7 +192,7 @@ class Puller(Generic[T]):
                 future.set_result(outcome)
 
         self._poll = (address, future)
-        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._routing.doubt)
+        overdue = self._loop.call_later(_OVERDUE_SECONDS, self._metadata.refresh_all)
         try:
             self._endpoint.start_call(
                 address,
@@ -204,16 +208,16 @@ class Puller(Generic[T]):
             overdue.cancel()
 
     def _fields(self, address: str) -> dict[str, str]:
-        settings, place = self._settings, self.place
-        watermark = place.watermark
-        leads = address == self._routing.leaders.master(self.queue.broker)
+        settings, process_queue = self._settings, self.process_queue
+        watermark = process_queue.watermark
+        leads = address == self._metadata.leaders.master(self.queue.broker)
         commit = _COMMIT if leads and watermark > 0 and settings.commits else 0
         return {
             "consumerGroup": settings.group,
             "topic": self.queue.topic,
             "queueId": str(self.queue.id),
-            "queueOffset": str(place.next_offset),
-            "maxMsgNums": str(min(settings.batch, settings.max_in_flight - len(place.in_flight))),
+            "queueOffset": str(process_queue.next_offset),
+            "maxMsgNums": str(min(settings.batch, settings.max_in_flight - len(process_queue.in_flight))),
             "sysFlag": str(_SUBSCRIPTION | _SUSPEND | commit),
             "commitOffset": str(watermark),
             "suspendTimeoutMillis": str(round(SUSPEND_SECONDS * 1000)),
@@ -227,65 +231,67 @@ class Puller(Generic[T]):
     def _take(self, address: str, answer: Answer, took: float) -> float:
         """Use an answer; returns the seconds to wait before the next pull."""
         code = answer.code
-        before = self.place.next_offset
+        before = self.process_queue.next_offset
         if code == ResponseCode.SUCCESS:
             self._put(self._messages(answer.body), _next_offset(answer, before))
         elif code in (ResponseCode.PULL_NOT_FOUND, ResponseCode.PULL_RETRY_IMMEDIATELY):
-            self.place.next_offset = max(before, _next_offset(answer, before))
+            self.process_queue.next_offset = max(before, _next_offset(answer, before))
         elif code == ResponseCode.PULL_OFFSET_MOVED:
             return self._moved(address, _next_offset(answer, before))
         elif code == ResponseCode.FLOW_CONTROL:
             return _FLOW_CONTROL_SECONDS
         else:
             return self._refused(address, answer)
-        if self.place.next_offset == before and took < _EMPTY_SECONDS:
-            self._turn += 1  # a follower that lags has nothing yet; another one may
+        if self.process_queue.next_offset == before and took < _EMPTY_SECONDS:
+            self._replica_index += 1  # a follower that lags has nothing yet; another one may
             return _EMPTY_SECONDS
         return 0.0
 
     def _put(self, messages: list[Message[T]], next_offset: int) -> None:
-        if self._strange is None:
-            self._inbox.put(self.place, messages, next_offset)
+        if self._is_unsubscribed is None:
+            self._inbox.put(self.process_queue, messages, next_offset)
             return
-        kinds = [(message, self._strange(message)) for message in messages]
-        strangers = [message for message, strange in kinds if strange]
-        here = [message for message, strange in kinds if strange is not None]
-        self._inbox.put(self.place, here, next_offset, strangers)
-        for message in strangers:
-            if message.queue_offset in self.place.in_flight and self._on_stranger is not None:
-                self._on_stranger(message)
+        kinds = [(message, self._is_unsubscribed(message)) for message in messages]
+        withheld = [message for message, is_unsubscribed in kinds if is_unsubscribed]
+        here = [message for message, is_unsubscribed in kinds if is_unsubscribed is not None]
+        self._inbox.put(self.process_queue, here, next_offset, withheld)
+        for message in withheld:
+            if message.queue_offset in self.process_queue.in_flight and self._on_unsubscribed is not None:
+                self._on_unsubscribed(message)
 
     def _messages(self, body: bytes) -> list[Message[T]]:
         """Decode a pull's body, and filter by the tags themselves: the broker compares only their hashes."""
         records, offsets, bodies, closed = _core.decode_messages(body, _MAX_INFLATED)
-        place, inbox = self.place, self._inbox
+        process_queue, inbox = self.process_queue, self._inbox
         messages = [
-            Message(records, number, queue_offset, content, place, inbox)
+            Message(records, number, queue_offset, content, process_queue, inbox)
             for number, (queue_offset, content) in enumerate(zip(offsets, bodies, strict=True))
         ]
         for number in closed:
             _log.warning("%r cannot be inflated", messages[number])
         if self._settings.tags.tags:
             matches = self._settings.tags.matches
-            return [message for message in messages if matches(message._details.properties)]
+            return [message for message in messages if matches(message.details.properties)]
         return messages
 
     def _moved(self, address: str, to: int) -> float:
         """Go on where the broker still has messages; only its leader may say so, followers just lag."""
-        if address != self._routing.leaders.master(self.queue.broker):
-            self._turn += 1
+        if address != self._metadata.leaders.master(self.queue.broker):
+            self._replica_index += 1
             return _FAILED_SECONDS
-        _log.warning("%s: offset %d is not there any more, going on at %d", self.queue, self.place.next_offset, to)
-        self._inbox.drop(self.place)
-        self.place = self.place.restarted(to)
+        _log.warning(
+            "%s: offset %d is not there any more, going on at %d", self.queue, self.process_queue.next_offset, to
+        )
+        self._inbox.drop(self.process_queue)
+        self.process_queue = self.process_queue.restarted(to)
         self.committed = -1  # so that the new position is committed
         self._on_moved()
         return 0.0
 
     def _refused(self, address: str, answer: Answer) -> float:
-        self._turn += 1
+        self._replica_index += 1
         if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
-            self._routing.reject(self.queue.broker, address, answer)
+            self._metadata.reject(self.queue.broker, address, answer)
             # Two replicas that name each other must not be asked in a tight circle.
             return _REROUTED_SECONDS if self._leads_elsewhere(address) else _FAILED_SECONDS
         if answer.code != ResponseCode.SYSTEM_BUSY:
@@ -293,22 +299,22 @@ class Puller(Generic[T]):
         return _REFUSED_SECONDS
 
     def _leads_elsewhere(self, address: str) -> bool:
-        return self._routing.leaders.master(self.queue.broker) not in (None, address)
+        return self._metadata.leaders.master(self.queue.broker) not in (None, address)
 
     async def _failed(self, address: str, error: MQError) -> None:
-        self._turn += 1
+        self._replica_index += 1
         _log.debug("%s: pull from %s failed: %s", self.queue, address, error)
-        if error.refresh_route and address == self._routing.leaders.master(self.queue.broker):
-            self._routing.reject(self.queue.broker, address, error)  # and read from a follower at once
+        if error.refresh_route and address == self._metadata.leaders.master(self.queue.broker):
+            self._metadata.reject(self.queue.broker, address, error)  # and read from a follower at once
         else:
-            await self._routing.wait_for_change(_FAILED_SECONDS)
+            await self._metadata.wait_for_change(_FAILED_SECONDS)
 
     def _routes_changed(self) -> None:
-        """Give up a poll that somebody holds who does not lead any more."""
+        """Give up a poll that is held by a broker that does not lead any more."""
         if self._poll is None:
             return
         address, future = self._poll
-        master = self._routing.leaders.master(self.queue.broker)
+        master = self._metadata.leaders.master(self.queue.broker)
         if master is not None and master != address and not future.done():
             future.set_result(None)
 

@@ -1,4 +1,4 @@
-"""Reading a topic without a group: all of it, for whoever looks, and nothing is left behind."""
+"""Reading a topic without a group: a reader sees all of it, and leaves nothing behind at the brokers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 import logging
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ternmq.client import arguments
 from ternmq.client.arguments import Start
 from ternmq.client.codecs import Raw
+from ternmq.client.fetched_message import ACKED
 from ternmq.client.filters import parse_filter
 from ternmq.client.inbox import Inbox
 from ternmq.client.leader_calls import LeaderCalls
-from ternmq.client.messages import ACKED, Message, MessageQueue
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import Message
 from ternmq.client.offsets import Offsets
+from ternmq.client.parts import ParentClient, Parts
 from ternmq.client.pulling import Puller, PullSettings
 from ternmq.errors import ClientClosedError, ForkedClientError, MQError
-
-if TYPE_CHECKING:
-    from ternmq.client.connection import Client, Parts
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ _MIB = 1 << 20
 
 
 class Reader:
-    """Every message of a topic from a place on, used as an async context manager and walked with ``async for``.
+    """Every message of a topic from a position on, used as an async context manager and walked with ``async for``.
 
     It belongs to no group: it sends no heartbeats and commits nothing, so that two readers both see everything.
     Entering returns when its start positions are fixed: a message sent afterwards is seen. Its messages need no
@@ -45,7 +44,7 @@ class Reader:
         start: ``latest``, ``earliest`` or a datetime with time zone.
     """
 
-    def __init__(self, client: Client, topic: str, *, filter: str = "*", start: Start = "latest") -> None:
+    def __init__(self, client: ParentClient, topic: str, *, filter: str = "*", start: Start = "latest") -> None:
         self.topic = arguments.topic_name(topic)
         self._client = client
         self._start = arguments.start_position(start)
@@ -66,7 +65,7 @@ class Reader:
         self._parts: Parts | None = None
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
-        self._room_told = True
+        self._room_notified = True
         self._forked: str | None = None
 
     async def open(self) -> Reader:
@@ -83,12 +82,12 @@ class Reader:
         loop = asyncio.get_running_loop()
         self._inbox = Inbox(float("inf"), loop.time, Raw(), on_waiting=self._ready.set, on_room=self._room_changed)
         entered_ms = parts.wall_clock_ms()
-        await parts.routing.find(self.topic, loop.time() + parts.timeout)
+        await parts.metadata.find(self.topic, loop.time() + parts.timeout)
         failure = await self._take_missing(max(parts.timeout, _WITHIN_SECONDS))
         if failure is not None and not self._pullers:
             raise failure
         self._entered_ms = entered_ms
-        parts.routing.on_change(self._changed.set)
+        parts.metadata.on_change(self._changed.set)
         self._follower = loop.create_task(self._follow(failure))
         self._client.attach(self)
         return self
@@ -98,7 +97,7 @@ class Reader:
         follower, self._follower = self._follower, None
         if follower is None or self._parts is None:
             return
-        self._parts.routing.forget(self._changed.set)
+        self._parts.metadata.forget(self._changed.set)
         follower.cancel()
         await asyncio.gather(follower, *(puller.stop() for puller in self._pullers.values()), return_exceptions=True)
         self._client.detach(self)
@@ -148,11 +147,11 @@ class Reader:
     async def _take_missing(self, within: float) -> MQError | None:
         """Begin with all queues that are not read yet; gives why some cannot be."""
         parts, inbox = self._parts, self._inbox
-        route = None if parts is None else parts.routing.known(self.topic)
+        route = None if parts is None else parts.metadata.known(self.topic)
         if parts is None or inbox is None or route is None:
             return None
         settings = self._settings
-        offsets = Offsets(LeaderCalls(parts.endpoint, parts.routing), _GROUP, self._start)
+        offsets = Offsets(LeaderCalls(parts.endpoint, parts.metadata), _GROUP, self._start)
 
         async def one(queue: MessageQueue) -> MQError | None:
             try:
@@ -160,7 +159,7 @@ class Reader:
             except MQError as error:
                 return error
             self._pullers[queue] = Puller(
-                parts.endpoint, parts.routing, inbox, queue, first, settings, self._room_changed
+                parts.endpoint, parts.metadata, inbox, queue, first, settings, self._room_changed
             )
             return None
 
@@ -170,11 +169,11 @@ class Reader:
 
     def _room_changed(self) -> None:
         """Tell the pullers, once for all messages that are taken in this turn of the loop."""
-        if self._room_told:
-            self._room_told = False
-            asyncio.get_running_loop().call_soon(self._tell_room)
+        if self._room_notified:
+            self._room_notified = False
+            asyncio.get_running_loop().call_soon(self._notify_room)
 
-    def _tell_room(self) -> None:
-        self._room_told = True
+    def _notify_room(self) -> None:
+        self._room_notified = True
         for puller in self._pullers.values():
             puller.room_changed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ternmq.cluster.routes import AskNameServer, GroupTable
+from ternmq.cluster.readiness import AskNameServer, GroupTable
 from ternmq.errors import MQError
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.codes import RequestCode

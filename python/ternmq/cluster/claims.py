@@ -1,4 +1,4 @@
-"""Ports that a launcher means to use, so that another one draws others before anybody listens on them."""
+"""Ports that a launcher means to use, so that another launcher draws others before a node listens on them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Collection
 class PortClaims:
     """The claims of one cluster, from before its ports are drawn until it has stopped.
 
-    A claim is a unix socket with an abstract name. Like a port it exists once in a network namespace, whoever asks, and
-    the kernel takes it back however its process ends; nothing lies on a disk. Outside Linux every claim is granted.
+    A claim is a unix socket with an abstract name. Like a port it exists once in a network namespace, for all users,
+    and the kernel takes it back however its process ends; nothing lies on a disk. Outside Linux every claim is granted.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """A supervisor in the background: the command that starts one, and the process that is one.
 
 The two share a pipe until the cluster is ready. The new process writes JSON lines to it: ``{"progress": "…"}``, then
-``{"ready": [items of ps]}`` or ``{"failed": "…", "hint": "…", "class": "LaunchError"}``. If the pipe breaks, whoever
-started it has gone, and it stops.
+``{"ready": [items of ps]}`` or ``{"failed": "…", "hint": "…", "class": "LaunchError"}``. If the pipe breaks, the
+command that started it has gone, and it stops.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def run_detached(data: DataDir, options: LaunchOptions, report_fd: int) -> None:
     Args:
         data: the cluster's folder.
         options: what a person chose.
-        report_fd: descriptor of the pipe to whoever started this process.
+        report_fd: descriptor of the pipe to the process that started this one.
     """
     pipe = _ReportPipe(report_fd)
 

@@ -90,7 +90,7 @@ async def _started(
         try:
             await supervisor.start()
         except LaunchError as error:
-            # Nothing of ours runs any more: a port that is taken now was taken by somebody else.
+            # Nothing of ours runs any more: a port that is taken now was taken by another program.
             if not is_new or are_free(nodes):
                 raise
             data.forget_cluster()

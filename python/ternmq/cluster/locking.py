@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ternmq.cluster.layout import DataDir
 from ternmq.errors import AlreadyRunningError
 
-# Whoever only asks holds the lock for a moment; a supervisor holds it for its life.
+# A command that only asks holds the lock for a moment; a supervisor holds it for its life.
 _TRIES, _BETWEEN_TRIES_S = 5, 0.02
 
 
@@ -20,7 +20,7 @@ def folder_lock(data: DataDir) -> Iterator[None]:
     """Hold a cluster's folder while it is worked on.
 
     Raises:
-        AlreadyRunningError: somebody else holds it.
+        AlreadyRunningError: another process holds it.
     """
     descriptor = _open(data)
     try:

@@ -18,7 +18,7 @@ def die_with_parent(parent_pid: int) -> None:
     children behind; the next start finds and ends them.
 
     Args:
-        parent_pid: who the parent must be; if it died before the request was made, this process ends at once.
+        parent_pid: which process the parent must be; if it died before the request was made, this process ends at once.
     """
     if sys.platform != "linux":
         return

@@ -35,9 +35,9 @@ def check_ports(nodes: Iterable[NodeSpec], topology: str, claims: PortClaims | N
     """Refuse to start when a port is in use.
 
     Args:
-        nodes: who is about to start.
+        nodes: about to start.
         topology: path of the topology file, for the message.
-        claims: takes each port; one that another launcher has claimed is in use, though nobody may listen there yet.
+        claims: takes each port; one that another launcher has claimed is in use, even before its node listens.
 
     Raises:
         LaunchError: names the first taken port, its node and its setting.

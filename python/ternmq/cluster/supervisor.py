@@ -15,8 +15,7 @@ from ternmq.cluster.identity import ProcessIdentity
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import BROKER, NAMESRV, NodeProcess, NodeSpec, describe_end
 from ternmq.cluster.ports import check_ports
-from ternmq.cluster.restarts import RestartPolicy
-from ternmq.cluster.routes import (
+from ternmq.cluster.readiness import (
     AskNameServer,
     Expectation,
     GroupTable,
@@ -24,6 +23,7 @@ from ternmq.cluster.routes import (
     master_of,
     missing,
 )
+from ternmq.cluster.restarts import RestartPolicy
 from ternmq.cluster.state import ClusterState, NodeState, write_state
 from ternmq.config.addresses import split_address
 from ternmq.errors import AlreadyRunningError, LaunchError
@@ -182,7 +182,7 @@ class Supervisor:
 
         Raises:
             AlreadyRunningError: it runs.
-            LaunchError: no such node, its start failed, or nobody saw it in time.
+            LaunchError: no such node, its start failed, or no NameServer showed it in time.
         """
         node = self._named(name)
         async with node.starting:

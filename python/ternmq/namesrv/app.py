@@ -7,15 +7,15 @@ import time
 from ternmq.config import NameServerConfig
 from ternmq.config.exposure import warn_while_exposed
 from ternmq.errors import ConfigError
+from ternmq.namesrv.dispatch import nameserver_dispatch_table
+from ternmq.namesrv.encoded_routes import EncodedRoutes
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
-from ternmq.namesrv.handlers.settings import SettingsHandlers
-from ternmq.namesrv.handlers.topics import TopicHandlers
+from ternmq.namesrv.handlers.settings import NameServerSettingsHandlers
+from ternmq.namesrv.handlers.topics import NameServerTopicHandlers
 from ternmq.namesrv.kv_store import KvStore
-from ternmq.namesrv.route_answers import RouteAnswers
 from ternmq.namesrv.route_table import RouteTable
-from ternmq.namesrv.routes import request_routes
 from ternmq.remoting import Endpoint, open_endpoint
 
 _log = logging.getLogger(__name__)
@@ -51,19 +51,19 @@ class NameServerApp:
             ConfigError: the port is taken or the address is not of this machine; says by what setting.
         """
         config = self._config
-        answers = RouteAnswers(self._table, self._kv, with_order=config.order_message_enable)
-        routes = request_routes(
+        answers = EncodedRoutes(self._table, self._kv, with_order=config.order_message_enable)
+        table = nameserver_dispatch_table(
             RegistrationHandlers(
                 self._table, self._kv, monotonic_ms, return_order_topics=config.return_order_topic_config
             ),
             RouteHandlers(self._table, answers),
-            TopicHandlers(self._table),
+            NameServerTopicHandlers(self._table),
             KvHandlers(self._kv),
-            SettingsHandlers(config),
+            NameServerSettingsHandlers(config),
         )
         endpoint = open_endpoint(workers=1)
         try:
-            self.port = endpoint.serve(config.listen_host, config.port, routes, self._connection_closed)
+            self.port = endpoint.serve(config.listen_host, config.port, table, self._connection_closed)
         except OSError as error:
             await endpoint.close()
             raise ConfigError(

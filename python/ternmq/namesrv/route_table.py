@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ternmq.errors import RegistrationRefusedError, StaleTermError
-from ternmq.protocol.cluster_info import ClusterInfo
+from ternmq.protocol.cluster_info import ClusterInfoBody
 from ternmq.protocol.codes import ResponseCode
-from ternmq.protocol.routes import MASTER_ID, BrokerData, QueueData, TopicRoute
+from ternmq.protocol.routes import MASTER_ID, BrokerData, QueueData, TopicRouteData
 from ternmq.protocol.topics import PERM_READ_WRITE, PERM_WRITE, DataVersion, TopicConfig
 
 DEFAULT_TIMEOUT_MS = 120_000
@@ -44,7 +44,7 @@ class Registration:
     """What one registration says.
 
     Attributes:
-        broker: who registers.
+        broker: the replica that registers.
         topics: its topics.
         version: version of this table.
         term: Raft term of the sender; 0 for brokers that have none.
@@ -92,7 +92,7 @@ class _Live:
 
 
 @dataclass
-class _Group:
+class _BrokerGroup:
     cluster: str
     addresses: dict[int, str] = field(default_factory=dict)
     acting_master: bool = False
@@ -112,7 +112,7 @@ class RouteTable:
         """Grows with every change of what routes say; cached answers are valid for one generation."""
         self._delete_missing_topics = delete_missing_topics
         self._topics: dict[str, dict[str, QueueData]] = {}
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _BrokerGroup] = {}
         self._live: dict[tuple[str, str], _Live] = {}
         # Kept when a group goes: within one process life the term of a group never goes back.
         self._terms: dict[str, int] = {}
@@ -145,7 +145,7 @@ class RouteTable:
         if broker.id == MASTER_ID:
             self._terms[broker.name] = registration.term
         if group is None:
-            group = self._groups[broker.name] = _Group(broker.cluster)
+            group = self._groups[broker.name] = _BrokerGroup(broker.cluster)
             self.generation += 1
         self._enter(group, registration)
         if self._may_change_topics(group, registration):
@@ -167,7 +167,7 @@ class RouteTable:
         if registration.term < held:
             raise StaleTermError(registration.broker.name, registration.term, held)
 
-    def _is_superseded(self, group: _Group, registration: Registration) -> bool:
+    def _is_superseded(self, group: _BrokerGroup, registration: Registration) -> bool:
         """Another address holds this id with a newer state version: the sender is out of date and is not told so."""
         broker = registration.broker
         holder = group.addresses.get(broker.id)
@@ -181,7 +181,7 @@ class RouteTable:
             and (live.version.state_version > registration.version.state_version)
         )
 
-    def _enter(self, group: _Group, registration: Registration) -> None:
+    def _enter(self, group: _BrokerGroup, registration: Registration) -> None:
         """Put id and address into the group; an address has one id, so an elected slave loses its old one."""
         broker = registration.broker
         before = (dict(group.addresses), group.acting_master, group.zone, group.cluster)
@@ -194,14 +194,14 @@ class RouteTable:
         if before != (group.addresses, group.acting_master, group.zone, group.cluster):
             self.generation += 1
 
-    def _may_change_topics(self, group: _Group, registration: Registration) -> bool:
+    def _may_change_topics(self, group: _BrokerGroup, registration: Registration) -> bool:
         if registration.broker.id == MASTER_ID:
             return group.applied != registration.version
         # The smallest id stands in while no master is registered, but only forwards.
         stands_in = registration.is_current and registration.broker.id == min(group.addresses)
         return stands_in and (group.applied is None or _order(registration.version) > _order(group.applied))
 
-    def _apply_topics(self, group: _Group, registration: Registration) -> None:
+    def _apply_topics(self, group: _BrokerGroup, registration: Registration) -> None:
         name = registration.broker.name
         read_only = registration.broker.id != MASTER_ID and group.acting_master
         for topic, config in registration.topics.items():
@@ -217,7 +217,7 @@ class RouteTable:
         group.applied = registration.version
         self.generation += 1
 
-    def _master_of(self, group: _Group, broker: BrokerIdentity) -> Registered:
+    def _master_of(self, group: _BrokerGroup, broker: BrokerIdentity) -> Registered:
         master = group.addresses.get(MASTER_ID)
         if broker.id == MASTER_ID or master is None:
             return Registered()
@@ -271,14 +271,14 @@ class RouteTable:
                 self._change_perm(broker.name, lambda perm: perm & ~PERM_WRITE)
 
     def connection_closed(self, connection_id: int) -> list[BrokerIdentity]:
-        """Forget at once whoever registered over a connection that closed; gives them."""
+        """Forget at once the brokers that registered over a connection that closed; gives them."""
         gone = [live.broker for live in self._live.values() if live.connection_id == connection_id]
         for broker in gone:
             self.unregister(broker)
         return gone
 
     def expire(self, now_ms: int) -> list[BrokerIdentity]:
-        """Forget whoever was silent for longer than it declared, or 120 s; gives them."""
+        """Forget brokers that were silent for longer than they declared, or 120 s; gives them."""
         gone = [live.broker for live in self._live.values() if now_ms - live.seen_ms > live.timeout_ms]
         for broker in gone:
             self.unregister(broker)
@@ -335,20 +335,20 @@ class RouteTable:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def route(self, topic: str) -> TopicRoute | None:
+    def route(self, topic: str) -> TopicRouteData | None:
         """Give a topic's queues and the brokers that hold them; None where no registered broker does."""
         queues = self._topics.get(topic, {})
         names = sorted(name for name in queues if name in self._groups)
         if not names:
             return None
-        return TopicRoute([self._broker_data(name) for name in names], [queues[name] for name in names])
+        return TopicRouteData([self._broker_data(name) for name in names], [queues[name] for name in names])
 
-    def cluster_info(self) -> ClusterInfo:
-        """Give everyone who is registered."""
+    def cluster_info(self) -> ClusterInfoBody:
+        """Give all brokers that are registered."""
         clusters: dict[str, list[str]] = {}
         for name in sorted(self._groups):
             clusters.setdefault(self._groups[name].cluster, []).append(name)
-        return ClusterInfo(
+        return ClusterInfoBody(
             {name: self._broker_data(name) for name in sorted(self._groups)}, dict(sorted(clusters.items()))
         )
 

@@ -6,7 +6,7 @@ from ternmq.protocol.fastjson import decode_as, encode
 from ternmq.protocol.routes import BrokerData, broker_data_members
 
 
-class ClusterInfo(msgspec.Struct, frozen=True, rename="camel"):
+class ClusterInfoBody(msgspec.Struct, frozen=True, rename="camel"):
     """Answer to 106: groups by name, group names by cluster."""
 
     broker_addr_table: dict[str, BrokerData] = {}
@@ -22,13 +22,13 @@ class ClusterInfo(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-def decode_cluster_info(raw: bytes) -> ClusterInfo:
+def decode_cluster_info(raw: bytes) -> ClusterInfoBody:
     """Read the answer to 106.
 
     Raises:
         BodyError: not readable.
     """
-    return decode_as(raw, ClusterInfo, "ClusterInfo")
+    return decode_as(raw, ClusterInfoBody, "ClusterInfo")
 
 
 class _MemberGroup(msgspec.Struct, frozen=True, rename="camel"):

@@ -28,7 +28,7 @@ class Connection(Bean, frozen=True):
     version: int = 0
 
 
-class Subscription(Bean, frozen=True):
+class SubscriptionData(Bean, frozen=True):
     """What a group subscribes to of a topic: SubscriptionData."""
 
     class_filter_mode: bool = False
@@ -47,7 +47,7 @@ class ConsumerConnection(Bean, frozen=True):
     consume_from_where: str = "CONSUME_FROM_LAST_OFFSET"
     consume_type: str = "CONSUME_PASSIVELY"
     message_model: str = "CLUSTERING"
-    subscription_table: dict[str, Subscription] = msgspec.field(default_factory=dict)
+    subscription_table: dict[str, SubscriptionData] = msgspec.field(default_factory=dict)
 
     def encode(self) -> bytes:
         """Write the answer to 203."""
@@ -64,7 +64,7 @@ class ProducerConnection(Bean, frozen=True):
         return msgspec.json.encode(self)
 
 
-def subscription(topic: str, expression: str, kind: str, version: int) -> Subscription:
+def subscription(topic: str, expression: str, kind: str, version: int) -> SubscriptionData:
     """Make a subscription with the tags and tag codes that its expression names.
 
     Args:
@@ -76,7 +76,7 @@ def subscription(topic: str, expression: str, kind: str, version: int) -> Subscr
     tags: Sequence[str] = ()
     if kind == TAG and expression not in ("", ALL_TAGS):
         tags = list(dict.fromkeys(tag for part in expression.split("||") if (tag := part.strip())))
-    return Subscription(
+    return SubscriptionData(
         code_set=[_core.java_hash(tag) for tag in tags],
         expression_type=kind,
         sub_string=expression,

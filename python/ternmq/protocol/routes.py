@@ -35,7 +35,7 @@ class BrokerData(Bean, frozen=True):
         return self.broker_addrs.get(MASTER_ID)
 
 
-class TopicRoute(msgspec.Struct, frozen=True, rename="camel"):
+class TopicRouteData(msgspec.Struct, frozen=True, rename="camel"):
     """Answer to 105."""
 
     broker_datas: list[BrokerData] = []
@@ -80,10 +80,10 @@ def broker_data_members(data: BrokerData) -> dict[str, Any]:
     }
 
 
-def decode_route(raw: bytes) -> TopicRoute:
+def decode_route(raw: bytes) -> TopicRouteData:
     """Read the body of a route in either form.
 
     Raises:
         BodyError: not readable.
     """
-    return decode_as(raw, TopicRoute, "TopicRouteData")
+    return decode_as(raw, TopicRouteData, "TopicRouteData")

@@ -11,7 +11,7 @@ class _Table(msgspec.Struct):
     table: dict[str, str] = {}
 
 
-class _TopicList(msgspec.Struct, rename="camel"):
+class _TopicListBody(msgspec.Struct, rename="camel"):
     topic_list: list[str] = []
     broker_addr: str | None = None
 
@@ -67,7 +67,7 @@ def decode_topic_list(raw: bytes) -> list[str]:
     Raises:
         BodyError: not readable.
     """
-    return decode_as(raw, _TopicList, "TopicList").topic_list
+    return decode_as(raw, _TopicListBody, "TopicList").topic_list
 
 
 def encode_group_list(groups: Iterable[str]) -> bytes:

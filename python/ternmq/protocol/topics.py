@@ -109,7 +109,7 @@ def decode_topic_table(raw: bytes) -> TopicTable:
     return decode_as(raw, TopicTable, "TopicConfigSerializeWrapper")
 
 
-class _TopicList(msgspec.Struct, rename="camel"):
+class _TopicConfigListBody(msgspec.Struct, rename="camel"):
     topic_config_list: list[TopicConfig]
 
 
@@ -119,7 +119,7 @@ def decode_topic_configs(raw: bytes) -> list[TopicConfig]:
     Raises:
         BodyError: not readable.
     """
-    return decode_as(raw, _TopicList, "CreateTopicListRequestBody").topic_config_list
+    return decode_as(raw, _TopicConfigListBody, "CreateTopicListRequestBody").topic_config_list
 
 
 def decode_topic_text(text: str) -> TopicConfig:

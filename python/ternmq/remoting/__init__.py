@@ -1,11 +1,11 @@
-"""Typed face of the engine's transport: endpoints, calls, server routes."""
+"""Typed face of the engine's transport: endpoints, calls, handlers of requests."""
 
 from __future__ import annotations
 
 from ternmq.remoting.calls import Answer, Done, Outcome, failure
-from ternmq.remoting.endpoint import Endpoint, Event, SendOutcomes, SendTuple, StoredPlace, Transport
+from ternmq.remoting.endpoint import Endpoint, Event, SendOutcomes, SendTuple, StoredSend, Transport
 from ternmq.remoting.opening import open_endpoint
-from ternmq.remoting.serving import Handler, Reply, Request, Route
+from ternmq.remoting.serving import Handler, Reply, Request
 
 __all__ = [
     "Answer",
@@ -16,10 +16,9 @@ __all__ = [
     "Outcome",
     "Reply",
     "Request",
-    "Route",
     "SendOutcomes",
     "SendTuple",
-    "StoredPlace",
+    "StoredSend",
     "Transport",
     "failure",
     "open_endpoint",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ternmq import _core
 from ternmq.errors import ClientClosedError, ForeignLoopError, ForkedClientError, MQError
 from ternmq.remoting.calls import NO_FIELDS, Answer, Done, Outcome, failure
-from ternmq.remoting.serving import Dispatcher, Reply, Request, Route
+from ternmq.remoting.serving import Dispatcher, Handler, Reply, Request
 
 _REQUEST = _core.EVENT_KINDS["REQUEST"]
 _ANSWER = _core.EVENT_KINDS["ANSWER"]
@@ -23,7 +23,7 @@ _SEND_FAILED = _core.EVENT_KINDS["SEND_FAILED"]
 _HEARTBEAT_OUTCOME = _core.EVENT_KINDS["HEARTBEAT_OUTCOME"]
 
 Event = tuple[Any, ...]
-StoredPlace = tuple[int, int, int]
+StoredSend = tuple[int, int, int]
 """A send that was stored: its call id, queue id, queue offset."""
 SendTuple = tuple[int, str, int, dict[str, str], int, int, str | None, str, bytes, int]
 """A send that crosses into the engine, as ``_core.Endpoint.send`` describes it."""
@@ -74,9 +74,9 @@ class Transport(Protocol):
 
 
 class SendOutcomes(Protocol):
-    """Who sends messages, and takes what becomes of them."""
+    """A sender of messages, which takes what becomes of them."""
 
-    def stored(self, places: list[StoredPlace], /) -> None:
+    def stored(self, sends: list[StoredSend], /) -> None:
         """These were stored: as many as came together."""
 
     def answered(self, call_id: int, answer: Answer, /) -> None:
@@ -197,13 +197,13 @@ class Endpoint:
     # -- sends ---------------------------------------------------------------------------------------------------
 
     def add_sender(self, outcomes: SendOutcomes) -> int:
-        """Register who sends messages; its number goes with each send."""
+        """Register a sender of messages; its number goes with each send."""
         self._last_sender += 1
         self._senders[self._last_sender] = outcomes
         return self._last_sender
 
     def remove_sender(self, number: int) -> None:
-        """Forget a sender; what it has sent and was not answered is nobody's any more."""
+        """Forget a sender; answers to what it has sent are dropped from now on."""
         self._senders.pop(number, None)
 
     def send(self, sender: int, sends: list[SendTuple]) -> list[str | None]:
@@ -270,18 +270,18 @@ class Endpoint:
         self,
         host: str,
         port: int,
-        routes: Mapping[int, Route],
+        handlers: Mapping[int, Handler],
         on_closed: Callable[[int, str], None] | None = None,
         *,
         max_running: int = 256,
         max_waiting: int = 4096,
     ) -> int:
-        """Listen, and answer requests by `routes`.
+        """Listen, and answer requests by `handlers`.
 
         Args:
             host: address to listen on.
             port: 0 takes a free one.
-            routes: request code to handler, a plain function or a coroutine function.
+            handlers: request code to handler, a plain function or a coroutine function.
             on_closed: takes connection id and peer of a connection that closed.
             max_running: coroutine handlers at the same time.
             max_waiting: requests that wait for one; more are refused with code 2.
@@ -292,19 +292,19 @@ class Endpoint:
         Raises:
             OSError: the address cannot be bound.
         """
-        self.answer_requests(routes, on_closed, max_running=max_running, max_waiting=max_waiting)
+        self.answer_requests(handlers, on_closed, max_running=max_running, max_waiting=max_waiting)
         return self.transport.listen(host, port)
 
     def answer_requests(
         self,
-        routes: Mapping[int, Route],
+        handlers: Mapping[int, Handler],
         on_closed: Callable[[int, str], None] | None = None,
         *,
         max_running: int = 256,
         max_waiting: int = 4096,
     ) -> None:
         """Answer requests that reach this endpoint by a listener that the engine holds itself; see `serve`."""
-        self._dispatcher = Dispatcher(routes, self._answer, max_running=max_running, max_waiting=max_waiting)
+        self._dispatcher = Dispatcher(handlers, self._answer, max_running=max_running, max_waiting=max_waiting)
         self._on_closed = on_closed
 
     # -- what else happens ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Requests of others: routes, and how many of their handlers may run at once."""
+"""Requests of others: handed to their handlers, of which only so many run at once."""
 
 from __future__ import annotations
 
@@ -60,14 +60,13 @@ class Reply(NamedTuple):
 
 Handler = Callable[[Request], Reply] | Callable[[Request], Awaitable[Reply]]
 """Answers one request: a plain function that returns at once, or a coroutine function."""
-Route = Handler
 
 
 class Dispatcher:
-    """Hands requests to their routes; plain functions run at once, coroutines within two bounds.
+    """Hands requests to their handlers; plain functions run at once, coroutines within two bounds.
 
     Args:
-        routes: request code to handler.
+        handlers: request code to handler.
         answer: takes a request id and the reply; with id 0, a one-way request, it does nothing.
         max_running: coroutine handlers that run at the same time.
         max_waiting: requests that wait for one of these places; one more is refused with code 2.
@@ -75,7 +74,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        routes: Mapping[int, Route],
+        handlers: Mapping[int, Handler],
         answer: Callable[[int, Reply], None],
         *,
         max_running: int,
@@ -83,7 +82,7 @@ class Dispatcher:
     ) -> None:
         self._plain: dict[int, Callable[[Request], Any]] = {}
         self._slow: dict[int, Callable[[Request], Any]] = {}
-        for code, handler in routes.items():
+        for code, handler in handlers.items():
             (self._slow if inspect.iscoroutinefunction(handler) else self._plain)[code] = handler
         self._answer = answer
         self._max_running = max_running

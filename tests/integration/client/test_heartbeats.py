@@ -14,7 +14,7 @@ import pytest
 
 from ternmq.client.leaders import Leaders
 from ternmq.client.membership import Membership
-from ternmq.client.routing import Routing
+from ternmq.client.metadata import Metadata
 from ternmq.remoting import open_endpoint
 
 PATIENCE_S = 20.0
@@ -90,7 +90,7 @@ class HeartbeatServer:
         connection.sendall(struct.pack(">II", 4 + len(answer), len(answer)) + answer)
 
 
-class OneAddress(Routing):
+class OneAddress(Metadata):
     """Routes that name one broker."""
 
     def __init__(self, address: str) -> None:

@@ -141,7 +141,7 @@ def test_another_filter_in_another_process_is_a_warning_on_both_sides_that_names
                 assert theirs in line
                 assert mq.client_id in line
                 for _ in range(3):
-                    await mq.parts().membership.beat_now()
+                    await mq.parts().membership.heartbeat_now()
             await until(lambda: len(inbox.queues) == 4, "to be alone again")
         assert len(_warnings(caplog, group)) == len(_log_lines(cluster, group)) == 1
 
@@ -164,7 +164,7 @@ def test_a_member_of_another_library_with_another_topic_is_a_warning_on_both_sid
                 "consumerDataSet": [{"groupName": group, "subscriptionDataSet": subscriptions}],
                 "producerDataSet": [],
             }
-            for address in mq.parts().routing.addresses_in_use():
+            for address in mq.parts().metadata.addresses_in_use():
                 await stranger.parts().endpoint.call(address, 34, {}, json.dumps(body).encode(), 3.0)
             await until(lambda: len(_warnings(caplog, group)) > 0, "a warning of the client")
             assert "java@1" in _warnings(caplog, group)[0]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from ternmq.client.inbox import Inbox, ProcessQueue
+from ternmq.client.inbox import Inbox
 from ternmq.client.messages import Message
+from ternmq.client.process_queue import ProcessQueue
 
 
 class PlainRecords:
@@ -14,8 +15,8 @@ class PlainRecords:
 
 
 def plain_messages(
-    place: ProcessQueue[bytes], inbox: Inbox[bytes], offsets: Iterable[int], body: bytes
+    process_queue: ProcessQueue[Message[bytes]], inbox: Inbox[bytes], offsets: Iterable[int], body: bytes
 ) -> list[Message[bytes]]:
     """Messages of a queue with these offsets."""
     records = PlainRecords()
-    return [Message(records, offset, offset, body, place, inbox) for offset in offsets]
+    return [Message(records, offset, offset, body, process_queue, inbox) for offset in offsets]

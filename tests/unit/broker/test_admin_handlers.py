@@ -36,10 +36,12 @@ class Replica:
         self.passed: list[tuple[str, dict[str, str]]] = []
         self.announced: list[tuple[list[str], list[str]]] = []
         own_names = frozenset({"c", "g"})
-        self.topics = TopicHandlers(lambda: self.engine, changes, lambda: 3, own_names, self.pass_on, self.announce)
+        self.topics = TopicHandlers(
+            lambda: self.engine, changes, lambda: 3, own_names, self.forward_to_leader, self.announce
+        )
         self.replica = ReplicaHandlers(lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}))
 
-    async def pass_on(self, address: str, request: Request) -> Reply:
+    async def forward_to_leader(self, address: str, request: Request) -> Reply:
         self.passed.append((address, request.fields))
         return Reply(0, "passed on")
 

@@ -9,6 +9,7 @@ import pytest
 
 from support.fake_engine import FakeEngine
 from ternmq.broker.changes import Changes
+from ternmq.broker.dispatch import AdminHandlers, admin_dispatch_table
 from ternmq.broker.engine import ConsumersRow
 from ternmq.broker.handlers.admin.clients import ClientHandlers
 from ternmq.broker.handlers.admin.groups import GroupHandlers
@@ -19,7 +20,6 @@ from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.roles import Roles
-from ternmq.broker.routes import AdminHandlers, admin_routes
 from ternmq.config import BrokerConfig, broker_config, generate_topology
 from ternmq.errors import MQError
 from ternmq.protocol.connections import Connection, decode_consumer_connection, decode_producer_connection
@@ -186,7 +186,7 @@ def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig
         RuntimeHandlers(lambda: engine, config.data),
         ReplicaHandlers(lambda: engine, roles, frozenset()),
     )
-    assert sorted(admin_routes(handlers)) == [
+    assert sorted(admin_dispatch_table(handlers)) == [
         17, 18, 21, 25, 26, 28, 43, 200, 201, 202, 203, 204, 207, 208, 215, 225, 300, 351, 352, 30_001, 30_002, 30_003,
     ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from ternmq.broker.rates import Mornings, Rate
+from ternmq.broker.rates import DailyTotals, Rate
 
 
 def test_without_two_samples_there_is_no_rate() -> None:
@@ -34,24 +34,24 @@ def test_a_clock_that_stands_still_divides_by_nothing() -> None:
 
 
 def test_a_morning_keeps_the_first_total_of_its_day() -> None:
-    mornings = Mornings()
-    mornings.sample(date(2026, 2, 27), 10)
-    assert (mornings.yesterday, mornings.today) == (0, 0)
-    mornings.sample(date(2026, 2, 28), 20)
-    mornings.sample(date(2026, 2, 28), 25)
-    mornings.sample(date(2026, 3, 1), 40)
-    assert (mornings.yesterday, mornings.today) == (20, 40)
+    totals = DailyTotals()
+    totals.sample(date(2026, 2, 27), 10)
+    assert (totals.yesterday, totals.today) == (0, 0)
+    totals.sample(date(2026, 2, 28), 20)
+    totals.sample(date(2026, 2, 28), 25)
+    totals.sample(date(2026, 3, 1), 40)
+    assert (totals.yesterday, totals.today) == (20, 40)
 
 
 def test_who_slept_over_a_day_put_nothing_on_it() -> None:
-    mornings = Mornings()
-    mornings.sample(date(2026, 2, 27), 10)
-    mornings.sample(date(2026, 3, 2), 40)
-    assert (mornings.yesterday, mornings.today) == (40, 40)
+    totals = DailyTotals()
+    totals.sample(date(2026, 2, 27), 10)
+    totals.sample(date(2026, 3, 2), 40)
+    assert (totals.yesterday, totals.today) == (40, 40)
 
 
 def test_a_clock_that_is_set_back_over_midnight_changes_nothing() -> None:
-    mornings = Mornings()
+    totals = DailyTotals()
     for day, total in ((1, 10), (2, 20), (1, 30), (2, 40)):
-        mornings.sample(date(2026, 3, day), total)
-    assert (mornings.yesterday, mornings.today) == (0, 20)
+        totals.sample(date(2026, 3, day), total)
+    assert (totals.yesterday, totals.today) == (0, 20)

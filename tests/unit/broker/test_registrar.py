@@ -8,7 +8,7 @@ import pytest
 
 from support.memory.network import Exchange, MemoryNetwork, Server
 from support.memory.virtual_time import run
-from ternmq.broker.registration import ASK_SECONDS, Registrar, Self, Standing
+from ternmq.broker.registration import ASK_SECONDS, Registrar, RegistrationState, ReplicaIdentity
 from ternmq.protocol.registration import decode_register_body
 from ternmq.protocol.routes import decode_route
 from ternmq.protocol.topics import DataVersion, TopicConfig
@@ -54,11 +54,13 @@ class Replica:
         self.counter = 1
         self.made = 0
         self.endpoint = self.network.open_endpoint()
-        self.registrar = Registrar(self.endpoint, ADDRESSES, Self("c", "g", "b:1", "b:2"), self.standing, self.topic)
+        self.registrar = Registrar(
+            self.endpoint, ADDRESSES, ReplicaIdentity("c", "g", "b:1", "b:2"), self.state, self.topic
+        )
 
-    def standing(self) -> Standing:
+    def state(self) -> RegistrationState:
         self.made += 1
-        return Standing(self.broker_id, 1, DataVersion(self.counter, 1, 0), dict(self.topics))
+        return RegistrationState(self.broker_id, 1, DataVersion(self.counter, 1, 0), dict(self.topics))
 
     def topic(self, name: str) -> TopicConfig | None:
         return self.topics.get(name)
@@ -77,11 +79,11 @@ class Replica:
 
     async def created(self, name: str) -> bool:
         self.create(name)
-        return await self.registrar.shown(1.0, [name])
+        return await self.registrar.wait_registered(1.0, [name])
 
     async def deleted(self, name: str) -> bool:
         self.delete(name)
-        return await self.registrar.shown(1.0, [name])
+        return await self.registrar.wait_registered(1.0, [name])
 
     def sent(self, code: int) -> int:
         return len(self.network.sent(code))
@@ -96,7 +98,7 @@ def scenario(
     async def within() -> None:
         replica = Replica(version, topics, pause)
         replica.registrar.start()
-        assert await replica.registrar.shown(1.0)
+        assert await replica.registrar.wait_registered(1.0)
         assert (replica.sent(TABLE), replica.made) == (3, 1), "one table for all, and each has it"
         await steps(replica)
         await replica.registrar.stop()
@@ -152,7 +154,7 @@ def test_what_was_shown_one_by_one_is_in_a_table_soon() -> None:
     async def steps(replica: Replica) -> None:
         for number in range(10):
             await replica.created(f"new{number}")
-        assert await replica.registrar.shown(0.1)
+        assert await replica.registrar.wait_registered(0.1)
         assert replica.sent(TABLE) <= 9
 
     scenario(steps)
@@ -182,10 +184,10 @@ def test_a_new_leader_shows_topics_at_once_whatever_it_did_as_a_follower() -> No
     async def steps(replica: Replica) -> None:
         replica.broker_id = 1
         replica.registrar.changed()
-        assert await replica.registrar.shown(0.1)
+        assert await replica.registrar.wait_registered(0.1)
         replica.broker_id = 0
         replica.registrar.changed()
-        assert await replica.registrar.shown(0.1)
+        assert await replica.registrar.wait_registered(0.1)
         replica.create("new")
         await asyncio.sleep(0.005)
         assert all("new" in server.topics for server in replica.nameservers)
@@ -197,7 +199,7 @@ def test_a_followers_table_waits_for_its_question() -> None:
     async def steps(replica: Replica) -> None:
         replica.broker_id = 1
         replica.registrar.changed()
-        assert await replica.registrar.shown(0.1), "a role waits for nothing"
+        assert await replica.registrar.wait_registered(0.1), "a role waits for nothing"
         before = replica.made
         for number in range(1_000):
             replica.create(f"new{number}")

@@ -12,7 +12,8 @@ import pytest
 
 import ternmq
 from ternmq.cli import main
-from ternmq.cli.output import counted, json_text
+from ternmq.cli.output import json_text
+from ternmq.wording import counted
 
 _PROGRAM = [sys.executable, "-m", "ternmq"]
 

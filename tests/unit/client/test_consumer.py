@@ -299,7 +299,7 @@ def test_a_reader_that_is_cancelled_as_it_is_woken_leaves_the_message_to_the_nex
         async with connect(cluster) as mq, mq.consumer("g", "t") as inbox:
             readers = [asyncio.ensure_future(anext(inbox)) for _ in range(2)]
             await asyncio.sleep(0.1)
-            woken = inbox._messages_waiting
+            woken = inbox._wake_waiters
 
             def wake_and_cancel() -> None:
                 woken()

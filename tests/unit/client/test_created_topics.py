@@ -24,7 +24,7 @@ def test_brokers_of_ours_make_a_topic_on_every_group_before_the_first_message_is
             posted = await asyncio.gather(*(out.post("new", str(number).encode()) for number in range(50)))
             receipts = await asyncio.gather(*posted)
             assert {receipt.queue.broker for receipt in receipts} == {"a", "b", "c"}
-            route = mq.parts().routing.known("new")
+            route = mq.parts().metadata.known("new")
             assert route is not None
             assert not route.promised
         assert {name: group.topics["new"] for name, group in cluster.groups.items()} == {"a": 8, "b": 8, "c": 8}
@@ -136,7 +136,7 @@ def test_a_topic_that_a_send_makes_has_as_many_queues_as_the_brokers_template_on
             for number in range(32):
                 await out.send("new", str(number).encode())
             await asyncio.sleep(1)
-            route = mq.parts().routing.known("new")
+            route = mq.parts().metadata.known("new")
             assert route is not None
             assert not route.promised
         assert {name: group.topics["new"] for name, group in cluster.groups.items()} == {"a": 8, "b": 8}

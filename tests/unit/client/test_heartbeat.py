@@ -9,7 +9,7 @@ from support.memory.client import connect
 from support.memory.cluster import MemoryCluster
 from support.memory.virtual_time import run
 from ternmq.client.filters import parse_filter
-from ternmq.client.membership import Subscription, heartbeat_body
+from ternmq.client.membership import ConsumerSubscription, heartbeat_body
 
 JAVA = [json.loads(frame.body) for frame in golden_frames("broker", 34, "c2s") if frame.body]
 
@@ -25,7 +25,7 @@ def _shape(value: Any) -> Any:
 
 def test_a_heartbeat_has_the_shape_that_the_java_client_gives_it() -> None:
     java = next(body for body in JAVA if "withoutSub" in body and "CONSUME_PASSIVELY" in json.dumps(body))
-    subscription = Subscription("t", parse_filter("*"), 1700000000000, from_first=False)
+    subscription = ConsumerSubscription("t", parse_filter("*"), 1700000000000, from_first=False)
     ours = json.loads(heartbeat_body("c", {"p": 1}, {"g": [subscription]}))
     assert ours["consumerDataSet"][0].pop("sharesByTopic") is True, "ours, for members that ask who reads what"
     assert _shape(ours) == _shape(java)
@@ -33,7 +33,7 @@ def test_a_heartbeat_has_the_shape_that_the_java_client_gives_it() -> None:
 
 
 def test_tags_and_their_codes_are_listed() -> None:
-    subscription = Subscription("t", parse_filter("TagB || TagA"), 7, from_first=True)
+    subscription = ConsumerSubscription("t", parse_filter("TagB || TagA"), 7, from_first=True)
     data = json.loads(heartbeat_body("c", {}, {"g": [subscription]}))["consumerDataSet"][0]
     assert data["consumeFromWhere"] == "CONSUME_FROM_FIRST_OFFSET"
     assert data["subscriptionDataSet"][0] | {"classFilterMode": False} == {

@@ -6,8 +6,11 @@ import pytest
 
 from support.memory.records import plain_messages
 from ternmq.client.codecs import Raw
-from ternmq.client.inbox import Inbox, ProcessQueue
-from ternmq.client.messages import ACKED, FAILED, RELEASED, RETRY_PAUSE, Message, MessageQueue
+from ternmq.client.fetched_message import ACKED, FAILED, RELEASED
+from ternmq.client.inbox import Inbox
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import RETRY_PAUSE, Message
+from ternmq.client.process_queue import ProcessQueue
 from ternmq.errors import SettlementLostError
 
 QUEUE = MessageQueue("t", "a", 0)
@@ -20,7 +23,7 @@ class Bench:
     now: float = 100.0
     woken: int = 0
     room: int = 0
-    place: ProcessQueue[bytes] = field(default_factory=lambda: ProcessQueue(QUEUE, 10))
+    process_queue: ProcessQueue[Message[bytes]] = field(default_factory=lambda: ProcessQueue(QUEUE, 10))
 
     def __post_init__(self) -> None:
         self.inbox: Inbox[bytes] = Inbox(60.0, lambda: self.now, Raw(), on_waiting=self._wake, on_room=self._free)
@@ -32,8 +35,8 @@ class Bench:
         self.room += 1
 
     def fetch(self, *offsets: int, size: int = 1) -> None:
-        messages = plain_messages(self.place, self.inbox, offsets, b"x" * size)
-        self.inbox.put(self.place, messages, offsets[-1] + 1)
+        messages = plain_messages(self.process_queue, self.inbox, offsets, b"x" * size)
+        self.inbox.put(self.process_queue, messages, offsets[-1] + 1)
 
     def take(self) -> Message[bytes]:
         message = self.inbox.take()
@@ -49,33 +52,33 @@ def bench() -> Bench:
 def test_the_watermark_is_the_smallest_unsettled_offset(bench: Bench) -> None:
     bench.fetch(10, 11, 12)
     first, second, third = bench.take(), bench.take(), bench.take()
-    assert bench.place.watermark == 10
+    assert bench.process_queue.watermark == 10
     bench.inbox.settle(second, ACKED)
-    assert bench.place.watermark == 10
+    assert bench.process_queue.watermark == 10
     bench.inbox.settle(first, ACKED)
-    assert bench.place.watermark == 12
+    assert bench.process_queue.watermark == 12
     bench.inbox.settle(third, ACKED)
-    assert bench.place.watermark == 13
+    assert bench.process_queue.watermark == 13
 
 
 def test_filtered_offsets_count_as_settled(bench: Bench) -> None:
-    bench.inbox.put(bench.place, [], 40)
-    assert bench.place.watermark == 40
+    bench.inbox.put(bench.process_queue, [], 40)
+    assert bench.process_queue.watermark == 40
 
 
 def test_one_stuck_message_shows_in_the_span(bench: Bench) -> None:
     bench.fetch(10, 11)
     bench.take()
     bench.inbox.settle(bench.take(), ACKED)
-    bench.inbox.put(bench.place, [], 2010)
-    assert bench.place.span == 2000
+    bench.inbox.put(bench.process_queue, [], 2010)
+    assert bench.process_queue.span == 2000
 
 
 def test_bytes_follow_what_is_in_flight(bench: Bench) -> None:
     bench.fetch(10, 11, size=50)
-    assert (bench.inbox.bytes, bench.place.in_flight_bytes) == (100, 100)
+    assert (bench.inbox.bytes, bench.process_queue.in_flight_bytes) == (100, 100)
     bench.inbox.settle(bench.take(), ACKED)
-    assert (bench.inbox.bytes, bench.place.in_flight_bytes, bench.room) == (50, 50, 1)
+    assert (bench.inbox.bytes, bench.process_queue.in_flight_bytes, bench.room) == (50, 50, 1)
 
 
 def test_a_failed_message_comes_again_after_a_pause_and_holds_the_watermark(bench: Bench) -> None:
@@ -83,7 +86,7 @@ def test_a_failed_message_comes_again_after_a_pause_and_holds_the_watermark(benc
     bench.inbox.settle(bench.take(), FAILED)
     bench.inbox.settle(bench.take(), ACKED)
     assert bench.inbox.take() is None
-    assert bench.place.watermark == 10
+    assert bench.process_queue.watermark == 10
     assert bench.inbox.next_due() == bench.now + RETRY_PAUSE
     bench.now += RETRY_PAUSE - 0.01
     assert bench.inbox.take() is None
@@ -91,7 +94,7 @@ def test_a_failed_message_comes_again_after_a_pause_and_holds_the_watermark(benc
     again = bench.take()
     assert (again.id, again.attempt, again.body) == ("m10", 2, b"x")
     bench.inbox.settle(again, ACKED)
-    assert bench.place.watermark == 12
+    assert bench.process_queue.watermark == 12
 
 
 def test_a_released_message_comes_again_at_once_and_first(bench: Bench) -> None:
@@ -111,7 +114,7 @@ def test_settling_twice_is_an_error(bench: Bench) -> None:
     bench.inbox.settle(again, ACKED)
     with pytest.raises(RuntimeError, match="settled before"):
         bench.inbox.settle(again, ACKED)
-    assert bench.place.watermark == 11
+    assert bench.process_queue.watermark == 11
 
 
 def test_nothing_of_a_dropped_queue_is_delivered_or_settled(bench: Bench) -> None:
@@ -119,8 +122,8 @@ def test_nothing_of_a_dropped_queue_is_delivered_or_settled(bench: Bench) -> Non
     held = bench.take()
     failed = bench.take()
     bench.inbox.settle(failed, FAILED)
-    bench.inbox.drop(bench.place)
-    assert (bench.inbox.bytes, bench.place.in_flight) == (0, {})
+    bench.inbox.drop(bench.process_queue)
+    assert (bench.inbox.bytes, bench.process_queue.in_flight) == (0, {})
     with pytest.raises(SettlementLostError):
         bench.inbox.settle(held, ACKED)
     bench.now += 120
@@ -159,19 +162,19 @@ def test_readers_are_woken_for_new_failed_and_released_messages(bench: Bench) ->
 def test_a_dropped_queue_still_says_what_is_settled(bench: Bench) -> None:
     bench.fetch(10, 11, 12)
     bench.inbox.settle(bench.take(), ACKED)
-    bench.inbox.drop(bench.place)
-    assert bench.place.watermark == 11
+    bench.inbox.drop(bench.process_queue)
+    assert bench.process_queue.watermark == 11
 
 
 def test_nothing_is_put_into_a_dropped_queue(bench: Bench) -> None:
-    bench.inbox.drop(bench.place)
+    bench.inbox.drop(bench.process_queue)
     bench.fetch(10, 11)
     assert (bench.inbox.bytes, bench.inbox.ready_count) == (0, 0)
 
 
 def test_an_ordered_queue_gives_and_settles_nothing_once_its_lock_has_run_out(bench: Bench) -> None:
-    bench.place = ProcessQueue(QUEUE, 10, ordered=True)
-    bench.place.held_until = bench.now + 30
+    bench.process_queue = ProcessQueue(QUEUE, 10, ordered=True)
+    bench.process_queue.held_until = bench.now + 30
     bench.fetch(10, 11, 12)
     bench.inbox.settle(bench.take(), ACKED)
     late = bench.take()
@@ -179,9 +182,9 @@ def test_an_ordered_queue_gives_and_settles_nothing_once_its_lock_has_run_out(be
     with pytest.raises(SettlementLostError):
         bench.inbox.settle(late, ACKED)
     assert bench.inbox.take() is None
-    other: ProcessQueue[bytes] = ProcessQueue(QUEUE, 10, ordered=True)
-    bench.place = other
-    bench.place.held_until = bench.now + 30
+    other: ProcessQueue[Message[bytes]] = ProcessQueue(QUEUE, 10, ordered=True)
+    bench.process_queue = other
+    bench.process_queue.held_until = bench.now + 30
     bench.fetch(10)
     bench.now += 30
     assert bench.inbox.take() is None
@@ -191,12 +194,12 @@ def test_an_ordered_queue_gives_and_settles_nothing_once_its_lock_has_run_out(be
 def test_the_watermark_of_batches_is_that_of_the_oldest_one(bench: Bench) -> None:
     bench.fetch(10, 11, 12, 13)
     for number in (1, 2, 3):
-        messages, places = bench.inbox.take_batch(1, number)
-        assert (len(messages), places) == (1, [bench.place])
-    del bench.place.batches[1]
-    assert bench.place.watermark == 11
-    del bench.place.batches[3]
-    assert bench.place.watermark == 11
-    del bench.place.batches[2]
-    assert bench.place.watermark == 13
+        messages, process_queues = bench.inbox.take_batch(1, number)
+        assert (len(messages), process_queues) == (1, [bench.process_queue])
+    del bench.process_queue.batches[1]
+    assert bench.process_queue.watermark == 11
+    del bench.process_queue.batches[3]
+    assert bench.process_queue.watermark == 11
+    del bench.process_queue.batches[2]
+    assert bench.process_queue.watermark == 13
     assert (bench.inbox.bytes, bench.room) == (1, 3)

@@ -64,7 +64,7 @@ def test_a_nameserver_that_lags_does_not_undo_a_hint(leaders: Leaders) -> None:
 
 def test_in_doubt_a_nameserver_is_believed_about_a_leader_that_was_rejected_before(leaders: Leaders) -> None:
     leaders.reject("a", A, hint=B, hint_term=2)
-    leaders.forgive()
+    leaders.reset_rejected()
     assert leaders.master("a") == B, "doubt alone changes nothing"
     assert leaders.learn("a", LED_BY_A)
     assert leaders.master("a") == A
@@ -72,7 +72,7 @@ def test_in_doubt_a_nameserver_is_believed_about_a_leader_that_was_rejected_befo
 
 def test_doubt_about_others_does_not_bring_back_a_leader_that_nobody_has_replaced(leaders: Leaders) -> None:
     leaders.reject("a", A)
-    leaders.forgive()
+    leaders.reset_rejected()
     assert not leaders.learn("a", LED_BY_A)
     assert leaders.master("a") is None
 

@@ -234,7 +234,7 @@ def test_who_has_lost_a_lock_does_not_take_back_the_next_owners_offset() -> None
             await read(inbox, 1)
             assert inbox._assignment is not None
             (puller,) = inbox._assignment.pullers.values()
-            puller.place.held_until = now()
+            puller.process_queue.held_until = now()
             assert inbox._inbox is not None
             assert inbox._inbox.take() is None
             group.offsets["g", "t", 0] = 3

@@ -4,7 +4,8 @@ import pytest
 
 from support.memory.client import cluster_with_topic, connect, send
 from support.memory.virtual_time import run
-from ternmq.client.messages import MessageQueue, Origin
+from ternmq.client.message_queue import MessageQueue
+from ternmq.client.messages import Origin
 from ternmq.errors import Reject
 
 FIRST = MessageQueue("t", "a", 0)

@@ -12,8 +12,8 @@ from support.memory.client import connect, now
 from support.memory.cluster import Broker, MemoryCluster
 from support.memory.network import Exchange, MemoryTransport
 from support.memory.virtual_time import run
-from ternmq.client.messages import SendReceipt
-from ternmq.client.sending import _CROSSING
+from ternmq.client.receipts import SendReceipt
+from ternmq.client.sender import _FLUSH_SENDS
 from ternmq.errors import ClientClosedError, MessageIllegalError, MQError
 
 Posted = list["asyncio.Future[SendReceipt]"]
@@ -50,8 +50,10 @@ def test_posts_of_one_turn_cross_together_and_share_one_header() -> None:
             assert len(together) == 100
             assert len({id(send[3]) for send in together}) == 1
             crossings.clear()
-            posted = [await out.post("t", b"x") for _ in range(2 * _CROSSING + 1)]
-            assert [len(sends) for sends in crossings] == [_CROSSING, _CROSSING], "without waiting for the turn's end"
+            posted = [await out.post("t", b"x") for _ in range(2 * _FLUSH_SENDS + 1)]
+            assert [len(sends) for sends in crossings] == [_FLUSH_SENDS, _FLUSH_SENDS], (
+                "without waiting for the turn's end"
+            )
             await asyncio.gather(*posted)
             assert len(crossings[2]) == 1
 
@@ -188,12 +190,12 @@ def test_a_late_answer_of_a_replaced_leader_ends_nothing_twice() -> None:
             posted = [await out.post("t", str(number).encode()) for number in range(10)]
             await asyncio.sleep(0.1)
             cluster.elect("a", "a1:1")
-            mq.parts().routing.doubt()
+            mq.parts().metadata.refresh_all()
             began = now()
             receipts = await asyncio.gather(*posted)
             assert now() - began < 0.5, "the new leader has answered"
             await asyncio.sleep(2)
-            assert (out._window.count, out._window.bytes) == (0, 0)
+            assert (out._in_flight.count, out._in_flight.bytes) == (0, 0)
         assert len({receipt.id for receipt in receipts}) == 10
         assert len(cluster.bodies("t")) == 21
 
@@ -227,7 +229,7 @@ def test_cancelled_futures_free_their_place_and_harm_no_other() -> None:
             more = [await out.post("t", b"more") for _ in range(40)]
             await asyncio.gather(*posted[1::2], *more)
             assert all(future.cancelled() for future in posted[::2])
-            assert out._window.count == out._window.bytes == 0
+            assert out._in_flight.count == out._in_flight.bytes == 0
 
     run(scenario())
 

@@ -11,7 +11,7 @@ from support.memory.cluster import BORN_MS, MemoryCluster
 from support.memory.virtual_time import run
 from ternmq.client.batches import Batch
 from ternmq.client.consumer import Consumer
-from ternmq.client.messages import MessageQueue
+from ternmq.client.message_queue import MessageQueue
 from ternmq.errors import ConfigError, MQError, SettlementLostError
 
 QUEUE = MessageQueue("t", "a", 0)

@@ -215,7 +215,7 @@ def test_the_offset_waits_until_the_broker_has_a_failed_message() -> None:
             await read(inbox, 1)
             await asyncio.sleep(1)
             assert inbox._assignment is not None
-            assert {each.place.watermark for each in inbox._assignment.pullers.values()} == {0}
+            assert {each.process_queue.watermark for each in inbox._assignment.pullers.values()} == {0}
             cluster.elect("a", "a1:1")
             assert (await read(inbox, 1))[0].attempt == 2
         assert cluster.groups["a"].offsets["g", "t", 0] == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ternmq.cluster.demo.verify import Delivery, Place, SendRecord, check
+from ternmq.cluster.demo.verify import Delivery, QueuePosition, SendRecord, check
 
 Q0, Q1 = "group-a:0", "group-b:0"
 
@@ -14,7 +14,7 @@ def record() -> SendRecord:
     for key, queue in (("k1", Q0), ("k2", Q1)):
         for sequence in range(3):
             record.sending(key, sequence, _body(key, sequence))
-            record.acknowledge(key, sequence, Place(queue, 10 + sequence))
+            record.acknowledge(key, sequence, QueuePosition(queue, 10 + sequence))
     record.sending("k1", 3, _body("k1", 3))
     return record
 
@@ -30,8 +30,8 @@ def _body(key: str, sequence: int) -> bytes:
 
 
 def _delivery(key: str, queue: str, sequence: int, queue_offset: int | None = None) -> Delivery:
-    place = Place(queue, 10 + sequence if queue_offset is None else queue_offset)
-    return Delivery(key, sequence, _body(key, sequence), place)
+    position = QueuePosition(queue, 10 + sequence if queue_offset is None else queue_offset)
+    return Delivery(key, sequence, _body(key, sequence), position)
 
 
 def test_an_honest_history_passes(record: SendRecord, deliveries: list[Delivery]) -> None:
@@ -56,7 +56,7 @@ def test_nothing_delivered_at_all_is_caught(record: SendRecord) -> None:
 def test_an_altered_body_is_caught_and_does_not_count_as_delivered(
     record: SendRecord, deliveries: list[Delivery]
 ) -> None:
-    deliveries[0] = Delivery("k1", 0, b"k1/0 ", Place(Q0, 10))
+    deliveries[0] = Delivery("k1", 0, b"k1/0 ", QueuePosition(Q0, 10))
     verdict = check(record, deliveries)
     assert verdict.altered == ["k1#0 was delivered with another body"]
     assert len(verdict.lost) == 1

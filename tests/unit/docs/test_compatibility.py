@@ -1,4 +1,4 @@
-"""docs/compatibility.md says what the route tables say."""
+"""docs/compatibility.md says what the dispatch tables say."""
 
 import importlib.util
 from pathlib import Path
@@ -19,7 +19,7 @@ def generator() -> ModuleType:
     return module
 
 
-def test_the_document_is_what_the_route_tables_give(generator: ModuleType) -> None:
+def test_the_document_is_what_the_dispatch_tables_give(generator: ModuleType) -> None:
     assert (ROOT / "docs" / "compatibility.md").read_text() == generator.document(), "run `make generate`"
 
 

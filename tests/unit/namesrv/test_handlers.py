@@ -8,18 +8,18 @@ import pytest
 from support.golden import golden_frames
 from ternmq.config import NameServerConfig
 from ternmq.errors import MQError
+from ternmq.namesrv.dispatch import nameserver_dispatch_table
+from ternmq.namesrv.encoded_routes import EncodedRoutes
 from ternmq.namesrv.handlers.kv import KvHandlers
 from ternmq.namesrv.handlers.registration import RegistrationHandlers
 from ternmq.namesrv.handlers.routes import RouteHandlers
-from ternmq.namesrv.handlers.settings import SettingsHandlers
-from ternmq.namesrv.handlers.topics import TopicHandlers
+from ternmq.namesrv.handlers.settings import NameServerSettingsHandlers
+from ternmq.namesrv.handlers.topics import NameServerTopicHandlers
 from ternmq.namesrv.kv_store import KvStore
-from ternmq.namesrv.route_answers import RouteAnswers
 from ternmq.namesrv.route_table import RouteTable
-from ternmq.namesrv.routes import request_routes
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
-from ternmq.protocol.routes import QueueData, TopicRoute, decode_route
+from ternmq.protocol.routes import QueueData, TopicRouteData, decode_route
 from ternmq.protocol.tables import decode_kv_table, decode_topic_list
 from ternmq.protocol.topics import DataVersion, TopicConfig, topic_table
 from ternmq.remoting import Reply, Request
@@ -34,12 +34,12 @@ class NameServer:
         self.table = RouteTable()
         self.kv = KvStore(folder / "kv.json")
         config = NameServerConfig("ns1", "127.0.0.1", 9876, folder, folder / "kv.json")
-        self.routes = request_routes(
+        self.routes = nameserver_dispatch_table(
             RegistrationHandlers(self.table, self.kv, lambda: 0),
-            RouteHandlers(self.table, RouteAnswers(self.table, self.kv, with_order=with_order)),
-            TopicHandlers(self.table),
+            RouteHandlers(self.table, EncodedRoutes(self.table, self.kv, with_order=with_order)),
+            NameServerTopicHandlers(self.table),
             KvHandlers(self.kv),
-            SettingsHandlers(config),
+            NameServerSettingsHandlers(config),
         )
 
     def call(self, code: int, fields: Mapping[str, str] = {}, body: bytes = b"", version: int = 513) -> Reply:
@@ -221,7 +221,7 @@ def test_topic_lists_and_counts(nameserver: NameServer) -> None:
 
 def test_a_topic_is_added_and_deleted_by_name(nameserver: NameServer) -> None:
     nameserver.register()
-    body = TopicRoute([], [QueueData("g", 6, 1, 0, 1)]).encode(standard=True)
+    body = TopicRouteData([], [QueueData("g", 6, 1, 0, 1)]).encode(standard=True)
     assert nameserver.call(217, {"topic": "N"}, body).code == 0
     assert nameserver.call(105, {"topic": "N"}).code == 0
     assert nameserver.call(217, {"topic": "../N"}, body).code == 29
@@ -233,7 +233,7 @@ def test_a_topic_is_added_and_deleted_by_name(nameserver: NameServer) -> None:
 def test_a_broker_that_has_a_topic_no_more_says_so_by_name(nameserver: NameServer) -> None:
     nameserver.register()
     nameserver.register(broker_id=0, address="10.0.0.2:10911", brokerName="h")
-    none = TopicRoute().encode(standard=True)
+    none = TopicRouteData().encode(standard=True)
     assert nameserver.call(217, {"topic": "T", "brokerName": "g"}, none).code == 0
     assert nameserver.call(105, {"topic": "T"}).code == 0, "as with a table without it: only where that deletes"
     nameserver.table._delete_missing_topics = True

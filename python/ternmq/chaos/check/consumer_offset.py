@@ -17,17 +17,17 @@ def check(history: Sequence[Event]) -> Report:
     floors: dict[Stream, int] = {}
     wrong = []
     looked_at = 0
-    ends = {event.place: event.value or 0 for event in history if event.operation == "drain_bounds"}
+    ends = {event.queue_ref: event.value or 0 for event in history if event.operation == "drain_bounds"}
     for event in history:
         if event.kind != "ok" or event.operation not in {"commit_offset", "consumer_offset"}:
             continue
-        stream: Stream = event.group, event.place
+        stream: Stream = event.group, event.queue_ref
         offset = event.queue_offset or 0
         if event.operation == "consumer_offset":
             looked_at += 1
             if offset < floors.get(stream, 0):
                 wrong.append(f"{stream} was at {floors[stream]}, and at {offset} at {event.time_ns}")
-        if offset > ends.get(event.place, offset):
-            wrong.append(f"{stream} is at {offset}, beyond the end of the queue at {ends[event.place]}")
+        if offset > ends.get(event.queue_ref, offset):
+            wrong.append(f"{stream} is at {offset}, beyond the end of the queue at {ends[event.queue_ref]}")
         floors[stream] = max(offset, floors.get(stream, 0))
     return Report(looked_at, tuple(wrong))

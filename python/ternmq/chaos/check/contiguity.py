@@ -11,9 +11,9 @@ def check(history: Sequence[Event]) -> Report:
     """Compare the offsets of the final read with the bounds that the queue's leader named."""
     offsets: dict[Queue, Counter[int]] = {}
     for event in drained(history):
-        offsets.setdefault(event.place, Counter())[event.queue_offset or 0] += 1
+        offsets.setdefault(event.queue_ref, Counter())[event.queue_offset or 0] += 1
     bounds = {
-        event.place: range(event.queue_offset or 0, event.value or 0)
+        event.queue_ref: range(event.queue_offset or 0, event.value or 0)
         for event in history
         if event.operation == "drain_bounds"
     }

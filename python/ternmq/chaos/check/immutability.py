@@ -7,21 +7,21 @@ from ternmq.chaos.history import Event, Queue
 
 
 def check(history: Sequence[Event]) -> Report:
-    """Compare all sights of one place with each other, and with the final read."""
+    """Compare all sights of one position with each other, and with the final read."""
     first_seen: dict[tuple[Queue, int], Event] = {}
     changed: dict[tuple[Queue, int], str] = {}
     drained: set[tuple[Queue, int]] = set()
     for event in observations(history):
-        place = event.place, event.queue_offset or 0
+        position = event.queue_ref, event.queue_offset or 0
         if event.operation == "drain":
-            drained.add(place)
-        before = first_seen.setdefault(place, event)
+            drained.add(position)
+        before = first_seen.setdefault(position, event)
         if (before.uid, before.digest) != (event.uid, event.digest):
-            changed[place] = f"{place} was {before.uid} at {before.time_ns}, and {event.uid} at {event.time_ns}"
-    first_offsets = {event.place: event.queue_offset or 0 for event in history if event.operation == "drain_bounds"}
+            changed[position] = f"{position} was {before.uid} at {before.time_ns}, and {event.uid} at {event.time_ns}"
+    first_offsets = {event.queue_ref: event.queue_offset or 0 for event in history if event.operation == "drain_bounds"}
     vanished = [
-        f"{place} was read at {event.time_ns} and is gone"
-        for place, event in first_seen.items()
-        if place[0] in first_offsets and place not in drained and place[1] >= first_offsets[place[0]]
+        f"{position} was read at {event.time_ns} and is gone"
+        for position, event in first_seen.items()
+        if position[0] in first_offsets and position not in drained and position[1] >= first_offsets[position[0]]
     ]
     return Report(len(first_seen), (*changed.values(), *vanished))

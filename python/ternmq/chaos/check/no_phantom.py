@@ -17,7 +17,7 @@ def _phantoms(history: Sequence[Event], seen: Sequence[Event]) -> Iterator[str]:
     sends = sends_by_uid(history)
     for event in seen:
         send = sends.get(event.uid or "")
-        where = f"{event.uid} at {event.place}[{event.queue_offset}]"
+        where = f"{event.uid} at {event.queue_ref}[{event.queue_offset}]"
         if send is None or send.invoke.time_ns > event.time_ns:
             yield f"{where} was never sent before it was read"
         elif send.is_refused:
@@ -30,7 +30,7 @@ def _phantoms(history: Sequence[Event], seen: Sequence[Event]) -> Iterator[str]:
 
 def _copies(history: Sequence[Event]) -> Iterator[str]:
     # One attempt has one uid, and the harness's producers do not retry: a second record is nobody's send.
-    places = {(event.uid, event.place, event.queue_offset) for event in drained(history)}
-    for uid, count in Counter(uid for uid, _, _ in places).items():
+    positions = {(event.uid, event.queue_ref, event.queue_offset) for event in drained(history)}
+    for uid, count in Counter(uid for uid, _, _ in positions).items():
         if count > 1:
             yield f"{uid} was sent once and is stored {count} times"

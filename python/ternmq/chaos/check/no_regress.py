@@ -19,7 +19,7 @@ def check(history: Sequence[Event]) -> Report:
         else:
             continue
         looked_at += 1
-        if now < highest.get(event.place, 0):
-            wrong.append(f"{event.place} ended at {highest[event.place]}, and at {now} at {event.time_ns}")
-        highest[event.place] = max(now, highest.get(event.place, 0))
+        if now < highest.get(event.queue_ref, 0):
+            wrong.append(f"{event.queue_ref} ended at {highest[event.queue_ref]}, and at {now} at {event.time_ns}")
+        highest[event.queue_ref] = max(now, highest.get(event.queue_ref, 0))
     return Report(looked_at, tuple(wrong))

@@ -19,12 +19,12 @@ def check(history: Sequence[Event]) -> Report:
 
 
 def _sends_out_of_order(history: Sequence[Event], stored: Sequence[Event]) -> Iterator[str]:
-    places = {event.uid: (event.place, event.queue_offset or 0) for event in stored}
+    positions = {event.uid: (event.queue_ref, event.queue_offset or 0) for event in stored}
     # By producer and key: one key has one unanswered send at a time, so its sends do not overlap.
     streams: dict[tuple[str, str | None, Queue], list[tuple[int, int, int, str]]] = {}
     for uid, send in sends_by_uid(history).items():
-        if send.is_ok and send.outcome is not None and uid in places:
-            queue, offset = places[uid]
+        if send.is_ok and send.outcome is not None and uid in positions:
+            queue, offset = positions[uid]
             stream = streams.setdefault((send.invoke.process, send.invoke.key, queue), [])
             stream.append((send.invoke.time_ns, send.outcome.time_ns, offset, uid))
     for (process, key, queue), stream in streams.items():
@@ -39,7 +39,7 @@ def _sends_out_of_order(history: Sequence[Event], stored: Sequence[Event]) -> It
 def _pairs_that_do_not_overlap(
     stream: Sequence[tuple[int, int, int, str]],
 ) -> Iterator[tuple[tuple[int, int, int, str], tuple[int, int, int, str]]]:
-    # It is enough to compare each send with the highest place among those that had ended before it began.
+    # It is enough to compare each send with the highest position among those that had ended before it began.
     ended: list[tuple[int, int, int, str]] = []
     waiting = sorted(stream, key=lambda send: send[1])
     at = 0
@@ -56,10 +56,10 @@ def _deliveries_out_of_order(deliveries: Sequence[Event]) -> Iterator[str]:
     seen: dict[tuple[str | None, Queue], set[int]] = {}
     highest: dict[tuple[str | None, Queue], int] = {}
     for event in deliveries:
-        stream, offset = (event.group, event.place), event.queue_offset or 0
+        stream, offset = (event.group, event.queue_ref), event.queue_offset or 0
         if offset in seen.setdefault(stream, set()):
             continue
         seen[stream].add(offset)
         if offset < highest.get(stream, 0):
-            yield f"{event.group} got {event.place}[{offset}] for the first time after [{highest[stream]}]"
+            yield f"{event.group} got {event.queue_ref}[{offset}] for the first time after [{highest[stream]}]"
         highest[stream] = max(offset, highest.get(stream, 0))

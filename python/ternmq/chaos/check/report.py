@@ -58,7 +58,7 @@ def sends_by_uid(history: Iterable[Event]) -> dict[str, Send]:
 
 
 def observations(history: Iterable[Event], operations: Sequence[str] = ("read", "deliver", "drain")) -> list[Event]:
-    """Every event that shows a record at a place."""
+    """Every event that shows a record at a position."""
     return [event for event in history if event.operation in operations and event.kind == "ok"]
 
 

@@ -37,7 +37,7 @@ class Snapshot:
 
 
 class Display(Protocol):
-    """What the plan tells whoever watches."""
+    """What the plan tells its audience."""
 
     def step(self, text: str) -> None:
         """Say that something begins."""

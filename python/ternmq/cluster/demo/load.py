@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ternmq.client import Client, Message, Producer, SendReceipt
 from ternmq.cluster.demo.meter import Meter
-from ternmq.cluster.demo.verify import Delivery, Place, SendRecord
+from ternmq.cluster.demo.verify import Delivery, QueuePosition, SendRecord
 from ternmq.errors import LaunchError, MQError
 
 SEQUENCE = "sequence"
@@ -54,7 +54,7 @@ class Load:
                 body = body_of(NEWCOMER, sequence)
                 self.record.sending(NEWCOMER, sequence, body)
                 receipt = await self._send(producer, NEWCOMER, sequence, body)
-                self.record.acknowledge(NEWCOMER, sequence, place_of(receipt))
+                self.record.acknowledge(NEWCOMER, sequence, position_of(receipt))
 
     def start(self) -> None:
         """Begin to send and to follow."""
@@ -116,7 +116,7 @@ class Load:
             receipt = await self._until_acknowledged(producer, key, sequence, body)
             now = self._clock()
             self.meter.acknowledged(key, last, now)
-            self.record.acknowledge(key, sequence, place_of(receipt))
+            self.record.acknowledge(key, sequence, position_of(receipt))
             last = now
             sequence += 1
 
@@ -146,9 +146,9 @@ def body_of(key: str, sequence: int) -> bytes:
     return (head * (_BODY_BYTES // len(head) + 1))[:_BODY_BYTES]
 
 
-def place_of(receipt: SendReceipt) -> Place:
+def position_of(receipt: SendReceipt) -> QueuePosition:
     """Say where a receipt promises the message to be."""
-    return Place(f"{receipt.queue.broker}:{receipt.queue.id}", receipt.queue_offset)
+    return QueuePosition(f"{receipt.queue.broker}:{receipt.queue.id}", receipt.queue_offset)
 
 
 def delivery_of(message: Message[bytes]) -> Delivery:
@@ -158,5 +158,5 @@ def delivery_of(message: Message[bytes]) -> Delivery:
         message.shard or "",
         int(sequence) if sequence.isdigit() else -1,
         message.body,
-        Place(f"{message.queue.broker}:{message.queue.id}", message.queue_offset),
+        QueuePosition(f"{message.queue.broker}:{message.queue.id}", message.queue_offset),
     )

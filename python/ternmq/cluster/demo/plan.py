@@ -22,7 +22,7 @@ from ternmq.cluster.demo.verify import check
 from ternmq.cluster.launch import LaunchOptions, running_cluster
 from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import NAMESRV
-from ternmq.cluster.routes import agreed_master
+from ternmq.cluster.readiness import agreed_master
 from ternmq.cluster.supervisor import Supervisor
 from ternmq.errors import LaunchError
 from ternmq.remoting import Endpoint, open_endpoint
@@ -48,7 +48,7 @@ async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: 
 
     Raises:
         LaunchError: the cluster did not start, or a step could not be done.
-        MQError: somebody could not be reached.
+        MQError: a node could not be reached.
     """
     began = time.monotonic()
     options = LaunchOptions(groups=2, base_port=base_port, restart=False)

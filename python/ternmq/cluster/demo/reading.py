@@ -29,7 +29,7 @@ async def queue_ends(endpoint: Endpoint, nameserver: str, topic: str) -> dict[st
 
     Raises:
         LaunchError: a group has no master, or a question was refused.
-        MQError: somebody cannot be reached.
+        MQError: a node cannot be reached.
     """
     answer = await endpoint.call(
         nameserver, RequestCode.GET_ROUTEINFO_BY_TOPIC, {"topic": topic}, timeout=_ANSWER_WITHIN_S
@@ -85,8 +85,8 @@ async def read_all(
             async with message:
                 delivery = delivery_of(message)
                 deliveries.append(delivery)
-                if delivery.place.queue_offset + 1 >= ends.get(delivery.place.queue, 0):
-                    missing.discard(delivery.place.queue)
+                if delivery.position.queue_offset + 1 >= ends.get(delivery.position.queue, 0):
+                    missing.discard(delivery.position.queue)
             if len(deliveries) % 1000 == 0:
                 progress(len(deliveries))
     progress(len(deliveries))

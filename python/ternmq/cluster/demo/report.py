@@ -34,7 +34,7 @@ class Figures:
 
     Args:
         ready_s: from the first process to a complete cluster.
-        election: who took over, and how fast.
+        election: the new leader, and how fast it took over.
         nameservers_killed: their names.
         gaps: the longest time without acknowledgement that one producer saw, by phase.
         send_errors: sends that ended in an error and were sent again, by class.

@@ -1,6 +1,6 @@
 """Was everything kept that was promised? A pure comparison of two records.
 
-One record is the producers' own: what each sent, and which of it was acknowledged, at which place. The other is what
+One record is the producers' own: what each sent, and which of it was acknowledged, at which position. The other is what
 an independent consumer group read from the first offset on, after all faults. At-least-once delivery is the promise,
 so a message may come twice; it may not be missing, altered, out of order within its key, elsewhere than the receipt
 said, or unknown to all producers.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePosition:
     """Where a message lies.
 
     Args:
@@ -33,13 +33,13 @@ class Delivery:
         key: what orders it.
         sequence: its number within the key.
         body: its body.
-        place: where it was read.
+        position: where it was read.
     """
 
     key: str
     sequence: int
     body: bytes
-    place: Place
+    position: QueuePosition
 
 
 @dataclass
@@ -47,15 +47,15 @@ class SendRecord:
     """What the producers did, in their own words."""
 
     sent: dict[tuple[str, int], bytes] = field(default_factory=dict)
-    acknowledged: dict[tuple[str, int], Place] = field(default_factory=dict)
+    acknowledged: dict[tuple[str, int], QueuePosition] = field(default_factory=dict)
 
     def sending(self, key: str, sequence: int, body: bytes) -> None:
         """Note a message before its first try: from here on it may exist."""
         self.sent[key, sequence] = body
 
-    def acknowledge(self, key: str, sequence: int, place: Place) -> None:
-        """Note a receipt: from here on it must exist, at this place."""
-        self.acknowledged[key, sequence] = place
+    def acknowledge(self, key: str, sequence: int, position: QueuePosition) -> None:
+        """Note a receipt: from here on it must exist, at this position."""
+        self.acknowledged[key, sequence] = position
 
 
 @dataclass
@@ -110,7 +110,7 @@ def check(record: SendRecord, deliveries: Iterable[Delivery]) -> Verdict:
         deliveries: everything that one consumer group got, in the order in which it got it.
     """
     verdict = Verdict(acknowledged=len(record.acknowledged))
-    places: dict[tuple[str, int], set[Place]] = {}
+    positions: dict[tuple[str, int], set[QueuePosition]] = {}
     newest: dict[str, int] = {}
     for delivery in deliveries:
         message = (delivery.key, delivery.sequence)
@@ -121,27 +121,27 @@ def check(record: SendRecord, deliveries: Iterable[Delivery]) -> Verdict:
         if delivery.body != record.sent[message]:
             verdict.altered.append(f"{name} was delivered with another body")
             continue
-        seen = places.setdefault(message, set())
+        seen = positions.setdefault(message, set())
         if seen:
             verdict.duplicates += 1
         else:
             if newest.get(delivery.key, -1) > delivery.sequence:
                 verdict.reordered.append(f"{name} came after {delivery.key}#{newest[delivery.key]}")
             newest[delivery.key] = max(newest.get(delivery.key, -1), delivery.sequence)
-        seen.add(delivery.place)
-    _check_receipts(record, places, verdict)
+        seen.add(delivery.position)
+    _check_receipts(record, positions, verdict)
     return verdict
 
 
-def _check_receipts(record: SendRecord, places: dict[tuple[str, int], set[Place]], verdict: Verdict) -> None:
-    for message, place in record.acknowledged.items():
+def _check_receipts(record: SendRecord, positions: dict[tuple[str, int], set[QueuePosition]], verdict: Verdict) -> None:
+    for message, position in record.acknowledged.items():
         name = f"{message[0]}#{message[1]}"
-        if message not in places:
+        if message not in positions:
             verdict.lost.append(f"{name} was acknowledged and never delivered")
             continue
         verdict.delivered += 1
-        if place not in places[message]:
+        if position not in positions[message]:
             verdict.misplaced.append(
-                f"{name} was acknowledged at {place.queue_offset} of {place.queue} and delivered from elsewhere"
+                f"{name} was acknowledged at {position.queue_offset} of {position.queue} and delivered from elsewhere"
             )
-    verdict.unacknowledged = sum(message not in record.acknowledged for message in places)
+    verdict.unacknowledged = sum(message not in record.acknowledged for message in positions)

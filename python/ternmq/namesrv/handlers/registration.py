@@ -25,7 +25,7 @@ def _identity(request: Request) -> BrokerIdentity:
     return BrokerIdentity(
         name_field(fields, "clusterName"),
         name_field(fields, "brokerName"),
-        # 904 need not name it; then the address alone says who it is.
+        # 904 need not name it; then the address alone identifies the broker.
         int_field(fields, "brokerId", 0, most=_MAX_ID),
         name_field(fields, "brokerAddr"),
     )

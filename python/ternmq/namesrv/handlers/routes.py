@@ -1,6 +1,6 @@
 """Who holds what: 105, 106, 901."""
 
-from ternmq.namesrv.route_answers import RouteAnswers
+from ternmq.namesrv.encoded_routes import EncodedRoutes
 from ternmq.namesrv.route_table import RouteTable
 from ternmq.protocol.cluster_info import encode_member_group
 from ternmq.protocol.codes import ResponseCode
@@ -17,7 +17,7 @@ class RouteHandlers:
         answers: its encoded routes.
     """
 
-    def __init__(self, table: RouteTable, answers: RouteAnswers) -> None:
+    def __init__(self, table: RouteTable, answers: EncodedRoutes) -> None:
         self._table = table
         self._answers = answers
 
@@ -31,7 +31,7 @@ class RouteHandlers:
         return Reply(body=body)
 
     def cluster_info(self, request: Request) -> Reply:
-        """106: everyone who is registered."""
+        """106: all brokers that are registered."""
         return Reply(body=self._table.cluster_info().encode())
 
     def member_group(self, request: Request) -> Reply:

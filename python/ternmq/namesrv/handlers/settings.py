@@ -9,7 +9,7 @@ from ternmq.remoting import Reply, Request
 _ABSENT = {"enableControllerInNamesrv": "false", "supportActingMaster": "false"}
 
 
-class SettingsHandlers:
+class NameServerSettingsHandlers:
     """Requests of tools about configuration.
 
     Args:

@@ -19,7 +19,7 @@ def _topic(request: Request) -> str:
     return topic
 
 
-class TopicHandlers:
+class NameServerTopicHandlers:
     """Requests of tools about topics.
 
     Args:

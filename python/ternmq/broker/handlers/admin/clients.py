@@ -10,7 +10,7 @@ from ternmq.remoting import Reply, Request
 
 
 class ClientHandlers:
-    """Requests about who is connected here. Clients connect to every replica, so each can answer.
+    """Requests about clients that are connected here. Clients connect to every replica, so each can answer.
 
     Args:
         engine: what knows them.
@@ -20,7 +20,7 @@ class ClientHandlers:
         self._engine = engine
 
     def consumers(self, request: Request) -> Reply:
-        """203: members and subscriptions of a consumer group; 206 if nobody is connected."""
+        """203: members and subscriptions of a consumer group; 206 if no member is connected."""
         group = text_field(request.fields, "consumerGroup")
         found = self._engine().consumers(group)
         if found is None:
@@ -36,7 +36,7 @@ class ClientHandlers:
         return Reply(body=body.encode())
 
     def producers(self, request: Request) -> Reply:
-        """204: members of a producer group; 1 if nobody is connected."""
+        """204: members of a producer group; 1 if no member is connected."""
         group = text_field(request.fields, "producerGroup")
         members = self._engine().producers(group)
         if not members:

@@ -16,7 +16,7 @@ class ReplicaHandlers:
 
     Args:
         engine: what knows its state.
-        roles: who leads.
+        roles: the role of this replica and its leader.
         members: member ids of the group.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ternmq.broker.engine import Engine
 from ternmq.broker.inspection import delay_levels, oldest_store_time
-from ternmq.broker.rates import Mornings, Rate
+from ternmq.broker.rates import DailyTotals, Rate
 from ternmq.protocol.codes import OWN_VERSION
 from ternmq.protocol.tables import encode_kv_table
 from ternmq.remoting import Reply, Request
@@ -71,7 +71,7 @@ class RuntimeHandlers:
         self._data = data
         self.started_ms = time.time_ns() // 1_000_000
         self._rates = {name: Rate() for name in _RATES}
-        self._mornings = {name: Mornings() for name in _DAYS}
+        self._daily_totals = {name: DailyTotals() for name in _DAYS}
 
     def sample(self, now: float, day: date) -> None:
         """Take the totals once a second, for the rates and the numbers of the day.
@@ -84,7 +84,7 @@ class RuntimeHandlers:
         for name, summands in _RATES.items():
             self._rates[name].sample(now, sum(totals.get(summand, 0) for summand in summands))
         for name, total in _DAYS.items():
-            self._mornings[name].sample(day, totals.get(total, 0))
+            self._daily_totals[name].sample(day, totals.get(total, 0))
 
     async def show(self, request: Request) -> Reply:
         """28: every key that clusterList, brokerStatus, the dashboard and the exporter read, as texts."""
@@ -127,9 +127,9 @@ class RuntimeHandlers:
         }
         for level, put, stored in delay_levels(engine):
             table[f"scheduleMessageOffset_{level}"] = f"{put},{stored}"
-        for name, mornings in self._mornings.items():
-            table[f"msg{name}TotalYesterdayMorning"] = str(mornings.yesterday)
-            table[f"msg{name}TotalTodayMorning"] = str(mornings.today)
+        for name, totals_of_day in self._daily_totals.items():
+            table[f"msg{name}TotalYesterdayMorning"] = str(totals_of_day.yesterday)
+            table[f"msg{name}TotalTodayMorning"] = str(totals_of_day.today)
             table[f"msg{name}TotalTodayNow"] = str(totals.get(_DAYS[name], 0))
         for name, rate in self._rates.items():
             table[name] = rate.text()

@@ -22,8 +22,8 @@ MAX_PERM = 7
 MAX_SYS_FLAG = 3
 # Each is a proposal of its own.
 MAX_TOPICS_AT_ONCE = 1_000
-_PASSED_ON = "ternPassedOn"
-PassOn = Callable[[str, Request], Awaitable[Reply]]
+_FORWARDED = "ternPassedOn"
+ForwardToLeader = Callable[[str, Request], Awaitable[Reply]]
 """Sends a request to an address and gives the answer."""
 Announce = Callable[[Collection[str]], Awaitable[object]]
 """Waits, for a bounded time, until the NameServers show these topics as they are now."""
@@ -51,7 +51,7 @@ class TopicHandlers:
         changes: the way to change them.
         term: gives the term that versions of the table carry.
         own_names: topics named after cluster and group, which belong to the broker.
-        pass_on: asks another replica.
+        forward_to_leader: sends a request to another replica.
         announce: brings changes to the NameServers.
     """
 
@@ -61,20 +61,20 @@ class TopicHandlers:
         changes: Changes,
         term: Callable[[], int],
         own_names: frozenset[str],
-        pass_on: PassOn,
+        forward_to_leader: ForwardToLeader,
         announce: Announce,
     ) -> None:
         self._engine = engine
         self._changes = changes
         self._term = term
         self._own_names = own_names
-        self._pass_on = pass_on
+        self._forward_to_leader = forward_to_leader
         self._announce = announce
 
     async def create(self, request: Request) -> Reply:
         """17: create a topic or change it; answered when the change is committed, applied here, and announced.
 
-        Whoever creates a topic uses it next, so that the NameServers that answer have it by then, as with Apache.
+        Its creator uses it next, so the NameServers that answer have it by then, as with Apache.
 
         Source: RocketMQ 5.x, AdminBrokerProcessor#updateAndCreateTopic, which registers before it answers.
         """
@@ -115,7 +115,7 @@ class TopicHandlers:
     async def delete(self, request: Request) -> Reply:
         """215: delete a topic; one that is not there is deleted already.
 
-        Tools send it to every replica and give up at the first that refuses, so a follower passes it on to its leader,
+        Tools send it to every replica and give up at the first that refuses, so a follower forwards it to its leader,
         and answers what the leader answered.
 
         Source: RocketMQ 5.x, AdminBrokerProcessor#deleteTopic; mqadmin, DefaultMQAdminExtImpl#deleteTopic.
@@ -123,9 +123,9 @@ class TopicHandlers:
         topic = self._may_change(request.fields.get("topic", ""))
         refusal = self._changes.refusal()
         leader = refusal.fields.get("leaderAddr") if refusal is not None and refusal.fields else None
-        # Passed on once: who was asked by a follower does not ask another one.
-        if leader is not None and _PASSED_ON not in request.fields:
-            return await self._pass_on(leader, request._replace(fields=request.fields | {_PASSED_ON: "true"}))
+        # Forwarded once: a replica that was asked by a follower does not ask another one.
+        if leader is not None and _FORWARDED not in request.fields:
+            return await self._forward_to_leader(leader, request._replace(fields=request.fields | {_FORWARDED: "true"}))
         return await self._make([lambda engine, number: engine.delete_topic(number, topic)], [topic])
 
     def all(self, request: Request) -> Reply:
