@@ -30,23 +30,49 @@ struct Gets {
     missed: AtomicU64,
 }
 
-/// The totals at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
+/// Declares the totals: name, meaning, and the counter that it is read from. A row is all that a new one needs besides its
+/// counter: whoever shows totals goes through [`Totals::rows`].
+macro_rules! totals {
+    ($($(#[doc = $doc:literal])* $name:ident = $group:ident.$counter:ident;)*) => {
+        /// The totals at one moment.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Totals {
+            /// Each total with its name.
+            pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+
+        impl Counters {
+            /// Read all of them.
+            pub fn totals(&self) -> Totals {
+                Totals {
+                    $($name: self.$group.$counter.load(Ordering::Relaxed),)*
+                }
+            }
+        }
+    };
+}
+
+totals! {
     /// Messages that sends and send-backs stored here, each of a batch.
-    pub put_messages: u64,
+    put_messages = puts.messages;
     /// Bytes of their records.
-    pub put_bytes: u64,
+    put_bytes = puts.bytes;
     /// Sends and send-backs that reached the log and were not stored, or not known to be.
-    pub put_failed: u64,
+    put_failed = puts.failed;
     /// Messages that pulls took.
-    pub get_messages: u64,
+    get_messages = gets.messages;
     /// Bytes of their records.
-    pub get_bytes: u64,
+    get_bytes = gets.bytes;
     /// Looks of pulls that found messages.
-    pub get_found: u64,
+    get_found = gets.found;
     /// Looks of pulls that found none; a pull that is parked has at least one.
-    pub get_missed: u64,
+    get_missed = gets.missed;
 }
 
 impl Counters {
@@ -67,20 +93,6 @@ impl Counters {
 
     pub(crate) fn missed(&self) {
         add(&self.gets.missed, 1);
-    }
-
-    /// Read all of them.
-    pub fn totals(&self) -> Totals {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Totals {
-            put_messages: read(&self.puts.messages),
-            put_bytes: read(&self.puts.bytes),
-            put_failed: read(&self.puts.failed),
-            get_messages: read(&self.gets.messages),
-            get_bytes: read(&self.gets.bytes),
-            get_found: read(&self.gets.found),
-            get_missed: read(&self.gets.missed),
-        }
     }
 }
 

@@ -52,14 +52,9 @@ pub(crate) fn status<'py>(
 pub(crate) fn counters<'py>(py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyDict>> {
     let counters = PyDict::new(py);
     if let Some(services) = node.services() {
-        let totals = services.counters.totals();
-        counters.set_item("put_messages", totals.put_messages)?;
-        counters.set_item("put_bytes", totals.put_bytes)?;
-        counters.set_item("put_failed", totals.put_failed)?;
-        counters.set_item("get_messages", totals.get_messages)?;
-        counters.set_item("get_bytes", totals.get_bytes)?;
-        counters.set_item("get_found", totals.get_found)?;
-        counters.set_item("get_missed", totals.get_missed)?;
+        for (name, total) in services.counters.totals().rows() {
+            counters.set_item(name, total)?;
+        }
         counters.set_item("messages_applied", services.views.applied_records())?;
         counters.set_item("log_end_position", services.views.log.end().position)?;
         counters.set_item("rot_detected", services.views.damage.count())?;
