@@ -90,7 +90,7 @@ def rows() -> list[Served]:
     # The tables only look up handlers, so names do; their types say otherwise.
     families: Any = _Families()
     namesrv: list[Any] = [_Family(name) for name in ("registration", "routes", "topics", "kv", "settings")]
-    found = [(code, ENGINE, f"{header}, {lane}") for code, _, header, lane in engine_routes()]
+    found = [(code, ENGINE, f"{header}, {waits_for}") for code, _, header, waits_for in engine_routes()]
     found += [(code, CONTROL, str(handler)) for code, handler in admin_dispatch_table(families).items()]
     found += [(code, NAMESRV, str(handler)) for code, handler in nameserver_dispatch_table(*namesrv).items()]
     served = [Served(int(code), _name(code), where, how, TESTS[where].get(int(code))) for code, where, how in found]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use tern_broker::routes::{Route, WaitsFor, routes};
 use tern_broker::{Peer, Services};
 use tern_log::{LogError, QueueEntry};
 use tern_net::Connection;
@@ -118,12 +119,17 @@ pub(crate) fn producers(services: &Services, group: &str) -> Vec<ClientRow> {
 
 /// Requests that the engine answers by itself: code, name, header type, what it waits for.
 #[pyfunction]
-pub(crate) fn engine_routes() -> Vec<(i32, &'static str, &'static str, String)> {
-    let row = |route: &tern_broker::routes::Route| {
-        let lane = format!("{:?}", route.waits_for).to_lowercase();
-        (route.code, route.name(), route.header(), lane)
+pub(crate) fn engine_routes() -> Vec<(i32, &'static str, &'static str, &'static str)> {
+    let row = |route: &Route| {
+        let waits_for = match route.waits_for {
+            WaitsFor::Log => "log",
+            WaitsFor::ReadIndex => "ReadIndex",
+            WaitsFor::View => "view",
+            WaitsFor::Memory => "memory",
+        };
+        (route.code, route.name(), route.header(), waits_for)
     };
-    tern_broker::routes::routes().iter().map(row).collect()
+    routes().iter().map(row).collect()
 }
 
 /// Name of a request code; none if it has no name.

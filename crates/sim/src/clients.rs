@@ -9,13 +9,11 @@ use tern_state::{
 };
 use tern_wire::record::Record;
 
-use crate::ledger::{BrokenPromise, TrackedRequest};
+use crate::ledger::{ASKED, BrokenPromise, TrackedRequest};
 use crate::network::Micros;
 use crate::process::{Send, TOPIC};
 use crate::world::{MILLISECOND, World, WorldEvent};
 
-/// Marks the ticket of a request that is no send.
-pub(crate) const ASKED: u64 = 1 << 61;
 /// Consumer groups.
 const GROUPS: u64 = 2;
 /// Queues of the topic that are used.

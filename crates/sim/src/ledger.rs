@@ -13,6 +13,8 @@ use tern_wire::record::Record;
 use crate::network::Micros;
 use crate::process::{Send, TOPIC};
 
+/// Marks the ticket of a request that is no send.
+pub(crate) const ASKED: u64 = 1 << 61;
 /// How long after its time a message may wait in a healed group, microseconds.
 const LATE: Micros = 2_000_000;
 

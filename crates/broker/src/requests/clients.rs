@@ -16,9 +16,10 @@ use tern_wire::{Command, Fields};
 use super::effects::{Effects, HeartbeatEffects, MissingGroup};
 use super::handler::{ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
 use crate::refused::Refused;
-use crate::services::creations::missing_of_group;
+use crate::services::creations::wants::missing_of_group;
 use crate::services::registry::heartbeat::{ConsumerData, Heartbeat};
-use crate::services::registry::{Caller, Members, Said};
+use crate::services::registry::listing::Members;
+use crate::services::registry::{Caller, Said};
 
 /// 34: a client is alive, and these are its groups.
 pub(crate) struct HeartbeatHandler;

@@ -22,7 +22,7 @@ use super::effects::Effects;
 use crate::refused::Refused;
 use crate::role_view::RoleView;
 use crate::services::commits::Place;
-use crate::services::creations::NewTopic;
+use crate::services::creations::wants::NewTopic;
 use crate::services::holds::QueueKey;
 use crate::services::numbering::Numbering;
 use crate::services::registry::ClientRegistry;

@@ -7,13 +7,9 @@
 mod admission;
 mod answering;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::headers::PullRequest;
-use tern_wire::tags::Subscription;
 
 use super::effects::Effects;
 use super::handler::{
@@ -21,29 +17,11 @@ use super::handler::{
 };
 use super::reading::scan;
 use crate::refused::Refused;
-use crate::services::holds::QueueKey;
-use admission::admit;
+use admission::{Pull, admit};
 use answering::{answer_empty, answer_messages, correction, nothing, unreadable};
 
 /// Answers consumers that ask for messages: at once if there are any, otherwise when one arrives.
 pub(crate) struct PullHandler;
-
-/// A pull that passed the checks.
-#[derive(Debug)]
-pub(crate) struct Pull {
-    topic: Arc<str>,
-    queue: QueueKey,
-    filter: Arc<Subscription>,
-    most: usize,
-    /// Where the consumer wants to begin.
-    begin: i64,
-    /// Everything from there up to here was looked at, and the filter wants none of it.
-    next: u64,
-    /// For how long it may be parked.
-    wait: Option<Duration>,
-    topic_sys_flag: i32,
-    group_sys_flag: i32,
-}
 
 impl RequestHandler for PullHandler {
     type Header<'a> = PullRequest<'a>;
@@ -143,6 +121,8 @@ impl Pull {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::admission::MAX_WAIT;
     use super::*;
     use crate::answers::Answers;
@@ -157,6 +137,7 @@ mod tests {
     use tern_state::{GroupConfig, Op, PutGroup, PutTopic};
     use tern_wire::codes::request;
     use tern_wire::sys_flag::pull as flags;
+    use tern_wire::tags::Subscription;
 
     const TOPIC: &str = "BenchmarkTest";
 

@@ -6,7 +6,7 @@
 //! same way, so that a creation never overwrites it.
 
 mod limits;
-mod wants;
+pub(crate) mod wants;
 
 use std::sync::Arc;
 
@@ -25,7 +25,6 @@ use crate::roles::RoleBoard;
 use crate::settings::TableLimits;
 use crate::views::Views;
 use limits::News;
-pub(crate) use wants::{NewTopic, missing_of_group};
 
 /// Requests that wait for creations at most.
 const WAITING_LIMIT: usize = 10_000;
@@ -241,6 +240,7 @@ fn limit_code(want: &Want, subject: &Subject) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::wants::{NewTopic, missing_of_group};
     use super::*;
     use crate::testing::{Bench, leading};
     use tern_replica::{Refusal, Stored};

@@ -6,7 +6,7 @@
 
 mod bounds;
 pub(crate) mod heartbeat;
-mod listing;
+pub(crate) mod listing;
 mod members;
 mod said;
 mod subscriptions;
@@ -20,7 +20,6 @@ use tern_net::Connection;
 use tern_wire::tags::Subscription;
 
 use heartbeat::{Heartbeat, MessageModel};
-pub use listing::{ConsumerListing, Members, Peer, SubscriptionListing};
 pub use members::Caller;
 pub use said::Said;
 pub use tables::Beaten;

@@ -6,7 +6,7 @@ use tern_replication::{MessageKind, PeerMessage};
 use super::history::{BLOCKED_PAUSE, MILLISECOND, World, WorldEvent};
 use crate::auditor;
 use crate::bugs::{OuterBug, outer};
-use crate::ledger::{BrokenPromise, SendOutcome};
+use crate::ledger::{ASKED, BrokenPromise, SendOutcome};
 use crate::machine::Process;
 use crate::network::Micros;
 use crate::process::RunningReplica;
@@ -226,7 +226,7 @@ impl World {
         {
             return Ok(());
         }
-        if ticket & crate::clients::ASKED != 0 {
+        if ticket & ASKED != 0 {
             return self.asked(at, ticket, &outcome);
         }
         let answer = match outcome {

@@ -10,17 +10,34 @@ use tern_wire::names::{check_group_from, check_topic};
 use tern_wire::sys_flag::pull as flags;
 use tern_wire::tags::Subscription;
 
-use super::Pull;
 use crate::refused::{Forbidden, Refused};
 use crate::requests::effects::Effects;
 use crate::requests::handler::{NotServed, View};
 use crate::requests::reading::MAX_MESSAGES;
 use crate::services::commits::Place;
+use crate::services::holds::QueueKey;
 use crate::services::registry::heartbeat::MessageModel;
 use crate::services::registry::{ClientRegistry, Subscribed};
 
 /// A pull is never parked for longer.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// A pull that passed the checks.
+#[derive(Debug)]
+pub(crate) struct Pull {
+    pub(super) topic: Arc<str>,
+    pub(super) queue: QueueKey,
+    pub(super) filter: Arc<Subscription>,
+    pub(super) most: usize,
+    /// Where the consumer wants to begin.
+    pub(super) begin: i64,
+    /// Everything from there up to here was looked at, and the filter wants none of it.
+    pub(super) next: u64,
+    /// For how long it may be parked.
+    pub(super) wait: Option<Duration>,
+    pub(super) topic_sys_flag: i32,
+    pub(super) group_sys_flag: i32,
+}
 
 /// All checks, and the offset that rides on the pull.
 pub(super) fn admit(

@@ -6,7 +6,7 @@ use tern_wire::Fields;
 use tern_wire::codes::response;
 use tern_wire::headers::PullResponse;
 
-use super::Pull;
+use super::admission::Pull;
 use crate::refused::Refused;
 use crate::requests::effects::Effects;
 use crate::requests::handler::{Response, View};

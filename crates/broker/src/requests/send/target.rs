@@ -12,7 +12,7 @@ use crate::refused::Refused;
 use crate::requests::destination::{Destination, Retry, dead_letter_topic};
 use crate::requests::drafting::not_delivered;
 use crate::requests::handler::{Missing, NotServed, View};
-use crate::services::creations::NewTopic;
+use crate::services::creations::wants::NewTopic;
 
 /// Beginning of the names of the system's own topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
