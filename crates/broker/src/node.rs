@@ -14,7 +14,7 @@ use tern_log::{
 };
 use tern_net::{Budget, Listener, ServerOptions, listen};
 use tern_peers::{PeerOptions, Peers};
-use tern_replica::{Identity, Plan, Standing};
+use tern_replica::{BootstrapPlan, MemberIdentity, MemberStatus};
 use tern_replication::{Progress, RaftMember, member_number};
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -63,7 +63,7 @@ pub struct Node {
     mailbox: Mailbox,
     roles: Arc<RoleBoard>,
     serving: Arc<OnceLock<Arc<Services>>>,
-    standing: Arc<Standing>,
+    member_status: Arc<MemberStatus>,
     stopper: Arc<Stopper>,
     peers: Option<Arc<Peers>>,
     listeners: Mutex<Vec<Listener>>,
@@ -112,7 +112,7 @@ impl Node {
             Arc::clone(&events),
         ));
         let serving = Arc::new(OnceLock::new());
-        let standing = Arc::new(standing(&options, own, state.as_ref()));
+        let member_status = Arc::new(member_status(&options, own, state.as_ref()));
         let stopper = Arc::new(Stopper::new(Arc::clone(&events)));
 
         let front = Arc::new(Front::new(
@@ -122,7 +122,13 @@ impl Node {
         ));
         let listeners = open_ports(&options, runtime, &front)?;
         let peers = start_peers(
-            &options, own, runtime, &mailbox, &roles, &serving, &standing,
+            &options,
+            own,
+            runtime,
+            &mailbox,
+            &roles,
+            &serving,
+            &member_status,
         )?;
 
         let beginning = threads::Beginning {
@@ -136,7 +142,7 @@ impl Node {
             peers: peers.clone(),
             roles: Arc::clone(&roles),
             serving: Arc::clone(&serving),
-            standing: Arc::clone(&standing),
+            member_status: Arc::clone(&member_status),
             stopper: Arc::clone(&stopper),
             events,
             runtime: runtime.clone(),
@@ -149,7 +155,7 @@ impl Node {
             mailbox,
             roles,
             serving,
-            standing,
+            member_status,
             stopper,
             peers,
             listeners: Mutex::new(listeners),
@@ -179,8 +185,8 @@ impl Node {
     }
 
     /// Group id and phase of the founding.
-    pub fn standing(&self) -> &Arc<Standing> {
-        &self.standing
+    pub fn member_status(&self) -> &Arc<MemberStatus> {
+        &self.member_status
     }
 
     /// The way into the log.
@@ -244,8 +250,8 @@ fn own_number(options: &NodeOptions) -> Result<u32, StartError> {
     member_number(&options.member).map_err(|error| StartError::Options(error.to_string()))
 }
 
-fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> Plan {
-    Plan {
+fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> BootstrapPlan {
+    BootstrapPlan {
         own,
         members: options.members.iter().map(|member| member.number).collect(),
         digest: members_digest(&options.members),
@@ -253,8 +259,8 @@ fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> Plan {
     }
 }
 
-fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Standing {
-    let identity = Identity {
+fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> MemberStatus {
+    let identity = MemberIdentity {
         cluster: options.settings.cluster.clone(),
         group: options.settings.group.clone(),
         member: options.member.clone(),
@@ -268,7 +274,7 @@ fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Stand
         client_address: options.advertise.clone(),
         timing: options.timing,
     };
-    Standing::new(identity, state)
+    MemberStatus::new(identity, state)
 }
 
 /// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
@@ -318,7 +324,7 @@ fn start_peers(
     mailbox: &Mailbox,
     roles: &Arc<RoleBoard>,
     serving: &Arc<OnceLock<Arc<Services>>>,
-    standing: &Arc<Standing>,
+    member_status: &Arc<MemberStatus>,
 ) -> Result<Option<Arc<Peers>>, StartError> {
     if options.members.len() == 1 {
         return Ok(None);
@@ -327,7 +333,7 @@ fn start_peers(
         mailbox.clone(),
         Arc::clone(roles),
         Arc::clone(serving),
-        Arc::clone(standing),
+        Arc::clone(member_status),
     ));
     let silence = Duration::from_millis(u64::from(options.timing.election_min_ticks) * 10);
     let peer_options = PeerOptions {

@@ -8,7 +8,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tern_log::Space;
 use tern_peers::MessagePermit;
-use tern_replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
+use tern_replica::{
+    Bound, Durable, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, Refusal,
+};
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -28,7 +30,7 @@ pub(crate) enum Input {
     /// Its room is given back when the replica has been stepped: until then its stream may have to wait.
     Peer(PeerMessage, MessagePermit),
     Durable(Durable),
-    Folded(Folded),
+    NextOffsets(RebuiltNextOffsets),
     Segment(PreparedSegment),
     /// What a look at the disk showed; none if the disk does not tell.
     Space(Option<Space>),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
+use tern_replica::{
+    Applied, Applying, Committed, Fatal, Outcome, RebuildNextOffsets, RebuildOutcome,
+};
 
 use super::leader::LeaderHandle;
 use crate::answers::{Answers, Ticket};
@@ -18,7 +20,7 @@ use crate::views::Views;
 
 pub(super) enum Step {
     Commit(Committed<Ticket>),
-    Fold(Fold),
+    Rebuild(RebuildNextOffsets),
     /// A view was found damaged.
     Mend,
     Stop,
@@ -58,10 +60,12 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
                 Step::Commit(committed) => {
                     answer(apply.applying.commit(committed, clock::monotonic_ns()));
                 }
-                Step::Fold(fold) => match apply.applying.fold(fold)? {
-                    FoldEnd::Folded(folded) => apply.mailbox.tell(Input::Folded(folded)),
-                    FoldEnd::Damaged(error) => apply.views.damage.note(0, &error),
-                    FoldEnd::Overtaken => {}
+                Step::Rebuild(rebuild) => match apply.applying.rebuild(rebuild)? {
+                    RebuildOutcome::Rebuilt(rebuilt) => {
+                        apply.mailbox.tell(Input::NextOffsets(rebuilt))
+                    }
+                    RebuildOutcome::Damaged(error) => apply.views.damage.note(0, &error),
+                    RebuildOutcome::Overtaken => {}
                 },
                 Step::Mend => {}
                 Step::Stop => return Ok(()),

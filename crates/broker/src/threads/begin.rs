@@ -18,7 +18,7 @@ use super::beginning::Beginning;
 use super::leader::{LeaderHandle, LeaderThread};
 use super::log::Outlets;
 use super::plain::{say, spawn, tell};
-use super::{apply, flush, founding, io, keys, log};
+use super::{apply, bootstrap, flush, io, keys, log};
 use crate::answers::Ticket;
 use crate::channels::mailbox::MailboxReceiver;
 use crate::channels::post::{Post, post_box};
@@ -39,7 +39,7 @@ pub(crate) fn begin(
 ) {
     let stopper = Arc::clone(&beginning.stopper);
     stopper.guard("log", || {
-        match founding::run(beginning, state_file, state, mailbox)? {
+        match bootstrap::run(beginning, state_file, state, mailbox)? {
             Some((state, file)) => serve(beginning, state, file, mailbox),
             None => Ok(()),
         }
@@ -95,7 +95,7 @@ fn serve(
         runtime: beginning.runtime.clone(),
     });
     let helpers = start_helpers(beginning, flusher, &views, &holds);
-    beginning.standing.enter(Phase::Started, group_id);
+    beginning.member_status.enter(Phase::Started, group_id);
     if beginning.serving.set(services).is_err() {
         unreachable!("a replica begins once");
     }
@@ -107,7 +107,7 @@ fn serve(
         leader: helpers.leader.0.clone(),
         roles: Arc::clone(&beginning.roles),
         mailbox: beginning.mailbox.clone(),
-        standing: Arc::clone(&beginning.standing),
+        member_status: Arc::clone(&beginning.member_status),
         views,
     };
     let mut replica = log::run(replica, mailbox, &outlets)?;
@@ -126,7 +126,7 @@ fn opening(beginning: &Beginning) -> Opening {
     let options = &beginning.options;
     Opening {
         disk: Arc::clone(&beginning.disk),
-        log: founding::log_options(beginning, [0; 16]),
+        log: bootstrap::log_options(beginning, [0; 16]),
         strategy: match options.mode {
             Mode::MultiMaster => Strategy::Solo,
             Mode::Raft => Strategy::Raft(options.timing),

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use tern_log::{DirectoryLock, Disk, StopKind, StopRecord};
 use tern_peers::Peers;
-use tern_replica::{Plan, Standing};
+use tern_replica::{BootstrapPlan, MemberStatus};
 use tokio::runtime::Handle;
 
 use super::stopper::Stopper;
@@ -17,7 +17,7 @@ use crate::services::Services;
 /// What the log thread starts with.
 pub(crate) struct Beginning {
     pub options: NodeOptions,
-    pub plan: Plan,
+    pub plan: BootstrapPlan,
     pub disk: Arc<dyn Disk>,
     /// Held until the replica has stopped.
     pub _lock: DirectoryLock,
@@ -27,7 +27,7 @@ pub(crate) struct Beginning {
     pub peers: Option<Arc<Peers>>,
     pub roles: Arc<RoleBoard>,
     pub serving: Arc<OnceLock<Arc<Services>>>,
-    pub standing: Arc<Standing>,
+    pub member_status: Arc<MemberStatus>,
     pub stopper: Arc<Stopper>,
     pub events: Arc<dyn NodeEvents>,
     pub runtime: Handle,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tern_journal::Level;
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica, RoomChange, Standing,
+    Committed, Fatal, Inbox, MemberStatus, Outbox, Outcome, Refusal, Replica, RoomChange,
 };
 use tern_replication::{Progress, Role};
 
@@ -35,7 +35,7 @@ pub(super) struct Outlets {
     pub leader: LeaderHandle,
     pub roles: Arc<RoleBoard>,
     pub mailbox: Mailbox,
-    pub standing: Arc<Standing>,
+    pub member_status: Arc<MemberStatus>,
     pub views: Arc<Views>,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn run(
         // What came in these messages is written now; the streams may bring more.
         rooms.clear();
         outlets
-            .standing
+            .member_status
             .progressed(&replica.status(), |peer| replica.matched(peer));
         deliver(&mut out, outlets);
         for sender in asked {
@@ -120,7 +120,7 @@ fn sort(
                 rooms.push(room);
             }
             Input::Durable(durable) => inbox.durable = Some(durable),
-            Input::Folded(folded) => inbox.folded = Some(folded),
+            Input::NextOffsets(rebuilt) => inbox.rebuilt = Some(rebuilt),
             Input::Segment(segment) => inbox.segments.push(segment),
             Input::Space(space) => inbox.space = Some(space),
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
@@ -154,8 +154,8 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
             outlets.leader.follow();
         }
     }
-    if let Some(fold) = out.fold.take() {
-        tell(&outlets.apply, Step::Fold(fold));
+    if let Some(rebuild) = out.rebuild.take() {
+        tell(&outlets.apply, Step::Rebuild(rebuild));
     }
     if let Some(commit) = out.commit.take() {
         tell(&outlets.apply, Step::Commit(commit));

@@ -3,8 +3,8 @@
 mod apply;
 mod begin;
 mod beginning;
+mod bootstrap;
 mod flush;
-mod founding;
 mod io;
 mod keys;
 mod leader;

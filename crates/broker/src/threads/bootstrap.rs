@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
-use tern_replica::{Birth, Born, Fatal, wiped_sentence};
+use tern_replica::{BootstrapDriver, BootstrapProgress, Fatal, data_lost_sentence};
 use tern_replication::{Phase, replica_id};
 use tern_state::{FlushDiskType, FoundingMember, GroupFounding};
 
@@ -27,17 +27,17 @@ pub(super) fn run(
     };
     let options = log_options(beginning, [0; 16]);
     let plan = beginning.plan.clone();
-    let mut birth = Birth::new(
+    let mut driver = BootstrapDriver::new(
         plan,
         beginning.disk.clone(),
         options,
         state_file,
         state.as_ref(),
     )?;
-    beginning.standing.read(birth.founding());
+    beginning.member_status.read(driver.bootstrap());
     let group_id = random_id().map_err(Fatal::Refused)?;
     if beginning.plan.members.len() == 1 {
-        return birth.alone(group(beginning), group_id).map(Some);
+        return driver.alone(group(beginning), group_id).map(Some);
     }
     let mut ticked_ns = clock::monotonic_ns();
     loop {
@@ -45,9 +45,9 @@ pub(super) fn run(
         let ticks = (now_ns - ticked_ns) / TICK_NS;
         if ticks > 0 {
             ticked_ns = now_ns;
-            hail_all(
+            send_bootstrap_messages(
                 beginning,
-                &mut birth,
+                &mut driver,
                 u32::try_from(ticks).unwrap_or(u32::MAX),
             );
         }
@@ -55,27 +55,31 @@ pub(super) fn run(
             Some(Input::Stop(_)) => return Ok(None),
             Some(Input::Failed(sentence)) => return Err(Fatal::Refused(sentence)),
             Some(Input::Peer(message, _room)) => {
-                let (going_on, born) = birth.receive(&message, || (group(beginning), group_id))?;
-                match born {
-                    Born::NotYet => {}
-                    Born::Holds(group_id) => beginning.standing.enter(Phase::Founding, group_id),
-                    Born::Started(started) => return Ok(Some(*started)),
-                    Born::Wiped => return Err(Fatal::Refused(wiped(beginning))),
-                    Born::Contradiction(sentence) => return Err(Fatal::Refused(sentence)),
+                let (rest, progress) = driver.receive(&message, || (group(beginning), group_id))?;
+                match progress {
+                    BootstrapProgress::NotYet => {}
+                    BootstrapProgress::Holds(group_id) => {
+                        beginning.member_status.enter(Phase::Founding, group_id)
+                    }
+                    BootstrapProgress::Started(started) => return Ok(Some(*started)),
+                    BootstrapProgress::DataLost => return Err(Fatal::Refused(wiped(beginning))),
+                    BootstrapProgress::Contradiction(sentence) => {
+                        return Err(Fatal::Refused(sentence));
+                    }
                 }
-                birth = going_on.expect("it has not started");
+                driver = rest.expect("it has not started");
             }
             Some(_) | None => {}
         }
     }
 }
 
-fn hail_all(beginning: &Beginning, birth: &mut Birth, ticks: u32) {
+fn send_bootstrap_messages(beginning: &Beginning, driver: &mut BootstrapDriver, ticks: u32) {
     let mut messages = Vec::new();
-    birth.founding().tick(ticks, &mut messages);
+    driver.bootstrap().tick(ticks, &mut messages);
     beginning
-        .standing
-        .await_members(birth.founding().waiting_for());
+        .member_status
+        .await_members(driver.bootstrap().waiting_for());
     if let Some(peers) = &beginning.peers
         && !messages.is_empty()
     {
@@ -84,7 +88,7 @@ fn hail_all(beginning: &Beginning, birth: &mut Birth, ticks: u32) {
 }
 
 fn wiped(beginning: &Beginning) -> String {
-    wiped_sentence(&beginning.options.settings.group, &beginning.options.member)
+    data_lost_sentence(&beginning.options.settings.group, &beginning.options.member)
 }
 
 fn group(beginning: &Beginning) -> GroupFounding {
