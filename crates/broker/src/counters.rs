@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All counters of a replica.
 #[derive(Default)]
-pub struct Counters {
+pub struct MessageCounters {
     puts: Puts,
     gets: Gets,
 }
@@ -49,7 +49,7 @@ pub struct Totals {
     pub get_missed: u64,
 }
 
-impl Counters {
+impl MessageCounters {
     pub(crate) fn put(&self, messages: usize, bytes: u64) {
         add(&self.puts.messages, messages as u64);
         add(&self.puts.bytes, bytes);

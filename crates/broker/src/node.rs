@@ -20,14 +20,14 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::channels::mailbox::{Input, Mailbox};
+use crate::dispatcher::RequestDispatcher;
 use crate::events::NodeEvents;
-use crate::front::Front;
 use crate::options::{Mode, NodeOptions};
-use crate::peer_front::PeerFront;
+use crate::peer_handler::PeerHandler;
 use crate::random::random_id;
 use crate::roles::RoleBoard;
 use crate::services::Services;
-use crate::threads::{self, Stopper};
+use crate::threads::{self, FatalErrorHandler};
 
 /// Why a replica does not start. Each is a sentence that says what to change.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ pub struct Node {
     roles: Arc<RoleBoard>,
     serving: Arc<OnceLock<Arc<Services>>>,
     member_status: Arc<MemberStatus>,
-    stopper: Arc<Stopper>,
+    fatal_errors: Arc<FatalErrorHandler>,
     peers: Option<Arc<Peers>>,
     listeners: Mutex<Vec<Listener>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -105,7 +105,7 @@ impl Node {
             RaftStateFile::load(Arc::clone(&disk), &options.data).map_err(data_error)?;
 
         let (mailbox, receiver) = Mailbox::new();
-        let mailbox = mailbox.with_turns(runtime);
+        let mailbox = mailbox.with_wake_task(runtime);
         let roles = Arc::new(RoleBoard::new(
             own,
             options.advertise.clone(),
@@ -113,14 +113,14 @@ impl Node {
         ));
         let serving = Arc::new(OnceLock::new());
         let member_status = Arc::new(member_status(&options, own, state.as_ref()));
-        let stopper = Arc::new(Stopper::new(Arc::clone(&events)));
+        let fatal_errors = Arc::new(FatalErrorHandler::new(Arc::clone(&events)));
 
-        let front = Arc::new(Front::new(
+        let dispatcher = Arc::new(RequestDispatcher::new(
             Arc::clone(&serving),
             Arc::clone(&events),
             &options.control_codes,
         ));
-        let listeners = open_ports(&options, runtime, &front)?;
+        let listeners = open_ports(&options, runtime, &dispatcher)?;
         let peers = start_peers(
             &options,
             own,
@@ -131,7 +131,7 @@ impl Node {
             &member_status,
         )?;
 
-        let beginning = threads::Beginning {
+        let start = threads::StartContext {
             options: options.clone(),
             plan: plan(&options, own, directory),
             disk,
@@ -143,12 +143,12 @@ impl Node {
             roles: Arc::clone(&roles),
             serving: Arc::clone(&serving),
             member_status: Arc::clone(&member_status),
-            stopper: Arc::clone(&stopper),
+            fatal_errors: Arc::clone(&fatal_errors),
             events,
             runtime: runtime.clone(),
         };
         let thread = threads::spawn("log", move || {
-            threads::begin(&beginning, state_file, state, &receiver);
+            threads::begin(&start, state_file, state, &receiver);
         });
         Ok(Self {
             options,
@@ -156,7 +156,7 @@ impl Node {
             roles,
             serving,
             member_status,
-            stopper,
+            fatal_errors,
             peers,
             listeners: Mutex::new(listeners),
             thread: Mutex::new(Some(thread)),
@@ -213,7 +213,7 @@ impl Node {
     /// Stop in the reverse order of the start: accept nothing new, let what is placed be decided for up to
     /// `drain`, flush, mark the stop as clean, join the threads. Calling it twice does nothing.
     pub fn stop(&self, drain: Duration) {
-        self.stopper.begin();
+        self.fatal_errors.begin();
         let Some(thread) = self.thread.lock().take() else {
             return;
         };
@@ -291,7 +291,7 @@ fn members_digest(members: &[RaftMember]) -> u64 {
 fn open_ports(
     options: &NodeOptions,
     runtime: &Handle,
-    front: &Arc<Front>,
+    dispatcher: &Arc<RequestDispatcher>,
 ) -> Result<Vec<Listener>, StartError> {
     let server = ServerOptions {
         budget: Budget::new(options.in_flight_bytes),
@@ -304,14 +304,17 @@ fn open_ports(
     let mut listeners = Vec::new();
     for (address, setting) in ports {
         let Some(address) = address else { continue };
-        let listener =
-            listen(runtime, address, Arc::clone(front) as _, server.clone()).map_err(|source| {
-                StartError::Port {
-                    address,
-                    setting,
-                    source,
-                }
-            })?;
+        let listener = listen(
+            runtime,
+            address,
+            Arc::clone(dispatcher) as _,
+            server.clone(),
+        )
+        .map_err(|source| StartError::Port {
+            address,
+            setting,
+            source,
+        })?;
         listeners.push(listener);
     }
     Ok(listeners)
@@ -329,7 +332,7 @@ fn start_peers(
     if options.members.len() == 1 {
         return Ok(None);
     }
-    let front = Arc::new(PeerFront::new(
+    let dispatcher = Arc::new(PeerHandler::new(
         mailbox.clone(),
         Arc::clone(roles),
         Arc::clone(serving),
@@ -343,8 +346,8 @@ fn start_peers(
     let peers = Peers::start(
         runtime,
         peer_options,
-        Arc::clone(&front) as _,
-        Arc::clone(&front) as _,
+        Arc::clone(&dispatcher) as _,
+        Arc::clone(&dispatcher) as _,
     )
     .map_err(|source| StartError::Port {
         address: options.peer_listen,
@@ -352,6 +355,6 @@ fn start_peers(
         source,
     })?;
     let peers = Arc::new(peers);
-    front.bind(&peers);
+    dispatcher.bind(&peers);
     Ok(Some(peers))
 }

@@ -7,7 +7,7 @@ use tern_peers::Peers;
 use tern_replica::{BootstrapPlan, MemberStatus};
 use tokio::runtime::Handle;
 
-use super::stopper::Stopper;
+use super::fatal_error_handler::FatalErrorHandler;
 use crate::channels::mailbox::Mailbox;
 use crate::events::NodeEvents;
 use crate::options::NodeOptions;
@@ -15,7 +15,7 @@ use crate::roles::RoleBoard;
 use crate::services::Services;
 
 /// What the log thread starts with.
-pub(crate) struct Beginning {
+pub(crate) struct StartContext {
     pub options: NodeOptions,
     pub plan: BootstrapPlan,
     pub disk: Arc<dyn Disk>,
@@ -28,7 +28,7 @@ pub(crate) struct Beginning {
     pub roles: Arc<RoleBoard>,
     pub serving: Arc<OnceLock<Arc<Services>>>,
     pub member_status: Arc<MemberStatus>,
-    pub stopper: Arc<Stopper>,
+    pub fatal_errors: Arc<FatalErrorHandler>,
     pub events: Arc<dyn NodeEvents>,
     pub runtime: Handle,
 }

@@ -14,7 +14,7 @@ use crate::roles::RoleBoard;
 use crate::services::Services;
 
 /// The events of the peer streams.
-pub(crate) struct PeerFront {
+pub(crate) struct PeerHandler {
     mailbox: Mailbox,
     roles: Arc<RoleBoard>,
     serving: Arc<OnceLock<Arc<Services>>>,
@@ -22,7 +22,7 @@ pub(crate) struct PeerFront {
     peers: OnceLock<Weak<Peers>>,
 }
 
-impl PeerFront {
+impl PeerHandler {
     pub fn new(
         mailbox: Mailbox,
         roles: Arc<RoleBoard>,
@@ -55,7 +55,7 @@ impl PeerFront {
     }
 }
 
-impl PeerEvents for PeerFront {
+impl PeerEvents for PeerHandler {
     fn hello(&self) -> Hello {
         let services = self.serving.get();
         let log = services.map(|services| {
@@ -107,7 +107,7 @@ impl PeerEvents for PeerFront {
     }
 }
 
-impl FrameSource for PeerFront {
+impl FrameSource for PeerHandler {
     /// None while this replica does not serve: nothing can have been queued then.
     fn frames(
         &self,
