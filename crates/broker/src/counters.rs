@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All counters of a replica.
 #[derive(Default)]
-pub struct Counters {
+pub struct MessageCounters {
     puts: Puts,
     gets: Gets,
 }
@@ -47,7 +47,7 @@ macro_rules! totals {
             }
         }
 
-        impl Counters {
+        impl MessageCounters {
             /// Read all of them.
             pub fn totals(&self) -> Totals {
                 Totals {
@@ -75,7 +75,7 @@ totals! {
     get_missed = gets.missed;
 }
 
-impl Counters {
+impl MessageCounters {
     pub(crate) fn put(&self, messages: usize, bytes: u64) {
         add(&self.puts.messages, messages as u64);
         add(&self.puts.bytes, bytes);

@@ -14,20 +14,20 @@ use tern_log::{
 };
 use tern_net::{Budget, Listener, ServerOptions, listen};
 use tern_peers::{PeerOptions, Peers};
-use tern_replica::{Identity, Plan, Standing};
+use tern_replica::{BootstrapPlan, MemberIdentity, MemberStatus};
 use tern_replication::{Progress, RaftMember, member_number};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::channels::mailbox::{Input, Mailbox};
+use crate::dispatcher::RequestDispatcher;
 use crate::events::NodeEvents;
-use crate::front::Front;
 use crate::options::{Mode, NodeOptions};
-use crate::peer_front::PeerFront;
+use crate::peer_handler::PeerHandler;
 use crate::random::random_id;
 use crate::roles::RoleBoard;
 use crate::services::Services;
-use crate::threads::{self, Stopper};
+use crate::threads::{self, FatalErrorHandler};
 
 /// Why a replica does not start. Each is a sentence that says what to change.
 #[derive(Debug, Error)]
@@ -63,8 +63,8 @@ pub struct Node {
     mailbox: Mailbox,
     roles: Arc<RoleBoard>,
     serving: Arc<OnceLock<Arc<Services>>>,
-    standing: Arc<Standing>,
-    stopper: Arc<Stopper>,
+    member_status: Arc<MemberStatus>,
+    fatal_errors: Arc<FatalErrorHandler>,
     peers: Option<Arc<Peers>>,
     listeners: Mutex<Vec<Listener>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -105,27 +105,33 @@ impl Node {
             RaftStateFile::load(Arc::clone(&disk), &options.data).map_err(data_error)?;
 
         let (mailbox, receiver) = Mailbox::new();
-        let mailbox = mailbox.with_turns(runtime);
+        let mailbox = mailbox.with_wake_task(runtime);
         let roles = Arc::new(RoleBoard::new(
             own,
             options.advertise.clone(),
             Arc::clone(&events),
         ));
         let serving = Arc::new(OnceLock::new());
-        let standing = Arc::new(standing(&options, own, state.as_ref()));
-        let stopper = Arc::new(Stopper::new(Arc::clone(&events)));
+        let member_status = Arc::new(member_status(&options, own, state.as_ref()));
+        let fatal_errors = Arc::new(FatalErrorHandler::new(Arc::clone(&events)));
 
-        let front = Arc::new(Front::new(
+        let dispatcher = Arc::new(RequestDispatcher::new(
             Arc::clone(&serving),
             Arc::clone(&events),
             &options.control_codes,
         ));
-        let listeners = open_ports(&options, runtime, &front)?;
+        let listeners = open_ports(&options, runtime, &dispatcher)?;
         let peers = start_peers(
-            &options, own, runtime, &mailbox, &roles, &serving, &standing,
+            &options,
+            own,
+            runtime,
+            &mailbox,
+            &roles,
+            &serving,
+            &member_status,
         )?;
 
-        let beginning = threads::Beginning {
+        let start = threads::StartContext {
             options: options.clone(),
             plan: plan(&options, own, directory),
             disk,
@@ -136,21 +142,21 @@ impl Node {
             peers: peers.clone(),
             roles: Arc::clone(&roles),
             serving: Arc::clone(&serving),
-            standing: Arc::clone(&standing),
-            stopper: Arc::clone(&stopper),
+            member_status: Arc::clone(&member_status),
+            fatal_errors: Arc::clone(&fatal_errors),
             events,
             runtime: runtime.clone(),
         };
         let thread = threads::spawn("log", move || {
-            threads::begin(&beginning, state_file, state, &receiver);
+            threads::begin(&start, state_file, state, &receiver);
         });
         Ok(Self {
             options,
             mailbox,
             roles,
             serving,
-            standing,
-            stopper,
+            member_status,
+            fatal_errors,
             peers,
             listeners: Mutex::new(listeners),
             thread: Mutex::new(Some(thread)),
@@ -179,8 +185,8 @@ impl Node {
     }
 
     /// Group id and phase of the founding.
-    pub fn standing(&self) -> &Arc<Standing> {
-        &self.standing
+    pub fn member_status(&self) -> &Arc<MemberStatus> {
+        &self.member_status
     }
 
     /// The way into the log.
@@ -207,7 +213,7 @@ impl Node {
     /// Stop in the reverse order of the start: accept nothing new, let what is placed be decided for up to
     /// `drain`, flush, mark the stop as clean, join the threads. Calling it twice does nothing.
     pub fn stop(&self, drain: Duration) {
-        self.stopper.begin();
+        self.fatal_errors.begin();
         let Some(thread) = self.thread.lock().take() else {
             return;
         };
@@ -244,8 +250,8 @@ fn own_number(options: &NodeOptions) -> Result<u32, StartError> {
     member_number(&options.member).map_err(|error| StartError::Options(error.to_string()))
 }
 
-fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> Plan {
-    Plan {
+fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> BootstrapPlan {
+    BootstrapPlan {
         own,
         members: options.members.iter().map(|member| member.number).collect(),
         digest: members_digest(&options.members),
@@ -253,8 +259,8 @@ fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> Plan {
     }
 }
 
-fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Standing {
-    let identity = Identity {
+fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> MemberStatus {
+    let identity = MemberIdentity {
         cluster: options.settings.cluster.clone(),
         group: options.settings.group.clone(),
         member: options.member.clone(),
@@ -268,7 +274,7 @@ fn standing(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> Stand
         client_address: options.advertise.clone(),
         timing: options.timing,
     };
-    Standing::new(identity, state)
+    MemberStatus::new(identity, state)
 }
 
 /// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
@@ -285,7 +291,7 @@ fn members_digest(members: &[RaftMember]) -> u64 {
 fn open_ports(
     options: &NodeOptions,
     runtime: &Handle,
-    front: &Arc<Front>,
+    dispatcher: &Arc<RequestDispatcher>,
 ) -> Result<Vec<Listener>, StartError> {
     let server = ServerOptions {
         budget: Budget::new(options.in_flight_bytes),
@@ -298,14 +304,17 @@ fn open_ports(
     let mut listeners = Vec::new();
     for (address, setting) in ports {
         let Some(address) = address else { continue };
-        let listener =
-            listen(runtime, address, Arc::clone(front) as _, server.clone()).map_err(|source| {
-                StartError::Port {
-                    address,
-                    setting,
-                    source,
-                }
-            })?;
+        let listener = listen(
+            runtime,
+            address,
+            Arc::clone(dispatcher) as _,
+            server.clone(),
+        )
+        .map_err(|source| StartError::Port {
+            address,
+            setting,
+            source,
+        })?;
         listeners.push(listener);
     }
     Ok(listeners)
@@ -318,16 +327,16 @@ fn start_peers(
     mailbox: &Mailbox,
     roles: &Arc<RoleBoard>,
     serving: &Arc<OnceLock<Arc<Services>>>,
-    standing: &Arc<Standing>,
+    member_status: &Arc<MemberStatus>,
 ) -> Result<Option<Arc<Peers>>, StartError> {
     if options.members.len() == 1 {
         return Ok(None);
     }
-    let front = Arc::new(PeerFront::new(
+    let dispatcher = Arc::new(PeerHandler::new(
         mailbox.clone(),
         Arc::clone(roles),
         Arc::clone(serving),
-        Arc::clone(standing),
+        Arc::clone(member_status),
     ));
     let silence = Duration::from_millis(u64::from(options.timing.election_min_ticks) * 10);
     let peer_options = PeerOptions {
@@ -337,8 +346,8 @@ fn start_peers(
     let peers = Peers::start(
         runtime,
         peer_options,
-        Arc::clone(&front) as _,
-        Arc::clone(&front) as _,
+        Arc::clone(&dispatcher) as _,
+        Arc::clone(&dispatcher) as _,
     )
     .map_err(|source| StartError::Port {
         address: options.peer_listen,
@@ -346,6 +355,6 @@ fn start_peers(
         source,
     })?;
     let peers = Arc::new(peers);
-    front.bind(&peers);
+    dispatcher.bind(&peers);
     Ok(Some(peers))
 }

@@ -135,8 +135,8 @@ pub(crate) fn confirm_leadership(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answers::Answers;
-    use crate::testing::{Bench, leading, role_board};
+    use crate::response_batch::ResponseBatch;
+    use crate::testing::{ReplicaBench, leading, role_board};
     use tern_replica::Bound;
 
     const OWN: u64 = 1 << 32 | 1;
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn leadership_is_told_when_all_before_it_is_applied_and_other_roles_at_once() {
-        let bench = Bench::new();
+        let bench = ReplicaBench::new();
         let roles = Arc::new(role_board());
         roles.changed(change(Role::Candidate, 3));
         assert_eq!(roles.told().role, Role::Candidate);
@@ -163,9 +163,9 @@ mod tests {
         });
         assert!(roles.view().leads() && !roles.told().leads());
         let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
-        bench.read().expect("asked")(busy, &mut Answers::default());
+        bench.read().expect("asked")(busy, &mut ResponseBatch::default());
         assert!(!roles.told().leads());
-        bench.read().expect("asked again")(Outcome::Confirmed(7), &mut Answers::default());
+        bench.read().expect("asked again")(Outcome::Confirmed(7), &mut ResponseBatch::default());
         assert!(roles.told().leads() && roles.told().term == 3);
         assert_eq!(*begun.lock(), [3]);
         roles.changed(change(Role::Follower, 4));
@@ -189,12 +189,12 @@ mod tests {
 
     #[test]
     fn a_leadership_that_has_passed_is_not_told() {
-        let bench = Bench::new();
+        let bench = ReplicaBench::new();
         let roles = Arc::new(leading());
         confirm_leadership(&roles, &bench.mailbox, 1, |_| panic!("it has passed"));
         let read = bench.read().expect("asked");
         roles.changed(change(Role::Follower, 2));
-        read(Outcome::Confirmed(7), &mut Answers::default());
+        read(Outcome::Confirmed(7), &mut ResponseBatch::default());
         assert_eq!((roles.told().role, roles.told().term), (Role::Follower, 2));
     }
 }

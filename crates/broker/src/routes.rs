@@ -6,7 +6,7 @@ use tern_wire::codes::request;
 
 use crate::requests as handlers;
 pub use crate::requests::WaitsFor;
-use crate::requests::{Driver, Incoming, RequestHandler};
+use crate::requests::{Driver, RequestContext, RequestHandler};
 
 /// One row.
 pub struct Route {
@@ -15,7 +15,7 @@ pub struct Route {
     /// What it waits for.
     pub waits_for: WaitsFor,
     header: fn() -> &'static str,
-    pub(crate) serve: fn(&Arc<Driver>, Incoming),
+    pub(crate) serve: fn(&Arc<Driver>, RequestContext),
 }
 
 impl Route {

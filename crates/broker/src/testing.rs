@@ -18,14 +18,15 @@ use tokio::sync::oneshot::{Sender, channel};
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::events::NodeEvents;
 use crate::requests::{
-    ClientRequest, Consistency, Driver, Effects, Incoming, NotServed, RequestHandler, Verdict, View,
+    ClientRequest, Consistency, Driver, Effects, NotServed, RequestContext, RequestHandler,
+    Verdict, View,
 };
 use crate::role_view::RoleView;
 use crate::roles::RoleBoard;
 use crate::services::Services;
-use crate::services::commits::Commits;
-use crate::services::creations::Creations;
+use crate::services::consumer_offset_manager::ConsumerOffsetManager;
 use crate::services::holds::HoldTable;
+use crate::services::metadata_changes::MetadataChanges;
 use crate::services::numbering::Numbering;
 use crate::services::registry::ClientRegistry;
 use crate::settings::{Settings, TableLimits};
@@ -71,14 +72,14 @@ pub(crate) fn settings() -> Settings {
 }
 
 /// A replica's log with published views, stepped by hand.
-pub(crate) struct Bench {
+pub(crate) struct ReplicaBench {
     pub views: Arc<Views>,
     pub mailbox: Mailbox,
     pub inputs: MailboxReceiver,
     log: LogBench,
 }
 
-impl Bench {
+impl ReplicaBench {
     /// With a founded group.
     pub fn new() -> Self {
         Self::over(LogBench::new())
@@ -168,12 +169,12 @@ impl Bench {
     /// The parts of a replica in this role, on the current runtime.
     pub fn services(&self, roles: RoleBoard) -> Services {
         let (roles, runtime) = (Arc::new(roles), Handle::current());
-        let creations = Creations::new(
+        let metadata_changes = MetadataChanges::new(
             Arc::clone(&self.views),
             Arc::clone(&roles),
             self.mailbox.clone(),
         );
-        let commits = Commits::new(
+        let offset_manager = ConsumerOffsetManager::new(
             Arc::clone(&self.views),
             self.mailbox.clone(),
             runtime.clone(),
@@ -185,8 +186,8 @@ impl Bench {
             mailbox: self.mailbox.clone(),
             holds: Arc::new(HoldTable::new(runtime.clone())),
             clients: Arc::new(ClientRegistry::new()),
-            creations: Arc::new(creations),
-            commits: Arc::new(commits),
+            metadata_changes: Arc::new(metadata_changes),
+            offset_manager: Arc::new(offset_manager),
             counters: Arc::default(),
             runtime,
         }
@@ -220,7 +221,7 @@ impl Bench {
 
 /// What a handler says of a request to a replica in this role, with a view that is up to date.
 pub(crate) fn judge<H: RequestHandler>(
-    bench: &Bench,
+    bench: &ReplicaBench,
     roles: &RoleBoard,
     command: &Command,
 ) -> Result<Verdict<H::Pending>, NotServed> {
@@ -247,7 +248,7 @@ pub(crate) fn judge<H: RequestHandler>(
 }
 
 /// A connection that a client has opened, and the client's end of it.
-pub(crate) struct Client {
+pub(crate) struct TestClient {
     pub connection: Arc<Connection>,
     socket: TcpStream,
     _listener: Listener,
@@ -265,7 +266,7 @@ impl Handler for Accept {
     fn closed(&self, _: &Arc<Connection>) {}
 }
 
-impl Client {
+impl TestClient {
     pub async fn connect() -> Self {
         let (sender, opened) = channel();
         let handler = Arc::new(Accept(Mutex::new(Some(sender))));
@@ -291,8 +292,8 @@ impl Client {
     pub fn asks(&self, driver: &Arc<Driver>, command: Command) {
         let route = routes::find(command.code).expect("the engine serves it");
         let (connection, credit) = (&self.connection, Credit::free());
-        let incoming = Incoming::new(connection, command, credit, route.waits_for);
-        (route.serve)(driver, incoming);
+        let context = RequestContext::new(connection, command, credit, route.waits_for);
+        (route.serve)(driver, context);
     }
 
     /// The next answer that it gets.

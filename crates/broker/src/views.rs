@@ -113,11 +113,11 @@ impl Views {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Bench;
+    use crate::testing::ReplicaBench;
 
     #[test]
     fn a_clock_that_was_ahead_is_seen_when_it_is_right_again() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         for (clock_ms, falls) in [(100_000, 0), (90_000, 0), (9_000_000, 0), (101_000, 1)] {
             bench.set_clock(clock_ms);
             bench.commit_message("BenchmarkTest", 0, "", b"m");

@@ -6,7 +6,9 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use tern_broker::{Answers, Creations, Node, NodeEvents, Refused, Services, Then};
+use tern_broker::{
+    ChangeCallback, MetadataChanges, Node, NodeEvents, RequestError, ResponseBatch, Services,
+};
 use tern_log::LogError;
 use tern_replication::replica_id;
 use tern_state::TopicConfig;
@@ -124,8 +126,8 @@ impl Broker {
             config.attributes.push((key.extract()?, value.extract()?));
         }
         py.detach(|| {
-            self.propose(proposal_id, |creations, then| {
-                creations.put_topic(config, then);
+            self.propose(proposal_id, |metadata_changes, then| {
+                metadata_changes.put_topic(config, then);
             });
         });
         Ok(())
@@ -134,8 +136,8 @@ impl Broker {
     /// Create a topic as a send to it would, if there is none of that name; the outcome is a `PROPOSED` event.
     fn use_topic(&self, py: Python<'_>, proposal_id: u64, name: &str, queues: i32) {
         py.detach(|| {
-            self.propose(proposal_id, |creations, then| {
-                creations.use_topic(name.into(), queues, then);
+            self.propose(proposal_id, |metadata_changes, then| {
+                metadata_changes.use_topic(name.into(), queues, then);
             });
         });
     }
@@ -169,8 +171,8 @@ impl Broker {
     ) -> PyResult<()> {
         let config = groups::from_dict(config)?;
         py.detach(|| {
-            self.propose(proposal_id, |creations, then| {
-                creations.put_group(config, then);
+            self.propose(proposal_id, |metadata_changes, then| {
+                metadata_changes.put_group(config, then);
             });
         });
         Ok(())
@@ -179,8 +181,8 @@ impl Broker {
     /// Delete a topic with its messages and offsets; the outcome is a `PROPOSED` event.
     fn delete_topic(&self, py: Python<'_>, proposal_id: u64, name: &str) {
         py.detach(|| {
-            self.propose(proposal_id, |creations, then| {
-                creations.delete_topic(name.into(), then);
+            self.propose(proposal_id, |metadata_changes, then| {
+                metadata_changes.delete_topic(name.into(), then);
             });
         });
     }
@@ -188,8 +190,8 @@ impl Broker {
     /// Delete a subscription group, with `clean_offsets` also its offsets; the outcome is a `PROPOSED` event.
     fn delete_group(&self, py: Python<'_>, proposal_id: u64, name: &str, clean_offsets: bool) {
         py.detach(|| {
-            self.propose(proposal_id, |creations, then| {
-                creations.delete_group(name.into(), clean_offsets, then);
+            self.propose(proposal_id, |metadata_changes, then| {
+                metadata_changes.delete_group(name.into(), clean_offsets, then);
             });
         });
     }
@@ -298,7 +300,7 @@ impl Broker {
     }
 
     /// Starts a change whose outcome is an event.
-    fn propose(&self, proposal_id: u64, start: impl FnOnce(&Arc<Creations>, Then)) {
+    fn propose(&self, proposal_id: u64, start: impl FnOnce(&Arc<MetadataChanges>, ChangeCallback)) {
         let events = Arc::clone(&self.events);
         let proposed = move |code, remark| {
             events.push(ReplicaEvent::Proposed {
@@ -311,11 +313,13 @@ impl Broker {
             let remark = "this replica is starting".to_owned();
             return proposed(codes::response::SERVICE_NOT_AVAILABLE, Some(remark));
         };
-        let then = Box::new(move |put: Result<(), Refused>, _: &mut Answers| match put {
-            Ok(()) => proposed(codes::response::SUCCESS, None),
-            Err(refused) => proposed(refused.code, Some(refused.remark.into_owned())),
-        });
-        start(&services.creations, then);
+        let then = Box::new(
+            move |put: Result<(), RequestError>, _: &mut ResponseBatch| match put {
+                Ok(()) => proposed(codes::response::SUCCESS, None),
+                Err(refused) => proposed(refused.code, Some(refused.remark.into_owned())),
+            },
+        );
+        start(&services.metadata_changes, then);
     }
 }
 

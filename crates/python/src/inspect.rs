@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tern_broker::routes::{Route, WaitsFor, routes};
-use tern_broker::{Peer, Services};
+use tern_broker::{ClientInfo, Services};
 use tern_log::{LogError, QueueEntry};
 use tern_net::Connection;
 use tern_state::delay;
@@ -138,8 +138,8 @@ pub(crate) fn code_name(code: i32) -> Option<&'static str> {
     request::name(code)
 }
 
-fn client_rows(peers: &[Peer<Arc<Connection>>]) -> Vec<ClientRow> {
-    let row = |peer: &Peer<Arc<Connection>>| {
+fn client_rows(peers: &[ClientInfo<Arc<Connection>>]) -> Vec<ClientRow> {
+    let row = |peer: &ClientInfo<Arc<Connection>>| {
         let address = peer.connection.peer().to_string();
         (
             address,

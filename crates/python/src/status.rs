@@ -28,9 +28,9 @@ pub(crate) fn status<'py>(
     status.set_item("leader_address", roles.view().leader_address.as_deref())?;
     status.set_item("member", &node.options().member)?;
     status.set_item("group", &node.options().settings.group)?;
-    let group_id = u128::from_be_bytes(node.standing().phase().1);
+    let group_id = u128::from_be_bytes(node.member_status().phase().1);
     status.set_item("group_id", format!("{group_id:032x}"))?;
-    let awaited = node.standing().awaited();
+    let awaited = node.member_status().awaited();
     let waiting_for: Vec<String> = awaited
         .into_iter()
         .filter_map(|number| events.member(replica_id(number, 1)))

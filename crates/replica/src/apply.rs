@@ -2,10 +2,10 @@
 
 use crate::entries::entry_of;
 use crate::fatal::Fatal;
-use crate::inputs::Fold;
+use crate::inputs::RebuildNextOffsets;
 use crate::keys::KeyWriter;
 use crate::mending::Mending;
-use crate::numbers::QueueNumbers;
+use crate::next_queue_offsets::NextQueueOffsets;
 use std::sync::Arc;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{ConsumeQueues, Frame, KeyIndex, LogError, LogReader};
@@ -193,44 +193,48 @@ impl Applier {
     ///
     /// # Errors
     /// [`Fatal`] if a frame cannot be read.
-    pub fn fold(&self, fold: Fold) -> Result<QueueNumbers, Fatal> {
-        self.fold_behind(self.applied, fold)
+    pub fn rebuild(&self, rebuild: RebuildNextOffsets) -> Result<NextQueueOffsets, Fatal> {
+        self.rebuild_behind(self.applied, rebuild)
     }
 
     /// As [`Self::fold`], with the scan beginning behind a frame; right only for the newest applied one.
-    pub(crate) fn fold_behind(&self, applied: u64, fold: Fold) -> Result<QueueNumbers, Fatal> {
-        let mut numbers = QueueNumbers::default();
+    pub(crate) fn rebuild_behind(
+        &self,
+        applied: u64,
+        rebuild: RebuildNextOffsets,
+    ) -> Result<NextQueueOffsets, Fatal> {
+        let mut next_offsets = NextQueueOffsets::default();
         for level in 1..=LEVELS {
-            numbers.set_delay(level, self.state.delay_progress(level));
+            next_offsets.set_delay(level, self.state.delay_progress(level));
         }
         for topic in self.state.topics() {
-            numbers.put_topic(&topic.config.name);
+            next_offsets.put_topic(&topic.config.name);
             for (queue_id, next) in self.state.next_offsets_of(topic.id) {
-                numbers.set(&topic.config.name, queue_id, next);
+                next_offsets.set(&topic.config.name, queue_id, next);
             }
         }
         let mut index = applied + 1;
-        while index <= fold.upto && !is_planted(Bug::OffsetsReused) {
+        while index <= rebuild.upto && !is_planted(Bug::OffsetsReused) {
             for frame in self.reader.frames(index, 4 << 20)? {
                 index = frame.header.index + 1;
-                if frame.header.index > fold.upto {
+                if frame.header.index > rebuild.upto {
                     break;
                 }
                 for record in tern_wire::record::iter(frame.records()) {
                     let record = record.map_err(|error| Fatal::State(error.to_string()))?;
                     let queue_id = record.queue_id().cast_unsigned();
-                    numbers.count(record.topic(), queue_id, record.queue_offset());
+                    next_offsets.count(record.topic(), queue_id, record.queue_offset());
                 }
                 let preconditions = tern_state::preconditions(frame.metadata())
                     .map_err(|error| Fatal::State(error.to_string()))?;
-                numbers.follow(&preconditions);
+                next_offsets.advance(&preconditions);
             }
         }
-        Ok(numbers)
+        Ok(next_offsets)
     }
 
     /// Whether the log has lost the frames behind which a leader began: it leads no more, and another one has cut them.
-    pub(crate) fn is_cut(&self, fold: Fold) -> bool {
-        self.reader.term(fold.upto) != Some(fold.upto_term)
+    pub(crate) fn is_cut(&self, rebuild: RebuildNextOffsets) -> bool {
+        self.reader.term(rebuild.upto) != Some(rebuild.upto_term)
     }
 }

@@ -6,7 +6,7 @@ use tern_log::planted::{Bug, is_planted};
 
 use crate::apply::{Applied, Applier};
 use crate::fatal::Fatal;
-use crate::inputs::{Committed, Fold, FoldEnd, Folded};
+use crate::inputs::{Committed, RebuildNextOffsets, RebuildOutcome, RebuiltNextOffsets};
 use crate::proposal::{Bound, Outcome, Refusal};
 
 /// So long a committed request, or a confirmed read, waits for the views, nanoseconds: then its client has given it up, and
@@ -99,20 +99,20 @@ impl<T> Applying<T> {
     ///
     /// # Errors
     /// [`Fatal`] if a frame contradicts itself.
-    pub fn fold(&self, fold: Fold) -> Result<FoldEnd, Fatal> {
-        let folded = if is_planted(Bug::FoldFromCommit) {
-            self.applier.fold_behind(self.target, fold)
+    pub fn rebuild(&self, rebuild: RebuildNextOffsets) -> Result<RebuildOutcome, Fatal> {
+        let counted = if is_planted(Bug::FoldFromCommit) {
+            self.applier.rebuild_behind(self.target, rebuild)
         } else {
-            self.applier.fold(fold)
+            self.applier.rebuild(rebuild)
         };
-        match folded {
-            Ok(numbers) => Ok(FoldEnd::Folded(Folded {
-                term: fold.term,
-                numbers,
+        match counted {
+            Ok(next_offsets) => Ok(RebuildOutcome::Rebuilt(RebuiltNextOffsets {
+                term: rebuild.term,
+                next_offsets,
             })),
             // Asked before anything is called damage: a file that is cut while it is read shows anything.
-            Err(Fatal::Log(_)) if self.applier.is_cut(fold) => Ok(FoldEnd::Overtaken),
-            Err(Fatal::Log(error)) if error.is_damage() => Ok(FoldEnd::Damaged(error)),
+            Err(Fatal::Log(_)) if self.applier.is_cut(rebuild) => Ok(RebuildOutcome::Overtaken),
+            Err(Fatal::Log(error)) if error.is_damage() => Ok(RebuildOutcome::Damaged(error)),
             Err(fatal) => Err(fatal),
         }
     }

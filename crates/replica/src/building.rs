@@ -1,7 +1,7 @@
 //! From waiting proposals to sealed frames: batching, queue numbers, placement.
 
 use crate::fatal::Fatal;
-use crate::numbers::QueueNumbers;
+use crate::next_queue_offsets::NextQueueOffsets;
 use crate::proposal::{Proposal, Refusal, Stored};
 use crate::tickets::Placed;
 use tern_log::{Frame, FrameDraft, LogEnd};
@@ -92,11 +92,11 @@ impl<T> Building<T> {
     pub fn add(
         &mut self,
         proposal: Proposal<T>,
-        numbers: &mut QueueNumbers,
+        next_offsets: &mut NextQueueOffsets,
     ) -> Result<Option<(T, Refusal)>, Fatal> {
         let preconditions = tern_state::preconditions(&proposal.ops)
             .map_err(|error| Fatal::State(format!("a proposal's ops: {error}")))?;
-        if let Err(refusal) = numbers.admit(&proposal.drafts, &preconditions) {
+        if let Err(refusal) = next_offsets.check(&proposal.drafts, &preconditions) {
             return Ok(Some((proposal.ticket, refusal)));
         }
         if self.closes_before(proposal.weight()) {
@@ -107,7 +107,7 @@ impl<T> Building<T> {
         let mut first_offset = None;
         for draft in proposal.drafts {
             let count = draft.sizes.len() as u64;
-            let queue_offset = numbers.take(&draft.topic, draft.queue_id, count);
+            let queue_offset = next_offsets.take(&draft.topic, draft.queue_id, count);
             first_offset.get_or_insert(queue_offset);
             self.draft.records.extend_from_slice(&draft.bytes);
             if *draft.topic == *SCHEDULE_TOPIC {
@@ -131,7 +131,7 @@ impl<T> Building<T> {
                 physical_offsets: smallvec::SmallVec::new(),
             },
         });
-        numbers.follow(&preconditions);
+        next_offsets.advance(&preconditions);
         if preconditions
             .iter()
             .any(|op| matches!(op, Precondition::Topics(_) | Precondition::Deleted(_)))
@@ -214,9 +214,9 @@ mod tests {
             store_timestamp_ms: 50_000,
             ..LogEnd::default()
         };
-        let mut numbers = QueueNumbers::default();
+        let mut next_offsets = NextQueueOffsets::default();
         for topic in ["orders", SCHEDULE_TOPIC] {
-            numbers.put_topic(&topic.into());
+            next_offsets.put_topic(&topic.into());
         }
         let mut building = Building::new(end, 1, 20_000, Limits::of_segment(SEGMENT_SIZE));
         for topics in [
@@ -224,7 +224,9 @@ mod tests {
             &[SCHEDULE_TOPIC],
             &["orders", SCHEDULE_TOPIC, SCHEDULE_TOPIC, "orders"],
         ] {
-            let refused = building.add(proposal(topics), &mut numbers).expect("good");
+            let refused = building
+                .add(proposal(topics), &mut next_offsets)
+                .expect("good");
             assert!(refused.is_none());
         }
         let frames = building.finish().expect("good drafts");

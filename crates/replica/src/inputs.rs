@@ -5,7 +5,7 @@ use tern_log::LogError;
 use tern_replication::{PeerMessage, ReplicaId, Role};
 
 use crate::flusher::{Durable, Flush};
-use crate::numbers::QueueNumbers;
+use crate::next_queue_offsets::NextQueueOffsets;
 use crate::proposal::{Outcome, Proposal};
 use crate::room::RoomChange;
 
@@ -27,7 +27,7 @@ pub struct Inbox<T> {
     /// The newest work that is durable, by the flush thread's word.
     pub durable: Option<Durable>,
     /// Queue numbers for a new leader, from the apply thread.
-    pub folded: Option<Folded>,
+    pub rebuilt: Option<RebuiltNextOffsets>,
     /// A prepared segment, or the error that met its preparation.
     pub segments: Vec<PreparedSegment>,
     /// The answer to a look at the disk; inside, none if the disk does not tell.
@@ -54,7 +54,7 @@ impl<T> Default for Inbox<T> {
             proposals: Vec::new(),
             reads: Vec::new(),
             durable: None,
-            folded: None,
+            rebuilt: None,
             segments: Vec::new(),
             space: None,
             applied_position: 0,
@@ -68,18 +68,18 @@ impl<T> Default for Inbox<T> {
 
 /// The next queue offsets behind a new leader's log end.
 #[derive(Debug)]
-pub struct Folded {
+pub struct RebuiltNextOffsets {
     /// Term for which they were asked.
     pub term: u64,
     /// The numbers.
-    pub numbers: QueueNumbers,
+    pub next_offsets: NextQueueOffsets,
 }
 
-/// What became of a [`Fold`].
+/// What became of a [`RebuildNextOffsets`].
 #[derive(Debug)]
-pub enum FoldEnd {
+pub enum RebuildOutcome {
     /// It was counted.
-    Folded(Folded),
+    Rebuilt(RebuiltNextOffsets),
     /// The log cannot be read, as it is damaged: then this replica must not lead.
     Damaged(LogError),
     /// Another leader has cut what was to be counted: nobody waits for it any more.
@@ -121,7 +121,7 @@ pub struct Outbox<T> {
     /// Answers that wait for nothing: refusals and expired tickets.
     pub answers: Vec<(T, Outcome)>,
     /// A new leader needs the queue numbers up to this index.
-    pub fold: Option<Fold>,
+    pub rebuild: Option<RebuildNextOffsets>,
     /// Role, term, or leader changed.
     pub role: Option<RoleChange>,
 }
@@ -136,7 +136,7 @@ impl<T> Default for Outbox<T> {
             room: None,
             commit: None,
             answers: Vec::new(),
-            fold: None,
+            rebuild: None,
             role: None,
         }
     }
@@ -144,7 +144,7 @@ impl<T> Default for Outbox<T> {
 
 /// A request to the apply thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fold {
+pub struct RebuildNextOffsets {
     /// Term of the new leader.
     pub term: u64,
     /// Its last index.

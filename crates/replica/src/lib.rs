@@ -5,23 +5,23 @@
 
 mod apply;
 mod applying;
-mod birth;
+mod bootstrap;
+mod bootstrap_driver;
 mod building;
 mod delays;
 mod entries;
 mod fatal;
 mod flusher;
-mod founding;
 mod inputs;
 mod keys;
 mod leader_tasks;
+mod member_status;
 mod mending;
-mod numbers;
+mod next_queue_offsets;
 mod opening;
 mod options;
 mod proposal;
 mod room;
-mod standing;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tickets;
@@ -30,20 +30,23 @@ mod waiting;
 
 pub use apply::{Applied, Applier, Touched};
 pub use applying::{Advanced, Applying};
-pub use birth::{Birth, Born};
+pub use bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStage, BootstrapStep};
+pub use bootstrap_driver::{BootstrapDriver, BootstrapProgress};
 pub use delays::Delays;
 pub use fatal::Fatal;
 pub use flusher::{Durable, Flush, FlushUnderWay, Flusher};
-pub use founding::{Founding, FoundingOutcome, Hail, Plan, Stage};
-pub use inputs::{Committed, Fold, FoldEnd, Folded, Inbox, Outbox, PreparedSegment, RoleChange};
+pub use inputs::{
+    Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuildOutcome,
+    RebuiltNextOffsets, RoleChange,
+};
 pub use keys::{index_keys, words};
 pub use leader_tasks::{
     LeaderTask, LeaderTasks, TaskNotice, TaskProposal, TaskTicket, TaskTime, TaskView, TaskWork,
 };
-pub use numbers::QueueNumbers;
+pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
+pub use next_queue_offsets::NextQueueOffsets;
 pub use opening::{Opened, Opening, Strategy};
 pub use options::TurnOptions;
 pub use proposal::{AnswerAt, Bound, Draft, Outcome, Proposal, Refusal, Stored};
 pub use room::RoomChange;
-pub use standing::{Identity, Standing, wiped_sentence};
 pub use turn::Replica;

@@ -11,8 +11,10 @@ mod suspecting;
 
 use crate::fatal::Fatal;
 use crate::flusher::Flush;
-use crate::inputs::{Committed, Fold, Folded, Inbox, Outbox, PreparedSegment, RoleChange};
-use crate::numbers::QueueNumbers;
+use crate::inputs::{
+    Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuiltNextOffsets, RoleChange,
+};
+use crate::next_queue_offsets::NextQueueOffsets;
 use crate::options::TurnOptions;
 use crate::proposal::Outcome;
 use crate::room::Room;
@@ -56,8 +58,8 @@ pub struct Replica<T> {
     options: TurnOptions,
     /// Frames that an entry will name: received from a leader, or just built (L15).
     held: HashMap<(u64, u64), Frame>,
-    numbers: Option<QueueNumbers>,
-    fold_asked: Option<u64>,
+    next_offsets: Option<NextQueueOffsets>,
+    rebuild_asked: Option<u64>,
     waiting: Waiting<T>,
     /// A bound, a transfer or a missing segment kept the last turn from building.
     blocked: bool,
@@ -96,8 +98,8 @@ impl<T> Replica<T> {
             state,
             options,
             held: HashMap::new(),
-            numbers: None,
-            fold_asked: None,
+            next_offsets: None,
+            rebuild_asked: None,
             waiting: Waiting::new(),
             blocked: false,
             tickets: Tickets::new(),
@@ -164,7 +166,7 @@ impl<T> Replica<T> {
         self.publish(self.floor, out);
         self.rounds(out)?;
         self.notice_role(out);
-        self.take_fold(inbox.folded.take());
+        self.take_rebuilt(inbox.rebuilt.take());
         self.queue(&mut inbox.proposals, out);
         self.reads.extend(inbox.reads.drain(..));
         self.propose(inbox, out)?;
@@ -467,12 +469,12 @@ impl<T> Replica<T> {
         self.told = Some(now);
         out.role = Some(now);
         if now.role != Role::Leader {
-            self.numbers = None;
-            self.fold_asked = None;
-        } else if self.fold_asked != Some(now.term) {
-            self.numbers = None;
-            self.fold_asked = Some(now.term);
-            out.fold = Some(Fold {
+            self.next_offsets = None;
+            self.rebuild_asked = None;
+        } else if self.rebuild_asked != Some(now.term) {
+            self.next_offsets = None;
+            self.rebuild_asked = Some(now.term);
+            out.rebuild = Some(RebuildNextOffsets {
                 term: now.term,
                 upto: self.log.end().index,
                 upto_term: self.log.end().term,
@@ -480,12 +482,12 @@ impl<T> Replica<T> {
         }
     }
 
-    fn take_fold(&mut self, folded: Option<Folded>) {
-        if let Some(folded) = folded
-            && self.fold_asked == Some(folded.term)
-            && self.numbers.is_none()
+    fn take_rebuilt(&mut self, rebuilt: Option<RebuiltNextOffsets>) {
+        if let Some(rebuilt) = rebuilt
+            && self.rebuild_asked == Some(rebuilt.term)
+            && self.next_offsets.is_none()
         {
-            self.numbers = Some(folded.numbers);
+            self.next_offsets = Some(rebuilt.next_offsets);
         }
     }
 

@@ -403,8 +403,9 @@ impl World {
                 })
         });
         let cut = self.weather.is_cut(at, leader) || self.weather.is_cut(leader, at);
-        let standing = self.machines[leader].standing.as_ref();
-        let confirmed = standing.map_or(0, |standing| standing.confirmed(at as u32 + 1));
+        let member_status = self.machines[leader].member_status.as_ref();
+        let confirmed =
+            member_status.map_or(0, |member_status| member_status.confirmed(at as u32 + 1));
         if !others_have_all || cut || self.machines[leader].paused || confirmed == 0 {
             return Ok(());
         }

@@ -8,7 +8,8 @@ use tern_log::{
     claim_directory,
 };
 use tern_replica::{
-    Birth, Born, Fatal, Identity, Opened, Opening, Plan, Standing, Strategy, TurnOptions,
+    BootstrapDriver, BootstrapPlan, BootstrapProgress, Fatal, MemberIdentity, MemberStatus, Opened,
+    Opening, Strategy, TurnOptions,
 };
 use tern_replication::{PeerMessage, Phase, Timing, replica_id};
 use tern_state::{FoundingMember, GroupFounding};
@@ -33,7 +34,7 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// A process: not founded yet, or running.
 pub enum Process {
-    Born(Box<Option<Birth>>),
+    Bootstrapping(Box<Option<BootstrapDriver>>),
     Running(Box<RunningReplica>),
 }
 
@@ -68,7 +69,7 @@ pub struct Machine {
     /// The disk as its process sees it.
     process_disk: Arc<dyn Disk>,
     pub process: Option<Process>,
-    pub standing: Option<Standing>,
+    pub member_status: Option<MemberStatus>,
     pub clock: Clock,
     /// The process is stopped (SIGSTOP) and gets its mail later.
     pub paused: bool,
@@ -92,7 +93,7 @@ impl Machine {
             process_disk: process_disk(&disk),
             disk,
             process: None,
-            standing: None,
+            member_status: None,
             clock,
             paused: false,
             life: 0,
@@ -119,28 +120,28 @@ impl Machine {
         let stops = self.stop_record();
         let last_stop = stops.last_stop()?;
         let (file, state) = RaftStateFile::load(self.process_disk(), &directory())?;
-        self.standing = Some(Standing::new(self.identity(), state.as_ref()));
+        self.member_status = Some(MemberStatus::new(self.identity(), state.as_ref()));
         let log = self.log_options(last_stop);
         self.process = Some(match state {
             Some(state) if !state.founding => {
                 Process::Running(Box::new(self.run(state, file, log, seed)?))
             }
             state => {
-                let plan = Plan {
+                let plan = BootstrapPlan {
                     own: self.at as u32 + 1,
                     members: (1..=self.swarm.members as u32).collect(),
                     digest: DIGEST,
                     directory: id,
                 };
                 let disk = self.process_disk();
-                let mut birth = Birth::new(plan, disk, log, file, state.as_ref())?;
-                let held = birth.founding().group_id();
+                let mut driver = BootstrapDriver::new(plan, disk, log, file, state.as_ref())?;
+                let held = driver.bootstrap().group_id();
                 if held != [0; 16]
-                    && let Some(standing) = &self.standing
+                    && let Some(member_status) = &self.member_status
                 {
-                    standing.enter(Phase::Founding, held);
+                    member_status.enter(Phase::Founding, held);
                 }
-                Process::Born(Box::new(Some(birth)))
+                Process::Bootstrapping(Box::new(Some(driver)))
             }
         });
         Ok(())
@@ -201,8 +202,8 @@ impl Machine {
         StopRecord::new(self.process_disk(), directory(), Some(mark))
     }
 
-    fn identity(&self) -> Identity {
-        Identity {
+    fn identity(&self) -> MemberIdentity {
+        MemberIdentity {
             cluster: "sim".to_owned(),
             group: "g".to_owned(),
             member: format!("n{}", self.at),
@@ -238,25 +239,27 @@ impl Machine {
         seed: u64,
         now: Micros,
     ) -> Result<Option<PeerMessage>, Fatal> {
-        let standing = self.standing.as_ref().expect("a process has one");
+        let member_status = self.member_status.as_ref().expect("a process has one");
         let founded_at_ms = self.clock.wall_ms(now);
         let started = match &mut self.process {
             None => return Ok(None),
-            Some(Process::Running(_)) => return Ok(standing.answer_to_hail(message)),
-            Some(Process::Born(birth)) => {
-                let founder = birth.take().expect("a birth is put back");
+            Some(Process::Running(_)) => return Ok(member_status.answer_bootstrap(message)),
+            Some(Process::Bootstrapping(driver)) => {
+                let founder = driver.take().expect("a birth is put back");
                 let group = || (group(&self.swarm, founded_at_ms), id_of(seed));
-                let (going_on, born) = founder.receive(message, group)?;
-                **birth = going_on;
-                match born {
-                    Born::Started(started) => *started,
-                    Born::NotYet => return Ok(None),
-                    Born::Holds(group_id) => {
-                        standing.enter(Phase::Founding, group_id);
+                let (rest, progress) = founder.receive(message, group)?;
+                **driver = rest;
+                match progress {
+                    BootstrapProgress::Started(started) => *started,
+                    BootstrapProgress::NotYet => return Ok(None),
+                    BootstrapProgress::Holds(group_id) => {
+                        member_status.enter(Phase::Founding, group_id);
                         return Ok(None);
                     }
-                    Born::Wiped => return Err(Fatal::Refused("wiped".to_owned())),
-                    Born::Contradiction(sentence) => return Err(Fatal::Refused(sentence)),
+                    BootstrapProgress::DataLost => return Err(Fatal::Refused("wiped".to_owned())),
+                    BootstrapProgress::Contradiction(sentence) => {
+                        return Err(Fatal::Refused(sentence));
+                    }
                 }
             }
         };
@@ -266,15 +269,15 @@ impl Machine {
         let log = self.log_options(stop);
         let running = self.run(state, file, log, seed)?;
         self.process = Some(Process::Running(Box::new(running)));
-        if let Some(standing) = &self.standing {
-            standing.enter(Phase::Started, group_id);
+        if let Some(member_status) = &self.member_status {
+            member_status.enter(Phase::Started, group_id);
         }
         Ok(None)
     }
 
     fn end(&mut self) {
         self.process = None;
-        self.standing = None;
+        self.member_status = None;
         self.paused = false;
         self.disk.clear_failures();
         self.injected = false;
@@ -301,7 +304,7 @@ impl Machine {
         let state = match (&self.process, &self.halted) {
             (_, Some(sentence)) => format!("halted: {sentence}"),
             (None, None) => "no process".to_owned(),
-            (Some(Process::Born(_)), _) => "not founded".to_owned(),
+            (Some(Process::Bootstrapping(_)), _) => "not founded".to_owned(),
             (Some(Process::Running(running)), _) => {
                 let status = running.replica.status();
                 format!(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replica::{
-    AnswerAt, Applier, Applying, Delays, Draft, Fatal, Flush, FlushUnderWay, Flusher, Fold,
-    FoldEnd, Inbox, LeaderTasks, Opened, Outbox, Outcome, PreparedSegment, Proposal, Replica,
-    TaskNotice, TaskTicket, TaskTime, TaskView,
+    AnswerAt, Applier, Applying, Delays, Draft, Fatal, Flush, FlushUnderWay, Flusher, Inbox,
+    LeaderTasks, Opened, Outbox, Outcome, PreparedSegment, Proposal, RebuildNextOffsets,
+    RebuildOutcome, Replica, TaskNotice, TaskTicket, TaskTime, TaskView,
 };
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
@@ -54,7 +54,7 @@ pub struct RunningReplica {
     begun_late: Option<Flush>,
     /// The flush thread is awake.
     is_flushing: bool,
-    fold: Option<Fold>,
+    rebuild: Option<RebuildNextOffsets>,
     /// As the apply thread was told.
     pub committed: u64,
     leader_tasks: LeaderTasks,
@@ -91,7 +91,7 @@ impl RunningReplica {
             under_way: None,
             begun_late: None,
             is_flushing: false,
-            fold: None,
+            rebuild: None,
             committed: 0,
             leader_tasks: LeaderTasks::new(vec![Box::new(ProgressApart::new(Delays::new()))]),
             since_ms: 0,
@@ -284,17 +284,17 @@ impl RunningReplica {
     }
 
     /// A new leader waits for the numbers of its queues.
-    pub fn ask_fold(&mut self, fold: Fold) {
-        self.fold = Some(fold);
+    pub fn ask_fold(&mut self, rebuild: RebuildNextOffsets) {
+        self.rebuild = Some(rebuild);
     }
 
     /// The apply thread's answer to a new leader.
-    pub fn fold(&mut self) -> Result<(), Fatal> {
-        if let Some(fold) = self.fold.take() {
-            match self.applying.fold(fold)? {
-                FoldEnd::Folded(folded) => self.inbox.folded = Some(folded),
-                FoldEnd::Damaged(_) => self.inbox.rotted = true,
-                FoldEnd::Overtaken => {}
+    pub fn rebuild(&mut self) -> Result<(), Fatal> {
+        if let Some(rebuild) = self.rebuild.take() {
+            match self.applying.rebuild(rebuild)? {
+                RebuildOutcome::Rebuilt(rebuilt) => self.inbox.rebuilt = Some(rebuilt),
+                RebuildOutcome::Damaged(_) => self.inbox.rotted = true,
+                RebuildOutcome::Overtaken => {}
             }
         }
         Ok(())

@@ -3,33 +3,35 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_replica::{Applying, Bound, Committed, Fold, FoldEnd, Outcome, Refusal, Stored};
+use tern_replica::{
+    Applying, Bound, Committed, Outcome, RebuildNextOffsets, RebuildOutcome, Refusal, Stored,
+};
 
-fn fold(upto: u64, upto_term: u64) -> FoldEnd {
+fn rebuild(upto: u64, upto_term: u64) -> RebuildOutcome {
     let mut solitary = Solitary::new();
     solitary.settle();
-    let asked = Fold {
+    let asked = RebuildNextOffsets {
         term: 2,
         upto: solitary.committed + upto,
         upto_term,
     };
     let applying: Applying<u64> = Applying::new(solitary.newcomer());
     applying
-        .fold(asked)
+        .rebuild(asked)
         .expect("nothing that stops the replica")
 }
 
 #[test]
 fn frames_that_are_there_are_counted_for_the_term_that_asked() {
-    let FoldEnd::Folded(folded) = fold(0, 1) else {
+    let RebuildOutcome::Rebuilt(rebuilt) = rebuild(0, 1) else {
         panic!("not counted");
     };
-    assert_eq!(folded.term, 2);
+    assert_eq!(rebuilt.term, 2);
 }
 
 #[test]
 fn frames_that_another_leader_cut_before_they_were_counted_stop_nobody() {
-    assert!(matches!(fold(1, 2), FoldEnd::Overtaken));
+    assert!(matches!(rebuild(1, 2), RebuildOutcome::Overtaken));
 }
 
 #[test]

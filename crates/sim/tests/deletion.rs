@@ -4,7 +4,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_replica::{Fold, Outcome, Refusal};
+use tern_replica::{Outcome, RebuildNextOffsets, Refusal};
 use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
 
 fn put(queues: u32) -> Op {
@@ -45,15 +45,15 @@ fn used() -> Solitary {
 
 /// The log of a leader that has applied all of it, and that of one that has applied nothing, give the same numbers.
 fn assert_folds_agree(solitary: &Solitary) {
-    let fold = Fold {
+    let rebuild = RebuildNextOffsets {
         term: 1,
         upto: solitary.committed,
         upto_term: 1,
     };
     let mut newcomer = solitary.newcomer();
     assert_eq!(
-        newcomer.fold(fold).unwrap(),
-        solitary.applier.fold(fold).unwrap()
+        newcomer.rebuild(rebuild).unwrap(),
+        solitary.applier.rebuild(rebuild).unwrap()
     );
     while newcomer.applied() < solitary.committed {
         newcomer.apply(solitary.committed, 1).unwrap();

@@ -8,13 +8,15 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tern_log::Space;
 use tern_peers::MessagePermit;
-use tern_replica::{Bound, Durable, Folded, Outcome, PreparedSegment, Proposal, Refusal};
+use tern_replica::{
+    Bound, Durable, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, Refusal,
+};
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::answers::Ticket;
-use crate::channels::post::{Post, PostBox, post_box};
+use crate::channels::batch_queue::{BatchReceiver, BatchSender, batch_queue};
+use crate::response_batch::Ticket;
 
 /// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
 const WAITING_LIMIT: usize = 10_000;
@@ -28,7 +30,7 @@ pub(crate) enum Input {
     /// Its room is given back when the replica has been stepped: until then its stream may have to wait.
     Peer(PeerMessage, MessagePermit),
     Durable(Durable),
-    Folded(Folded),
+    NextOffsets(RebuiltNextOffsets),
     Segment(PreparedSegment),
     /// What a look at the disk showed; none if the disk does not tell.
     Space(Option<Space>),
@@ -47,15 +49,15 @@ pub(crate) enum Input {
 /// Sends into the box; cheap to clone.
 #[derive(Clone)]
 pub struct Mailbox {
-    post: Post<Input>,
+    sender: BatchSender<Input>,
     proposals: Arc<AtomicUsize>,
     /// Wakes the task that wakes the log thread; without one, whoever posts does.
-    turn: Option<Arc<Notify>>,
+    wake_task: Option<Arc<Notify>>,
 }
 
 /// The log thread's end.
 pub(crate) struct MailboxReceiver {
-    inputs: PostBox<Input>,
+    inputs: BatchReceiver<Input>,
     /// Taken out of the box and not yet asked for.
     kept: RefCell<VecDeque<Input>>,
     proposals: Arc<AtomicUsize>,
@@ -63,12 +65,12 @@ pub(crate) struct MailboxReceiver {
 
 impl Mailbox {
     pub(crate) fn new() -> (Self, MailboxReceiver) {
-        let (post, inputs) = post_box();
+        let (sender, inputs) = batch_queue();
         let proposals = Arc::default();
         let mailbox = Self {
-            post,
+            sender,
             proposals: Arc::clone(&proposals),
-            turn: None,
+            wake_task: None,
         };
         let end = MailboxReceiver {
             inputs,
@@ -81,10 +83,13 @@ impl Mailbox {
     /// Let the net threads wake the log thread once for all requests and peer messages that their sockets had at a
     /// time. A wake-up a message costs more than the message: the woken thread takes the core from the net thread,
     /// and finds one message.
-    pub(crate) fn with_turns(mut self, runtime: &Handle) -> Self {
-        let turn = Arc::new(Notify::new());
-        runtime.spawn(ring_after_turns(self.post.clone(), Arc::clone(&turn)));
-        self.turn = Some(turn);
+    pub(crate) fn with_wake_task(mut self, runtime: &Handle) -> Self {
+        let wake_task = Arc::new(Notify::new());
+        runtime.spawn(notify_after_ready_tasks(
+            self.sender.clone(),
+            Arc::clone(&wake_task),
+        ));
+        self.wake_task = Some(wake_task);
         self
     }
 
@@ -98,7 +103,7 @@ impl Mailbox {
             let refusal = Refusal::Busy(Bound::Waiting);
             return Err((proposal.ticket, Outcome::Refused(refusal)));
         }
-        match self.post_in_turn(Input::Propose(proposal), Post::send_patiently) {
+        match self.push_via_wake_task(Input::Propose(proposal), BatchSender::push_deferrable) {
             Err(Input::Propose(proposal)) => {
                 Err((proposal.ticket, Outcome::Refused(Refusal::Stopping)))
             }
@@ -113,7 +118,7 @@ impl Mailbox {
     /// As [`Self::propose`].
     pub fn read(&self, ticket: Ticket) -> Result<(), (Ticket, Outcome)> {
         let input = Input::Read(ticket, crate::clock::monotonic_ns());
-        match self.post.send(input) {
+        match self.sender.send(input) {
             Err(Input::Read(ticket, _)) => Err((ticket, Outcome::Refused(Refusal::Stopping))),
             _ => Ok(()),
         }
@@ -133,23 +138,23 @@ impl Mailbox {
 
     /// Bounded by the rooms of the peers' streams.
     pub(crate) fn peer(&self, message: PeerMessage, room: MessagePermit) {
-        let _ = self.post_in_turn(Input::Peer(message, room), Post::send_quietly);
+        let _ = self.push_via_wake_task(Input::Peer(message, room), BatchSender::push_no_wake);
     }
 
     #[expect(
         clippy::result_large_err,
         reason = "the caller gets back what it handed in"
     )]
-    fn post_in_turn(
+    fn push_via_wake_task(
         &self,
         input: Input,
-        post: fn(&Post<Input>, Input) -> Result<bool, Input>,
+        push: fn(&BatchSender<Input>, Input) -> Result<bool, Input>,
     ) -> Result<(), Input> {
-        if post(&self.post, input)? {
-            match &self.turn {
-                Some(turn) => turn.notify_one(),
+        if push(&self.sender, input)? {
+            match &self.wake_task {
+                Some(wake_task) => wake_task.notify_one(),
                 None => {
-                    self.post.ring();
+                    self.sender.notify();
                 }
             }
         }
@@ -158,17 +163,17 @@ impl Mailbox {
 
     /// Everything else. A box without a reader belongs to a process that is stopping.
     pub(crate) fn tell(&self, input: Input) {
-        let _ = self.post.send(input);
+        let _ = self.sender.send(input);
     }
 }
 
 /// Rings for what was posted quietly, after the tasks that were ready have run: yielding puts this task behind them,
 /// and the runtime looks after at most its event interval of 61 tasks.
-async fn ring_after_turns(post: Post<Input>, turn: Arc<Notify>) {
+async fn notify_after_ready_tasks(sender: BatchSender<Input>, wake_task: Arc<Notify>) {
     loop {
-        turn.notified().await;
+        wake_task.notified().await;
         tokio::task::yield_now().await;
-        if !post.ring() {
+        if !sender.notify() {
             return;
         }
     }
@@ -181,11 +186,14 @@ impl MailboxReceiver {
     }
 
     /// As [`Self::take`], but new proposals alone do not end the wait unless they fill a frame.
-    pub fn take_patiently(&self, limit: Duration) -> VecDeque<Input> {
-        self.take_by(|inputs| inputs.wait_patiently(limit, FRAME_OF_PROPOSALS))
+    pub fn take_deferring(&self, limit: Duration) -> VecDeque<Input> {
+        self.take_by(|inputs| inputs.wait_deferring(limit, FRAME_OF_PROPOSALS))
     }
 
-    fn take_by(&self, wait: impl FnOnce(&PostBox<Input>) -> VecDeque<Input>) -> VecDeque<Input> {
+    fn take_by(
+        &self,
+        wait: impl FnOnce(&BatchReceiver<Input>) -> VecDeque<Input>,
+    ) -> VecDeque<Input> {
         let mut inputs = self.kept.take();
         if inputs.is_empty() {
             inputs = wait(&self.inputs);

@@ -15,7 +15,7 @@ use tern_wire::codes::request;
 use tern_wire::headers::NotifyConsumerIdsChanged;
 
 use super::effects::HeartbeatEffects;
-use crate::answers::Answers;
+use crate::response_batch::ResponseBatch;
 use crate::services::Services;
 
 /// How often entries without heartbeats are looked for.
@@ -77,14 +77,14 @@ impl ClientEvents {
             return;
         }
         self.say_disputes(effects.disputes);
-        Answers::at_once(|answers| {
+        ResponseBatch::at_once(|batch| {
             for group in effects.missing_groups {
                 let shape = (group.unit, group.order);
                 // Nobody waits for it: the next heartbeat tries again.
-                let then = Box::new(|_, _: &mut Answers| {});
+                let then = Box::new(|_, _: &mut ResponseBatch| {});
                 self.services
-                    .creations
-                    .group(group.name, shape, then, answers);
+                    .metadata_changes
+                    .group(group.name, shape, then, batch);
             }
         });
     }

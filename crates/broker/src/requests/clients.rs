@@ -15,11 +15,11 @@ use tern_wire::{Command, Fields};
 
 use super::effects::{Effects, HeartbeatEffects, MissingGroup};
 use super::handler::{ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
-use crate::refused::Refused;
-use crate::services::creations::wants::missing_of_group;
+use crate::request_error::RequestError;
+use crate::services::metadata_changes::plans::missing_of_group;
 use crate::services::registry::heartbeat::{ConsumerData, Heartbeat};
-use crate::services::registry::listing::Members;
-use crate::services::registry::{Caller, Said};
+use crate::services::registry::listing::MemberSubscriptions;
+use crate::services::registry::{Caller, SubscriptionSet};
 
 /// 34: a client is alive, and these are its groups.
 pub(crate) struct HeartbeatHandler;
@@ -28,10 +28,10 @@ impl RequestHandler for HeartbeatHandler {
     type Header<'a> = Heartbeat;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Heartbeat, Refused> {
+    fn decode(command: &Command) -> Result<Heartbeat, RequestError> {
         Heartbeat::parse(&command.body).map_err(|error| {
             let remark = format!("the body is no heartbeat: {error}");
-            Refused::new(response::SYSTEM_ERROR, remark)
+            RequestError::new(response::SYSTEM_ERROR, remark)
         })
     }
 
@@ -48,19 +48,21 @@ impl RequestHandler for HeartbeatHandler {
             language: request.command.language,
             version: request.command.version,
         };
-        let beaten = view.clients.beat(&caller, heartbeat, Instant::now());
-        effects.changed_groups = beaten.changed;
+        let result = view
+            .clients
+            .on_heartbeat(&caller, heartbeat, Instant::now());
+        effects.changed_groups = result.changed;
         effects.heartbeat = Some(Box::new(HeartbeatEffects {
-            disputes: beaten.disputes,
+            disputes: result.disputes,
             missing_groups: missing_groups(heartbeat, request.command.version, view),
-            left_out: beaten.left_out,
+            left_out: result.left_out,
         }));
         let mut fields = Fields::with_capacity(64);
         let response = HeartbeatResponse {
             supports_v2: Some(true),
             // A client that sends its subscriptions each time is always told to go on; others learn whether theirs are
             // known.
-            subscription_changed: Some(!heartbeat.without_sub || beaten.wants_subscriptions),
+            subscription_changed: Some(!heartbeat.without_sub || result.wants_subscriptions),
         };
         response.encode(&mut fields);
         Ok(Verdict::Answer(Response::with_fields(
@@ -77,7 +79,7 @@ impl RequestHandler for UnregisterClientHandler {
     type Header<'a> = UnregisterClient<'a>;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(UnregisterClient::decode(&command.fields)?)
     }
 
@@ -102,7 +104,7 @@ impl RequestHandler for ConsumerListHandler {
     type Header<'a> = ConsumerListRequest<'a>;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(ConsumerListRequest::decode(&command.fields)?)
     }
 
@@ -113,13 +115,13 @@ impl RequestHandler for ConsumerListHandler {
         _: &mut Effects,
     ) -> Result<Verdict<()>, NotServed> {
         if !view.leads() {
-            let refused = Refused::not_leader(&view.role);
-            return Err(refused.with_code(response::SYSTEM_ERROR).into());
+            let error = RequestError::not_leader(&view.role);
+            return Err(error.with_code(response::SYSTEM_ERROR).into());
         }
         let members = view.clients.members(header.consumer_group);
         if members.is_empty() {
             let remark = format!("no consumer for this group, {}", header.consumer_group);
-            return Err(Refused::new(response::SYSTEM_ERROR, remark).into());
+            return Err(RequestError::new(response::SYSTEM_ERROR, remark).into());
         }
         let list = list_of(&members, header.with_subscriptions == Some(true));
         let answer = Response::new(response::SUCCESS).with_body(list);
@@ -162,29 +164,29 @@ fn subscribes_to_ordered_topic(state: &State, consumer: &ConsumerData) -> bool {
 
 /// `{"consumerIdList":[…]}`, and for clients that ask for it what each of them subscribes to: the different sets, and
 /// for each id the place of its set, -1 where it is not known.
-fn list_of(members: &Members, with_subscriptions: bool) -> Vec<u8> {
+fn list_of(members: &MemberSubscriptions, with_subscriptions: bool) -> Vec<u8> {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
+    struct ConsumerListBody<'a> {
         consumer_id_list: Vec<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         set_of_consumer: Option<Vec<i32>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        subscription_sets: Option<Vec<Set<'a>>>,
+        subscription_sets: Option<Vec<SubscriptionSetBody<'a>>>,
     }
     #[derive(serde::Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Set<'a> {
+    struct SubscriptionSetBody<'a> {
         shares_by_topic: bool,
         subscriptions: BTreeMap<&'a str, &'a str>,
     }
-    let mut body = Body {
+    let mut body = ConsumerListBody {
         consumer_id_list: members.iter().map(|(id, _)| &**id).collect(),
         set_of_consumer: None,
         subscription_sets: None,
     };
     if with_subscriptions {
-        let mut sets: Vec<&Said> = Vec::new();
+        let mut sets: Vec<&SubscriptionSet> = Vec::new();
         let places = members.iter().map(|(_, said)| {
             let Some(said) = said.as_deref() else {
                 return -1;
@@ -197,7 +199,7 @@ fn list_of(members: &Members, with_subscriptions: bool) -> Vec<u8> {
             i32::try_from(place).unwrap_or(-1)
         });
         body.set_of_consumer = Some(places.collect());
-        let sets = sets.into_iter().map(|said| Set {
+        let sets = sets.into_iter().map(|said| SubscriptionSetBody {
             shares_by_topic: said.shares_by_topic,
             subscriptions: said
                 .topics
@@ -214,9 +216,9 @@ fn list_of(members: &Members, with_subscriptions: bool) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn said(body: &str) -> Option<Arc<Said>> {
+    fn said(body: &str) -> Option<Arc<SubscriptionSet>> {
         let beat = Heartbeat::parse(body.as_bytes()).expect("a heartbeat");
-        Said::read(&beat.consumer_data_set[0]).map(Arc::new)
+        SubscriptionSet::read(&beat.consumer_data_set[0]).map(Arc::new)
     }
 
     #[test]

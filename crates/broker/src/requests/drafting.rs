@@ -13,7 +13,7 @@ use tern_wire::record::{NewRecord, RecordError, encode};
 use tern_wire::{batch, sys_flag};
 
 use super::destination::{Destination, TopicQueue, delay_level};
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::settings::Settings;
 use tern_replica::Draft;
 
@@ -32,7 +32,7 @@ pub(super) struct Sending<'a> {
     pub queue_id: u32,
     pub destination: Destination,
     /// What its properties ask for.
-    pub asked: Result<DeliveryProperties<'a>, Refused>,
+    pub asked: Result<DeliveryProperties<'a>, RequestError>,
     pub born_host: SocketAddr,
     pub settings: &'a Settings,
     /// Bytes that the records may take, [`draft_limit`].
@@ -66,7 +66,7 @@ fn draft_limit(segment_size: u64) -> usize {
 
 impl Sending<'_> {
     /// One message.
-    pub fn single(self, make_unique_key: impl FnOnce() -> String) -> Result<Drafted, Refused> {
+    pub fn single(self, make_unique_key: impl FnOnce() -> String) -> Result<Drafted, RequestError> {
         let text = self.header.properties.unwrap_or_default();
         self.check_body()?;
         let asked = self.asked.clone()?;
@@ -112,7 +112,7 @@ impl Sending<'_> {
     }
 
     /// A batch: each message a record of its own, with its own properties and the cluster's name.
-    pub fn batch(&self) -> Result<Drafted, Refused> {
+    pub fn batch(&self) -> Result<Drafted, RequestError> {
         self.check_body()?;
         let queue = (Arc::clone(&self.topic.config.name), self.queue_id);
         let mut draft = self.draft(&queue, self.body.len())?;
@@ -123,7 +123,7 @@ impl Sending<'_> {
                 return Err(illegal(format!("a batch has at most {MAX_BATCH} messages")));
             }
             self.item(&item, &queue, &mut draft)
-                .map_err(|refused| of_a_batch(&refused, number))?;
+                .map_err(|error| of_a_batch(&error, number))?;
         }
         let whole = self.asked.clone()?;
         if whole.delay.is_some() {
@@ -141,7 +141,7 @@ impl Sending<'_> {
         item: &batch::Item<'_>,
         queue: &TopicQueue,
         draft: &mut Draft,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         if delivery_properties(&item.properties)?.delay.is_some() {
             return Err(illegal(
                 "a message of a batch cannot have a delay".to_owned(),
@@ -185,7 +185,7 @@ impl Sending<'_> {
         }
     }
 
-    fn draft(&self, queue: &TopicQueue, bytes: usize) -> Result<Draft, Refused> {
+    fn draft(&self, queue: &TopicQueue, bytes: usize) -> Result<Draft, RequestError> {
         self.check_size(bytes)?;
         Ok(Draft {
             topic: Arc::clone(&queue.0),
@@ -196,7 +196,7 @@ impl Sending<'_> {
     }
 
     /// RocketMQ takes an empty body for a missing one, and refuses it.
-    fn check_body(&self) -> Result<(), Refused> {
+    fn check_body(&self) -> Result<(), RequestError> {
         let (have, limit) = (self.body.len(), self.settings.max_message_bytes);
         match have {
             0 => Err(illegal("the message is illegal: it has no body".to_owned())),
@@ -207,7 +207,7 @@ impl Sending<'_> {
         }
     }
 
-    fn check_size(&self, bytes: usize) -> Result<(), Refused> {
+    fn check_size(&self, bytes: usize) -> Result<(), RequestError> {
         if bytes > self.limit {
             let limit = self.limit;
             return Err(illegal(format!(
@@ -218,14 +218,14 @@ impl Sending<'_> {
     }
 }
 
-fn append(record: &NewRecord<'_>, draft: &mut Draft) -> Result<(), Refused> {
+fn append(record: &NewRecord<'_>, draft: &mut Draft) -> Result<(), RequestError> {
     let size = encode(record, &mut draft.bytes).map_err(|error| too_long(&error))?;
     draft.sizes.push(size as u32);
     Ok(())
 }
 
 /// A part of the record is longer than its length field can say.
-fn too_long(error: &RecordError) -> Refused {
+fn too_long(error: &RecordError) -> RequestError {
     illegal(match error {
         RecordError::TooLong {
             field: "properties",
@@ -239,17 +239,17 @@ fn too_long(error: &RecordError) -> Refused {
 }
 
 /// What the broker adds cannot stand in properties.
-fn unwritable(error: &PropertyError) -> Refused {
+fn unwritable(error: &PropertyError) -> RequestError {
     illegal(format!("the message is illegal: {error}"))
 }
 
-fn of_a_batch(refused: &Refused, number: usize) -> Refused {
-    let remark = format!("message {number} of the batch: {}", refused.remark);
-    Refused::new(refused.code, remark)
+fn of_a_batch(error: &RequestError, number: usize) -> RequestError {
+    let remark = format!("message {number} of the batch: {}", error.remark);
+    RequestError::new(error.code, remark)
 }
 
-fn illegal(remark: String) -> Refused {
-    Refused::new(response::MESSAGE_ILLEGAL, remark)
+fn illegal(remark: String) -> RequestError {
+    RequestError::new(response::MESSAGE_ILLEGAL, remark)
 }
 
 /// What the properties of a message ask for.
@@ -270,7 +270,7 @@ fn is_time(name: &str) -> bool {
 
 /// What properties ask for. Refuses what would have to be kept back for later: delivering it at once would be a lie. A delay level wins over the
 /// times beside it, as in Apache's broker.
-pub(super) fn delivery_properties(text: &str) -> Result<DeliveryProperties<'_>, Refused> {
+pub(super) fn delivery_properties(text: &str) -> Result<DeliveryProperties<'_>, RequestError> {
     let mut unique_key = None;
     let mut delay = None;
     let mut is_timed = false;
@@ -298,7 +298,7 @@ pub(super) fn delivery_properties(text: &str) -> Result<DeliveryProperties<'_>, 
 }
 
 /// The answer to messages of kinds that this version does not have.
-pub(super) fn not_delivered(kind: &str) -> Refused {
+pub(super) fn not_delivered(kind: &str) -> RequestError {
     illegal(format!(
         "this version does not deliver {kind} messages yet; nothing was stored"
     ))
@@ -308,7 +308,7 @@ pub(super) fn not_delivered(kind: &str) -> Refused {
 mod tests {
     use super::*;
     use crate::requests::destination::destination;
-    use crate::testing::{Bench, settings};
+    use crate::testing::{ReplicaBench, settings};
     use tern_replica::testing::SEGMENT_SIZE;
     use tern_wire::record::{Record, iter};
 
@@ -336,9 +336,9 @@ mod tests {
         header: &SendRequest<'_>,
         body: &[u8],
         limit: usize,
-        check: impl FnOnce(Result<(Option<String>, Vec<Record<'_>>), Refused>) -> T,
+        check: impl FnOnce(Result<(Option<String>, Vec<Record<'_>>), RequestError>) -> T,
     ) -> T {
-        let bench = Bench::new();
+        let bench = ReplicaBench::new();
         let state = bench.views.state();
         let asked = delivery_properties(header.properties.unwrap_or_default());
         let level = asked.as_ref().ok().and_then(|asked| asked.delay);
@@ -359,7 +359,7 @@ mod tests {
             sending.single(|| "MADE".to_owned())
         };
         match drafted {
-            Err(refused) => check(Err(refused)),
+            Err(error) => check(Err(error)),
             Ok(drafted) => {
                 let records: Vec<_> = iter(&drafted.draft.bytes).map(Result::unwrap).collect();
                 let sizes: Vec<_> = records.iter().map(|record| record.size() as u32).collect();
@@ -531,26 +531,26 @@ mod tests {
             batch: Some(true),
             ..header("")
         };
-        let refused = |body: &[u8]| {
+        let code_of = |body: &[u8]| {
             drafted(&header, body, 10_000, |result| {
                 result.map_or_else(|r| r.code, |_| 0)
             })
         };
         let good = batch_of(&[(b"m1", ""), (b"m2", "")]);
-        assert_eq!(refused(&good), 0);
-        assert_eq!(refused(&good[..good.len() - 1]), 13);
-        assert_eq!(refused(&[&good[..], &[0]].concat()), 13);
+        assert_eq!(code_of(&good), 0);
+        assert_eq!(code_of(&good[..good.len() - 1]), 13);
+        assert_eq!(code_of(&[&good[..], &[0]].concat()), 13);
         let mut lying = good.clone();
         lying[19] = 200;
-        assert_eq!(refused(&lying), 13);
+        assert_eq!(code_of(&lying), 13);
         assert_eq!(
-            refused(&batch_of(&[
+            code_of(&batch_of(&[
                 (b"m1", ""),
                 (b"m2", &texts(&[("DELAY", "1")]))
             ])),
             13
         );
-        assert_eq!(refused(b""), 13);
+        assert_eq!(code_of(b""), 13);
     }
 
     #[test]
@@ -560,13 +560,13 @@ mod tests {
             ..header("")
         };
         let body = batch_of(&[(&[1; 100][..], ""); 10]);
-        let refused = |limit| {
+        let code_of = |limit| {
             drafted(&header, &body, limit, |result| {
                 result.map_or_else(|r| r.code, |_| 0)
             })
         };
-        assert_eq!(refused(4_000), 0);
-        assert_eq!(refused(1_500), 13);
+        assert_eq!(code_of(4_000), 0);
+        assert_eq!(code_of(1_500), 13);
         // What fits into the limit fits into a frame, even if all of it is zeros.
         for segment_size in [64 << 10, 1 << 20, SEGMENT_SIZE] {
             let mut draft = tern_log::FrameDraft::default();

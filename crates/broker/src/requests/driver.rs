@@ -14,18 +14,18 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::client_events::ClientEvents;
+use super::context::{RequestContext, Responder};
 use super::effects::Effects;
 use super::handler::{
     Append, Consistency, Hold, Looked, Missing, NotServed, Reads, RequestHandler, Response,
     Verdict, View, WaitsFor,
 };
-use super::reply::{Incoming, Reply};
-use crate::answers::{Answers, Ticket};
-use crate::refused::Refused;
+use crate::request_error::RequestError;
+use crate::response_batch::{ResponseBatch, Ticket};
 use crate::services::Services;
-use crate::services::commits::Place;
-use crate::services::creations::Then;
-use crate::services::holds::{Held, HoldId};
+use crate::services::consumer_offset_manager::GroupQueue;
+use crate::services::holds::{HeldRequest, HoldId};
+use crate::services::metadata_changes::ChangeCallback;
 use crate::services::numbering::Numbering;
 use tern_replica::{Outcome, Proposal};
 
@@ -45,19 +45,19 @@ enum Out<'a> {
     /// By itself: the caller has no others.
     Now,
     /// Together with others, at the end of the caller's batch.
-    Together(&'a mut Answers),
+    Together(&'a mut ResponseBatch),
 }
 
 /// A parked pull. Weak, because the table that holds it belongs to the driver's services.
 struct ParkedPull<P> {
     driver: Weak<Driver>,
-    reply: Reply,
+    responder: Responder,
     id: HoldId,
     until: Instant,
     hold: Hold<P>,
 }
 
-impl<P: Send + 'static> Held for ParkedPull<P> {
+impl<P: Send + 'static> HeldRequest for ParkedPull<P> {
     fn wake(self: Box<Self>) {
         if let Some(driver) = self.driver.upgrade() {
             driver.resume(*self);
@@ -67,7 +67,7 @@ impl<P: Send + 'static> Held for ParkedPull<P> {
     fn expire(self: Box<Self>) {
         if let Some(driver) = self.driver.upgrade() {
             let response = (self.hold.expire)(&self.hold.pending, &driver.view(Consistency::Local));
-            respond(self.reply, response, Out::Now);
+            respond(self.responder, response, Out::Now);
         }
     }
 }
@@ -89,12 +89,12 @@ impl Driver {
     }
 
     /// Serves a request. Called on a net thread.
-    pub fn serve<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming) {
+    pub fn serve<H: RequestHandler>(self: &Arc<Self>, context: RequestContext) {
         match H::READS {
-            Reads::Memory | Reads::Files if incoming.waits_for != WaitsFor::ReadIndex => {
-                self.judge::<H>(incoming, Consistency::Local, Out::Now);
+            Reads::Memory | Reads::Files if context.waits_for != WaitsFor::ReadIndex => {
+                self.judge::<H>(context, Consistency::Local, Out::Now);
             }
-            _ => self.serve_later::<H>(incoming),
+            _ => self.serve_later::<H>(context),
         }
     }
 
@@ -104,30 +104,30 @@ impl Driver {
     }
 
     /// Refuses what can be refused before it waits, then has it wait for ReadIndex or for a free search.
-    fn serve_later<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming) {
-        let group = match self.check_first::<H>(&incoming) {
+    fn serve_later<H: RequestHandler>(self: &Arc<Self>, context: RequestContext) {
+        let group = match self.check_first::<H>(&context) {
             Ok(group) => group,
-            Err(refused) => return self.refuse::<H>(incoming.reply, refused, Out::Now),
+            Err(error) => return self.refuse::<H>(context.responder, error, Out::Now),
         };
-        if incoming.waits_for != WaitsFor::ReadIndex {
-            return self.judge_elsewhere::<H>(incoming, Consistency::Local);
+        if context.waits_for != WaitsFor::ReadIndex {
+            return self.judge_elsewhere::<H>(context, Consistency::Local);
         }
-        let ticket = self.judge_when_confirmed::<H>(incoming);
-        Answers::at_once(|answers| match group {
-            Some(group) => self.services.commits.settle(&group, ticket, answers),
-            None => answers.settle(self.services.mailbox.read(ticket)),
+        let ticket = self.judge_when_confirmed::<H>(context);
+        ResponseBatch::at_once(|batch| match group {
+            Some(group) => self.services.offset_manager.settle(&group, ticket, batch),
+            None => batch.settle(self.services.mailbox.read(ticket)),
         });
     }
 
     /// The group whose offset commits have to be applied first, if the request reads some.
     fn check_first<H: RequestHandler>(
         &self,
-        incoming: &Incoming,
-    ) -> Result<Option<String>, Refused> {
+        context: &RequestContext,
+    ) -> Result<Option<String>, RequestError> {
         let view = self.view(Consistency::Local);
-        check_leads(incoming.waits_for, &view)?;
-        let header = H::decode(&incoming.command)?;
-        H::check(&header, &incoming.request(), &view)?;
+        check_leads(context.waits_for, &view)?;
+        let header = H::decode(&context.command)?;
+        H::check(&header, &context.request(), &view)?;
         Ok(H::reads_offsets_of(&header).map(str::to_owned))
     }
 
@@ -147,119 +147,126 @@ impl Driver {
 
     fn judge<H: RequestHandler>(
         self: &Arc<Self>,
-        incoming: Incoming,
+        context: RequestContext,
         consistency: Consistency,
         out: Out<'_>,
     ) {
         let mut effects = Effects::default();
         let (verdict, leads) = {
             let view = self.view(consistency);
-            let verdict = check_leads(incoming.waits_for, &view)
-                .and_then(|()| H::decode(&incoming.command))
+            let verdict = check_leads(context.waits_for, &view)
+                .and_then(|()| H::decode(&context.command))
                 .map_err(NotServed::from)
-                .and_then(|header| H::judge(&header, &incoming.request(), &view, &mut effects));
+                .and_then(|header| H::judge(&header, &context.request(), &view, &mut effects));
             (verdict, view.leads())
         };
-        self.bring_about(effects, &incoming.reply);
+        self.bring_about(effects, &context.responder);
         match verdict {
-            Ok(verdict) => self.act::<H>(incoming, verdict, out),
+            Ok(verdict) => self.act::<H>(context, verdict, out),
             // A replica that does not lead cannot confirm its view, and creates nothing.
-            Err(halt) if consistency == Consistency::Linearizable || !leads => {
-                self.refuse::<H>(incoming.reply, halt.refused(), out);
+            Err(not_served) if consistency == Consistency::Linearizable || !leads => {
+                self.refuse::<H>(context.responder, not_served.into_error(), out);
             }
-            Err(NotServed::Rejected(refused)) => self.refuse::<H>(incoming.reply, refused, out),
+            Err(NotServed::Rejected(error)) => self.refuse::<H>(context.responder, error, out),
             Err(NotServed::StaleView(_)) => {
-                let ticket = self.judge_when_confirmed::<H>(incoming);
-                out.batch(|answers| answers.settle(self.services.mailbox.read(ticket)));
+                let ticket = self.judge_when_confirmed::<H>(context);
+                out.batch(|batch| batch.settle(self.services.mailbox.read(ticket)));
             }
             Err(NotServed::Missing(missing, _)) => {
-                out.batch(|answers| self.create::<H>(incoming, *missing, answers));
+                out.batch(|batch| self.create::<H>(context, *missing, batch));
             }
         }
     }
 
     fn act<H: RequestHandler>(
         self: &Arc<Self>,
-        incoming: Incoming,
+        context: RequestContext,
         verdict: Verdict<H::Pending>,
         out: Out<'_>,
     ) {
         match verdict {
-            Verdict::Answer(response) => respond(incoming.reply, response, out),
+            Verdict::Answer(response) => respond(context.responder, response, out),
             Verdict::Propose(append) => {
-                out.batch(|answers| self.propose::<H>(incoming, append, answers));
+                out.batch(|batch| self.propose::<H>(context, append, batch));
             }
-            Verdict::Commit(place, offset) => {
-                out.batch(|answers| self.commit::<H>(incoming.reply, place, offset, answers));
+            Verdict::Commit(queue, offset) => {
+                out.batch(|batch| self.commit::<H>(context.responder, queue, offset, batch));
             }
-            Verdict::Hold(hold) => self.hold(incoming.reply, hold, None),
-            Verdict::ConfirmOrHold(hold) => self.confirm_or_hold::<H>(incoming, hold, out),
+            Verdict::Hold(hold) => self.hold(context.responder, hold, None),
+            Verdict::ConfirmOrHold(hold) => self.confirm_or_hold::<H>(context, hold, out),
         }
     }
 
     /// Has a request judged again with all that was committed until now.
-    fn judge_when_confirmed<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming) -> Ticket {
+    fn judge_when_confirmed<H: RequestHandler>(
+        self: &Arc<Self>,
+        context: RequestContext,
+    ) -> Ticket {
         let this = Arc::clone(self);
-        Box::new(move |outcome, answers| match outcome {
-            Outcome::Confirmed(_) | Outcome::Stored(_) => this.judge_again::<H>(incoming, answers),
+        Box::new(move |outcome, batch| match outcome {
+            Outcome::Confirmed(_) | Outcome::Stored(_) => this.judge_again::<H>(context, batch),
             other => {
-                let refused = Refused::of_condition(&other, &this.services.roles);
-                this.refuse::<H>(incoming.reply, refused, Out::Together(answers));
+                let error = RequestError::of_condition(&other, &this.services.roles);
+                this.refuse::<H>(context.responder, error, Out::Together(batch));
             }
         })
     }
 
     fn create<H: RequestHandler>(
         self: &Arc<Self>,
-        incoming: Incoming,
+        context: RequestContext,
         missing: Missing,
-        answers: &mut Answers,
+        batch: &mut ResponseBatch,
     ) {
         let this = Arc::clone(self);
-        let then: Then = Box::new(move |created, answers| match created {
-            Ok(()) => this.judge_again::<H>(incoming, answers),
-            Err(refused) => {
-                this.refuse::<H>(incoming.reply, refused, Out::Together(answers));
+        let then: ChangeCallback = Box::new(move |created, batch| match created {
+            Ok(()) => this.judge_again::<H>(context, batch),
+            Err(error) => {
+                this.refuse::<H>(context.responder, error, Out::Together(batch));
             }
         });
-        let creations = &self.services.creations;
+        let metadata_changes = &self.services.metadata_changes;
         match missing {
-            Missing::Topic(new) => creations.topic(new, then, answers),
-            Missing::OwnTopic(config) => creations.missing_topic(config, then, answers),
-            Missing::Group(name) => creations.group(name, (false, false), then, answers),
+            Missing::Topic(new) => metadata_changes.topic(new, then, batch),
+            Missing::OwnTopic(config) => metadata_changes.missing_topic(config, then, batch),
+            Missing::Group(name) => metadata_changes.group(name, (false, false), then, batch),
         }
     }
 
     /// Called on the apply thread, which must not wait for a disk.
-    fn judge_again<H: RequestHandler>(self: &Arc<Self>, incoming: Incoming, answers: &mut Answers) {
+    fn judge_again<H: RequestHandler>(
+        self: &Arc<Self>,
+        context: RequestContext,
+        batch: &mut ResponseBatch,
+    ) {
         match H::READS {
             Reads::Memory => {
-                let out = Out::Together(answers);
-                self.judge::<H>(incoming, Consistency::Linearizable, out);
+                let out = Out::Together(batch);
+                self.judge::<H>(context, Consistency::Linearizable, out);
             }
             Reads::Files | Reads::ManyFiles => {
-                self.judge_elsewhere::<H>(incoming, Consistency::Linearizable);
+                self.judge_elsewhere::<H>(context, Consistency::Linearizable);
             }
         }
     }
 
     fn judge_elsewhere<H: RequestHandler>(
         self: &Arc<Self>,
-        incoming: Incoming,
+        context: RequestContext,
         consistency: Consistency,
     ) {
         let this = Arc::clone(self);
         self.services.runtime.spawn(async move {
             if H::READS == Reads::Files {
-                return this.judge::<H>(incoming, consistency, Out::Now);
+                return this.judge::<H>(context, consistency, Out::Now);
             }
             let Ok(turn) = Arc::clone(&this.searches).acquire_owned().await else {
                 return;
             };
             let runtime = this.services.runtime.clone();
             runtime.spawn_blocking(move || {
-                if incoming.reply.is_awaited() {
-                    this.judge::<H>(incoming, consistency, Out::Now);
+                if context.responder.is_awaited() {
+                    this.judge::<H>(context, consistency, Out::Now);
                 }
                 drop(turn);
             });
@@ -268,14 +275,16 @@ impl Driver {
 
     fn propose<H: RequestHandler>(
         self: &Arc<Self>,
-        incoming: Incoming,
+        context: RequestContext,
         append: Append<H::Pending>,
-        answers: &mut Answers,
+        batch: &mut ResponseBatch,
     ) {
         // The request's body goes here: the records are a copy of it.
-        let Incoming {
-            reply, received_ns, ..
-        } = incoming;
+        let RequestContext {
+            responder,
+            received_ns,
+            ..
+        } = context;
         let Append {
             drafts,
             ops,
@@ -284,8 +293,8 @@ impl Driver {
             pending,
         } = append;
         let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| {
-            this.decided::<H>(&outcome, reply, pending, counted_bytes, answers);
+        let ticket: Ticket = Box::new(move |outcome, batch| {
+            this.decided::<H>(&outcome, responder, pending, counted_bytes, batch);
         });
         let proposal = Proposal {
             drafts,
@@ -294,16 +303,16 @@ impl Driver {
             ticket,
             received_ns,
         };
-        answers.settle(self.services.mailbox.propose(proposal));
+        batch.settle(self.services.mailbox.propose(proposal));
     }
 
     fn decided<H: RequestHandler>(
         self: &Arc<Self>,
         outcome: &Outcome,
-        reply: Reply,
+        responder: Responder,
         pending: H::Pending,
         counted_bytes: Option<u64>,
-        answers: &mut Answers,
+        batch: &mut ResponseBatch,
     ) {
         let counters = &self.services.counters;
         match outcome {
@@ -311,50 +320,50 @@ impl Driver {
                 if let Some(bytes) = counted_bytes {
                     counters.put(stored.physical_offsets.len(), bytes);
                 }
-                if reply.is_awaited() {
+                if responder.is_awaited() {
                     let response = H::stored(pending, stored, &self.view(Consistency::Local));
-                    respond(reply, response, Out::Together(answers));
+                    respond(responder, response, Out::Together(batch));
                 }
             }
             other => {
                 if counted_bytes.is_some() {
                     counters.put_failed();
                 }
-                let refused = Refused::of(other, &self.services.roles);
-                self.refuse::<H>(reply, refused, Out::Together(answers));
+                let error = RequestError::of(other, &self.services.roles);
+                self.refuse::<H>(responder, error, Out::Together(batch));
             }
         }
     }
 
     fn commit<H: RequestHandler>(
         self: &Arc<Self>,
-        reply: Reply,
-        place: Place,
+        responder: Responder,
+        queue: GroupQueue,
         offset: u64,
-        answers: &mut Answers,
+        batch: &mut ResponseBatch,
     ) {
-        let commits = &self.services.commits;
-        if reply.is_one_way() {
-            return commits.add(&place, offset);
+        let offset_manager = &self.services.offset_manager;
+        if responder.is_one_way() {
+            return offset_manager.add(&queue, offset);
         }
         let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| {
-            let out = Out::Together(answers);
+        let ticket: Ticket = Box::new(move |outcome, batch| {
+            let out = Out::Together(batch);
             match outcome {
-                Outcome::Stored(_) => respond(reply, Response::new(response::SUCCESS), out),
+                Outcome::Stored(_) => respond(responder, Response::new(response::SUCCESS), out),
                 other => {
-                    let refused = Refused::of(&other, &this.services.roles);
-                    this.refuse::<H>(reply, refused, out);
+                    let error = RequestError::of(&other, &this.services.roles);
+                    this.refuse::<H>(responder, error, out);
                 }
             }
         });
-        commits.set(place, offset, ticket, answers);
+        offset_manager.set(queue, offset, ticket, batch);
     }
 
     /// A deposed leader must not send a consumer elsewhere by what its view shows, so without ReadIndex the pull waits.
     fn confirm_or_hold<H: RequestHandler>(
         self: &Arc<Self>,
-        incoming: Incoming,
+        context: RequestContext,
         hold: Hold<H::Pending>,
         out: Out<'_>,
     ) {
@@ -364,36 +373,36 @@ impl Driver {
             runtime.spawn(async move {
                 match outcome {
                     Outcome::Confirmed(_) => {
-                        this.judge::<H>(incoming, Consistency::Linearizable, Out::Now);
+                        this.judge::<H>(context, Consistency::Linearizable, Out::Now);
                     }
-                    _ => this.hold(incoming.reply, hold, None),
+                    _ => this.hold(context.responder, hold, None),
                 }
             });
         });
-        out.batch(|answers| answers.settle(self.services.mailbox.read(ticket)));
+        out.batch(|batch| batch.settle(self.services.mailbox.read(ticket)));
     }
 
     /// Parks a pull, if it may wait. `parked` is its name and its deadline, if it was parked before.
     pub(super) fn hold<P: Send + 'static>(
         self: &Arc<Self>,
-        mut reply: Reply,
+        mut responder: Responder,
         hold: Hold<P>,
         parked: Option<(HoldId, Instant)>,
     ) {
-        if !reply.is_awaited() {
+        if !responder.is_awaited() {
             return;
         }
         let (holds, views) = (&self.services.holds, &self.services.views);
         let first = || Some((holds.next_id(), Instant::now() + hold.wait?));
         let Some((id, until)) = parked.or_else(first) else {
             let response = (hold.expire)(&hold.pending, &self.view(Consistency::Local));
-            return respond(reply, response, Out::Now);
+            return respond(responder, response, Out::Now);
         };
         let (queue, end) = (hold.queue, hold.end);
-        reply.park();
+        responder.park();
         let parked = ParkedPull {
             driver: Arc::downgrade(self),
-            reply,
+            responder,
             id,
             until,
             hold,
@@ -411,29 +420,29 @@ impl Driver {
 
     fn resume<P: Send + 'static>(self: &Arc<Self>, parked: ParkedPull<P>) {
         let ParkedPull {
-            reply,
+            responder,
             id,
             until,
             hold,
             ..
         } = parked;
-        if !reply.is_awaited() {
+        if !responder.is_awaited() {
             return;
         }
         let mut effects = Effects::default();
         let looked = (hold.resume)(hold.pending, &self.view(Consistency::Local), &mut effects);
-        self.bring_about(effects, &reply);
+        self.bring_about(effects, &responder);
         match looked {
-            Ok(Looked::Found(response)) => respond(reply, response, Out::Now),
-            Ok(Looked::Nothing(hold)) => self.hold(reply, hold, Some((id, until))),
-            Err(refused) => refuse(reply, refused, |_| {}, Out::Now),
+            Ok(Looked::Found(response)) => respond(responder, response, Out::Now),
+            Ok(Looked::Nothing(hold)) => self.hold(responder, hold, Some((id, until))),
+            Err(error) => refuse(responder, error, |_| {}, Out::Now),
         }
     }
 
-    fn bring_about(&self, effects: Effects, reply: &Reply) {
+    fn bring_about(&self, effects: Effects, responder: &Responder) {
         let services = &self.services;
-        if let Some((place, offset)) = effects.commit {
-            services.commits.add(&place, offset);
+        if let Some((queue, offset)) = effects.commit {
+            services.offset_manager.add(&queue, offset);
         }
         if effects.found_none {
             services.counters.missed();
@@ -442,53 +451,54 @@ impl Driver {
             services.counters.got(messages, bytes);
         }
         if let Some(heartbeat) = effects.heartbeat {
-            self.client_events.heartbeat(*heartbeat, reply.connection());
+            self.client_events
+                .heartbeat(*heartbeat, responder.connection());
         }
         self.client_events.notify(&effects.changed_groups);
     }
 
     #[expect(clippy::unused_self, reason = "reads as the other verdicts do")]
-    fn refuse<H: RequestHandler>(&self, reply: Reply, refused: Refused, out: Out<'_>) {
-        refuse(reply, refused, H::complete_refusal, out);
+    fn refuse<H: RequestHandler>(&self, responder: Responder, error: RequestError, out: Out<'_>) {
+        refuse(responder, error, H::complete_refusal, out);
     }
 }
 
 impl Out<'_> {
-    fn batch<T>(self, collect: impl FnOnce(&mut Answers) -> T) -> T {
+    fn batch<T>(self, collect: impl FnOnce(&mut ResponseBatch) -> T) -> T {
         match self {
-            Self::Now => Answers::at_once(collect),
-            Self::Together(answers) => collect(answers),
+            Self::Now => ResponseBatch::at_once(collect),
+            Self::Together(batch) => collect(batch),
         }
     }
 }
 
-fn check_leads(waits_for: WaitsFor, view: &View<'_>) -> Result<(), Refused> {
+fn check_leads(waits_for: WaitsFor, view: &View<'_>) -> Result<(), RequestError> {
     match waits_for {
         WaitsFor::Log | WaitsFor::ReadIndex if !view.leads() => {
-            Err(Refused::not_leader(&view.role))
+            Err(RequestError::not_leader(&view.role))
         }
         _ => Ok(()),
     }
 }
 
-fn respond(reply: Reply, response: Response, out: Out<'_>) {
-    let answer = reply.answer(response);
-    send(reply, answer, out);
+fn respond(responder: Responder, response: Response, out: Out<'_>) {
+    let answer = responder.answer(response);
+    send(responder, answer, out);
 }
 
-fn refuse(reply: Reply, refused: Refused, complete: fn(&mut Command), out: Out<'_>) {
-    if reply.is_one_way() {
+fn refuse(responder: Responder, error: RequestError, complete: fn(&mut Command), out: Out<'_>) {
+    if responder.is_one_way() {
         return;
     }
-    let mut answer = reply.command(refused.code);
+    let mut answer = responder.command(error.code);
     complete(&mut answer);
-    refused.write(&mut answer);
-    send(reply, answer, out);
+    error.write(&mut answer);
+    send(responder, answer, out);
 }
 
-fn send(reply: Reply, answer: Command, out: Out<'_>) {
+fn send(responder: Responder, answer: Command, out: Out<'_>) {
     match out {
-        Out::Now => reply.send(answer),
-        Out::Together(answers) => reply.add(&answer, answers),
+        Out::Now => responder.send(answer),
+        Out::Together(batch) => responder.add(&answer, batch),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::services::commits::Place;
+use crate::services::consumer_offset_manager::GroupQueue;
 
 /// Nothing in most cases, and then it costs nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// The offset that rides on a pull.
-    pub commit: Option<(Place, u64)>,
+    pub commit: Option<(GroupQueue, u64)>,
     /// A look of a pull found no messages.
     pub found_none: bool,
     /// Messages that the answer takes, and bytes of their records.

@@ -19,11 +19,11 @@ use tern_wire::names::NameError;
 use tern_wire::{Command, Fields, HeaderError};
 
 use super::effects::Effects;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::role_view::RoleView;
-use crate::services::commits::Place;
-use crate::services::creations::wants::NewTopic;
+use crate::services::consumer_offset_manager::GroupQueue;
 use crate::services::holds::QueueKey;
+use crate::services::metadata_changes::plans::NewTopic;
 use crate::services::numbering::Numbering;
 use crate::services::registry::ClientRegistry;
 use crate::settings::Settings;
@@ -44,13 +44,17 @@ pub(crate) trait RequestHandler: 'static {
     ///
     /// # Errors
     /// The request is malformed.
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused>;
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError>;
 
     /// The checks that need not wait: made on the net thread before a request waits for ReadIndex or for a search.
     ///
     /// # Errors
     /// The request is refused, whatever is committed meanwhile.
-    fn check(_: &Self::Header<'_>, _: &ClientRequest<'_>, _: &View<'_>) -> Result<(), Refused> {
+    fn check(
+        _: &Self::Header<'_>,
+        _: &ClientRequest<'_>,
+        _: &View<'_>,
+    ) -> Result<(), RequestError> {
         Ok(())
     }
 
@@ -118,10 +122,10 @@ impl ClientRequest<'_> {
     ///
     /// # Errors
     /// The request came by none.
-    pub fn connection(&self) -> Result<&Arc<Connection>, Refused> {
+    pub fn connection(&self) -> Result<&Arc<Connection>, RequestError> {
         self.caller.ok_or_else(|| {
             let remark = "a client announces itself by a connection of its own";
-            Refused::new(response::SYSTEM_ERROR, remark)
+            RequestError::new(response::SYSTEM_ERROR, remark)
         })
     }
 }
@@ -174,7 +178,7 @@ pub(crate) enum Verdict<P> {
     Propose(Append<P>),
     /// Commit a consumer's offset. A client that waits for the answer means the value as it is; otherwise the commit is
     /// collected with others and may only raise the offset.
-    Commit(Place, u64),
+    Commit(GroupQueue, u64),
     /// There is nothing yet.
     Hold(Hold<P>),
     /// Judge again after ReadIndex: what the view shows must not decide. Hold it if this replica cannot confirm that
@@ -229,7 +233,7 @@ pub(crate) struct Hold<P> {
     pub end: u64,
     pub pending: P,
     /// Looks again, when the queue has got messages.
-    pub resume: fn(P, &View<'_>, &mut Effects) -> Result<Looked<P>, Refused>,
+    pub resume: fn(P, &View<'_>, &mut Effects) -> Result<Looked<P>, RequestError>,
     /// The answer when the time is over.
     pub expire: fn(&P, &View<'_>) -> Response,
 }
@@ -270,12 +274,12 @@ impl<P: std::fmt::Debug> std::fmt::Debug for Hold<P> {
 #[derive(Debug)]
 pub(crate) enum NotServed {
     /// Whatever the view says.
-    Rejected(Refused),
+    Rejected(RequestError),
     /// Because of the view, which may be behind: right after a change of leaders it is behind the log. A leader says it
     /// only after ReadIndex.
-    StaleView(Refused),
+    StaleView(RequestError),
     /// The view does not know what the request needs and what may come into being by use: it is created first.
-    Missing(Box<Missing>, Refused),
+    Missing(Box<Missing>, RequestError),
 }
 
 /// What a request brings into being.
@@ -292,32 +296,30 @@ pub(crate) enum Missing {
 impl NotServed {
     /// A topic that the view does not know and that this request may bring into being.
     pub fn missing_topic(missing: Missing, name: &str) -> Self {
-        Self::Missing(Box::new(missing), Refused::no_topic(name))
+        Self::Missing(Box::new(missing), RequestError::no_topic(name))
     }
 
     /// A group that the view does not know: created where groups come into being by use.
     pub fn no_group(settings: &Settings, name: &str) -> Self {
-        let refused = Refused::no_group(name);
+        let error = RequestError::no_group(name);
         if settings.creates_group(name) {
-            Self::Missing(Box::new(Missing::Group(Arc::from(name))), refused)
+            Self::Missing(Box::new(Missing::Group(Arc::from(name))), error)
         } else {
-            Self::StaleView(refused)
+            Self::StaleView(error)
         }
     }
 
     /// The refusal, whatever could be done about it.
-    pub fn refused(self) -> Refused {
+    pub fn into_error(self) -> RequestError {
         match self {
-            Self::Rejected(refused) | Self::StaleView(refused) | Self::Missing(_, refused) => {
-                refused
-            }
+            Self::Rejected(error) | Self::StaleView(error) | Self::Missing(_, error) => error,
         }
     }
 }
 
-impl From<Refused> for NotServed {
-    fn from(refused: Refused) -> Self {
-        Self::Rejected(refused)
+impl From<RequestError> for NotServed {
+    fn from(error: RequestError) -> Self {
+        Self::Rejected(error)
     }
 }
 

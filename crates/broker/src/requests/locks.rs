@@ -20,7 +20,7 @@ use super::handler::{
     Append, ClientRequest, Consistency, NotServed, RequestHandler, Response, Verdict, View,
 };
 use crate::clock;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::services::registry::heartbeat::{nullable, number};
 use tern_replica::Stored;
 
@@ -76,7 +76,7 @@ impl RequestHandler for LockHandler {
     type Header<'a> = LockBatch;
     type Pending = PendingLock;
 
-    fn decode(command: &Command) -> Result<LockBatch, Refused> {
+    fn decode(command: &Command) -> Result<LockBatch, RequestError> {
         decode(command)
     }
 
@@ -135,7 +135,7 @@ impl RequestHandler for UnlockHandler {
     type Header<'a> = LockBatch;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<LockBatch, Refused> {
+    fn decode(command: &Command) -> Result<LockBatch, RequestError> {
         decode(command)
     }
 
@@ -155,22 +155,22 @@ impl RequestHandler for UnlockHandler {
     }
 }
 
-fn decode(command: &Command) -> Result<LockBatch, Refused> {
+fn decode(command: &Command) -> Result<LockBatch, RequestError> {
     serde_json::from_slice(&command.body).map_err(|error| {
         let remark = format!("the body names no queues to lock: {error}");
-        Refused::new(response::SYSTEM_ERROR, remark)
+        RequestError::new(response::SYSTEM_ERROR, remark)
     })
 }
 
-fn check(body: &LockBatch, request: &ClientRequest<'_>) -> Result<(), Refused> {
+fn check(body: &LockBatch, request: &ClientRequest<'_>) -> Result<(), RequestError> {
     check_group_from(&body.consumer_group, request.command.version)?;
     if body.client_id.is_empty() || body.client_id.len() > LONGEST_CLIENT {
         let remark = format!("a clientId has 1 to {LONGEST_CLIENT} bytes");
-        return Err(Refused::invalid(remark));
+        return Err(RequestError::invalid(remark));
     }
     if body.mq_set.len() > MOST_QUEUES {
         let remark = format!("a request locks at most {MOST_QUEUES} queues");
-        return Err(Refused::invalid(remark));
+        return Err(RequestError::invalid(remark));
     }
     Ok(())
 }
@@ -188,9 +188,9 @@ fn keys(queues: &[MessageQueue]) -> Vec<(Arc<str>, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answers::Answers;
     use crate::requests::Driver;
-    use crate::testing::{Bench, Client, leading, role_board};
+    use crate::response_batch::ResponseBatch;
+    use crate::testing::{ReplicaBench, TestClient, leading, role_board};
     use tern_replica::{AnswerAt, Outcome};
     use tern_state::{DeleteGroup, GroupConfig, LockQueues, PutGroup, UnlockQueues};
     use tern_wire::codes::request;
@@ -209,15 +209,15 @@ mod tests {
         Command::request(code, 1).with_body(body)
     }
 
-    struct Fixture {
-        bench: Bench,
-        client: Client,
+    struct LockFixture {
+        bench: ReplicaBench,
+        client: TestClient,
         driver: Arc<Driver>,
     }
 
-    impl Fixture {
+    impl LockFixture {
         async fn new() -> Self {
-            let mut bench = Bench::new();
+            let mut bench = ReplicaBench::new();
             bench.commit_ops(&[Op::PutGroup(PutGroup {
                 changed_at_ms: 1,
                 config: GroupConfig::new("CG"),
@@ -225,7 +225,7 @@ mod tests {
             let driver = bench.driver(leading());
             Self {
                 bench,
-                client: Client::connect().await,
+                client: TestClient::connect().await,
                 driver,
             }
         }
@@ -236,9 +236,9 @@ mod tests {
             assert_eq!(proposal.answer, AnswerAt::Apply);
             self.bench
                 .commit_ops(&Op::decode_all(&proposal.ops).expect("ops"));
-            let mut answers = Answers::default();
-            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
-            answers.flush();
+            let mut batch = ResponseBatch::default();
+            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+            batch.flush();
         }
 
         async fn lock(&mut self, client: &str, queues: &[i64]) -> String {
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_names_the_queues_that_the_client_has() {
-        let mut fixture = Fixture::new().await;
+        let mut fixture = LockFixture::new().await;
         assert_eq!(fixture.lock("a", &[0, 1]).await, locked(&[0, 1]));
         assert_eq!(fixture.lock("b", &[1, 2]).await, locked(&[2]));
         assert_eq!(
@@ -276,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_no_topic_has_is_left_out_whatever_its_length() {
-        let fixture = Fixture::new().await;
+        let fixture = LockFixture::new().await;
         for code in [request::LOCK_BATCH_MQ, request::UNLOCK_BATCH_MQ] {
             let queue = |topic: &str| serde_json::json!({"brokerName": "group-a", "queueId": 0, "topic": topic});
             let body = serde_json::json!({"clientId": "a", "consumerGroup": "CG",
@@ -298,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lease_is_measured_by_a_clock_that_nobody_sets() {
-        let fixture = Fixture::new().await;
+        let fixture = LockFixture::new().await;
         let before_ms = clock::monotonic_ms();
         fixture.client.asks(
             &fixture.driver,
@@ -319,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_late_names_no_lock_that_has_run_out() {
-        let mut fixture = Fixture::new().await;
+        let mut fixture = LockFixture::new().await;
         fixture.client.asks(
             &fixture.driver,
             command(request::LOCK_BATCH_MQ, body("a", &[0])),
@@ -335,15 +335,15 @@ mod tests {
         while clock::monotonic_ms() == asked_ms {
             std::hint::spin_loop();
         }
-        let mut answers = Answers::default();
-        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut answers);
-        answers.flush();
+        let mut batch = ResponseBatch::default();
+        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+        batch.flush();
         assert_eq!(fixture.client.answer().await.body, locked(&[]).as_bytes());
     }
 
     #[tokio::test]
     async fn a_one_way_unlock_frees_the_clients_own_queues_and_is_not_answered() {
-        let mut fixture = Fixture::new().await;
+        let mut fixture = LockFixture::new().await;
         fixture.lock("a", &[0]).await;
         for client in ["b", "a"] {
             let unlock = command(request::UNLOCK_BATCH_MQ, body(client, &[0])).one_way();
@@ -361,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unlock_that_is_awaited_is_answered_without_a_body() {
-        let mut fixture = Fixture::new().await;
+        let mut fixture = LockFixture::new().await;
         let unlock = command(request::UNLOCK_BATCH_MQ, body("a", &[0]));
         fixture.client.asks(&fixture.driver, unlock);
         fixture.commit();
@@ -371,8 +371,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_leader_gives_locks() {
-        let bench = Bench::new();
-        let mut client = Client::connect().await;
+        let bench = ReplicaBench::new();
+        let mut client = TestClient::connect().await;
         let driver = bench.driver(role_board());
         client.asks(&driver, command(request::LOCK_BATCH_MQ, body("a", &[0])));
         assert_eq!(client.answer().await.code, 14);
@@ -383,7 +383,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_group_comes_into_being_first() {
-        let mut fixture = Fixture::new().await;
+        let mut fixture = LockFixture::new().await;
         fixture.bench.commit_ops(&[Op::DeleteGroup(DeleteGroup {
             changed_at_ms: 1,
             name: "CG".into(),
@@ -393,8 +393,8 @@ mod tests {
             &fixture.driver,
             command(request::LOCK_BATCH_MQ, body("a", &[0])),
         );
-        let mut answers = Answers::default();
-        fixture.bench.read().expect("a fresh read")(Outcome::Confirmed(1), &mut answers);
+        let mut batch = ResponseBatch::default();
+        fixture.bench.read().expect("a fresh read")(Outcome::Confirmed(1), &mut batch);
         fixture.commit();
         fixture.commit();
         let answer = fixture.client.answer().await;
@@ -403,7 +403,7 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_that_name_nobody_or_too_much_are_refused() {
-        let mut fixture = Fixture::new().await;
+        let mut fixture = LockFixture::new().await;
         let too_many: Vec<i64> = (0..=MOST_QUEUES as i64).collect();
         for (bad, code) in [
             (b"nothing".to_vec(), 1),

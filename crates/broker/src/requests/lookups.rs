@@ -9,7 +9,7 @@ use tern_wire::headers::ViewMessage;
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
 use super::reading::stored_record_at;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::services::registry::heartbeat::SubscriptionData;
 use crate::views::Views;
 
@@ -29,7 +29,7 @@ impl RequestHandler for ViewMessageHandler {
 
     const READS: Reads = Reads::Files;
 
-    fn decode(command: &Command) -> Result<ViewMessage<'_>, Refused> {
+    fn decode(command: &Command) -> Result<ViewMessage<'_>, RequestError> {
         Ok(ViewMessage::decode(&command.fields)?)
     }
 
@@ -42,8 +42,8 @@ impl RequestHandler for ViewMessageHandler {
         _: &mut Effects,
     ) -> Result<Verdict<()>, NotServed> {
         let offset = header.offset;
-        let refused = |remark| Refused::new(response::SYSTEM_ERROR, remark);
-        let none = refused(format!("can not find message by the offset, {offset}"));
+        let failed = |remark| RequestError::new(response::SYSTEM_ERROR, remark);
+        let none = failed(format!("can not find message by the offset, {offset}"));
         let Ok(position) = u64::try_from(offset) else {
             return Err(none.into());
         };
@@ -54,7 +54,7 @@ impl RequestHandler for ViewMessageHandler {
             }
             Ok(None) if may_come(view.views, position) => Err(NotServed::StaleView(none)),
             Ok(None) => Err(none.into()),
-            Err(error) => Err(refused(format!("the message cannot be read: {error}")).into()),
+            Err(error) => Err(failed(format!("the message cannot be read: {error}")).into()),
         }
     }
 }
@@ -71,7 +71,7 @@ impl RequestHandler for CheckClientHandler {
     type Header<'a> = CheckedClient;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<CheckedClient, Refused> {
+    fn decode(command: &Command) -> Result<CheckedClient, RequestError> {
         decode_check(&command.body)
     }
 
@@ -86,20 +86,20 @@ impl RequestHandler for CheckClientHandler {
     }
 }
 
-fn decode_check(body: &[u8]) -> Result<CheckedClient, Refused> {
+fn decode_check(body: &[u8]) -> Result<CheckedClient, RequestError> {
     serde_json::from_slice(body).map_err(|error| {
         let remark = format!("the body names no subscription: {error}");
-        Refused::new(response::SYSTEM_ERROR, remark)
+        RequestError::new(response::SYSTEM_ERROR, remark)
     })
 }
 
-fn check_client(body: &CheckedClient) -> Result<(), Refused> {
+fn check_client(body: &CheckedClient) -> Result<(), RequestError> {
     match &body.subscription_data {
         Some(subscription)
             if !subscription.expression_type.is_empty()
                 && !subscription.expression_type.eq_ignore_ascii_case("TAG") =>
         {
-            Err(Refused::no_filter(&subscription.expression_type))
+            Err(RequestError::no_filter(&subscription.expression_type))
         }
         _ => Ok(()),
     }
@@ -111,15 +111,15 @@ mod tests {
     use std::sync::Arc;
     use tern_wire::record::iter;
 
-    use crate::answers::Answers;
     use crate::requests::Driver;
-    use crate::testing::{Bench, Client, leading, role_board};
+    use crate::response_batch::ResponseBatch;
+    use crate::testing::{ReplicaBench, TestClient, leading, role_board};
     use tern_replica::Outcome;
     use tern_wire::codes::request;
 
     const TOPIC: &str = "BenchmarkTest";
 
-    async fn view(driver: &Arc<Driver>, client: &mut Client, offset: &str) -> Command {
+    async fn view(driver: &Arc<Driver>, client: &mut TestClient, offset: &str) -> Command {
         let mut command = Command::request(request::VIEW_MESSAGE_BY_ID, 1);
         command.fields.set("offset", offset);
         client.asks(driver, command);
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_found_at_its_place_and_nowhere_else() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         for number in 0..3 {
             bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
         }
@@ -139,7 +139,7 @@ mod tests {
             .queues
             .read(topic_id, 3, 0, 9, &mut entries)
             .expect("entries");
-        let mut client = Client::connect().await;
+        let mut client = TestClient::connect().await;
         let driver = bench.driver(role_board());
         for (number, entry) in entries.iter().enumerate() {
             let offset = entry.physical_offset;
@@ -172,12 +172,12 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_message_is_answered_with_an_error_that_names_it() {
         for roles in [leading(), role_board()] {
-            let mut bench = Bench::cold();
+            let mut bench = ReplicaBench::cold();
             for _ in 0..3 {
                 bench.commit_message(TOPIC, 3, "", b"m");
             }
             let rotted = bench.rot(TOPIC, 3, 1).physical_offset;
-            let mut client = Client::connect().await;
+            let mut client = TestClient::connect().await;
             let driver = bench.driver(roles);
             let answer = view(&driver, &mut client, &rotted.to_string()).await;
             assert_eq!((answer.code, answer.body.len()), (1, 0));
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_committed_yet_is_not_shown() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         let end = bench.views.applied_position();
         let state = (**bench.views.state()).clone();
         bench.commit_message(TOPIC, 3, "", b"later");
@@ -203,7 +203,7 @@ mod tests {
             .read(topic_id, 3, 0, 1, &mut entries)
             .expect("an entry");
         bench.views.publish(&state, end, 0);
-        let mut client = Client::connect().await;
+        let mut client = TestClient::connect().await;
         let driver = bench.driver(role_board());
         let offset = entries[0].physical_offset.to_string();
         assert_eq!(view(&driver, &mut client, &offset).await.code, 1);
@@ -214,16 +214,16 @@ mod tests {
         client.asks(&driver, command);
         let read = bench.read().expect("the leader asks for a fresh read");
         bench.commit_message(TOPIC, 3, "", b"and on");
-        let mut answers = Answers::default();
-        read(Outcome::Confirmed(1), &mut answers);
-        answers.flush();
+        let mut batch = ResponseBatch::default();
+        read(Outcome::Confirmed(1), &mut batch);
+        batch.flush();
         assert_eq!(client.answer().await.code, 0);
     }
 
     #[test]
     fn a_subscription_by_tag_is_fine_and_one_by_sql_is_not() {
         let check = |body: &str| check_client(&decode_check(body.as_bytes())?);
-        let code = |body: &str| check(body).map_err(|refused| refused.code);
+        let code = |body: &str| check(body).map_err(|error| error.code);
         let body = |kind: &str| {
             format!(
                 r#"{{"clientId":"c","group":"g","subscriptionData":{{"topic":"t","subString":"a > 1",
@@ -235,9 +235,9 @@ mod tests {
         assert_eq!(code(&body("SQL92")), Err(1));
         assert_eq!(code("{}"), Ok(()));
         assert_eq!(code("nothing"), Err(1));
-        let refused = check(&body("SQL92")).expect_err("refused");
+        let error = check(&body("SQL92")).expect_err("refused");
         assert_eq!(
-            refused.remark,
+            error.remark,
             "The broker does not support consumer to filter message by SQL92"
         );
     }

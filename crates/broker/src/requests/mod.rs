@@ -4,6 +4,7 @@
 
 mod client_events;
 mod clients;
+mod context;
 mod destination;
 mod drafting;
 mod driver;
@@ -15,11 +16,11 @@ mod offsets;
 mod pull;
 mod query;
 mod reading;
-mod reply;
 mod send;
 mod sendback;
 
 pub(crate) use clients::{ConsumerListHandler, HeartbeatHandler, UnregisterClientHandler};
+pub(crate) use context::RequestContext;
 pub(crate) use driver::Driver;
 pub(crate) use handler::RequestHandler;
 pub use handler::WaitsFor;
@@ -31,7 +32,6 @@ pub(crate) use offsets::{
 };
 pub(crate) use pull::PullHandler;
 pub(crate) use query::QueryMessageHandler;
-pub(crate) use reply::Incoming;
 pub(crate) use send::SendHandler;
 pub(crate) use sendback::SendBackHandler;
 #[cfg(test)]

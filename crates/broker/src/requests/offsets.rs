@@ -16,8 +16,8 @@ use tern_wire::{Command, Fields};
 
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
-use crate::refused::Refused;
-use crate::services::commits::Place;
+use crate::request_error::RequestError;
+use crate::services::consumer_offset_manager::GroupQueue;
 
 /// A queue is young while its first message lies within the newest so many bytes of the log. A group that is new on
 /// a young queue begins at 0, whatever it asks for; RocketMQ takes 40 % of the memory, here all replicas agree.
@@ -30,7 +30,7 @@ impl RequestHandler for QueryConsumerOffsetHandler {
     type Header<'a> = QueryConsumerOffsetRequest<'a>;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(QueryConsumerOffsetRequest::decode(&command.fields)?)
     }
 
@@ -38,7 +38,7 @@ impl RequestHandler for QueryConsumerOffsetHandler {
         header: &Self::Header<'_>,
         request: &ClientRequest<'_>,
         _: &View<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         check_group_from(header.consumer_group, request.command.version)?;
         checked_queue(header.topic, header.queue_id)?;
         Ok(())
@@ -70,7 +70,7 @@ impl RequestHandler for SearchOffsetHandler {
 
     const READS: Reads = Reads::Files;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(SearchOffset::decode(&command.fields)?)
     }
 
@@ -78,7 +78,7 @@ impl RequestHandler for SearchOffsetHandler {
         header: &Self::Header<'_>,
         _: &ClientRequest<'_>,
         _: &View<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
@@ -110,7 +110,7 @@ impl RequestHandler for MaxOffsetHandler {
     type Header<'a> = QueueRequest<'a>;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(QueueRequest::decode(&command.fields)?)
     }
 
@@ -118,7 +118,7 @@ impl RequestHandler for MaxOffsetHandler {
         header: &Self::Header<'_>,
         _: &ClientRequest<'_>,
         _: &View<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
@@ -140,7 +140,7 @@ impl RequestHandler for MinOffsetHandler {
     type Header<'a> = QueueRequest<'a>;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(QueueRequest::decode(&command.fields)?)
     }
 
@@ -148,7 +148,7 @@ impl RequestHandler for MinOffsetHandler {
         header: &Self::Header<'_>,
         _: &ClientRequest<'_>,
         _: &View<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
@@ -172,7 +172,7 @@ impl RequestHandler for EarliestStoreTimeHandler {
 
     const READS: Reads = Reads::Files;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(QueueRequest::decode(&command.fields)?)
     }
 
@@ -180,7 +180,7 @@ impl RequestHandler for EarliestStoreTimeHandler {
         header: &Self::Header<'_>,
         _: &ClientRequest<'_>,
         _: &View<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         checked_queue(header.topic, header.queue_id).map(drop)
     }
 
@@ -208,7 +208,7 @@ impl RequestHandler for UpdateConsumerOffsetHandler {
     type Header<'a> = UpdateConsumerOffset<'a>;
     type Pending = ();
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(UpdateConsumerOffset::decode(&command.fields)?)
     }
 
@@ -221,7 +221,7 @@ impl RequestHandler for UpdateConsumerOffsetHandler {
         check_group_from(header.consumer_group, request.command.version)?;
         check_topic(header.topic)?;
         let offset = u64::try_from(header.commit_offset).map_err(|_| {
-            Refused::invalid(format!("commitOffset[{}] is illegal", header.commit_offset))
+            RequestError::invalid(format!("commitOffset[{}] is illegal", header.commit_offset))
         })?;
         let Some(group) = view.state.group(header.consumer_group) else {
             return Err(NotServed::no_group(view.settings, header.consumer_group));
@@ -229,23 +229,23 @@ impl RequestHandler for UpdateConsumerOffsetHandler {
         let topic = view
             .state
             .topic(header.topic)
-            .ok_or_else(|| NotServed::StaleView(Refused::no_topic(header.topic)))?;
+            .ok_or_else(|| NotServed::StaleView(RequestError::no_topic(header.topic)))?;
         let queue_id = u32::try_from(header.queue_id)
             .ok()
             .filter(|queue_id| *queue_id < topic.config.queues());
         let queue_id = queue_id.ok_or_else(|| {
-            NotServed::StaleView(Refused::invalid(format!(
+            NotServed::StaleView(RequestError::invalid(format!(
                 "queueId[{}] is illegal, topic[{}]",
                 header.queue_id, header.topic
             )))
         })?;
-        let place = Place {
+        let queue = GroupQueue {
             group: Arc::clone(&group.name),
             topic: Arc::clone(&topic.config.name),
             topic_id: topic.id,
             queue_id,
         };
-        Ok(Verdict::Commit(place, offset))
+        Ok(Verdict::Commit(queue, offset))
     }
 }
 
@@ -258,7 +258,7 @@ struct QueueView<'a> {
 }
 
 impl<'a> QueueView<'a> {
-    fn of(view: &'a View<'a>, topic: &'a str, queue_id: i32) -> Result<Self, Refused> {
+    fn of(view: &'a View<'a>, topic: &'a str, queue_id: i32) -> Result<Self, RequestError> {
         let queue_id = checked_queue(topic, queue_id)?;
         Ok(Self {
             view,
@@ -268,13 +268,13 @@ impl<'a> QueueView<'a> {
         })
     }
 
-    fn committed(&self, group: &str, zero_if_none: bool) -> Result<u64, Refused> {
+    fn committed(&self, group: &str, zero_if_none: bool) -> Result<u64, RequestError> {
         let state = &self.view.state;
         if let Some(offset) = state.offset(group, self.topic, self.queue_id) {
             return Ok(offset);
         }
         if !zero_if_none {
-            return Err(Refused::new(
+            return Err(RequestError::new(
                 response::QUERY_NOT_FOUND,
                 "Not found, do not set to zero, maybe this group boot first",
             ));
@@ -282,7 +282,7 @@ impl<'a> QueueView<'a> {
         if self.is_young().map_err(|error| unreadable(&error))? {
             return Ok(0);
         }
-        Err(Refused::new(
+        Err(RequestError::new(
             response::QUERY_NOT_FOUND,
             "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first",
         ))
@@ -350,10 +350,11 @@ impl<'a> QueueView<'a> {
     }
 }
 
-fn checked_queue(topic: &str, queue_id: i32) -> Result<u32, Refused> {
+fn checked_queue(topic: &str, queue_id: i32) -> Result<u32, RequestError> {
     check_topic(topic)?;
-    u32::try_from(queue_id)
-        .map_err(|_| Refused::invalid(format!("queueId[{queue_id}] is illegal, topic[{topic}]")))
+    u32::try_from(queue_id).map_err(|_| {
+        RequestError::invalid(format!("queueId[{queue_id}] is illegal, topic[{topic}]"))
+    })
 }
 
 fn offset_answer<P>(offset: u64) -> Verdict<P> {
@@ -365,8 +366,8 @@ fn offset_answer<P>(offset: u64) -> Verdict<P> {
     Verdict::Answer(Response::with_fields(response::SUCCESS, fields))
 }
 
-fn unreadable(error: &LogError) -> Refused {
-    Refused::new(
+fn unreadable(error: &LogError) -> RequestError {
+    RequestError::new(
         response::SYSTEM_ERROR,
         format!("the queue cannot be read: {error}"),
     )
@@ -375,7 +376,7 @@ fn unreadable(error: &LogError) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, judge, leading};
+    use crate::testing::{ReplicaBench, judge, leading};
     use tern_state::{CommitOffsets, GroupConfig, OffsetCommit, Op, PutGroup};
     use tern_wire::codes::request;
 
@@ -392,7 +393,12 @@ mod tests {
         OldestTime,
     }
 
-    fn answer(bench: &Bench, topic: &str, queue_id: i32, question: Question) -> Result<i64, i32> {
+    fn answer(
+        bench: &ReplicaBench,
+        topic: &str,
+        queue_id: i32,
+        question: Question,
+    ) -> Result<i64, i32> {
         let time = |timestamp_ms: u64, boundary| {
             let mut command = Command::request(request::SEARCH_OFFSET_BY_TIMESTAMP, 1);
             SearchOffset {
@@ -440,7 +446,7 @@ mod tests {
                 &queue(request::GET_EARLIEST_MSG_STORETIME),
             ),
         };
-        match verdict.map_err(|halt| halt.refused().code)? {
+        match verdict.map_err(|not_served| not_served.into_error().code)? {
             Verdict::Answer(answer) => {
                 let value = answer.fields.get("offset");
                 let value = value
@@ -454,7 +460,7 @@ mod tests {
 
     #[test]
     fn a_queue_says_where_it_begins_and_ends() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         for _ in 0..3 {
             bench.commit_message(TOPIC, 0, "", b"m");
         }
@@ -473,7 +479,7 @@ mod tests {
 
     #[test]
     fn a_time_leads_to_the_message_at_its_lower_or_upper_side() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         // Stored at 10, 20 and 30 ms.
         for _ in 0..3 {
             bench.commit_message(TOPIC, 0, "", b"m");
@@ -507,7 +513,7 @@ mod tests {
 
     #[test]
     fn a_new_group_begins_at_zero_on_a_young_queue() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         bench.commit_message(TOPIC, 0, "", b"m");
         let committed = |zero_if_none| Question::Committed { zero_if_none };
         assert_eq!(answer(&bench, TOPIC, 0, committed(true)), Ok(0));

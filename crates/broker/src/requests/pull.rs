@@ -16,7 +16,7 @@ use super::handler::{
     ClientRequest, Consistency, Hold, Looked, NotServed, Reads, RequestHandler, Verdict, View,
 };
 use super::reading::scan;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use admission::{Pull, admit};
 use answering::{answer_empty, answer_messages, correction, nothing, unreadable};
 
@@ -29,7 +29,7 @@ impl RequestHandler for PullHandler {
 
     const READS: Reads = Reads::Files;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(PullRequest::decode(&command.fields)?)
     }
 
@@ -43,15 +43,19 @@ impl RequestHandler for PullHandler {
             Ok(pull) => Ok(begin(pull, view, effects)?),
             // A follower cannot make ReadIndex. It may be behind, just after a start by all of its log: the leader knows.
             Err(NotServed::StaleView(_) | NotServed::Missing(..)) if !view.leads() => {
-                Err(Refused::not_leader(&view.role).into())
+                Err(RequestError::not_leader(&view.role).into())
             }
-            Err(halt) => Err(halt),
+            Err(not_served) => Err(not_served),
         }
     }
 }
 
 /// First look: inside the queue, at its end, or outside of it.
-fn begin(pull: Pull, view: &View<'_>, effects: &mut Effects) -> Result<Verdict<Pull>, Refused> {
+fn begin(
+    pull: Pull,
+    view: &View<'_>,
+    effects: &mut Effects,
+) -> Result<Verdict<Pull>, RequestError> {
     let (min, max) = view.views.queues.range(pull.queue.0, pull.queue.1);
     let is_inside = u64::try_from(pull.begin).is_ok_and(|begin| (min..=max).contains(&begin));
     if is_inside {
@@ -69,9 +73,13 @@ fn begin(pull: Pull, view: &View<'_>, effects: &mut Effects) -> Result<Verdict<P
 }
 
 /// A parked pull looks again.
-fn resume(pull: Pull, view: &View<'_>, effects: &mut Effects) -> Result<Looked<Pull>, Refused> {
+fn resume(
+    pull: Pull,
+    view: &View<'_>,
+    effects: &mut Effects,
+) -> Result<Looked<Pull>, RequestError> {
     if view.state.topic_by_id(pull.queue.0).is_none() && !view.is_leaving {
-        return Err(Refused::no_topic(&pull.topic));
+        return Err(RequestError::no_topic(&pull.topic));
     }
     look(pull, false, view, effects)
 }
@@ -82,10 +90,10 @@ fn look(
     is_first: bool,
     view: &View<'_>,
     effects: &mut Effects,
-) -> Result<Looked<Pull>, Refused> {
+) -> Result<Looked<Pull>, RequestError> {
     // This replica is going, and another leads: its consumers shall not wait until the connection breaks.
     if view.is_leaving {
-        return Err(Refused::not_leader(&view.role));
+        return Err(RequestError::not_leader(&view.role));
     }
     let queues = &view.views.queues;
     // Read before the look: a message that comes in between is behind this end, and wakes the pull.
@@ -125,12 +133,12 @@ mod tests {
 
     use super::admission::MAX_WAIT;
     use super::*;
-    use crate::answers::Answers;
     use crate::requests::WaitsFor;
-    use crate::requests::{Driver, Incoming};
+    use crate::requests::{Driver, RequestContext};
+    use crate::response_batch::ResponseBatch;
     use crate::roles::RoleBoard;
     use crate::services::Services;
-    use crate::testing::{Bench, Client, judge, leading, role_board};
+    use crate::testing::{ReplicaBench, TestClient, judge, leading, role_board};
     use tern_net::Credit;
     use tern_replica::Outcome;
     use tern_replica::Refusal;
@@ -141,19 +149,19 @@ mod tests {
 
     const TOPIC: &str = "BenchmarkTest";
 
-    struct Fixture {
-        bench: Bench,
+    struct PullFixture {
+        bench: ReplicaBench,
         services: Arc<Services>,
         driver: Arc<Driver>,
-        client: Client,
+        client: TestClient,
     }
 
-    impl Fixture {
+    impl PullFixture {
         async fn new(roles: RoleBoard) -> Self {
-            Self::on(Bench::new(), roles).await
+            Self::on(ReplicaBench::new(), roles).await
         }
 
-        async fn on(mut bench: Bench, roles: RoleBoard) -> Self {
+        async fn on(mut bench: ReplicaBench, roles: RoleBoard) -> Self {
             for _ in 0..3 {
                 bench.commit_message(TOPIC, 0, "", b"m");
             }
@@ -166,7 +174,7 @@ mod tests {
                 driver: Driver::start(&services),
                 services,
                 bench,
-                client: Client::connect().await,
+                client: TestClient::connect().await,
             }
         }
 
@@ -182,7 +190,7 @@ mod tests {
 
         fn confirm(&self) {
             let read = self.bench.read().expect("a fresh read is asked for");
-            read(Outcome::Confirmed(1), &mut Answers::default());
+            read(Outcome::Confirmed(1), &mut ResponseBatch::default());
         }
 
         fn topic_id(&self) -> u32 {
@@ -216,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_that_pulls_take_are_counted_and_looks_that_find_none() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = PullFixture::new(leading()).await;
         fixture.pull(1, 0);
         assert_eq!(fixture.code().await, 0);
         fixture.pull(3, 0);
@@ -237,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_body_is_never_answered_and_those_around_it_are() {
         for roles in [leading(), role_board()] {
-            let mut fixture = Fixture::on(Bench::cold(), roles).await;
+            let mut fixture = PullFixture::on(ReplicaBench::cold(), roles).await;
             for _ in 3..6 {
                 fixture.bench.commit_message(TOPIC, 0, "", b"m");
             }
@@ -271,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_view_that_is_behind_sends_no_consumer_back() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = PullFixture::new(leading()).await;
         fixture.pull(5, 0);
         for _ in 0..4 {
             fixture.bench.commit_message(TOPIC, 0, "", b"m");
@@ -290,7 +298,7 @@ mod tests {
     /// What planted bug B12 did: a driver that has a pull judged as after ReadIndex, by a view that is behind.
     #[tokio::test]
     async fn a_correction_by_a_view_that_is_behind_would_lose_its_consumer_a_message() {
-        let fixture = Fixture::new(leading()).await;
+        let fixture = PullFixture::new(leading()).await;
         let mut command = Command::request(request::PULL_MESSAGE, 1);
         header(5, 0).encode(&mut command.fields);
         // The test above holds that this consumer gets message 5: it is committed, and the view does not show it yet.
@@ -302,13 +310,16 @@ mod tests {
 
     #[tokio::test]
     async fn who_cannot_make_a_fresh_read_corrects_nothing() {
-        let mut deposed = Fixture::new(leading()).await;
+        let mut deposed = PullFixture::new(leading()).await;
         deposed.pull(9, 0);
         let refusal = Refusal::NotLeader { leader: 0, term: 2 };
-        deposed.bench.read().expect("asked")(Outcome::Refused(refusal), &mut Answers::default());
+        deposed.bench.read().expect("asked")(
+            Outcome::Refused(refusal),
+            &mut ResponseBatch::default(),
+        );
         assert_eq!(deposed.code().await, response::PULL_NOT_FOUND);
 
-        let mut follower = Fixture::new(role_board()).await;
+        let mut follower = PullFixture::new(role_board()).await;
         for begin in [9, -1] {
             follower.pull(begin, 0);
             assert_eq!(follower.code().await, response::PULL_NOT_FOUND);
@@ -321,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_follower_serves_what_it_has_and_commits_and_creates_nothing() {
-        let mut follower = Fixture::new(role_board()).await;
+        let mut follower = PullFixture::new(role_board()).await;
         let commits = PullRequest {
             sys_flag: flags::SUBSCRIPTION | flags::COMMIT_OFFSET,
             commit_offset: 2,
@@ -333,17 +344,18 @@ mod tests {
             ..commits
         });
         assert_eq!((follower.code().await, follower.code().await), (0, 0));
-        follower
-            .services
-            .commits
-            .settle("CG", Box::new(|_, _| {}), &mut Answers::default());
+        follower.services.offset_manager.settle(
+            "CG",
+            Box::new(|_, _| {}),
+            &mut ResponseBatch::default(),
+        );
         assert!(follower.bench.read().is_some(), "no commit is pending");
         assert!(follower.bench.proposal().is_none());
     }
 
     #[tokio::test]
     async fn where_followers_do_not_serve_they_name_the_leader() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = PullFixture::new(role_board()).await;
         let mut services = fixture.bench.services(role_board());
         services.settings.slave_read = false;
         fixture.driver = Driver::start(&Arc::new(services));
@@ -353,7 +365,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_topic_that_the_view_does_not_show_yet_is_not_denied() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = PullFixture::new(leading()).await;
         fixture.ask(&PullRequest {
             topic: "young",
             ..header(0, 0)
@@ -368,7 +380,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_follower_denies_nothing_that_it_may_only_not_know_yet() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = PullFixture::new(role_board()).await;
         fixture.ask(&PullRequest {
             topic: "young",
             ..header(0, 0)
@@ -385,7 +397,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_that_comes_while_a_pull_is_being_parked_wakes_it() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = PullFixture::new(leading()).await;
         // It comes after the pull has looked at a queue that ended at 3, and before it parks.
         fixture.bench.commit_message(TOPIC, 0, "", b"m");
         let topic_id = fixture.topic_id();
@@ -402,14 +414,14 @@ mod tests {
         };
         let command = Command::request(request::PULL_MESSAGE, 2);
         let connection = &fixture.client.connection;
-        let incoming = Incoming::new(connection, command, Credit::free(), WaitsFor::View);
-        fixture.driver.hold(incoming.reply, pull.hold(3), None);
+        let context = RequestContext::new(connection, command, Credit::free(), WaitsFor::View);
+        fixture.driver.hold(context.responder, pull.hold(3), None);
         assert_eq!(fixture.code().await, 0);
     }
 
     #[tokio::test]
     async fn a_replica_that_goes_sends_pulls_to_the_leader_those_that_wait_as_well() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = PullFixture::new(leading()).await;
         fixture.pull(3, 20_000);
         fixture.services.roles.learn_address(2, "127.0.0.1:10921");
         fixture.services.roles.changed(tern_replica::RoleChange {
@@ -430,7 +442,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_of_roles_leaves_pulls_parked() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = PullFixture::new(leading()).await;
         fixture.pull(3, 20_000);
         fixture.services.roles.changed(tern_replica::RoleChange {
             role: tern_replication::Role::Follower,

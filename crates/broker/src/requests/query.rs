@@ -16,7 +16,7 @@ use tern_wire::{Command, Fields, properties};
 use super::effects::Effects;
 use super::handler::{ClientRequest, NotServed, Reads, RequestHandler, Response, Verdict, View};
 use super::reading::queued_record_at;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::views::Views;
 use tern_replica::words;
 
@@ -37,7 +37,7 @@ impl RequestHandler for QueryMessageHandler {
 
     const READS: Reads = Reads::ManyFiles;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(QueryMessage::decode(&command.fields)?)
     }
 
@@ -45,9 +45,9 @@ impl RequestHandler for QueryMessageHandler {
         header: &Self::Header<'_>,
         _: &ClientRequest<'_>,
         view: &View<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         if !view.leads() && !view.settings.slave_read {
-            return Err(Refused::not_leader(&view.role));
+            return Err(RequestError::not_leader(&view.role));
         }
         Query::new(header).map(drop)
     }
@@ -74,11 +74,11 @@ struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    fn new(header: &QueryMessage<'a>) -> Result<Self, Refused> {
+    fn new(header: &QueryMessage<'a>) -> Result<Self, RequestError> {
         check_topic(header.topic)?;
         if header.index_type == Some("T") {
             let remark = "the broker does not support queries by tag";
-            return Err(Refused::new(response::SYSTEM_ERROR, remark));
+            return Err(RequestError::new(response::SYSTEM_ERROR, remark));
         }
         let is_unique_key = header.is_unique_key == Some(true);
         let asked = usize::try_from(header.max_messages).unwrap_or(0);
@@ -120,7 +120,7 @@ impl<'a> Query<'a> {
         }))
     }
 
-    fn candidates(&self, views: &Views) -> Result<Vec<Bytes>, Refused> {
+    fn candidates(&self, views: &Views) -> Result<Vec<Bytes>, RequestError> {
         let hash = KeyHasher::new(self.topic).hash(self.key);
         let mut asked = self.most;
         loop {
@@ -138,7 +138,11 @@ impl<'a> Query<'a> {
     }
 
     /// Those candidates that match, and whether they are as many as an answer takes.
-    fn compare(&self, views: &Views, candidates: &[u64]) -> Result<(Vec<Bytes>, bool), Refused> {
+    fn compare(
+        &self,
+        views: &Views,
+        candidates: &[u64],
+    ) -> Result<(Vec<Bytes>, bool), RequestError> {
         let mut found = Vec::new();
         let mut bytes = 0;
         for physical_offset in candidates {
@@ -180,24 +184,24 @@ fn answer(views: &Views, found: &[Bytes]) -> Response {
     Response::with_fields(response::SUCCESS, fields).with_body(body.freeze())
 }
 
-fn not_found() -> Refused {
-    Refused::new(
+fn not_found() -> RequestError {
+    RequestError::new(
         response::QUERY_NOT_FOUND,
         "can not find message, maybe time range not correct",
     )
 }
 
-fn incomplete() -> Refused {
-    Refused::new(
+fn incomplete() -> RequestError {
+    RequestError::new(
         response::SERVICE_NOT_AVAILABLE,
         "service not available now: the key index of this replica is being rebuilt",
     )
 }
 
-fn unreadable(error: &LogError) -> Refused {
+fn unreadable(error: &LogError) -> RequestError {
     match error {
         LogError::DamagedView { .. } => incomplete(),
-        other => Refused::new(
+        other => RequestError::new(
             response::SYSTEM_ERROR,
             format!("the messages cannot be read: {other}"),
         ),
@@ -209,9 +213,9 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::answers::Answers;
     use crate::requests::Driver;
-    use crate::testing::{Bench, Client, leading, role_board};
+    use crate::response_batch::ResponseBatch;
+    use crate::testing::{ReplicaBench, TestClient, leading, role_board};
     use tern_replica::testing::record;
     use tern_replica::{Outcome, Refusal};
     use tern_wire::codes::request;
@@ -219,10 +223,10 @@ mod tests {
 
     const TOPIC: &str = "BenchmarkTest";
 
-    struct Fixture {
-        bench: Bench,
+    struct QueryFixture {
+        bench: ReplicaBench,
         driver: Arc<Driver>,
-        client: Client,
+        client: TestClient,
     }
 
     fn header(key: &str) -> QueryMessage<'_> {
@@ -237,17 +241,17 @@ mod tests {
         }
     }
 
-    impl Fixture {
+    impl QueryFixture {
         async fn new(roles: crate::RoleBoard) -> Self {
-            Self::on(Bench::new(), roles).await
+            Self::on(ReplicaBench::new(), roles).await
         }
 
-        async fn on(bench: Bench, roles: crate::RoleBoard) -> Self {
+        async fn on(bench: ReplicaBench, roles: crate::RoleBoard) -> Self {
             let driver = bench.driver(roles);
             Self {
                 bench,
                 driver,
-                client: Client::connect().await,
+                client: TestClient::connect().await,
             }
         }
 
@@ -298,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_are_found_by_each_key_and_by_unique_id_newest_first() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         fixture.commit(TOPIC, "red green", "U1", b"1");
         fixture.commit(TOPIC, "", "U2", b"2");
         fixture.commit(TOPIC, " green  blue ", "U3", b"3");
@@ -327,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_for_a_unique_id_passes_over_keys() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         fixture.commit(TOPIC, "", "U1", b"the message");
         fixture.commit(TOPIC, "U1", "U2", b"one that names it");
         let unique = QueryMessage {
@@ -340,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_number_of_messages_is_bounded() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         for number in 0..100 {
             fixture.commit(TOPIC, "k", "U", number.to_string().as_bytes());
         }
@@ -369,7 +373,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_has_2_mib_or_one_message() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         for size in [900 << 10, 900 << 10, 900 << 10, 3 << 20] {
             fixture.commit(TOPIC, "k", "", &vec![b'x'; size]);
         }
@@ -383,7 +387,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_messages_of_the_time_are_found() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         // The n-th is stored at n times 10 ms.
         for number in 1..=5 {
             fixture.commit(TOPIC, "k", "", number.to_string().as_bytes());
@@ -413,7 +417,7 @@ mod tests {
 
     #[tokio::test]
     async fn candidates_whose_hash_only_meets_do_not_hide_those_that_match() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         fixture.commit(TOPIC, "k", "", b"right");
         for number in 0..300 {
             let place = fixture.commit(TOPIC, "other", "", b"wrong");
@@ -436,7 +440,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_leader_denies_a_message_only_after_a_fresh_read() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = QueryFixture::new(leading()).await;
         fixture.commit(TOPIC, "k", "", b"m");
         assert_eq!(fixture.bodies(&header("k")).await, ["m"], "found at once");
         for (key, outcome, code) in [
@@ -456,16 +460,16 @@ mod tests {
                 }
             };
             fixture.commit(TOPIC, "late", "", b"m");
-            let mut answers = Answers::default();
-            ticket(outcome, &mut answers);
-            answers.flush();
+            let mut batch = ResponseBatch::default();
+            ticket(outcome, &mut batch);
+            batch.flush();
             assert_eq!(fixture.client.answer().await.code, code, "{key}");
         }
     }
 
     #[tokio::test]
     async fn while_the_index_is_rebuilt_nothing_is_denied() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         fixture.bench.views.keys.begin_rebuild();
         fixture.commit(TOPIC, "k", "", b"m");
         assert_eq!(fixture.bodies(&header("k")).await, ["m"]);
@@ -480,7 +484,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_followers_do_not_serve_they_name_the_leader() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         let mut services = fixture.bench.services(role_board());
         services.settings.slave_read = false;
         fixture.driver = Driver::start(&Arc::new(services));
@@ -493,7 +497,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_message_is_not_said_to_be_none() {
-        let mut fixture = Fixture::on(Bench::cold(), role_board()).await;
+        let mut fixture = QueryFixture::on(ReplicaBench::cold(), role_board()).await;
         for (key, body) in [("k1", b"1"), ("k2", b"2"), ("k3", b"3")] {
             fixture.commit(TOPIC, key, "", body);
         }
@@ -510,7 +514,7 @@ mod tests {
 
     #[tokio::test]
     async fn headers_are_checked() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = QueryFixture::new(role_board()).await;
         let bad = QueryMessage {
             topic: "no topic",
             ..header("k")

@@ -212,18 +212,18 @@ fn is_queued(views: &Views, physical_offset: u64, bytes: &[u8]) -> Result<bool, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Bench;
+    use crate::testing::ReplicaBench;
     use bytes::BytesMut;
     use tern_log::QueueEntry;
     use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
 
     const TOPIC: &str = "BenchmarkTest";
 
-    fn queue(bench: &Bench) -> QueueKey {
+    fn queue(bench: &ReplicaBench) -> QueueKey {
         (bench.views.state().topic(TOPIC).unwrap().id, 3)
     }
 
-    fn look(bench: &Bench, from: u64, filter: &str, most: usize) -> (Vec<String>, u64) {
+    fn look(bench: &ReplicaBench, from: u64, filter: &str, most: usize) -> (Vec<String>, u64) {
         let filter = Subscription::parse(filter).unwrap();
         let found = scan(&bench.views.queues, queue(bench), from, &filter, most).unwrap();
         let mut frame = BytesMut::new();
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn messages_come_in_order_and_within_the_limit() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         for number in 0..5 {
             bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
             bench.commit_message(TOPIC, 4, "", b"another queue");
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_filter_passes_over_what_it_does_not_want() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         for number in 0..600 {
             let tag = if number % 200 == 150 { "rare" } else { "often" };
             bench.commit_message(TOPIC, 3, tag, format!("m{number}").as_bytes());
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_256_kib_or_one_message() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         for size in [300 << 10, 100 << 10, 100 << 10, 100 << 10] {
             bench.commit_message(TOPIC, 3, "", &vec![b'x'; size]);
         }
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_damaged_record_is_no_record_that_is_not_there() {
-        let mut bench = Bench::cold();
+        let mut bench = ReplicaBench::cold();
         for number in 0..4 {
             bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
         }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn each_look_at_a_place_finds_records_where_they_begin_and_reports_damage() {
         for look in [stored_record_at, consumed_record_at, queued_record_at] {
-            let mut bench = Bench::cold();
+            let mut bench = ReplicaBench::cold();
             for number in 0..4 {
                 bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
             }
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_message_of_a_deleted_topic_is_found_by_its_place_only() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         bench.commit_ops(&[Op::PutTopic(PutTopic {
             config: TopicConfig::new("orders", 4, 6),
             changed_at_ms: 1,
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn one_look_ends_after_so_many_entries() {
-        let bench = Bench::new();
+        let bench = ReplicaBench::new();
         let queue = queue(&bench);
         for offset in 0..SCAN_LIMIT + 500 {
             let entry = QueueEntry {

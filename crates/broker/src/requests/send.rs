@@ -13,7 +13,7 @@ use super::drafting::{Drafted, REGION, Sending, delivery_properties, limit_of};
 use super::effects::Effects;
 use super::handler::{Append, ClientRequest, NotServed, RequestHandler, Response, Verdict, View};
 use crate::clock;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use target::{check_kind, check_target, missing, retry};
 use tern_replica::Stored;
 
@@ -31,7 +31,7 @@ impl RequestHandler for SendHandler {
     type Header<'a> = SendRequest<'a>;
     type Pending = PendingSend;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(SendRequest::decode(command.code, &command.fields)?)
     }
 
@@ -61,7 +61,7 @@ impl RequestHandler for SendHandler {
             .topic(name)
             .ok_or_else(|| NotServed::missing_topic(missing(header, destination, name), name))?;
         if topic.config.perm & perm::WRITE == 0 {
-            return Err(NotServed::StaleView(Refused::new(
+            return Err(NotServed::StaleView(RequestError::new(
                 response::NO_PERMISSION,
                 format!(
                     "the broker[{}] sending message to topic[{}] is forbidden",
@@ -145,7 +145,7 @@ fn pick_queue(
         Err(_) => view.numbering.pick(config.write_queues),
     };
     queue_id.ok_or_else(|| {
-        NotServed::StaleView(Refused::invalid(format!(
+        NotServed::StaleView(RequestError::invalid(format!(
             "request queueId[{}] is illegal, topic[{}] has {} read and {} write queues",
             header.queue_id, config.name, config.read_queues, config.write_queues
         )))
@@ -157,20 +157,20 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::answers::Answers;
     use crate::requests::Driver;
+    use crate::response_batch::ResponseBatch;
     use crate::roles::RoleBoard;
-    use crate::testing::{Bench, Client, leading, role_board};
+    use crate::testing::{ReplicaBench, TestClient, leading, role_board};
     use tern_replica::Refusal;
     use tern_replica::{AnswerAt, Outcome};
     use tern_state::{LockQueues, Op, PutGroup, PutTopic, TopicConfig};
     use tern_wire::codes::request;
     use tern_wire::version::V3_4_9;
 
-    struct Fixture {
-        bench: Bench,
+    struct SendFixture {
+        bench: ReplicaBench,
         driver: Arc<Driver>,
-        client: Client,
+        client: TestClient,
     }
 
     fn header(topic: &str, queue_id: i32) -> SendRequest<'_> {
@@ -192,13 +192,13 @@ mod tests {
         }
     }
 
-    impl Fixture {
+    impl SendFixture {
         async fn new(roles: RoleBoard) -> Self {
-            let bench = Bench::new();
+            let bench = ReplicaBench::new();
             Self {
                 driver: bench.driver(roles),
                 bench,
-                client: Client::connect().await,
+                client: TestClient::connect().await,
             }
         }
 
@@ -217,21 +217,21 @@ mod tests {
         }
 
         fn confirm(&self) {
-            let mut answers = Answers::default();
+            let mut batch = ResponseBatch::default();
             self.bench.read().expect("a fresh read is asked for")(
                 Outcome::Confirmed(1),
-                &mut answers,
+                &mut batch,
             );
-            answers.flush();
+            batch.flush();
         }
 
         /// The answer to a send that came to this end.
         async fn end(&mut self, outcome: Outcome) -> Command {
             self.send("BenchmarkTest", 0);
             let proposal = self.bench.proposal().expect("it is proposed");
-            let mut answers = Answers::default();
-            (proposal.ticket)(outcome, &mut answers);
-            answers.flush();
+            let mut batch = ResponseBatch::default();
+            (proposal.ticket)(outcome, &mut batch);
+            batch.flush();
             self.client.answer().await
         }
     }
@@ -239,7 +239,7 @@ mod tests {
     /// The topics to which a retry goes that a client of this version sends after so many times; the group's own limit
     /// is 1.
     async fn ways(locked: bool, version: i32, times: i32, limit: Option<i32>) -> String {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         let group = tern_state::GroupConfig {
             retry_max_times: 1,
             ..tern_state::GroupConfig::new("CG")
@@ -275,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn sends_are_counted_by_message_and_those_that_fail_apart() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         let stored = Stored {
             physical_offsets: smallvec::smallvec![64, 264, 464],
             ..Stored::default()
@@ -308,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn dead_letters_get_their_topic_when_the_first_comes() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         fixture.bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: tern_state::GroupConfig::new("CG"),
@@ -328,14 +328,17 @@ mod tests {
         let made = fixture.bench.views.state();
         let config = &made.topic("%DLQ%CG").unwrap().config;
         assert_eq!((config.write_queues, config.perm), (1, 6));
-        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut Answers::default());
+        (proposal.ticket)(
+            Outcome::Stored(Stored::default()),
+            &mut ResponseBatch::default(),
+        );
         let proposal = fixture.bench.proposal().expect("then the message");
         assert_eq!(&*proposal.drafts[0].topic, "%DLQ%CG");
     }
 
     #[tokio::test]
     async fn a_send_is_answered_at_its_commit_with_its_place() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         fixture.send("BenchmarkTest", 7);
         let proposal = fixture.bench.proposal().expect("it is proposed");
         assert_eq!(proposal.answer, AnswerAt::Commit);
@@ -362,7 +365,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_outcome_has_its_code() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         let not_leader = Refusal::NotLeader {
             leader: 1 << 32 | 1,
             term: 5,
@@ -389,7 +392,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_replica_that_does_not_lead_refuses_before_the_log_sees_anything() {
-        let mut fixture = Fixture::new(role_board()).await;
+        let mut fixture = SendFixture::new(role_board()).await;
         fixture.send("BenchmarkTest", 0);
         assert_eq!(fixture.client.answer().await.code, 14);
         assert!(fixture.bench.proposal().is_none());
@@ -397,7 +400,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_view_that_is_behind_decides_against_no_message() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         fixture.put_topic("grown", 4, 6);
         fixture.put_topic("opened", 4, 4);
         fixture.send("grown", 6);
@@ -423,7 +426,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_fresh_view_forbids_is_refused() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         fixture.put_topic("closed", 4, 4);
         for (topic, queue_id, code) in [("closed", 0, 16), ("BenchmarkTest", 1_024, 29)] {
             fixture.send(topic, queue_id);
@@ -435,7 +438,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_producer_that_names_no_queue_gets_one_that_it_may_write_to() {
-        let mut fixture = Fixture::new(leading()).await;
+        let mut fixture = SendFixture::new(leading()).await;
         let config = TopicConfig {
             write_queues: 2,
             ..TopicConfig::new("narrow", 4, 6)

@@ -26,7 +26,7 @@ use super::handler::{
     Append, ClientRequest, Missing, NotServed, Reads, RequestHandler, Response, Verdict, View,
 };
 use super::reading::consumed_record_at;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use tern_replica::Draft;
 
 /// The level of a message that comes back for the first time, where the broker decides.
@@ -44,7 +44,7 @@ impl RequestHandler for SendBackHandler {
     /// The message may be on the disk.
     const READS: Reads = Reads::Files;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, Refused> {
+    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(SendBack::decode(&command.fields)?)
     }
 
@@ -60,7 +60,7 @@ impl RequestHandler for SendBackHandler {
         let group = view
             .state
             .group(header.group)
-            .ok_or_else(|| NotServed::StaleView(Refused::no_group(header.group)))?;
+            .ok_or_else(|| NotServed::StaleView(RequestError::no_group(header.group)))?;
         if group.retry_queue_nums <= 0 {
             // The group has no queues for it: it is dropped, as RocketMQ does.
             return Ok(Verdict::Answer(Response::new(response::SUCCESS)));
@@ -116,7 +116,7 @@ fn queue(
     let Some(topic) = view.state.topic(&config.name) else {
         let name = Arc::clone(&config.name);
         return Err(if name.len() > MAX_LEGACY {
-            Refused::no_topic(&name)
+            RequestError::no_topic(&name)
                 .with_code(response::SYSTEM_ERROR)
                 .into()
         } else {
@@ -124,7 +124,7 @@ fn queue(
         });
     };
     if topic.config.perm & perm::WRITE == 0 {
-        return Err(NotServed::StaleView(Refused::new(
+        return Err(NotServed::StaleView(RequestError::new(
             response::NO_PERMISSION,
             format!("the topic[{}] sending message is forbidden", config.name),
         )));
@@ -163,7 +163,7 @@ impl Resent<'_> {
         let text = original.properties();
         let is_first = get(text, names::RETRY_TOPIC).is_none();
         let too_long = |error: &dyn std::fmt::Display| {
-            Refused::new(
+            RequestError::new(
                 response::MESSAGE_ILLEGAL,
                 format!("the message does not take what a retry needs: {error}"),
             )
@@ -237,15 +237,15 @@ fn add_reason(reason: &str, properties: &mut Writer) -> Result<(), PropertyError
     }
 }
 
-fn lost(offset: i64) -> Refused {
-    Refused::new(
+fn lost(offset: i64) -> RequestError {
+    RequestError::new(
         response::SYSTEM_ERROR,
         format!("look message by offset failed, {offset}"),
     )
 }
 
-fn unreadable(error: &LogError) -> Refused {
-    Refused::new(
+fn unreadable(error: &LogError) -> RequestError {
+    RequestError::new(
         response::SYSTEM_ERROR,
         format!("look message by offset failed: {error}"),
     )
@@ -254,8 +254,8 @@ fn unreadable(error: &LogError) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answers::Answers;
-    use crate::testing::{Bench, Client, leading, role_board};
+    use crate::response_batch::ResponseBatch;
+    use crate::testing::{ReplicaBench, TestClient, leading, role_board};
     use tern_replica::{AnswerAt, Outcome};
     use tern_state::{GroupConfig, Op, PutGroup, PutTopic, TopicConfig};
     use tern_wire::codes::request;
@@ -280,7 +280,7 @@ mod tests {
         command
     }
 
-    fn put_group(bench: &mut Bench) {
+    fn put_group(bench: &mut ReplicaBench) {
         bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: GroupConfig::new("CG"),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     /// The physical offset of a message with a retry topic to go to.
-    fn message(bench: &mut Bench) -> i64 {
+    fn message(bench: &mut ReplicaBench) -> i64 {
         bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: TopicConfig::new("%RETRY%CG", 1, 6),
@@ -306,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_replica_that_does_not_lead_refuses_before_the_log_sees_anything() {
-        let (mut bench, mut client) = (Bench::new(), Client::connect().await);
+        let (mut bench, mut client) = (ReplicaBench::new(), TestClient::connect().await);
         put_group(&mut bench);
         let offset = message(&mut bench);
         let driver = bench.driver(role_board());
@@ -317,18 +317,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_view_that_is_behind_decides_against_no_group() {
-        let (mut bench, mut client) = (Bench::new(), Client::connect().await);
+        let (mut bench, mut client) = (ReplicaBench::new(), TestClient::connect().await);
         let offset = message(&mut bench);
         let driver = bench.driver(leading());
         client.asks(&driver, command(offset));
         let read = bench.read().expect("a fresh read is asked for");
-        read(Outcome::Confirmed(9), &mut Answers::default());
+        read(Outcome::Confirmed(9), &mut ResponseBatch::default());
         assert_eq!(client.answer().await.code, 26);
     }
 
     #[tokio::test]
     async fn a_message_that_the_view_does_not_show_yet_is_looked_for_again() {
-        let (mut bench, client) = (Bench::new(), Client::connect().await);
+        let (mut bench, client) = (ReplicaBench::new(), TestClient::connect().await);
         put_group(&mut bench);
         let first = message(&mut bench);
         let driver = bench.driver(leading());
@@ -339,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_back_waits_longer_each_time_and_is_answered_at_its_commit() {
-        let (mut bench, mut client) = (Bench::new(), Client::connect().await);
+        let (mut bench, mut client) = (ReplicaBench::new(), TestClient::connect().await);
         put_group(&mut bench);
         let offset = message(&mut bench);
         let driver = bench.driver(leading());
@@ -360,16 +360,16 @@ mod tests {
             assert_eq!(get(text, name), Some(value), "{name}");
         }
         assert_eq!(record.reconsume_times(), 1);
-        let mut answers = Answers::default();
-        (proposal.ticket)(Outcome::Unknown, &mut answers);
-        answers.flush();
+        let mut batch = ResponseBatch::default();
+        (proposal.ticket)(Outcome::Unknown, &mut batch);
+        batch.flush();
         assert_eq!(client.answer().await.code, 1);
     }
 
     /// It would be stored again under what the properties have become, with a body whose checksum is right.
     #[tokio::test]
     async fn a_message_whose_properties_rotted_does_not_come_back() {
-        let (mut bench, mut client) = (Bench::cold(), Client::connect().await);
+        let (mut bench, mut client) = (ReplicaBench::cold(), TestClient::connect().await);
         put_group(&mut bench);
         let offset = message(&mut bench);
         bench.commit_message(TOPIC, 3, "", b"a frame behind it");

@@ -23,7 +23,7 @@ const WAKES_AT_ONCE: usize = 64;
 pub type QueueKey = (u32, u32);
 
 /// Something that waits for a queue. Exactly one of its ends is called, once.
-pub(crate) trait Held: Send + 'static {
+pub(crate) trait HeldRequest: Send + 'static {
     /// The queue has got messages; runs on the runtime.
     fn wake(self: Box<Self>);
     /// The time is over, or the table is full.
@@ -36,13 +36,13 @@ pub(crate) struct HoldId(u64);
 
 /// The table.
 pub struct HoldTable {
-    shared: Arc<Shared>,
+    shared: Arc<SharedHolds>,
     runtime: Handle,
     last_id: AtomicU64,
 }
 
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct SharedHolds {
+    waiting: Mutex<WaitingPulls>,
     /// How many wait, to be asked without the lock.
     count: AtomicUsize,
     limit: usize,
@@ -52,16 +52,16 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Waiting {
-    queues: HashMap<QueueKey, Vec<Parked>>,
+struct WaitingPulls {
+    queues: HashMap<QueueKey, Vec<HoldEntry>>,
     deadlines: BTreeMap<(Instant, HoldId), QueueKey>,
     ages: BTreeMap<HoldId, (QueueKey, Instant)>,
 }
 
-struct Parked {
+struct HoldEntry {
     id: HoldId,
     until: Instant,
-    held: Box<dyn Held>,
+    held: Box<dyn HeldRequest>,
 }
 
 impl HoldTable {
@@ -72,7 +72,7 @@ impl HoldTable {
 
     fn with_limit(runtime: Handle, limit: usize) -> Self {
         let sooner = Arc::new(Notify::new());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedHolds {
             waiting: Mutex::default(),
             count: AtomicUsize::new(0),
             limit,
@@ -99,13 +99,19 @@ impl HoldTable {
 
     /// Park a waiter. Messages may have come since it looked: the caller looks again afterwards, and takes the
     /// waiter out if there are any.
-    pub(crate) fn park(&self, id: HoldId, queue: QueueKey, until: Instant, held: Box<dyn Held>) {
+    pub(crate) fn park(
+        &self,
+        id: HoldId,
+        queue: QueueKey,
+        until: Instant,
+        held: Box<dyn HeldRequest>,
+    ) {
         let (evicted, is_first) = {
             let mut waiting = self.shared.waiting.lock();
             let evicted = (waiting.ages.len() >= self.shared.limit)
                 .then(|| waiting.take_oldest())
                 .flatten();
-            let is_first = waiting.insert(queue, Parked { id, until, held });
+            let is_first = waiting.insert(queue, HoldEntry { id, until, held });
             self.shared.note(&waiting);
             (evicted, is_first)
         };
@@ -118,7 +124,7 @@ impl HoldTable {
     }
 
     /// Take one waiter out; nothing if its end was called meanwhile.
-    pub(crate) fn take(&self, id: HoldId) -> Option<Box<dyn Held>> {
+    pub(crate) fn take(&self, id: HoldId) -> Option<Box<dyn HeldRequest>> {
         let mut waiting = self.shared.waiting.lock();
         let parked = waiting.take(id);
         self.shared.note(&waiting);
@@ -177,7 +183,7 @@ impl Drop for HoldTable {
     }
 }
 
-async fn run(woken: Vec<Box<dyn Held>>) {
+async fn run(woken: Vec<Box<dyn HeldRequest>>) {
     for (number, held) in woken.into_iter().enumerate() {
         if number % WAKES_AT_ONCE == WAKES_AT_ONCE - 1 {
             tokio::task::yield_now().await;
@@ -186,7 +192,7 @@ async fn run(woken: Vec<Box<dyn Held>>) {
     }
 }
 
-async fn keep_deadlines(shared: Weak<Shared>, sooner: Arc<Notify>) {
+async fn keep_deadlines(shared: Weak<SharedHolds>, sooner: Arc<Notify>) {
     loop {
         let Some(strong) = shared.upgrade() else {
             return;
@@ -208,14 +214,14 @@ async fn keep_deadlines(shared: Weak<Shared>, sooner: Arc<Notify>) {
     }
 }
 
-impl Shared {
+impl SharedHolds {
     /// Keeps the count; under the lock.
-    fn note(&self, waiting: &Waiting) {
+    fn note(&self, waiting: &WaitingPulls) {
         self.count.store(waiting.ages.len(), Ordering::Release);
     }
 
     /// Waiters whose time is over, and when the next one's is.
-    fn take_overdue(&self, now: Instant) -> (Vec<Box<dyn Held>>, Option<Instant>) {
+    fn take_overdue(&self, now: Instant) -> (Vec<Box<dyn HeldRequest>>, Option<Instant>) {
         let mut waiting = self.waiting.lock();
         let mut overdue = Vec::new();
         let next = loop {
@@ -232,9 +238,9 @@ impl Shared {
     }
 }
 
-impl Waiting {
+impl WaitingPulls {
     /// Whether its deadline is now the first.
-    fn insert(&mut self, queue: QueueKey, parked: Parked) -> bool {
+    fn insert(&mut self, queue: QueueKey, parked: HoldEntry) -> bool {
         let deadline = (parked.until, parked.id);
         self.ages.insert(parked.id, (queue, parked.until));
         self.deadlines.insert(deadline, queue);
@@ -244,7 +250,7 @@ impl Waiting {
             .is_some_and(|(first, _)| *first == deadline)
     }
 
-    fn take(&mut self, id: HoldId) -> Option<Parked> {
+    fn take(&mut self, id: HoldId) -> Option<HoldEntry> {
         let (queue, until) = self.ages.remove(&id)?;
         self.deadlines.remove(&(until, id));
         let parked = self.queues.get_mut(&queue)?;
@@ -256,12 +262,12 @@ impl Waiting {
         Some(taken)
     }
 
-    fn take_oldest(&mut self) -> Option<Parked> {
+    fn take_oldest(&mut self) -> Option<HoldEntry> {
         let (&oldest, _) = self.ages.first_key_value()?;
         self.take(oldest)
     }
 
-    fn take_queue(&mut self, queue: QueueKey, out: &mut Vec<Box<dyn Held>>) {
+    fn take_queue(&mut self, queue: QueueKey, out: &mut Vec<Box<dyn HeldRequest>>) {
         for parked in self.queues.remove(&queue).unwrap_or_default() {
             self.ages.remove(&parked.id);
             self.deadlines.remove(&(parked.until, parked.id));
@@ -278,30 +284,30 @@ mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
     #[derive(Debug, PartialEq, Eq)]
-    enum End {
+    enum HoldEnd {
         Woken(u32),
         Expired(u32),
     }
 
-    struct Probe(u32, UnboundedSender<End>);
+    struct Probe(u32, UnboundedSender<HoldEnd>);
 
-    impl Held for Probe {
+    impl HeldRequest for Probe {
         fn wake(self: Box<Self>) {
-            let _ = self.1.send(End::Woken(self.0));
+            let _ = self.1.send(HoldEnd::Woken(self.0));
         }
 
         fn expire(self: Box<Self>) {
-            let _ = self.1.send(End::Expired(self.0));
+            let _ = self.1.send(HoldEnd::Expired(self.0));
         }
     }
 
-    struct Bench {
+    struct HoldBench {
         table: HoldTable,
-        ends: UnboundedReceiver<End>,
-        sender: UnboundedSender<End>,
+        ends: UnboundedReceiver<HoldEnd>,
+        sender: UnboundedSender<HoldEnd>,
     }
 
-    impl Bench {
+    impl HoldBench {
         fn new(limit: usize) -> Self {
             let (sender, ends) = unbounded_channel();
             Self {
@@ -323,55 +329,55 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_waiters_of_touched_queues_run_again() {
-        let mut bench = Bench::new(10);
+        let mut bench = HoldBench::new(10);
         bench.park(1, (7, 0), LONG);
         bench.park(2, (7, 1), LONG);
         bench.park(3, (7, 1), LONG);
         bench.table.wake(&[(7, 1), (9, 9), (7, 1)]);
-        assert_eq!(bench.ends.recv().await, Some(End::Woken(2)));
-        assert_eq!(bench.ends.recv().await, Some(End::Woken(3)));
+        assert_eq!(bench.ends.recv().await, Some(HoldEnd::Woken(2)));
+        assert_eq!(bench.ends.recv().await, Some(HoldEnd::Woken(3)));
         assert_eq!(bench.table.waiting(), 1);
         assert!(bench.ends.try_recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_waiter_expires_at_its_own_deadline() {
-        let mut bench = Bench::new(10);
+        let mut bench = HoldBench::new(10);
         let start = Instant::now();
         bench.park(1, (1, 0), Duration::from_millis(900));
         bench.park(2, (1, 0), Duration::from_millis(100));
-        assert_eq!(bench.ends.recv().await, Some(End::Expired(2)));
+        assert_eq!(bench.ends.recv().await, Some(HoldEnd::Expired(2)));
         assert_eq!(start.elapsed().as_millis() / 10, 10);
-        assert_eq!(bench.ends.recv().await, Some(End::Expired(1)));
+        assert_eq!(bench.ends.recv().await, Some(HoldEnd::Expired(1)));
         assert_eq!(start.elapsed().as_millis() / 10, 90);
         assert_eq!(bench.table.waiting(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_table_answers_its_oldest() {
-        let mut bench = Bench::new(2);
+        let mut bench = HoldBench::new(2);
         let first = bench.park(1, (1, 0), LONG);
         bench.park(2, (2, 0), LONG);
         bench.park(3, (3, 0), LONG);
-        assert_eq!(bench.ends.try_recv(), Ok(End::Expired(1)));
+        assert_eq!(bench.ends.try_recv(), Ok(HoldEnd::Expired(1)));
         assert!(bench.table.take(first).is_none());
         assert_eq!(bench.table.waiting(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_parks_again_keeps_its_age() {
-        let mut bench = Bench::new(2);
+        let mut bench = HoldBench::new(2);
         let old = bench.park(1, (1, 0), LONG);
         bench.park(2, (1, 0), LONG);
         let again = bench.table.take(old).expect("it waits");
         bench.table.park(old, (1, 0), Instant::now() + LONG, again);
         bench.park(3, (1, 0), LONG);
-        assert_eq!(bench.ends.try_recv(), Ok(End::Expired(1)));
+        assert_eq!(bench.ends.try_recv(), Ok(HoldEnd::Expired(1)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_was_taken_out_has_no_end() {
-        let mut bench = Bench::new(10);
+        let mut bench = HoldBench::new(10);
         let id = bench.park(1, (1, 0), Duration::from_millis(5));
         drop(bench.table.take(id).expect("it waits"));
         bench.table.wake(&[(1, 0)]);

@@ -1,8 +1,8 @@
 //! What request handlers may use. A handler takes the two or three parts it needs, never this whole.
 
-pub(crate) mod commits;
-pub(crate) mod creations;
+pub(crate) mod consumer_offset_manager;
 pub(crate) mod holds;
+pub(crate) mod metadata_changes;
 pub(crate) mod numbering;
 pub(crate) mod registry;
 
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::channels::mailbox::Mailbox;
-use crate::counters::Counters;
+use crate::counters::MessageCounters;
 use crate::roles::RoleBoard;
 use crate::settings::Settings;
 use crate::views::Views;
-use commits::Commits;
-use creations::Creations;
+use consumer_offset_manager::ConsumerOffsetManager;
 use holds::HoldTable;
+use metadata_changes::MetadataChanges;
 use registry::ClientRegistry;
 
 /// The parts, for wiring.
@@ -35,11 +35,11 @@ pub struct Services {
     /// Connected clients and their groups.
     pub clients: Arc<ClientRegistry>,
     /// Topics and groups on their way into being.
-    pub creations: Arc<Creations>,
+    pub metadata_changes: Arc<MetadataChanges>,
     /// Consumer offsets on their way into the log.
-    pub commits: Arc<Commits>,
+    pub offset_manager: Arc<ConsumerOffsetManager>,
     /// What was put and got.
-    pub counters: Arc<Counters>,
+    pub counters: Arc<MessageCounters>,
     /// For work that must not run on the calling thread.
     pub runtime: Handle,
 }

@@ -8,7 +8,7 @@ mod bounds;
 pub(crate) mod heartbeat;
 pub(crate) mod listing;
 mod members;
-mod said;
+mod subscription_set;
 mod subscriptions;
 mod tables;
 
@@ -21,8 +21,8 @@ use tern_wire::tags::Subscription;
 
 use heartbeat::{Heartbeat, MessageModel};
 pub use members::Caller;
-pub use said::Said;
-pub use tables::Beaten;
+pub use subscription_set::SubscriptionSet;
+pub use tables::HeartbeatResult;
 use tables::Tables;
 
 /// How long an entry lives without a heartbeat.
@@ -69,18 +69,23 @@ impl<C: Clone> ClientRegistry<C> {
     }
 
     /// Take a heartbeat. Groups whose names are not names are left out.
-    pub fn beat(&self, caller: &Caller<C>, beat: &Heartbeat, now: Instant) -> Beaten {
+    pub fn on_heartbeat(
+        &self,
+        caller: &Caller<C>,
+        heartbeat: &Heartbeat,
+        now: Instant,
+    ) -> HeartbeatResult {
         let mut tables = self.tables.lock();
-        let mut beaten = Beaten::default();
-        for producer in &beat.producer_data_set {
-            if !tables.add_producer(caller, &beat.client_id, &producer.group_name, now) {
-                beaten.left_out += 1;
+        let mut result = HeartbeatResult::default();
+        for producer in &heartbeat.producer_data_set {
+            if !tables.add_producer(caller, &heartbeat.client_id, &producer.group_name, now) {
+                result.left_out += 1;
             }
         }
-        for consumer in &beat.consumer_data_set {
-            tables.add_consumer(caller, beat, consumer, now, &mut beaten);
+        for consumer in &heartbeat.consumer_data_set {
+            tables.add_consumer(caller, heartbeat, consumer, now, &mut result);
         }
-        beaten
+        result
     }
 
     /// A client leaves groups by itself. Returns the consumer group if it changed.
@@ -223,8 +228,8 @@ mod tests {
         members.into_iter().map(|(id, _)| id).collect()
     }
 
-    fn changed(beaten: &Beaten) -> Vec<&str> {
-        beaten.changed.iter().map(|name| &**name).collect()
+    fn changed(result: &HeartbeatResult) -> Vec<&str> {
+        result.changed.iter().map(|name| &**name).collect()
     }
 
     #[test]
@@ -233,27 +238,27 @@ mod tests {
         let now = Instant::now();
         let topics = [("T", "*", 1)];
         assert_eq!(
-            changed(&registry.beat(&caller(1), &beat("a", "g", &topics), now)),
+            changed(&registry.on_heartbeat(&caller(1), &beat("a", "g", &topics), now)),
             ["g"]
         );
         assert!(
             registry
-                .beat(&caller(1), &beat("a", "g", &topics), now)
+                .on_heartbeat(&caller(1), &beat("a", "g", &topics), now)
                 .changed
                 .is_empty()
         );
         assert_eq!(
-            changed(&registry.beat(&caller(2), &beat("b", "g", &topics), now)),
+            changed(&registry.on_heartbeat(&caller(2), &beat("b", "g", &topics), now)),
             ["g"]
         );
         assert!(
             registry
-                .beat(&caller(2), &beat("b", "g", &[("T", "*", 2)]), now)
+                .on_heartbeat(&caller(2), &beat("b", "g", &[("T", "*", 2)]), now)
                 .changed
                 .is_empty()
         );
         assert_eq!(
-            changed(&registry.beat(&caller(2), &beat("b", "g", &[("T", "x", 3)]), now)),
+            changed(&registry.on_heartbeat(&caller(2), &beat("b", "g", &[("T", "x", 3)]), now)),
             ["g"]
         );
         assert_eq!(ids(&registry, "g").len(), 2);
@@ -264,9 +269,9 @@ mod tests {
     fn a_closed_connection_is_out_of_all_its_groups_at_once() {
         let registry = ClientRegistry::new();
         let now = Instant::now();
-        registry.beat(&caller(1), &beat("a", "g", &[]), now);
-        registry.beat(&caller(1), &beat("a", "h", &[]), now);
-        registry.beat(&caller(2), &beat("b", "g", &[]), now);
+        registry.on_heartbeat(&caller(1), &beat("a", "g", &[]), now);
+        registry.on_heartbeat(&caller(1), &beat("a", "h", &[]), now);
+        registry.on_heartbeat(&caller(2), &beat("b", "g", &[]), now);
         let mut gone = registry.closed(1);
         gone.sort_unstable();
         assert_eq!(gone, [Arc::from("g"), Arc::from("h")]);
@@ -286,8 +291,8 @@ mod tests {
             .push(crate::services::registry::heartbeat::ProducerData {
                 group_name: "p".to_owned(),
             });
-        registry.beat(&caller(1), &both, start);
-        registry.beat(
+        registry.on_heartbeat(&caller(1), &both, start);
+        registry.on_heartbeat(
             &caller(2),
             &beat("b", "g", &[]),
             start + Duration::from_secs(60),
@@ -315,13 +320,13 @@ mod tests {
     fn an_older_subscription_replaces_nothing_and_a_missing_one_goes() {
         let registry = ClientRegistry::new();
         let now = Instant::now();
-        registry.beat(
+        registry.on_heartbeat(
             &caller(1),
             &beat("a", "g", &[("T", "x", 5), ("U", "*", 5)]),
             now,
         );
-        registry.beat(&caller(1), &beat("a", "g", &[("T", "y", 4)]), now);
-        registry.beat(&caller(1), &beat("a", "g", &[("T", "z", 5)]), now);
+        registry.on_heartbeat(&caller(1), &beat("a", "g", &[("T", "y", 4)]), now);
+        registry.on_heartbeat(&caller(1), &beat("a", "g", &[("T", "z", 5)]), now);
         let Subscribed::To {
             version: 5,
             filter: Some(filter),
@@ -346,11 +351,17 @@ mod tests {
             beat("a", "g", &[("T", "*", 5)]),
             beat("b", "g", &[("U", "*", 5)]),
         );
-        registry.beat(&caller(1), &one, now);
-        registry.beat(&caller(2), &two, now);
+        registry.on_heartbeat(&caller(1), &one, now);
+        registry.on_heartbeat(&caller(2), &two, now);
         for _ in 0..2 {
-            assert_eq!(registry.beat(&caller(1), &one, now), Beaten::default());
-            assert_eq!(registry.beat(&caller(2), &two, now), Beaten::default());
+            assert_eq!(
+                registry.on_heartbeat(&caller(1), &one, now),
+                HeartbeatResult::default()
+            );
+            assert_eq!(
+                registry.on_heartbeat(&caller(2), &two, now),
+                HeartbeatResult::default()
+            );
         }
         for topic in ["T", "U"] {
             assert!(matches!(
@@ -359,7 +370,7 @@ mod tests {
             ));
         }
         registry.closed(2);
-        registry.beat(
+        registry.on_heartbeat(
             &caller(1),
             &beat("a", "g", &[("T", "*", 5), ("V", "*", 5)]),
             now,
@@ -375,16 +386,37 @@ mod tests {
         let registry = ClientRegistry::new();
         let now = Instant::now();
         let filter = |client: &str, filter: &str| beat(client, "g", &[("T", filter, 1)]);
-        let told = |beaten: Beaten| beaten.disputes.len();
-        assert_eq!(told(registry.beat(&caller(1), &filter("a", "x"), now)), 0);
-        assert_eq!(told(registry.beat(&caller(2), &filter("b", "y"), now)), 1);
-        assert_eq!(told(registry.beat(&caller(1), &filter("a", "x"), now)), 0);
-        assert_eq!(told(registry.beat(&caller(2), &filter("b", "y"), now)), 0);
-        assert_eq!(told(registry.beat(&caller(3), &filter("c", "y"), now)), 1);
+        let told = |result: HeartbeatResult| result.disputes.len();
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(1), &filter("a", "x"), now)),
+            0
+        );
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(2), &filter("b", "y"), now)),
+            1
+        );
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(1), &filter("a", "x"), now)),
+            0
+        );
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(2), &filter("b", "y"), now)),
+            0
+        );
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(3), &filter("c", "y"), now)),
+            1
+        );
         registry.closed(2);
         registry.closed(3);
-        assert_eq!(told(registry.beat(&caller(1), &filter("a", "x"), now)), 0);
-        assert_eq!(told(registry.beat(&caller(2), &filter("b", "y"), now)), 1);
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(1), &filter("a", "x"), now)),
+            0
+        );
+        assert_eq!(
+            told(registry.on_heartbeat(&caller(2), &filter("b", "y"), now)),
+            1
+        );
     }
 
     #[test]
@@ -392,21 +424,21 @@ mod tests {
         let registry = ClientRegistry::new();
         let now = Instant::now();
         let bytes = || registry.tables.lock().subscription_bytes;
-        registry.beat(&caller(0), &beat("0", "g", &[("T", "*", 1)]), now);
+        registry.on_heartbeat(&caller(0), &beat("0", "g", &[("T", "*", 1)]), now);
         let first = bytes();
         for id in 1..100 {
             let name = id.to_string();
-            registry.beat(&caller(id), &beat(&name, "g", &[("T", "*", 1)]), now);
+            registry.on_heartbeat(&caller(id), &beat(&name, "g", &[("T", "*", 1)]), now);
         }
         assert_eq!(bytes(), first);
         for id in 100..300 {
             let filter = format!("tag{id}");
-            registry.beat(&caller(id), &beat(&filter, "g", &[("T", &filter, 1)]), now);
+            registry.on_heartbeat(&caller(id), &beat(&filter, "g", &[("T", &filter, 1)]), now);
         }
         let known = registry
             .members("g")
             .iter()
-            .filter(|(_, said)| said.is_some())
+            .filter(|(_, subscription_set)| subscription_set.is_some())
             .count();
         assert_eq!(known, 100 + MAX_SETS_OF_GROUP - 1);
         for id in 0..300 {
@@ -422,7 +454,7 @@ mod tests {
         data.consumer_data_set[0].message_model = MessageModel::Broadcasting;
         assert!(
             registry
-                .beat(&caller(1), &data, Instant::now())
+                .on_heartbeat(&caller(1), &data, Instant::now())
                 .changed
                 .is_empty()
         );
@@ -435,17 +467,33 @@ mod tests {
         let now = Instant::now();
         let mut short = beat("a", "g", &[]);
         (short.without_sub, short.fingerprint) = (true, 77);
-        assert!(registry.beat(&caller(1), &short, now).wants_subscriptions);
+        assert!(
+            registry
+                .on_heartbeat(&caller(1), &short, now)
+                .wants_subscriptions
+        );
         let mut full = beat("a", "g", &[("T", "*", 1)]);
         full.fingerprint = 77;
-        assert!(!registry.beat(&caller(1), &full, now).wants_subscriptions);
-        assert!(!registry.beat(&caller(1), &short, now).wants_subscriptions);
+        assert!(
+            !registry
+                .on_heartbeat(&caller(1), &full, now)
+                .wants_subscriptions
+        );
+        assert!(
+            !registry
+                .on_heartbeat(&caller(1), &short, now)
+                .wants_subscriptions
+        );
         assert!(matches!(
             registry.subscribed("g", "T"),
             Subscribed::To { .. }
         ));
         short.fingerprint = 78;
-        assert!(registry.beat(&caller(1), &short, now).wants_subscriptions);
+        assert!(
+            registry
+                .on_heartbeat(&caller(1), &short, now)
+                .wants_subscriptions
+        );
     }
 
     #[test]
@@ -455,14 +503,14 @@ mod tests {
         for number in 0..MAX_GROUPS_OF_CONNECTION {
             assert_eq!(
                 registry
-                    .beat(&caller(1), &beat("a", &format!("g{number}"), &[]), now)
+                    .on_heartbeat(&caller(1), &beat("a", &format!("g{number}"), &[]), now)
                     .left_out,
                 0
             );
         }
         assert_eq!(
             registry
-                .beat(&caller(1), &beat("a", "one-more", &[]), now)
+                .on_heartbeat(&caller(1), &beat("a", "one-more", &[]), now)
                 .left_out,
             1
         );
@@ -472,20 +520,20 @@ mod tests {
         let topics: Vec<_> = names.iter().map(|name| (name.as_str(), "*", 1)).collect();
         assert_eq!(
             registry
-                .beat(&caller(2), &beat("b", "wide", &topics), now)
+                .on_heartbeat(&caller(2), &beat("b", "wide", &topics), now)
                 .left_out,
             1
         );
         let long = "t".repeat(MAX_SUBSCRIPTION_BYTES / 2);
         assert_eq!(
             registry
-                .beat(&caller(2), &beat("b", "long", &[("T", &long, 1)]), now)
+                .on_heartbeat(&caller(2), &beat("b", "long", &[("T", &long, 1)]), now)
                 .left_out,
             1
         );
         assert_eq!(
             registry
-                .beat(&caller(3), &beat("c", "../x", &[]), now)
+                .on_heartbeat(&caller(3), &beat("c", "../x", &[]), now)
                 .left_out,
             1
         );

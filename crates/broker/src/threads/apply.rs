@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tern_journal::{Level, Logger, RateLimitedLog};
-use tern_replica::{Applied, Applying, Committed, Fatal, Fold, FoldEnd, Outcome};
+use tern_replica::{
+    Applied, Applying, Committed, Fatal, Outcome, RebuildNextOffsets, RebuildOutcome,
+};
 
 use super::leader::LeaderHandle;
-use crate::answers::{Answers, Ticket};
+use crate::channels::batch_queue::BatchReceiver;
 use crate::channels::mailbox::{Input, Mailbox};
-use crate::channels::post::PostBox;
 use crate::clock;
 use crate::events::NodeEvents;
+use crate::response_batch::{ResponseBatch, Ticket};
 use crate::services::holds::HoldTable;
 use crate::views::Views;
 
-pub(super) enum Step {
+pub(super) enum ApplyCommand {
     Commit(Committed<Ticket>),
-    Fold(Fold),
+    Rebuild(RebuildNextOffsets),
     /// A view was found damaged.
     Mend,
     Stop,
@@ -36,7 +38,7 @@ static BLOCKED: RateLimitedLog = RateLimitedLog::new(
     "a view cannot be written and waits",
 );
 
-pub(super) struct Apply {
+pub(super) struct ApplyThread {
     pub applying: Applying<Ticket>,
     pub views: Arc<Views>,
     pub holds: Arc<HoldTable>,
@@ -46,7 +48,10 @@ pub(super) struct Apply {
 }
 
 /// Runs until told to stop.
-pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> {
+pub(super) fn run(
+    mut apply: ApplyThread,
+    steps: &BatchReceiver<ApplyCommand>,
+) -> Result<(), Fatal> {
     loop {
         let asked = match (apply.applying.has_work(), apply.applying.is_blocked()) {
             (true, false) => steps.take(),
@@ -55,16 +60,16 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
         };
         for step in asked {
             match step {
-                Step::Commit(committed) => {
+                ApplyCommand::Commit(committed) => {
                     answer(apply.applying.commit(committed, clock::monotonic_ns()));
                 }
-                Step::Fold(fold) => match apply.applying.fold(fold)? {
-                    FoldEnd::Folded(folded) => apply.mailbox.tell(Input::Folded(folded)),
-                    FoldEnd::Damaged(error) => apply.views.damage.note(0, &error),
-                    FoldEnd::Overtaken => {}
+                ApplyCommand::Rebuild(rebuild) => match apply.applying.rebuild(rebuild)? {
+                    RebuildOutcome::Rebuilt(next) => apply.mailbox.tell(Input::NextOffsets(next)),
+                    RebuildOutcome::Damaged(error) => apply.views.damage.note(0, &error),
+                    RebuildOutcome::Overtaken => {}
                 },
-                Step::Mend => {}
-                Step::Stop => return Ok(()),
+                ApplyCommand::Mend => {}
+                ApplyCommand::Stop => return Ok(()),
             }
         }
         let advanced = apply.applying.advance(CHUNK_BYTES, clock::monotonic_ns())?;
@@ -75,7 +80,7 @@ pub(super) fn run(mut apply: Apply, steps: &PostBox<Step>) -> Result<(), Fatal> 
     }
 }
 
-impl Apply {
+impl ApplyThread {
     /// One chunk of committed frames, published as a whole before anybody is woken.
     fn publish(&mut self, applied: Applied) {
         if let Some(error) = &applied.blocked {
@@ -110,9 +115,9 @@ fn answer(decided: Vec<(Ticket, Outcome)>) {
     if decided.is_empty() {
         return;
     }
-    let mut answers = Answers::default();
+    let mut batch = ResponseBatch::default();
     for (ticket, outcome) in decided {
-        ticket(outcome, &mut answers);
+        ticket(outcome, &mut batch);
     }
-    answers.flush();
+    batch.flush();
 }

@@ -14,40 +14,40 @@ use tern_replica::{
 use tern_replication::Phase;
 use tern_state::State;
 
-use super::beginning::Beginning;
 use super::leader::{LeaderHandle, LeaderThread};
 use super::log::Outlets;
 use super::plain::{say, spawn, tell};
-use super::{apply, flush, founding, io, keys, log};
-use crate::answers::Ticket;
+use super::start_context::StartContext;
+use super::{apply, bootstrap, flush, io, keys, log};
+use crate::channels::batch_queue::{BatchSender, batch_queue};
 use crate::channels::mailbox::MailboxReceiver;
-use crate::channels::post::{Post, post_box};
 use crate::options::Mode;
+use crate::response_batch::Ticket;
 use crate::services::Services;
-use crate::services::commits::Commits;
-use crate::services::creations::Creations;
+use crate::services::consumer_offset_manager::ConsumerOffsetManager;
 use crate::services::holds::HoldTable;
+use crate::services::metadata_changes::MetadataChanges;
 use crate::services::registry::ClientRegistry;
 use crate::views::Views;
 
 /// The body of the log thread.
 pub(crate) fn begin(
-    beginning: &Beginning,
+    start: &StartContext,
     state_file: RaftStateFile,
     state: Option<RaftState>,
     mailbox: &MailboxReceiver,
 ) {
-    let stopper = Arc::clone(&beginning.stopper);
-    stopper.guard("log", || {
-        match founding::run(beginning, state_file, state, mailbox)? {
-            Some((state, file)) => serve(beginning, state, file, mailbox),
+    let fatal_errors = Arc::clone(&start.fatal_errors);
+    fatal_errors.run("log", || {
+        match bootstrap::run(start, state_file, state, mailbox)? {
+            Some((state, file)) => serve(start, state, file, mailbox),
             None => Ok(()),
         }
     });
 }
 
 fn serve(
-    beginning: &Beginning,
+    start: &StartContext,
     state: RaftState,
     state_file: RaftStateFile,
     mailbox: &MailboxReceiver,
@@ -58,7 +58,7 @@ fn serve(
         flusher,
         recovery,
         committed,
-    } = opening(beginning).open::<Ticket>(state, state_file)?;
+    } = opening(start).open::<Ticket>(state, state_file)?;
     if let ScanResult::Torn { position, fault } = recovery.found {
         say(
             Level::Warning,
@@ -67,53 +67,53 @@ fn serve(
             ),
         );
     }
-    beginning.stop_record.started()?;
-    let views = Arc::new(open_views(beginning, replica.log().reader()));
+    start.stop_record.started()?;
+    let views = Arc::new(open_views(start, replica.log().reader()));
     views.replay_to(committed);
-    let holds = Arc::new(HoldTable::new(beginning.runtime.clone()));
-    let creations = Creations::new(
+    let holds = Arc::new(HoldTable::new(start.runtime.clone()));
+    let metadata_changes = MetadataChanges::new(
         Arc::clone(&views),
-        Arc::clone(&beginning.roles),
-        beginning.mailbox.clone(),
+        Arc::clone(&start.roles),
+        start.mailbox.clone(),
     )
-    .with_limits(beginning.options.settings.limits);
-    let commits = Commits::new(
+    .with_limits(start.options.settings.limits);
+    let offset_manager = ConsumerOffsetManager::new(
         Arc::clone(&views),
-        beginning.mailbox.clone(),
-        beginning.runtime.clone(),
+        start.mailbox.clone(),
+        start.runtime.clone(),
     );
     let services = Arc::new(Services {
-        settings: beginning.options.settings.clone(),
+        settings: start.options.settings.clone(),
         views: Arc::clone(&views),
-        roles: Arc::clone(&beginning.roles),
-        mailbox: beginning.mailbox.clone(),
+        roles: Arc::clone(&start.roles),
+        mailbox: start.mailbox.clone(),
         holds: Arc::clone(&holds),
         clients: Arc::new(ClientRegistry::new()),
-        creations: Arc::new(creations),
-        commits: Arc::new(commits),
+        metadata_changes: Arc::new(metadata_changes),
+        offset_manager: Arc::new(offset_manager),
         counters: Arc::default(),
-        runtime: beginning.runtime.clone(),
+        runtime: start.runtime.clone(),
     });
-    let helpers = start_helpers(beginning, flusher, &views, &holds);
-    beginning.standing.enter(Phase::Started, group_id);
-    if beginning.serving.set(services).is_err() {
+    let helpers = start_helpers(start, flusher, &views, &holds);
+    start.member_status.enter(Phase::Started, group_id);
+    if start.serving.set(services).is_err() {
         unreachable!("a replica begins once");
     }
     let outlets = Outlets {
-        peers: beginning.peers.clone(),
+        peers: start.peers.clone(),
         flush: helpers.flush.0.clone(),
         apply: helpers.apply.0.clone(),
         io: helpers.io.0.clone(),
         leader: helpers.leader.0.clone(),
-        roles: Arc::clone(&beginning.roles),
-        mailbox: beginning.mailbox.clone(),
-        standing: Arc::clone(&beginning.standing),
+        roles: Arc::clone(&start.roles),
+        mailbox: start.mailbox.clone(),
+        member_status: Arc::clone(&start.member_status),
         views,
     };
     let mut replica = log::run(replica, mailbox, &outlets)?;
     helpers.stop();
     replica.stop()?;
-    if let Err(error) = beginning.stop_record.stopped_cleanly() {
+    if let Err(error) = start.stop_record.stopped_cleanly() {
         say(
             Level::Warning,
             format_args!("the next start takes this stop for an unclean one: {error}"),
@@ -122,11 +122,11 @@ fn serve(
     Ok(())
 }
 
-fn opening(beginning: &Beginning) -> Opening {
-    let options = &beginning.options;
+fn opening(start: &StartContext) -> Opening {
+    let options = &start.options;
     Opening {
-        disk: Arc::clone(&beginning.disk),
-        log: founding::log_options(beginning, [0; 16]),
+        disk: Arc::clone(&start.disk),
+        log: bootstrap::log_options(start, [0; 16]),
         strategy: match options.mode {
             Mode::MultiMaster => Strategy::Solo,
             Mode::Raft => Strategy::Raft(options.timing),
@@ -146,8 +146,8 @@ fn opening(beginning: &Beginning) -> Opening {
 
 /// Views are derived: they are rebuilt from the log at each start. Nothing that is wrong with them stops the start: old
 /// files go first, which makes room for new ones, and what cannot be deleted is not read.
-fn open_views(beginning: &Beginning, log: LogReader) -> Views {
-    let (disk, directory) = (&beginning.disk, beginning.options.data.join("views"));
+fn open_views(start: &StartContext, log: LogReader) -> Views {
+    let (disk, directory) = (&start.disk, start.options.data.join("views"));
     let queues = ConsumeQueues::new(disk.clone(), &directory, QueueLimits::default());
     // The key index lies below.
     if let Err(error) = queues.clear() {
@@ -159,39 +159,39 @@ fn open_views(beginning: &Beginning, log: LogReader) -> Views {
 
 /// The other threads, each with the channel that feeds it.
 struct Helpers {
-    flush: (Post<flush::Request>, JoinHandle<()>),
-    apply: (Post<apply::Step>, JoinHandle<()>),
-    io: (Post<io::Request>, JoinHandle<()>),
+    flush: (BatchSender<flush::FlushCommand>, JoinHandle<()>),
+    apply: (BatchSender<apply::ApplyCommand>, JoinHandle<()>),
+    io: (BatchSender<io::IoCommand>, JoinHandle<()>),
     keys: (Arc<Views>, JoinHandle<()>),
     leader: (LeaderHandle, JoinHandle<()>),
 }
 
 fn start_helpers(
-    beginning: &Beginning,
+    start: &StartContext,
     flusher: Flusher,
     views: &Arc<Views>,
     holds: &Arc<HoldTable>,
 ) -> Helpers {
-    let (flush_in, flush_out) = post_box();
-    let (apply_in, apply_out) = post_box();
-    let (io_in, io_out) = post_box();
+    let (flush_in, flush_out) = batch_queue();
+    let (apply_in, apply_out) = batch_queue();
+    let (io_in, io_out) = batch_queue();
     let leading = LeaderThread::new(
         LeaderTasks::new(vec![Box::new(Delays::new())]),
         Arc::clone(views),
-        Arc::clone(&beginning.roles),
-        beginning.mailbox.clone(),
-        beginning.options.settings.store_host,
+        Arc::clone(&start.roles),
+        start.mailbox.clone(),
+        start.options.settings.store_host,
     );
     let handle = leading.handle.clone();
     let mender = apply_in.clone();
     views
         .queues
-        .on_damage(move || tell(&mender, apply::Step::Mend));
-    let (stopper, mailbox) = (Arc::clone(&beginning.stopper), beginning.mailbox.clone());
+        .on_damage(move || tell(&mender, apply::ApplyCommand::Mend));
+    let (fatal_errors, mailbox) = (Arc::clone(&start.fatal_errors), start.mailbox.clone());
     let flush = spawn("flush", move || {
-        stopper.guard("flush", || flush::run(flusher, &flush_out, &mailbox));
+        fatal_errors.run("flush", || flush::run(flusher, &flush_out, &mailbox));
     });
-    let applying = apply::Apply {
+    let applying = apply::ApplyThread {
         applying: Applying::new(
             Applier::new(State::new(), Arc::clone(&views.queues), views.log.clone())
                 .with_keys(Arc::clone(&views.keys)),
@@ -199,28 +199,28 @@ fn start_helpers(
         views: Arc::clone(views),
         holds: Arc::clone(holds),
         leader: handle.clone(),
-        events: Arc::clone(&beginning.events),
-        mailbox: beginning.mailbox.clone(),
+        events: Arc::clone(&start.events),
+        mailbox: start.mailbox.clone(),
     };
-    let stopper = Arc::clone(&beginning.stopper);
+    let fatal_errors = Arc::clone(&start.fatal_errors);
     let apply = spawn("apply", move || {
-        stopper.guard("apply", || apply::run(applying, &apply_out));
+        fatal_errors.run("apply", || apply::run(applying, &apply_out));
     });
-    let (disk, directory) = (beginning.disk.clone(), beginning.options.data.clone());
-    let (size, mailbox) = (beginning.options.segment_size, beginning.mailbox.clone());
+    let (disk, directory) = (start.disk.clone(), start.options.data.clone());
+    let (size, mailbox) = (start.options.segment_size, start.mailbox.clone());
     let io = spawn("io", move || {
         io::run(&*disk, &directory, size, &io_out, &mailbox);
     });
-    let (stopper, kept) = (Arc::clone(&beginning.stopper), Arc::clone(views));
+    let (fatal_errors, kept) = (Arc::clone(&start.fatal_errors), Arc::clone(views));
     let keys = spawn("keys", move || {
-        stopper.guard("keys", || {
+        fatal_errors.run("keys", || {
             keys::run(&kept);
             Ok::<_, Fatal>(())
         });
     });
-    let stopper = Arc::clone(&beginning.stopper);
+    let fatal_errors = Arc::clone(&start.fatal_errors);
     let leader = spawn("leader", move || {
-        stopper.guard("leader", || leading.run());
+        fatal_errors.run("leader", || leading.run());
     });
     Helpers {
         flush: (flush_in, flush),
@@ -236,11 +236,11 @@ impl Helpers {
     fn stop(self) {
         self.leader.0.stop();
         let _ = self.leader.1.join();
-        let _ = self.flush.0.send(flush::Request::Stop);
+        let _ = self.flush.0.send(flush::FlushCommand::Stop);
         let _ = self.flush.1.join();
-        let _ = self.apply.0.send(apply::Step::Stop);
+        let _ = self.apply.0.send(apply::ApplyCommand::Stop);
         let _ = self.apply.1.join();
-        let _ = self.io.0.send(io::Request::Stop);
+        let _ = self.io.0.send(io::IoCommand::Stop);
         let _ = self.io.1.join();
         self.keys.0.keys.close();
         let _ = self.keys.1.join();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tern_log::LogError;
 use tern_replica::{Flush, Flusher};
 
+use crate::channels::batch_queue::BatchReceiver;
 use crate::channels::mailbox::{Input, Mailbox};
-use crate::channels::post::PostBox;
 use crate::clock;
 
-pub(super) enum Request {
+pub(super) enum FlushCommand {
     Sync(Flush),
     Stop,
 }
@@ -18,7 +18,7 @@ pub(super) enum Request {
 /// Runs until told to stop. An error ends the process and is never retried (R2).
 pub(super) fn run(
     mut flusher: Flusher,
-    requests: &PostBox<Request>,
+    requests: &BatchReceiver<FlushCommand>,
     mailbox: &Mailbox,
 ) -> Result<(), LogError> {
     loop {
@@ -43,12 +43,12 @@ pub(super) fn run(
 }
 
 /// The newest sync covers the ones before it.
-fn newest_of(requests: VecDeque<Request>) -> (Option<Flush>, bool) {
+fn newest_of(requests: VecDeque<FlushCommand>) -> (Option<Flush>, bool) {
     let (mut newest, mut stop) = (None, false);
     for request in requests {
         match request {
-            Request::Sync(flush) => newest = Some(flush),
-            Request::Stop => stop = true,
+            FlushCommand::Sync(flush) => newest = Some(flush),
+            FlushCommand::Stop => stop = true,
         }
     }
     (newest, stop)

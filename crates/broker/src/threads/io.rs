@@ -4,10 +4,10 @@ use std::path::Path;
 use tern_log::{Disk, prepare_segment};
 use tern_replica::PreparedSegment;
 
+use crate::channels::batch_queue::BatchReceiver;
 use crate::channels::mailbox::{Input, Mailbox};
-use crate::channels::post::PostBox;
 
-pub(super) enum Request {
+pub(super) enum IoCommand {
     Prepare(u64),
     Look,
     Stop,
@@ -21,13 +21,13 @@ pub(super) fn run(
     disk: &dyn Disk,
     directory: &Path,
     segment_size: u64,
-    requests: &PostBox<Request>,
+    requests: &BatchReceiver<IoCommand>,
     mailbox: &Mailbox,
 ) {
     let mut asked = requests.wait();
     loop {
         match asked.pop_front() {
-            Some(Request::Prepare(base)) => {
+            Some(IoCommand::Prepare(base)) => {
                 let file = prepare_segment(disk, directory, base, segment_size);
                 if file.is_err() {
                     asked.extend(requests.wait_for(FULL_PAUSE));
@@ -35,10 +35,10 @@ pub(super) fn run(
                 mailbox.tell(Input::Segment(PreparedSegment { base, file }));
             }
             // A disk that cannot be asked tells nothing.
-            Some(Request::Look) => {
+            Some(IoCommand::Look) => {
                 mailbox.tell(Input::Space(disk.space(directory).unwrap_or(None)));
             }
-            Some(Request::Stop) => return,
+            Some(IoCommand::Stop) => return,
             None => asked = requests.wait(),
         }
     }

@@ -76,12 +76,12 @@ fn read_again(views: &Views, upto: NewestKey) -> Result<bool, LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Bench;
+    use crate::testing::ReplicaBench;
     use tern_log::KeyHasher;
 
     #[test]
     fn entries_that_were_lost_are_read_from_the_log_again() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         let keys: Vec<String> = (0..200).map(|number| format!("k{number}")).collect();
         for key in &keys {
             bench.commit_keyed("BenchmarkTest", key, &vec![7; 20_000]);

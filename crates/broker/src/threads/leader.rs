@@ -16,10 +16,10 @@ use tern_replica::{
 };
 use tern_state::State;
 
-use crate::answers::Ticket;
+use crate::channels::batch_queue::{BatchReceiver, BatchSender, batch_queue};
 use crate::channels::mailbox::Mailbox;
-use crate::channels::post::{Post, PostBox, post_box};
 use crate::clock;
+use crate::response_batch::Ticket;
 use crate::roles::{RoleBoard, confirm_leadership};
 use crate::views::Views;
 
@@ -38,7 +38,7 @@ static UNREADABLE: RateLimitedLog = RateLimitedLog::new(
 );
 
 /// What the thread is told.
-enum LeaderNote {
+enum LeaderEvent {
     /// This replica leads in a term, and its views show all that was committed before.
     Lead(u64),
     /// It does not lead any more.
@@ -54,7 +54,7 @@ enum LeaderNote {
 /// Tells the thread what happens; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LeaderHandle {
-    post: Post<LeaderNote>,
+    sender: BatchSender<LeaderEvent>,
     leads: Arc<AtomicBool>,
     topics: Arc<[&'static str]>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct LeaderHandle {
 /// What the thread needs.
 pub(crate) struct LeaderThread {
     tasks: LeaderTasks,
-    notes: PostBox<LeaderNote>,
+    events: BatchReceiver<LeaderEvent>,
     pub handle: LeaderHandle,
     pub views: Arc<Views>,
     pub roles: Arc<RoleBoard>,
@@ -77,7 +77,7 @@ impl LeaderHandle {
         let handle = self.clone();
         let begin = move |term| {
             handle.leads.store(true, Ordering::Release);
-            handle.tell(LeaderNote::Lead(term));
+            handle.tell(LeaderEvent::Lead(term));
         };
         confirm_leadership(roles, mailbox, term, begin);
     }
@@ -85,7 +85,7 @@ impl LeaderHandle {
     /// This replica is not the leader.
     pub fn follow(&self) {
         self.leads.store(false, Ordering::Release);
-        self.tell(LeaderNote::Follow);
+        self.tell(LeaderEvent::Follow);
     }
 
     /// These queues got messages. Called by the apply thread, which also completes the read of [`Self::lead`].
@@ -97,18 +97,18 @@ impl LeaderHandle {
         let ids = ids.filter_map(|topic| state.topic(topic).map(|topic| topic.id));
         let is_touched = |id| touched.iter().any(|(topic, _)| *topic == id);
         if ids.into_iter().any(is_touched) {
-            self.tell(LeaderNote::Stored);
+            self.tell(LeaderEvent::Stored);
         }
     }
 
     /// End the thread.
     pub fn stop(&self) {
-        self.tell(LeaderNote::Stop);
+        self.tell(LeaderEvent::Stop);
     }
 
     /// A thread that is gone has reported why.
-    fn tell(&self, note: LeaderNote) {
-        let _ = self.post.send(note);
+    fn tell(&self, event: LeaderEvent) {
+        let _ = self.sender.send(event);
     }
 }
 
@@ -120,15 +120,15 @@ impl LeaderThread {
         mailbox: Mailbox,
         store_host: SocketAddr,
     ) -> Self {
-        let (post, notes) = post_box();
+        let (sender, events) = batch_queue();
         let handle = LeaderHandle {
-            post,
+            sender,
             leads: Arc::default(),
             topics: tasks.topics().into(),
         };
         Self {
             tasks,
-            notes,
+            events,
             handle,
             views,
             roles,
@@ -141,18 +141,18 @@ impl LeaderThread {
     pub fn run(mut self) -> Result<(), Infallible> {
         loop {
             let told = match self.tasks.idle_ms(now()) {
-                None => self.notes.wait(),
+                None => self.events.wait(),
                 Some(idle) => self
-                    .notes
+                    .events
                     .wait_for(Duration::from_millis(idle).min(LONGEST_SLEEP)),
             };
-            for note in told {
-                match note {
-                    LeaderNote::Lead(term) => self.tasks.begin(term),
-                    LeaderNote::Follow => self.tasks.end(),
-                    LeaderNote::Stored => self.tasks.wake(),
-                    LeaderNote::Decided(ticket, outcome) => self.tasks.decided(ticket, &outcome),
-                    LeaderNote::Stop => return Ok(()),
+            for event in told {
+                match event {
+                    LeaderEvent::Lead(term) => self.tasks.begin(term),
+                    LeaderEvent::Follow => self.tasks.end(),
+                    LeaderEvent::Stored => self.tasks.wake(),
+                    LeaderEvent::Decided(ticket, outcome) => self.tasks.decided(ticket, &outcome),
+                    LeaderEvent::Stop => return Ok(()),
                 }
             }
             self.work();
@@ -207,7 +207,7 @@ impl LeaderThread {
     fn propose(&self, proposal: TaskProposal) {
         let (handle, ticket) = (self.handle.clone(), proposal.ticket);
         let answer: Ticket =
-            Box::new(move |outcome, _| handle.tell(LeaderNote::Decided(ticket, outcome)));
+            Box::new(move |outcome, _| handle.tell(LeaderEvent::Decided(ticket, outcome)));
         let proposal = Proposal {
             drafts: proposal.drafts,
             ops: proposal.ops,
@@ -216,7 +216,7 @@ impl LeaderThread {
             received_ns: clock::monotonic_ns(),
         };
         if let Err((_, outcome)) = self.mailbox.propose(proposal) {
-            self.handle.tell(LeaderNote::Decided(ticket, outcome));
+            self.handle.tell(LeaderEvent::Decided(ticket, outcome));
         }
     }
 }

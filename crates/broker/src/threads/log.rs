@@ -8,18 +8,18 @@ use std::time::Duration;
 use tern_journal::Level;
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, Fatal, Inbox, Outbox, Outcome, Refusal, Replica, RoomChange, Standing,
+    Committed, Fatal, Inbox, MemberStatus, Outbox, Outcome, Refusal, Replica, RoomChange,
 };
 use tern_replication::{Progress, Role};
 
-use super::apply::Step;
+use super::apply::ApplyCommand;
 use super::leader::LeaderHandle;
 use super::plain::{say, tell};
 use super::{flush, io};
-use crate::answers::{Answers, Ticket};
+use crate::channels::batch_queue::BatchSender;
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
-use crate::channels::post::Post;
 use crate::clock;
+use crate::response_batch::{ResponseBatch, Ticket};
 use crate::roles::RoleBoard;
 use crate::views::Views;
 
@@ -29,13 +29,13 @@ const TICK_NS: u64 = 10_000_000;
 /// Where effects go.
 pub(super) struct Outlets {
     pub peers: Option<Arc<Peers>>,
-    pub flush: Post<flush::Request>,
-    pub apply: Post<Step>,
-    pub io: Post<io::Request>,
+    pub flush: BatchSender<flush::FlushCommand>,
+    pub apply: BatchSender<ApplyCommand>,
+    pub io: BatchSender<io::IoCommand>,
     pub leader: LeaderHandle,
     pub roles: Arc<RoleBoard>,
     pub mailbox: Mailbox,
-    pub standing: Arc<Standing>,
+    pub member_status: Arc<MemberStatus>,
     pub views: Arc<Views>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn run(
         let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
         let wait = Duration::from_nanos(wait);
         let inputs = if replica.gathers() {
-            mailbox.take_patiently(wait)
+            mailbox.take_deferring(wait)
         } else {
             mailbox.take(wait)
         };
@@ -80,7 +80,7 @@ pub(super) fn run(
         // What came in these messages is written now; the streams may bring more.
         rooms.clear();
         outlets
-            .standing
+            .member_status
             .progressed(&replica.status(), |peer| replica.matched(peer));
         deliver(&mut out, outlets);
         for sender in asked {
@@ -91,17 +91,17 @@ pub(super) fn run(
 }
 
 /// Who waits to be told how far the others are.
-type Asked = Vec<SyncSender<Vec<Progress>>>;
+type ProgressWaiters = Vec<SyncSender<Vec<Progress>>>;
 
 /// A replica that stops takes nothing new.
 fn refuse_new(inbox: &mut Inbox<Ticket>) {
     let proposals = inbox.proposals.drain(..).map(|proposal| proposal.ticket);
     let reads = inbox.reads.drain(..).map(|(ticket, _)| ticket);
-    let mut answers = Answers::default();
+    let mut batch = ResponseBatch::default();
     for ticket in proposals.chain(reads) {
-        ticket(Outcome::Refused(Refusal::Stopping), &mut answers);
+        ticket(Outcome::Refused(Refusal::Stopping), &mut batch);
     }
-    answers.flush();
+    batch.flush();
 }
 
 /// Inputs by kind. How long to drain, if it is time to stop, and who asked about the others.
@@ -109,8 +109,8 @@ fn sort(
     inputs: VecDeque<Input>,
     inbox: &mut Inbox<Ticket>,
     rooms: &mut Vec<MessagePermit>,
-) -> Result<(Option<Duration>, Asked), Fatal> {
-    let (mut stop, mut asked) = (None, Asked::new());
+) -> Result<(Option<Duration>, ProgressWaiters), Fatal> {
+    let (mut stop, mut asked) = (None, ProgressWaiters::new());
     for input in inputs {
         match input {
             Input::Propose(proposal) => inbox.proposals.push(proposal),
@@ -120,7 +120,7 @@ fn sort(
                 rooms.push(room);
             }
             Input::Durable(durable) => inbox.durable = Some(durable),
-            Input::Folded(folded) => inbox.folded = Some(folded),
+            Input::NextOffsets(rebuilt) => inbox.rebuilt = Some(rebuilt),
             Input::Segment(segment) => inbox.segments.push(segment),
             Input::Space(space) => inbox.space = Some(space),
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
@@ -142,7 +142,7 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
     }
     out.messages.clear();
     if let Some(flush) = out.flush.take() {
-        tell(&outlets.flush, flush::Request::Sync(flush));
+        tell(&outlets.flush, flush::FlushCommand::Sync(flush));
     }
     if let Some(role) = out.role.take() {
         outlets.roles.changed(role);
@@ -154,17 +154,17 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
             outlets.leader.follow();
         }
     }
-    if let Some(fold) = out.fold.take() {
-        tell(&outlets.apply, Step::Fold(fold));
+    if let Some(rebuild) = out.rebuild.take() {
+        tell(&outlets.apply, ApplyCommand::Rebuild(rebuild));
     }
     if let Some(commit) = out.commit.take() {
-        tell(&outlets.apply, Step::Commit(commit));
+        tell(&outlets.apply, ApplyCommand::Commit(commit));
     }
     if let Some(base) = out.prepare_segment.take() {
-        tell(&outlets.io, io::Request::Prepare(base));
+        tell(&outlets.io, io::IoCommand::Prepare(base));
     }
     if std::mem::take(&mut out.look_at_disk) {
-        tell(&outlets.io, io::Request::Look);
+        tell(&outlets.io, io::IoCommand::Look);
     }
     if let Some(change) = out.room.take() {
         say(level_of(change), change.sentence());
@@ -185,7 +185,7 @@ fn answer(tickets: Vec<(Ticket, Outcome)>, outlets: &Outlets) {
     if tickets.is_empty() {
         return;
     }
-    let mut answers = Answers::default();
+    let mut batch = ResponseBatch::default();
     for (ticket, outcome) in tickets {
         if let Outcome::Confirmed(index) = outcome {
             let read = Committed {
@@ -193,12 +193,12 @@ fn answer(tickets: Vec<(Ticket, Outcome)>, outlets: &Outlets) {
                 decided: Vec::new(),
                 at_apply: vec![(index, ticket, outcome)],
             };
-            tell(&outlets.apply, Step::Commit(read));
+            tell(&outlets.apply, ApplyCommand::Commit(read));
         } else {
-            ticket(outcome, &mut answers);
+            ticket(outcome, &mut batch);
         }
     }
-    answers.flush();
+    batch.flush();
 }
 
 #[cfg(test)]

@@ -2,17 +2,17 @@
 
 mod apply;
 mod begin;
-mod beginning;
+mod bootstrap;
+mod fatal_error_handler;
 mod flush;
-mod founding;
 mod io;
 mod keys;
 mod leader;
 mod log;
 mod plain;
-mod stopper;
+mod start_context;
 
 pub(crate) use begin::begin;
-pub(crate) use beginning::Beginning;
+pub(crate) use fatal_error_handler::FatalErrorHandler;
 pub(crate) use plain::spawn;
-pub(crate) use stopper::Stopper;
+pub(crate) use start_context::StartContext;

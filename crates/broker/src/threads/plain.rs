@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use tern_journal::{Level, Logger, journal};
 
-use crate::channels::post::Post;
+use crate::channels::batch_queue::BatchSender;
 
 /// A named plain thread.
 pub(crate) fn spawn<T: Send + 'static>(
@@ -24,6 +24,6 @@ pub(super) fn say(level: Level, sentence: impl Display) {
 }
 
 /// Send to another thread of the replica. One that is gone has reported why.
-pub(super) fn tell<T>(to: &Post<T>, what: T) {
+pub(super) fn tell<T>(to: &BatchSender<T>, what: T) {
     let _ = to.send(what);
 }

@@ -28,7 +28,7 @@ static WRONG: RateLimitedLog = RateLimitedLog::new(
 
 /// What was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damage {
+pub struct MetDamage {
     /// Where the damaged frame starts; where the bytes stand if the disk does not give them back.
     pub position: u64,
     /// Index of the frame, 0 if it is not known.
@@ -47,13 +47,13 @@ pub struct DamageLog {
 
 #[derive(Debug, Default)]
 struct Met {
-    first: Option<Damage>,
+    first: Option<MetDamage>,
     places: BTreeSet<u64>,
 }
 
 impl DamageLog {
     /// Damage was met.
-    pub fn report(&self, damage: Damage) {
+    pub fn report(&self, damage: MetDamage) {
         self.is_met.store(true, Ordering::Release);
         let is_new = {
             let mut met = self.met.lock();
@@ -61,7 +61,7 @@ impl DamageLog {
             met.places.len() < LIMIT && met.places.insert(damage.position)
         };
         if is_new {
-            let Damage {
+            let MetDamage {
                 position,
                 index,
                 fault,
@@ -80,12 +80,12 @@ impl DamageLog {
                 position,
                 index,
                 fault,
-            } => self.report(Damage {
+            } => self.report(MetDamage {
                 position: *position,
                 index: *index,
                 fault: *fault,
             }),
-            LogError::Io { doing: "read", .. } => self.report(Damage {
+            LogError::Io { doing: "read", .. } => self.report(MetDamage {
                 position,
                 index: 0,
                 fault: Fault::Unreadable,
@@ -106,7 +106,7 @@ impl DamageLog {
     }
 
     /// The first that was met.
-    pub fn first(&self) -> Option<Damage> {
+    pub fn first(&self) -> Option<MetDamage> {
         self.met.lock().first
     }
 

@@ -11,8 +11,8 @@ use tern_log::{
     QueueLimits, RaftState, RaftStateFile, Space, prepare_segment,
 };
 use tern_replica::{
-    AnswerAt, Applier, Draft, Fatal, Flusher, Folded, Inbox, Outbox, Outcome, PreparedSegment,
-    Proposal, Replica, RoomChange, TurnOptions,
+    AnswerAt, Applier, Draft, Fatal, Flusher, Inbox, Outbox, Outcome, PreparedSegment, Proposal,
+    RebuiltNextOffsets, Replica, RoomChange, TurnOptions,
 };
 use tern_replication::{
     HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
@@ -202,10 +202,10 @@ impl One {
             self.committed = committed.index;
             self.answers.extend(committed.decided);
         }
-        if let Some(fold) = out.fold {
-            self.inbox.folded = Some(Folded {
-                term: fold.term,
-                numbers: self.applier.fold(fold).unwrap(),
+        if let Some(rebuild) = out.rebuild {
+            self.inbox.rebuilt = Some(RebuiltNextOffsets {
+                term: rebuild.term,
+                next_offsets: self.applier.rebuild(rebuild).unwrap(),
             });
         }
         Ok(())

@@ -6,11 +6,11 @@ use tern_wire::headers::PullRequest;
 use tern_wire::{Command, sys_flag};
 
 use crate::support::{
-    Broker, Caller, PATIENCE, bodies, message, pull, pull_header, request, wait_for,
+    PATIENCE, SoloBroker, TestCaller, bodies, message, pull, pull_header, request, wait_for,
 };
 
 fn heartbeat(
-    client: &Caller,
+    client: &TestCaller,
     id: &str,
     group: &str,
     topic: &str,
@@ -34,7 +34,7 @@ fn heartbeat(
     client.call(request(codes::HEART_BEAT, &[]).with_body(body.to_string().into_bytes()))
 }
 
-fn members(client: &Caller, group: &str) -> (i32, String) {
+fn members(client: &TestCaller, group: &str) -> (i32, String) {
     let answer = client.call(request(
         codes::GET_CONSUMER_LIST_BY_GROUP,
         &[("consumerGroup", group)],
@@ -57,7 +57,7 @@ fn registered<'a>(group: &'a str, topic: &'a str, version: i64) -> PullRequest<'
 
 #[test]
 fn members_are_listed_and_told_of_each_other() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let first = broker.another_client();
     let second = broker.another_client();
     let beat = heartbeat(&first, "10.0.0.1@1", "CG", "orders", "*", 1);
@@ -101,7 +101,7 @@ fn members_are_listed_and_told_of_each_other() {
 
 #[test]
 fn a_heartbeat_creates_the_group_and_its_retry_topic() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     heartbeat(&broker.client, "c", "CG", "orders", "*", 1);
     let services = broker.node().services().unwrap();
     wait_for("they exist", || {
@@ -112,7 +112,7 @@ fn a_heartbeat_creates_the_group_and_its_retry_topic() {
 
 #[test]
 fn without_auto_creation_a_heartbeat_creates_nothing_and_is_answered_all_the_same() {
-    let broker = Broker::start_with(|options| options.settings.auto_create_group = false);
+    let broker = SoloBroker::start_with(|options| options.settings.auto_create_group = false);
     broker.client.call(message("orders", 0, "", "m"));
     assert_eq!(
         heartbeat(&broker.client, "c", "CG", "orders", "*", 1).code,
@@ -146,7 +146,7 @@ fn without_auto_creation_a_heartbeat_creates_nothing_and_is_answered_all_the_sam
 
 #[test]
 fn a_pull_without_a_subscription_takes_that_of_the_heartbeat() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "a", "not wanted"));
     broker.client.call(message("orders", 0, "b", "wanted"));
     assert_eq!(
@@ -180,7 +180,7 @@ fn a_pull_without_a_subscription_takes_that_of_the_heartbeat() {
 
 #[test]
 fn an_older_subscription_does_not_blind_a_consumer_that_wants_everything() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "a", "m"));
     heartbeat(&broker.client, "c", "CG", "orders", "*", 5);
     assert_eq!(
@@ -191,7 +191,7 @@ fn an_older_subscription_does_not_blind_a_consumer_that_wants_everything() {
 
 #[test]
 fn a_broken_heartbeat_is_answered_and_the_connection_stays() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let half = request(codes::HEART_BEAT, &[]).with_body(&b"{\"clientID\":"[..]);
     assert_eq!(broker.client.call(half).code, 1);
     assert_eq!(
@@ -202,7 +202,7 @@ fn a_broken_heartbeat_is_answered_and_the_connection_stays() {
 
 #[test]
 fn a_class_filter_or_sql_is_refused_by_name() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "a", "m"));
     let sql = PullRequest {
         expression_type: Some("SQL92"),

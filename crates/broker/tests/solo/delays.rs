@@ -7,7 +7,7 @@ use tern_wire::headers::PullRequest;
 use tern_wire::{Command, properties};
 
 use crate::support::{
-    Broker, bodies, long_poll, number, pull, pull_header, records, request, send, send_header,
+    SoloBroker, bodies, long_poll, number, pull, pull_header, records, request, send, send_header,
     wait_for,
 };
 
@@ -23,7 +23,7 @@ fn now_ms() -> i64 {
 
 #[test]
 fn a_delayed_message_comes_once_and_not_early() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let before = now_ms();
     let sent = broker.client.call(delayed("orders", "1", "later"));
     assert_eq!(sent.code, 0, "{sent:?}");
@@ -56,7 +56,7 @@ fn a_delayed_message_comes_once_and_not_early() {
 
 #[test]
 fn the_answer_names_the_queue_that_was_asked_for_and_its_id_finds_the_message_before_and_after() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let header = send_header("orders", 2, "UNIQ_KEY\u{1}U1\u{2}DELAY\u{1}1\u{2}");
     let sent = broker.client.call(send(&header, b"later"));
     assert_eq!((sent.code, number(&sent, "queueId")), (0, 2), "{sent:?}");
@@ -77,7 +77,7 @@ fn the_answer_names_the_queue_that_was_asked_for_and_its_id_finds_the_message_be
 
 #[test]
 fn levels_above_the_highest_mean_that_one() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     assert_eq!(broker.client.call(delayed("orders", "99", "m")).code, 0);
     let services = broker.node().services().unwrap();
     wait_for("it waits in the highest level", || {
@@ -91,7 +91,7 @@ fn levels_above_the_highest_mean_that_one() {
 
 #[test]
 fn what_waited_when_the_broker_stopped_comes_once_after_its_restart() {
-    let mut broker = Broker::start();
+    let mut broker = SoloBroker::start();
     for number in 0..100 {
         let sent = broker
             .client

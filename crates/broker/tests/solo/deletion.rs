@@ -2,16 +2,16 @@
 
 use std::sync::mpsc::channel;
 
-use tern_broker::Then;
+use tern_broker::ChangeCallback;
 use tern_state::{GroupConfig, TopicConfig};
 
 use crate::support::{
-    Broker, CONTROL_CODE, PATIENCE, bodies, long_poll, message, number, pull, pull_header, records,
-    request,
+    CONTROL_CODE, PATIENCE, SoloBroker, bodies, long_poll, message, number, pull, pull_header,
+    records, request,
 };
 
 /// Hand a change in and wait for its outcome: 0, or the code of the refusal.
-fn change(start: impl FnOnce(Then)) -> i32 {
+fn change(start: impl FnOnce(ChangeCallback)) -> i32 {
     let (sender, receiver) = channel();
     start(Box::new(move |outcome, _| {
         let code = outcome.map_or_else(|refused| refused.code, |()| 0);
@@ -20,16 +20,16 @@ fn change(start: impl FnOnce(Then)) -> i32 {
     receiver.recv_timeout(PATIENCE).expect("an outcome")
 }
 
-fn delete(broker: &Broker, topic: &str) -> i32 {
+fn delete(broker: &SoloBroker, topic: &str) -> i32 {
     let services = broker.node().services().expect("it serves");
     change(|then| {
-        services.creations.delete_topic(topic.into(), then);
+        services.metadata_changes.delete_topic(topic.into(), then);
     })
 }
 
 #[test]
 fn a_parked_pull_of_a_deleted_topic_is_answered_17() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "", "m"));
     let mut waiting = long_poll("CG", "orders", "*", PATIENCE);
     waiting.queue_offset = 1;
@@ -43,7 +43,7 @@ fn a_parked_pull_of_a_deleted_topic_is_answered_17() {
 
 #[test]
 fn a_topic_made_again_starts_empty_and_stays_so_after_a_restart() {
-    let mut broker = Broker::start();
+    let mut broker = SoloBroker::start();
     for _ in 0..3 {
         broker.client.call(message("orders", 0, "", "old"));
     }
@@ -70,7 +70,7 @@ fn a_topic_made_again_starts_empty_and_stays_so_after_a_restart() {
 
 #[test]
 fn a_broker_that_starts_again_shows_nobody_the_past_that_it_reads() {
-    let mut broker = Broker::start();
+    let mut broker = SoloBroker::start();
     let first = pull_header("CG", "orders", 0, 0);
     // Many messages of another topic in between, so that reading takes a while.
     let fill = || {
@@ -114,26 +114,31 @@ fn a_broker_that_starts_again_shows_nobody_the_past_that_it_reads() {
 
 #[test]
 fn topics_of_the_system_are_not_deleted() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     assert_eq!(delete(&broker, "TBW102"), 29);
     assert_eq!(delete(&broker, "SCHEDULE_TOPIC_XXXX"), 29);
 }
 
 #[test]
 fn a_group_is_put_and_deleted() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let services = broker.node().services().expect("it serves");
     let config = GroupConfig {
         retry_max_times: 3,
         ..GroupConfig::new("CG")
     };
     let put = config.clone();
-    assert_eq!(change(|then| services.creations.put_group(put, then)), 0);
+    assert_eq!(
+        change(|then| services.metadata_changes.put_group(put, then)),
+        0
+    );
     assert_eq!(services.views.state().group("CG"), Some(&config));
     let version = services.views.state().group_version();
     for clean in [false, true] {
         let code = change(|then| {
-            services.creations.delete_group("CG".into(), clean, then);
+            services
+                .metadata_changes
+                .delete_group("CG".into(), clean, then);
         });
         assert_eq!(code, 0);
         assert_eq!(services.views.state().group("CG"), None);
@@ -142,7 +147,7 @@ fn a_group_is_put_and_deleted() {
     assert_eq!(after.counter, version.counter + 1);
     let refused = change(|then| {
         services
-            .creations
+            .metadata_changes
             .put_topic(TopicConfig::new("", 1, 6), then);
     });
     assert_eq!(refused, 29);

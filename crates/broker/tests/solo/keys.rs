@@ -6,7 +6,7 @@ use tern_wire::codes::request as codes;
 use tern_wire::{Command, properties};
 
 use crate::support::{
-    Broker, Caller, bodies, number, records, request, send, send_header, wait_for,
+    SoloBroker, TestCaller, bodies, number, records, request, send, send_header, wait_for,
 };
 
 fn keyed(topic: &str, keys: &str, unique: &str, body: &str) -> Command {
@@ -16,7 +16,7 @@ fn keyed(topic: &str, keys: &str, unique: &str, body: &str) -> Command {
     send(&send_header(topic, 1, &text), body.as_bytes())
 }
 
-fn query(client: &Caller, topic: &str, key: &str, extra: &[(&str, &str)]) -> Command {
+fn query(client: &TestCaller, topic: &str, key: &str, extra: &[(&str, &str)]) -> Command {
     let fields = [
         ("topic", topic),
         ("key", key),
@@ -36,7 +36,7 @@ const UNIQUE: [(&str, &str); 1] = [("_UNIQUE_KEY_QUERY", "true")];
 
 #[test]
 fn a_message_is_found_by_its_keys_and_its_id_as_soon_as_its_send_is_answered() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     for number in 0..200 {
         let (keys, id) = (format!("order-{number} all"), format!("ID{number}"));
         let sent = broker
@@ -66,7 +66,7 @@ fn a_message_is_found_by_its_keys_and_its_id_as_soon_as_its_send_is_answered() {
 
 #[test]
 fn what_is_not_there_is_denied_as_rocketmq_does() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(keyed("orders", "k", "U", "m"));
     broker.client.call(keyed("others", "other", "", "m"));
     for (topic, key, extra) in [
@@ -96,7 +96,7 @@ fn what_is_not_there_is_denied_as_rocketmq_does() {
 
 #[test]
 fn keys_are_found_within_a_time() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let mut stored = Vec::new();
     for number in 0..3 {
         broker
@@ -132,7 +132,7 @@ fn keys_are_found_within_a_time() {
 
 #[test]
 fn keys_are_found_after_a_restart_in_every_part_of_the_index() {
-    let mut broker = Broker::start();
+    let mut broker = SoloBroker::start();
     // More entries than stay in memory: the keys of a message are words of one property.
     let many = |number: usize| {
         let words: Vec<String> = (0..2000).map(|word| format!("w{number}-{word}")).collect();

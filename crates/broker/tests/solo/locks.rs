@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tern_wire::Command;
 use tern_wire::codes::request as codes;
 
-use crate::support::{Broker, Caller, message, pull, pull_header, request, wait_for};
+use crate::support::{SoloBroker, TestCaller, message, pull, pull_header, request, wait_for};
 
 fn body(client: &str, queues: &[i32]) -> Vec<u8> {
     let queues: Vec<Value> = queues
@@ -16,7 +16,7 @@ fn body(client: &str, queues: &[i32]) -> Vec<u8> {
         .into_bytes()
 }
 
-fn lock(caller: &Caller, client: &str, queues: &[i32]) -> Vec<i64> {
+fn lock(caller: &TestCaller, client: &str, queues: &[i32]) -> Vec<i64> {
     let answer = caller.call(request(codes::LOCK_BATCH_MQ, &[]).with_body(body(client, queues)));
     assert_eq!(answer.code, 0, "{answer:?}");
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -32,8 +32,8 @@ fn unlock(client: &str, queues: &[i32]) -> Command {
 }
 
 /// With the topic and the group.
-fn broker() -> Broker {
-    let broker = Broker::start();
+fn broker() -> SoloBroker {
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "", "m"));
     broker.client.call(pull(&pull_header("CG", "orders", 0, 0)));
     broker
@@ -63,7 +63,7 @@ fn a_client_gives_up_its_own_locks_only() {
 
 #[test]
 fn a_group_that_nobody_announced_gets_its_locks_all_the_same() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "", "m"));
     assert_eq!(lock(&broker.client, "a", &[3]), [3]);
     let services = broker.node().services().expect("it serves");

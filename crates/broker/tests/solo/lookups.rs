@@ -4,11 +4,11 @@ use serde_json::json;
 use tern_wire::codes::request as codes;
 use tern_wire::message_id;
 
-use crate::support::{Broker, bodies, message, pull, pull_header, request};
+use crate::support::{SoloBroker, bodies, message, pull, pull_header, request};
 
 #[test]
 fn a_message_is_found_by_the_id_in_the_answer_to_its_send() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     for number in 0..3 {
         let sent = broker
             .client
@@ -37,7 +37,7 @@ fn a_message_is_found_by_the_id_in_the_answer_to_its_send() {
 
 #[test]
 fn a_subscription_is_checked_at_the_start_of_its_consumer() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     for (kind, code) in [("TAG", 0), ("SQL92", 1)] {
         let body = json!({"clientId": "c", "group": "CG", "subscriptionData":
             {"topic": "orders", "subString": "a > 1", "expressionType": kind}});
@@ -51,7 +51,7 @@ fn a_subscription_is_checked_at_the_start_of_its_consumer() {
 
 #[test]
 fn a_lite_pull_is_a_pull() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "", "m"));
     let mut lite = pull(&pull_header("CG", "orders", 0, 0));
     lite.code = codes::LITE_PULL_MESSAGE;

@@ -15,7 +15,7 @@ mod support;
 use std::time::Duration;
 
 use support::{
-    Broker, PATIENCE, bodies, long_poll, message, number, pull, pull_header, records, request,
+    PATIENCE, SoloBroker, bodies, long_poll, message, number, pull, pull_header, records, request,
     send, send_header, wait_for,
 };
 use tern_wire::codes::request as codes;
@@ -24,7 +24,7 @@ use tern_wire::{batch, message_id, properties as property_text, sys_flag};
 
 #[test]
 fn a_message_to_an_unknown_topic_creates_it_and_is_pulled_as_it_was_sent() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let text = property_text::to_text([
         ("TAGS", "a"),
         ("KEYS", "k1"),
@@ -81,7 +81,7 @@ fn a_message_to_an_unknown_topic_creates_it_and_is_pulled_as_it_was_sent() {
 
 #[test]
 fn sends_that_meet_at_an_unknown_topic_are_all_stored() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let answers: Vec<_> = (0..50)
         .map(|number| {
             broker
@@ -111,7 +111,7 @@ fn sends_that_meet_at_an_unknown_topic_are_all_stored() {
 
 #[test]
 fn a_request_with_long_names_is_a_send_as_well() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let mut command = request(codes::SEND_MESSAGE, &[]).with_body(&b"m"[..]);
     send_header("orders", 0, "").encode_v1(&mut command.fields);
     let sent = broker.client.call(command);
@@ -125,7 +125,7 @@ fn a_request_with_long_names_is_a_send_as_well() {
 
 #[test]
 fn a_batch_is_stored_as_messages_in_a_row() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let mut body = Vec::new();
     for number in 0..3 {
         let text = property_text::to_text([("UNIQ_KEY", &*format!("A{number}"))]).unwrap();
@@ -170,7 +170,7 @@ fn a_batch_is_stored_as_messages_in_a_row() {
 
 #[test]
 fn a_one_way_send_is_stored_and_not_answered() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.one_way(message("orders", 0, "", "m"));
     let services = broker.node().services().unwrap();
     wait_for("it is stored", || {
@@ -180,7 +180,7 @@ fn a_one_way_send_is_stored_and_not_answered() {
 
 #[test]
 fn a_pull_that_finds_nothing_waits_until_a_message_for_its_filter_arrives() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker
         .client
         .call(message("orders", 1, "", "creates the topic"));
@@ -209,7 +209,7 @@ fn a_pull_that_finds_nothing_waits_until_a_message_for_its_filter_arrives() {
 
 #[test]
 fn a_pull_that_waited_in_vain_is_told_where_to_go_on() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker
         .client
         .call(message("orders", 1, "", "creates the topic"));
@@ -233,7 +233,7 @@ fn a_pull_that_waited_in_vain_is_told_where_to_go_on() {
 
 #[test]
 fn a_filter_that_matches_nothing_moves_on_at_once() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     (0..3).for_each(|_| drop(broker.client.call(message("orders", 0, "a", "m"))));
     let answer = broker.client.call(pull(&long_poll(
         "CG",
@@ -246,7 +246,7 @@ fn a_filter_that_matches_nothing_moves_on_at_once() {
 
 #[test]
 fn an_offset_outside_of_the_queue_is_corrected() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     (0..3).for_each(|_| drop(broker.client.call(message("orders", 0, "", "m"))));
     for (queue_id, begin, next) in [(0, 4, 3), (0, i64::MAX, 3), (0, -1, 0), (1, 7, 0)] {
         let header = PullRequest {
@@ -265,7 +265,7 @@ fn an_offset_outside_of_the_queue_is_corrected() {
 
 #[test]
 fn a_pull_answer_has_at_most_32_messages() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let sends: Vec<_> = (0..40)
         .map(|_| broker.client.begin(message("orders", 0, "", "m")))
         .collect();
@@ -283,7 +283,7 @@ fn a_pull_answer_has_at_most_32_messages() {
 
 #[test]
 fn a_restart_keeps_messages_topics_groups_and_offsets() {
-    let mut broker = Broker::start();
+    let mut broker = SoloBroker::start();
     for number in 0..100 {
         assert_eq!(
             broker
@@ -339,7 +339,7 @@ fn a_restart_keeps_messages_topics_groups_and_offsets() {
 
 #[test]
 fn a_commit_that_rides_on_a_pull_is_kept() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     (0..3).for_each(|_| drop(broker.client.call(message("orders", 0, "", "m"))));
     broker.client.call(pull(&pull_header("CG", "orders", 0, 0)));
     let header = PullRequest {
@@ -361,7 +361,7 @@ fn a_commit_that_rides_on_a_pull_is_kept() {
 
 #[test]
 fn the_codes_of_the_control_plane_go_there_and_unknown_ones_nowhere() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let answer = broker.client.call(request(support::CONTROL_CODE, &[]));
     assert_eq!(answer.remark.as_deref(), Some("from the control plane"));
     let answer = broker.client.call(request(9_999, &[]));

@@ -3,7 +3,7 @@
 use tern_wire::Command;
 use tern_wire::codes::request as codes;
 
-use crate::support::{Broker, Caller, message, number, pull, pull_header, request};
+use crate::support::{SoloBroker, TestCaller, message, number, pull, pull_header, request};
 
 fn commit(offset: &str) -> Command {
     let fields = [
@@ -15,7 +15,7 @@ fn commit(offset: &str) -> Command {
     request(codes::UPDATE_CONSUMER_OFFSET, &fields)
 }
 
-fn query(client: &Caller, extra: &[(&str, &str)]) -> Result<i64, i32> {
+fn query(client: &TestCaller, extra: &[(&str, &str)]) -> Result<i64, i32> {
     let fields = [
         &[
             ("consumerGroup", "CG"),
@@ -33,8 +33,8 @@ fn query(client: &Caller, extra: &[(&str, &str)]) -> Result<i64, i32> {
     }
 }
 
-fn broker_with_messages(count: usize) -> Broker {
-    let broker = Broker::start();
+fn broker_with_messages(count: usize) -> SoloBroker {
+    let broker = SoloBroker::start();
     for _ in 0..count {
         assert_eq!(broker.client.call(message("orders", 0, "", "m")).code, 0);
     }
@@ -138,7 +138,7 @@ fn a_group_without_an_offset_begins_at_zero_on_a_young_queue() {
 
 #[test]
 fn queue_offsets_are_fresh() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let queue = [("topic", "orders"), ("queueId", "0")];
     let ask =
         |code, extra: &[(&str, &str)]| broker.client.call(request(code, &[&queue, extra].concat()));

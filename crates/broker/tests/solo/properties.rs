@@ -6,7 +6,7 @@ use tern_wire::record::MAX_PROPERTIES;
 use tern_wire::{Command, batch, properties};
 
 use crate::support::{
-    Broker, PATIENCE, long_poll, message, pull, records, send, send_header, wait_for,
+    PATIENCE, SoloBroker, long_poll, message, pull, records, send, send_header, wait_for,
 };
 
 /// What the broker itself adds.
@@ -26,7 +26,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// The answer to a pull of queue 0, once there is a message at this offset.
-fn stored_at(broker: &Broker, topic: &str, queue_offset: i64) -> Command {
+fn stored_at(broker: &SoloBroker, topic: &str, queue_offset: i64) -> Command {
     let header = PullRequest {
         queue_offset,
         ..long_poll("CG", topic, "*", PATIENCE)
@@ -56,7 +56,7 @@ const ODD: [(&str, &[(&str, &str)]); 13] = [
 
 #[test]
 fn odd_properties_are_stored_as_apaches_broker_reads_them() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     for (at, (text, expected)) in ODD.into_iter().enumerate() {
         let sent = broker.client.call(send(&send_header("odd", 0, text), b"m"));
         assert_eq!(sent.code, 0, "{text:?}: {:?}", sent.remark);
@@ -71,7 +71,7 @@ fn odd_properties_are_stored_as_apaches_broker_reads_them() {
 
 #[test]
 fn odd_properties_in_a_batch_are_stored_as_apaches_broker_reads_them() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let mut body = Vec::new();
     for (text, _) in ODD {
         let item = batch::Item {
@@ -106,7 +106,7 @@ fn odd_properties_in_a_batch_are_stored_as_apaches_broker_reads_them() {
 
 #[test]
 fn properties_are_stored_up_to_what_a_record_holds_and_a_refusal_names_both_sizes() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let first = broker.client.call(message("long", 0, "", "m"));
     assert_eq!(first.code, 0, "{:?}", first.remark);
     let answer = stored_at(&broker, "long", 0);
@@ -142,7 +142,7 @@ fn properties_are_stored_up_to_what_a_record_holds_and_a_refusal_names_both_size
 
 #[test]
 fn a_delay_level_wins_over_the_times_that_stand_beside_it() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let text = "DELAY\u{1}18\u{2}TIMER_DELAY_SEC\u{1}9\u{2}TIMER_DELIVER_MS\u{1}1\u{2}TIMER_DELAY_MS\u{1}1\u{2}";
     let sent = broker
         .client
@@ -170,7 +170,7 @@ fn a_delay_level_wins_over_the_times_that_stand_beside_it() {
 
 #[test]
 fn a_refused_message_of_a_batch_is_named() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let mut body = Vec::new();
     for text in ["a\u{1}b", "DELAY\u{1}1", "a\u{1}b"] {
         let item = batch::Item {
@@ -196,7 +196,7 @@ fn a_refused_message_of_a_batch_is_named() {
 
 #[test]
 fn a_body_that_is_refused_is_named() {
-    let broker = Broker::start_with(|options| options.settings.max_message_bytes = 1_000);
+    let broker = SoloBroker::start_with(|options| options.settings.max_message_bytes = 1_000);
     for (body, remark) in [
         (&[][..], "the message is illegal: it has no body"),
         (

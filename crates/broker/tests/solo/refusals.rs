@@ -8,7 +8,9 @@ use tern_wire::codes::request as codes;
 use tern_wire::headers::{PullRequest, SendRequest};
 use tern_wire::{Command, FrameLimits, decode_frame, encode_frame, properties};
 
-use crate::support::{Broker, PATIENCE, message, pull, pull_header, request, send, send_header};
+use crate::support::{
+    PATIENCE, SoloBroker, message, pull, pull_header, request, send, send_header,
+};
 
 fn with_property(name: &str, value: &str) -> Command {
     let text = properties::to_text([(name, value)]).expect("a pair");
@@ -17,7 +19,7 @@ fn with_property(name: &str, value: &str) -> Command {
 
 #[test]
 fn sends_are_refused_by_rocketmqs_codes_and_nothing_is_stored() {
-    let broker = Broker::start_with(|options| options.settings.max_message_bytes = 1_000);
+    let broker = SoloBroker::start_with(|options| options.settings.max_message_bytes = 1_000);
     assert_eq!(
         broker.client.call(message("orders", 0, "", "first")).code,
         0
@@ -91,7 +93,7 @@ fn sends_are_refused_by_rocketmqs_codes_and_nothing_is_stored() {
 
 #[test]
 fn topics_of_the_cluster_and_of_traces_stay_writable() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     for topic in [
         "demo",
         "group-a",
@@ -109,7 +111,7 @@ fn topics_of_the_cluster_and_of_traces_stay_writable() {
 
 #[test]
 fn without_auto_creation_an_unknown_topic_is_refused() {
-    let broker = Broker::start_with(|options| options.auto_create_topic = false);
+    let broker = SoloBroker::start_with(|options| options.auto_create_topic = false);
     let answer = broker.client.call(message("orders", 0, "", "m"));
     assert_eq!(answer.code, 17);
     assert_eq!(answer.fields.get("MSG_REGION"), Some("DefaultRegion"));
@@ -117,7 +119,7 @@ fn without_auto_creation_an_unknown_topic_is_refused() {
 
 #[test]
 fn pulls_are_refused_by_rocketmqs_codes() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     broker.client.call(message("orders", 0, "", "m"));
     let header = pull_header("CG", "orders", 0, 0);
     let refused = [
@@ -181,7 +183,7 @@ fn pulls_are_refused_by_rocketmqs_codes() {
 
 #[test]
 fn one_way_requests_are_never_answered_not_even_with_errors() {
-    let broker = Broker::start();
+    let broker = SoloBroker::start();
     let mut frames = BytesMut::new();
     for command in [
         request(codes::SEND_MESSAGE_V2, &[("b", "orders")]),

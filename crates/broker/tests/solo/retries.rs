@@ -8,7 +8,7 @@ use tern_wire::headers::{PullRequest, SendBack, SendRequest};
 use tern_wire::{Command, properties, version};
 
 use crate::support::{
-    Broker, bodies, long_poll, message, pull, pull_header, records, request, send, send_header,
+    SoloBroker, bodies, long_poll, message, pull, pull_header, records, request, send, send_header,
     wait_for,
 };
 
@@ -37,8 +37,8 @@ fn send_back(header: &SendBack<'_>) -> Command {
 }
 
 /// A broker with one message; its group exists after the pull. The message's physical offset and id.
-fn with_message() -> (Broker, u64, String) {
-    let broker = Broker::start();
+fn with_message() -> (SoloBroker, u64, String) {
+    let broker = SoloBroker::start();
     let sent = broker.client.call(message("orders", 0, "a", "bad"));
     assert_eq!(sent.code, 0, "{sent:?}");
     let id = sent.fields.get("msgId").unwrap().to_owned();
@@ -211,7 +211,7 @@ fn a_group_without_retry_queues_drops_what_comes_back() {
         retry_queue_nums: 0,
         ..GroupConfig::new("none")
     };
-    services.creations.put_group(
+    services.metadata_changes.put_group(
         config,
         Box::new(move |end, _| sender.send(end.is_ok()).unwrap()),
     );

@@ -22,9 +22,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const CONTROL_CODE: i32 = 28;
 
 #[derive(Default)]
-struct Events;
+struct RecordedEvents;
 
-impl NodeEvents for Events {
+impl NodeEvents for RecordedEvents {
     fn role_changed(&self, _: &RoleView) {}
     fn topics_changed(&self, _: u64, _: u64) {}
     fn stopped(&self, sentence: &str) {
@@ -37,9 +37,9 @@ impl NodeEvents for Events {
     fn closed(&self, _: &Arc<Connection>) {}
 }
 
-struct Pushes(Mutex<Sender<Command>>);
+struct ReceivedPushes(Mutex<Sender<Command>>);
 
-impl PushHandler for Pushes {
+impl PushHandler for ReceivedPushes {
     fn pushed(&self, _: &Arc<Connection>, _: &Arc<str>, command: Command) {
         // A test that does not look at pushes has dropped the other end.
         let _ = self.0.lock().expect("no test panics here").send(command);
@@ -60,23 +60,23 @@ fn free_port() -> SocketAddr {
     }
 }
 
-pub struct Broker {
+pub struct SoloBroker {
     pub node: Option<Node>,
-    pub client: Caller,
+    pub client: TestCaller,
     options: NodeOptions,
     runtime: Runtime,
     _directory: TempDir,
 }
 
 /// A client with a connection of its own.
-pub struct Caller {
+pub struct TestCaller {
     client: Client,
     pub pushes: Receiver<Command>,
     address: String,
     runtime: tokio::runtime::Handle,
 }
 
-impl Broker {
+impl SoloBroker {
     pub fn start() -> Self {
         Self::start_with(|_| {})
     }
@@ -90,9 +90,9 @@ impl Broker {
             .enable_all()
             .build()
             .expect("a runtime");
-        let node = Node::start(options.clone(), runtime.handle(), Arc::new(Events))
+        let node = Node::start(options.clone(), runtime.handle(), Arc::new(RecordedEvents))
             .expect("the node starts");
-        let client = Caller::new(runtime.handle(), &options.listen.to_string());
+        let client = TestCaller::new(runtime.handle(), &options.listen.to_string());
         let broker = Self {
             node: Some(node),
             client,
@@ -119,11 +119,11 @@ impl Broker {
         let node = Node::start(
             self.options.clone(),
             self.runtime.handle(),
-            Arc::new(Events),
+            Arc::new(RecordedEvents),
         );
         self.node = Some(node.expect("the node starts again"));
         // The old connections are closed, and a call may begin on one before its client knows.
-        self.client = Caller::new(self.runtime.handle(), &self.options.listen.to_string());
+        self.client = TestCaller::new(self.runtime.handle(), &self.options.listen.to_string());
     }
 
     pub fn node(&self) -> &Node {
@@ -134,8 +134,8 @@ impl Broker {
         self.options.listen
     }
 
-    pub fn another_client(&self) -> Caller {
-        Caller::new(self.runtime.handle(), &self.options.listen.to_string())
+    pub fn another_client(&self) -> TestCaller {
+        TestCaller::new(self.runtime.handle(), &self.options.listen.to_string())
     }
 
     pub fn wait_for_parked(&self, count: usize) {
@@ -150,7 +150,7 @@ impl Broker {
     }
 }
 
-impl Drop for Broker {
+impl Drop for SoloBroker {
     fn drop(&mut self) {
         if let Some(node) = self.node.take() {
             node.stop(Duration::from_secs(5));
@@ -158,12 +158,12 @@ impl Drop for Broker {
     }
 }
 
-impl Caller {
+impl TestCaller {
     fn new(runtime: &tokio::runtime::Handle, address: &str) -> Self {
         let (sender, pushes) = channel();
         let client = Client::new(
             runtime,
-            Arc::new(Pushes(Mutex::new(sender))),
+            Arc::new(ReceivedPushes(Mutex::new(sender))),
             ClientOptions::default(),
         );
         Self {

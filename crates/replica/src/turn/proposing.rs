@@ -7,7 +7,7 @@ use super::Replica;
 use crate::building::{Building, BuiltFrame, Limits};
 use crate::fatal::Fatal;
 use crate::inputs::{Inbox, Outbox};
-use crate::numbers::QueueNumbers;
+use crate::next_queue_offsets::NextQueueOffsets;
 use crate::proposal::{Bound, Outcome, Proposal, Refusal};
 
 impl<T> Replica<T> {
@@ -20,7 +20,7 @@ impl<T> Replica<T> {
     }
 
     fn idle_to_build(&self, now_ns: u64) -> Option<u64> {
-        self.numbers.as_ref()?;
+        self.next_offsets.as_ref()?;
         if self.blocked {
             return None;
         }
@@ -50,7 +50,7 @@ impl<T> Replica<T> {
 
     /// While a frame is on its way to a majority, what waits gathers into the next one, until it fills a frame.
     pub fn gathers(&self) -> bool {
-        self.numbers.is_some()
+        self.next_offsets.is_some()
             && self.tickets.frames() > 0
             && !self.limits().fills_frame(self.waiting.weight())
     }
@@ -77,12 +77,12 @@ impl<T> Replica<T> {
         {
             return Ok(());
         }
-        let Some(mut numbers) = self.numbers.take() else {
+        let Some(mut next_offsets) = self.next_offsets.take() else {
             return Ok(());
         };
-        let frames = self.build(inbox, &mut numbers, out)?;
+        let frames = self.build(inbox, &mut next_offsets, out)?;
         if self.hand_over(frames, inbox.now_ns, out) {
-            self.numbers = Some(numbers);
+            self.next_offsets = Some(next_offsets);
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl<T> Replica<T> {
     fn build(
         &mut self,
         inbox: &Inbox<T>,
-        numbers: &mut QueueNumbers,
+        next_offsets: &mut NextQueueOffsets,
         out: &mut Outbox<T>,
     ) -> Result<Vec<BuiltFrame<T>>, Fatal> {
         let term = self.engine.status().term;
@@ -121,7 +121,7 @@ impl<T> Replica<T> {
             } else if waited > self.options.wait_limit_ns {
                 Some((proposal.ticket, Refusal::Busy(Bound::Waiting)))
             } else {
-                building.add(proposal, numbers)?
+                building.add(proposal, next_offsets)?
             };
             if let Some((ticket, refusal)) = refused {
                 out.answers.push((ticket, Outcome::Refused(refusal)));
@@ -141,7 +141,7 @@ impl<T> Replica<T> {
             .map(|built| Descriptor::from(&built.frame.header))
             .collect();
         if self.engine.propose(first, &descriptors).is_err() {
-            self.fold_asked = None;
+            self.rebuild_asked = None;
             self.told = None;
             let refusal = self.not_leader();
             let placed = frames.into_iter().flat_map(|built| built.tickets);

@@ -41,12 +41,12 @@ impl World {
         let paused = machine.paused;
         match &mut machine.process {
             None => Ok(()),
-            Some(Process::Born(birth)) => {
+            Some(Process::Bootstrapping(driver)) => {
                 let mut hails = Vec::new();
-                if let Some(birth) = birth.as_mut()
+                if let Some(driver) = driver.as_mut()
                     && !paused
                 {
-                    birth.founding().tick(1, &mut hails);
+                    driver.bootstrap().tick(1, &mut hails);
                 }
                 self.post(at, hails);
                 Ok(())
@@ -84,9 +84,9 @@ impl World {
         let Some(Process::Running(running)) = &mut machine.process else {
             return Ok(());
         };
-        if let Some(standing) = &machine.standing {
+        if let Some(member_status) = &machine.member_status {
             let replica = &running.replica;
-            standing.progressed(&replica.status(), |peer| replica.matched(peer));
+            member_status.progressed(&replica.status(), |peer| replica.matched(peer));
         }
         let mut out = std::mem::take(&mut running.out);
         if outer() == Some(OuterBug::HeartbeatCommit) {
@@ -133,10 +133,10 @@ impl World {
         for (ticket, outcome) in out.answers.drain(..) {
             self.decide(at, ticket, outcome)?;
         }
-        if let Some(fold) = out.fold.take()
+        if let Some(rebuild) = out.rebuild.take()
             && let Some(running) = self.machines[at].running()
         {
-            running.ask_fold(fold);
+            running.ask_fold(rebuild);
             let delay = self.random.below(3 * MILLISECOND);
             self.after(delay, WorldEvent::Apply(at, life));
         }
@@ -300,7 +300,7 @@ impl World {
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
-        if let Err(fatal) = running.fold() {
+        if let Err(fatal) = running.rebuild() {
             return self.stopped(at, &fatal);
         }
         let now_ns = self.clock_ns(at);

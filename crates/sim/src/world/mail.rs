@@ -117,7 +117,9 @@ impl World {
             return Ok(());
         }
         let (ours, theirs) = (&self.machines[from], &self.machines[to]);
-        let (Some(our_standing), Some(their_standing)) = (&ours.standing, &theirs.standing) else {
+        let (Some(our_standing), Some(their_standing)) =
+            (&ours.member_status, &theirs.member_status)
+        else {
             return Ok(());
         };
         let log = |machine: &Machine| {

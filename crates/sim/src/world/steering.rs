@@ -64,8 +64,8 @@ impl World {
 
     /// Whether a process holds frame 1 and has not started.
     pub fn is_founding(&self, at: usize) -> bool {
-        let standing = self.machines[at].standing.as_ref();
-        standing.is_some_and(|standing| standing.phase().0 == Phase::Founding)
+        let member_status = self.machines[at].member_status.as_ref();
+        member_status.is_some_and(|member_status| member_status.phase().0 == Phase::Founding)
     }
 
     /// Whether a process takes part in its group.

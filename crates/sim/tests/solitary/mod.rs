@@ -12,8 +12,9 @@ use tern_log::{
     RaftStateFile, claim_directory, prepare_segment,
 };
 use tern_replica::{
-    AnswerAt, Applier, Birth, Draft, Fatal, Flush, Flusher, Folded, Inbox, Opening, Outbox,
-    Outcome, Plan, PreparedSegment, Proposal, Replica, Strategy, TurnOptions,
+    AnswerAt, Applier, BootstrapDriver, BootstrapPlan, Draft, Fatal, Flush, Flusher, Inbox,
+    Opening, Outbox, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, Replica, Strategy,
+    TurnOptions,
 };
 use tern_replication::replica_id;
 use tern_state::{FlushDiskType, FoundingMember, GroupFounding, Op, State};
@@ -42,15 +43,15 @@ impl Solitary {
         let directory = PathBuf::from(DIRECTORY);
         claim_directory(&*shared, &directory, "c/g/n0", [1; 16]).unwrap();
         let (file, _) = RaftStateFile::load(Arc::clone(&shared), &directory).unwrap();
-        let plan = Plan {
+        let plan = BootstrapPlan {
             own: 1,
             members: vec![1],
             digest: 0,
             directory: [1; 16],
         };
         let options = LogOptions::new(DIRECTORY, [0; 16]);
-        let birth = Birth::new(plan, Arc::clone(&shared), options, file, None).unwrap();
-        let (state, file) = birth.alone(founding(), [1; 16]).unwrap();
+        let driver = BootstrapDriver::new(plan, Arc::clone(&shared), options, file, None).unwrap();
+        let (state, file) = driver.alone(founding(), [1; 16]).unwrap();
         let opening = Opening {
             disk: Arc::clone(&shared),
             log: LogOptions::new(DIRECTORY, [1; 16]),
@@ -114,10 +115,10 @@ impl Solitary {
         while self.applier.applied() < self.committed {
             self.applier.apply(self.committed, 64 << 20).unwrap();
         }
-        if let Some(fold) = out.fold {
-            self.inbox.folded = Some(Folded {
-                term: fold.term,
-                numbers: self.applier.fold(fold).unwrap(),
+        if let Some(rebuild) = out.rebuild {
+            self.inbox.rebuilt = Some(RebuiltNextOffsets {
+                term: rebuild.term,
+                next_offsets: self.applier.rebuild(rebuild).unwrap(),
             });
         }
     }

@@ -10,11 +10,11 @@ use tern_wire::names::{check_group_from, check_topic};
 use tern_wire::sys_flag::pull as flags;
 use tern_wire::tags::Subscription;
 
-use crate::refused::{Forbidden, Refused};
+use crate::request_error::{Forbidden, RequestError};
 use crate::requests::effects::Effects;
 use crate::requests::handler::{NotServed, View};
 use crate::requests::reading::MAX_MESSAGES;
-use crate::services::commits::Place;
+use crate::services::consumer_offset_manager::GroupQueue;
 use crate::services::holds::QueueKey;
 use crate::services::registry::heartbeat::MessageModel;
 use crate::services::registry::{ClientRegistry, Subscribed};
@@ -47,7 +47,7 @@ pub(super) fn admit(
     effects: &mut Effects,
 ) -> Result<Pull, NotServed> {
     if !view.leads() && !view.settings.slave_read {
-        return Err(Refused::not_leader(&view.role).into());
+        return Err(RequestError::not_leader(&view.role).into());
     }
     check_group_from(header.consumer_group, version)?;
     check_topic(header.topic)?;
@@ -85,7 +85,7 @@ fn check_group(name: &str, view: &View<'_>) -> Result<i32, NotServed> {
     };
     if !group.consume_enable {
         let remark = format!("subscription group no permission, {name}");
-        return Err(NotServed::StaleView(Refused::forbidden(
+        return Err(NotServed::StaleView(RequestError::forbidden(
             Forbidden::Group,
             remark,
         )));
@@ -101,7 +101,7 @@ fn filter(
 ) -> Result<Arc<Subscription>, NotServed> {
     if header.sys_flag & flags::CLASS_FILTER != 0 {
         let remark = "The broker does not support consumer to filter message by a class";
-        return Err(Refused::new(response::SYSTEM_ERROR, remark).into());
+        return Err(RequestError::new(response::SYSTEM_ERROR, remark).into());
     }
     if header.sys_flag & flags::SUBSCRIPTION != 0 {
         let expression = header.subscription.unwrap_or_default();
@@ -114,7 +114,7 @@ fn filter(
         let parsed = Subscription::parse(expression).map_err(|_| not_parsed());
         return Ok(Arc::new(parsed?));
     }
-    let gone = |remark| Refused::new(response::SUBSCRIPTION_NOT_EXIST, remark);
+    let gone = |remark| RequestError::new(response::SUBSCRIPTION_NOT_EXIST, remark);
     let check_model = |model| {
         if model == MessageModel::Broadcasting
             && group.is_some_and(|group| !group.consume_broadcast_enable)
@@ -123,7 +123,7 @@ fn filter(
                 "the consumer group[{}] not allow by broadcast",
                 header.consumer_group
             );
-            return Err(Refused::forbidden(Forbidden::Broadcast, remark));
+            return Err(RequestError::forbidden(Forbidden::Broadcast, remark));
         }
         Ok(())
     };
@@ -143,7 +143,7 @@ fn filter(
             // A heartbeat with a new version may be lost or late, which blinds a new consumer for up to 30 s. For
             // a filter that passes everything the version does not matter.
             if version < header.subscription_version && *filter != Subscription::All {
-                return Err(Refused::new(
+                return Err(RequestError::new(
                     response::SUBSCRIPTION_NOT_LATEST,
                     "the consumer's subscription not latest",
                 )
@@ -160,25 +160,25 @@ fn commit(
     topic: &Topic,
     queue_id: u32,
     header: &PullRequest<'_>,
-) -> Option<(Place, u64)> {
+) -> Option<(GroupQueue, u64)> {
     let group = state.group(header.consumer_group)?;
     let offset = u64::try_from(header.commit_offset).ok()?;
-    let place = Place {
+    let queue = GroupQueue {
         group: Arc::clone(&group.name),
         topic: Arc::clone(&topic.config.name),
         topic_id: topic.id,
         queue_id,
     };
-    Some((place, offset))
+    Some((queue, offset))
 }
 
 fn readable_topic<'a>(state: &'a State, name: &str) -> Result<&'a Topic, NotServed> {
     let topic = state
         .topic(name)
-        .ok_or_else(|| NotServed::StaleView(Refused::no_topic(name)))?;
+        .ok_or_else(|| NotServed::StaleView(RequestError::no_topic(name)))?;
     if topic.config.perm & perm::READ == 0 {
         let remark = format!("the topic[{name}] pulling message is forbidden");
-        return Err(NotServed::StaleView(Refused::forbidden(
+        return Err(NotServed::StaleView(RequestError::forbidden(
             Forbidden::Topic,
             remark,
         )));
@@ -192,7 +192,7 @@ fn queue_of(topic: &Topic, queue_id: i32) -> Result<u32, NotServed> {
         .ok()
         .filter(|queue_id| *queue_id < queues)
         .ok_or_else(|| {
-            NotServed::StaleView(Refused::invalid(format!(
+            NotServed::StaleView(RequestError::invalid(format!(
                 "queueId[{queue_id}] is illegal, topic:[{}] topicConfig.readQueueNums:[{queues}]",
                 topic.config.name
             )))
@@ -206,12 +206,12 @@ fn wait(header: &PullRequest<'_>) -> Option<Duration> {
     (header.sys_flag & flags::SUSPEND != 0 && !wait.is_zero()).then_some(wait)
 }
 
-fn no_sql() -> Refused {
-    Refused::no_filter("SQL92")
+fn no_sql() -> RequestError {
+    RequestError::no_filter("SQL92")
 }
 
-fn not_parsed() -> Refused {
-    Refused::new(
+fn not_parsed() -> RequestError {
+    RequestError::new(
         response::SUBSCRIPTION_PARSE_FAILED,
         "parse the consumer's subscription failed",
     )

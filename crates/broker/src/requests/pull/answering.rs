@@ -7,7 +7,7 @@ use tern_wire::codes::response;
 use tern_wire::headers::PullResponse;
 
 use super::admission::Pull;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::requests::effects::Effects;
 use crate::requests::handler::{Response, View};
 use crate::requests::reading::Scanned;
@@ -36,7 +36,7 @@ pub(super) fn answer_messages(
     found: &mut Scanned,
     view: &View<'_>,
     effects: &mut Effects,
-) -> Result<Response, Refused> {
+) -> Result<Response, RequestError> {
     // The messages are copied once: from the log into the body that is sent.
     let mut body = BytesMut::with_capacity(found.bytes());
     while let Err(unread) = view.views.log.copy_records(&found.entries, &mut body) {
@@ -93,8 +93,8 @@ pub(super) fn correction(begin: i64, min: u64, max: u64) -> (&'static str, i64) 
     }
 }
 
-pub(super) fn unreadable(error: &LogError) -> Refused {
-    Refused::new(
+pub(super) fn unreadable(error: &LogError) -> RequestError {
+    RequestError::new(
         response::SYSTEM_ERROR,
         format!("the messages cannot be read: {error}"),
     )

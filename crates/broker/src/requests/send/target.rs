@@ -8,28 +8,28 @@ use tern_wire::names::{MAX_TOPIC, RETRY_PREFIX, check_topic};
 use tern_wire::sys_flag;
 
 use crate::clock;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
 use crate::requests::destination::{Destination, Retry, dead_letter_topic};
 use crate::requests::drafting::not_delivered;
 use crate::requests::handler::{Missing, NotServed, View};
-use crate::services::creations::wants::NewTopic;
+use crate::services::metadata_changes::plans::NewTopic;
 
 /// Beginning of the names of the system's own topics.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
 
 /// May clients send to a topic of this name, whether it exists or not?
-pub(super) fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
+pub(super) fn check_target(header: &SendRequest<'_>) -> Result<(), RequestError> {
     let topic = header.topic;
     check_topic(topic)?;
     if tern_state::refuses_client_sends(topic) || topic.starts_with(SYSTEM_PREFIX) {
-        return Err(Refused::new(
+        return Err(RequestError::new(
             response::NO_PERMISSION,
             format!("Sending message to topic[{topic}] is forbidden."),
         ));
     }
     if topic.starts_with(RETRY_PREFIX) {
         if header.is_batch() {
-            return Err(Refused::new(
+            return Err(RequestError::new(
                 response::MESSAGE_ILLEGAL,
                 format!("batch request does not support retry group {topic}"),
             ));
@@ -37,7 +37,7 @@ pub(super) fn check_target(header: &SendRequest<'_>) -> Result<(), Refused> {
         return Ok(());
     }
     if topic.len() > MAX_TOPIC {
-        return Err(Refused::new(
+        return Err(RequestError::new(
             response::MESSAGE_ILLEGAL,
             format!(
                 "message topic length over max length {MAX_TOPIC}: {}",
@@ -62,7 +62,7 @@ pub(super) fn retry<'a>(
     let group = view
         .state
         .group(name)
-        .ok_or_else(|| NotServed::StaleView(Refused::no_group(name)))?;
+        .ok_or_else(|| NotServed::StaleView(RequestError::no_group(name)))?;
     let at = view.role.lease_time(clock::monotonic_ms());
     Ok(Some(Retry {
         group,
@@ -74,7 +74,7 @@ pub(super) fn retry<'a>(
 }
 
 /// Kinds of messages that this version does not have, as the message flag names them.
-pub(super) fn check_kind(header: &SendRequest<'_>) -> Result<(), Refused> {
+pub(super) fn check_kind(header: &SendRequest<'_>) -> Result<(), RequestError> {
     if header.sys_flag & sys_flag::TRANSACTION_MASK != 0 {
         return Err(not_delivered("transactional"));
     }

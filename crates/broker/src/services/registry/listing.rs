@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::ClientRegistry;
 use super::heartbeat::MessageModel;
-use super::members::Member;
-use super::said::Said;
+use super::members::GroupMember;
+use super::subscription_set::SubscriptionSet;
 
 /// Client ids of a group, in order, each once, with what they subscribe to as far as it is known.
-pub type Members = Vec<(Arc<str>, Option<Arc<Said>>)>;
+pub type MemberSubscriptions = Vec<(Arc<str>, Option<Arc<SubscriptionSet>>)>;
 
 /// One client of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer<C> {
+pub struct ClientInfo<C> {
     /// Its connection.
     pub connection: C,
     /// The id that it gives itself.
@@ -40,7 +40,7 @@ pub struct SubscriptionListing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerListing<C> {
     /// Members, ordered by client id.
-    pub members: Vec<Peer<C>>,
+    pub members: Vec<ClientInfo<C>>,
     /// Who of the group gets a message.
     pub broadcasting: bool,
     /// How the members ask for messages, in Java's words.
@@ -53,15 +53,20 @@ pub struct ConsumerListing<C> {
 
 impl<C: Clone> ClientRegistry<C> {
     /// The members of a group; empty if it has none.
-    pub fn members(&self, group: &str) -> Members {
+    pub fn members(&self, group: &str) -> MemberSubscriptions {
         let tables = self.tables.lock();
         let Some(group) = tables.consumers.get(group) else {
             return Vec::new();
         };
-        let mut members: Members = group
+        let mut members: MemberSubscriptions = group
             .members
             .values()
-            .map(|member| (Arc::clone(&member.client_id), member.said.clone()))
+            .map(|member| {
+                (
+                    Arc::clone(&member.client_id),
+                    member.subscription_set.clone(),
+                )
+            })
             .collect();
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         members.dedup_by(|(one, _), (other, _)| one == other);
@@ -93,7 +98,7 @@ impl<C: Clone> ClientRegistry<C> {
     }
 
     /// Producers of a group, ordered by client id; empty if there is none.
-    pub fn producers(&self, group: &str) -> Vec<Peer<C>> {
+    pub fn producers(&self, group: &str) -> Vec<ClientInfo<C>> {
         let tables = self.tables.lock();
         let members = tables.producers.get(group).into_iter();
         peers(members.flat_map(|members| members.values()))
@@ -113,9 +118,11 @@ impl<C: Clone> ClientRegistry<C> {
     }
 }
 
-fn peers<'a, C: Clone + 'a>(members: impl Iterator<Item = &'a Member<C>>) -> Vec<Peer<C>> {
+fn peers<'a, C: Clone + 'a>(
+    members: impl Iterator<Item = &'a GroupMember<C>>,
+) -> Vec<ClientInfo<C>> {
     let mut peers: Vec<_> = members
-        .map(|member| Peer {
+        .map(|member| ClientInfo {
             connection: member.connection.clone(),
             client_id: Arc::clone(&member.client_id),
             language: member.language.name(),
@@ -146,7 +153,7 @@ mod tests {
                 version: 400,
             };
             let beat = Heartbeat::parse(beat.as_bytes()).expect("a heartbeat");
-            registry.beat(&caller, &beat, Instant::now());
+            registry.on_heartbeat(&caller, &beat, Instant::now());
         }
         registry
     }
@@ -168,7 +175,7 @@ mod tests {
             ),
             (true, "CONSUME_ACTIVELY", "CONSUME_FROM_FIRST_OFFSET")
         );
-        let member = Peer {
+        let member = ClientInfo {
             connection: 1,
             client_id: Arc::from("b"),
             language: "GO",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tern_wire::Language;
 
-use super::said::Said;
+use super::subscription_set::SubscriptionSet;
 
 /// Who sends a heartbeat. The registry is generic over what a connection is, for its tests.
 #[derive(Debug, Clone)]
@@ -21,17 +21,17 @@ pub struct Caller<C> {
 }
 
 /// One client of a group.
-pub(super) struct Member<C> {
+pub(super) struct GroupMember<C> {
     pub client_id: Arc<str>,
     pub connection: C,
     pub language: Language,
     pub version: i32,
     pub seen: Instant,
     /// What it subscribes to; none while it has not said so, or if that is beyond the bounds.
-    pub said: Option<Arc<Said>>,
+    pub subscription_set: Option<Arc<SubscriptionSet>>,
 }
 
-impl<C: Clone> Member<C> {
+impl<C: Clone> GroupMember<C> {
     pub fn new(caller: &Caller<C>, client_id: &str, seen: Instant) -> Self {
         Self {
             client_id: Arc::from(client_id),
@@ -39,7 +39,7 @@ impl<C: Clone> Member<C> {
             language: caller.language,
             version: caller.version,
             seen,
-            said: None,
+            subscription_set: None,
         }
     }
 }

@@ -7,19 +7,19 @@ use tern_wire::tags::Subscription;
 
 use super::bounds::{MAX_SETS_OF_GROUP, MAX_TOPICS_OF_GROUP, subscription_bytes};
 use super::heartbeat::{ConsumeFrom, ConsumeType, ConsumerData, MessageModel, SubscriptionData};
-use super::members::Member;
-use super::said::{Said, disputes};
+use super::members::GroupMember;
+use super::subscription_set::{SubscriptionSet, disputes};
 
 /// A group of consumers.
 pub(super) struct ConsumerGroup<C> {
-    pub members: HashMap<u64, Member<C>>,
+    pub members: HashMap<u64, GroupMember<C>>,
     pub model: MessageModel,
     pub consume_type: ConsumeType,
     pub consume_from: ConsumeFrom,
     pub subscriptions: HashMap<Arc<str>, TopicSubscription>,
     pub fingerprint: i64,
     /// What members say, each set once.
-    sets: Vec<Arc<Said>>,
+    sets: Vec<Arc<SubscriptionSet>>,
     /// What they did not agree in when it was said last.
     disputed: Vec<String>,
 }
@@ -56,7 +56,10 @@ impl<C> ConsumerGroup<C> {
         let bytes = |(topic, held): (&Arc<str>, &TopicSubscription)| {
             subscription_bytes(topic, &held.expression)
         };
-        let of_members = self.sets.iter().map(|said| said.bytes());
+        let of_members = self
+            .sets
+            .iter()
+            .map(|subscription_set| subscription_set.bytes());
         self.subscriptions.iter().map(bytes).sum::<usize>() + of_members.sum::<usize>()
     }
 
@@ -76,7 +79,9 @@ impl<C> ConsumerGroup<C> {
             let sets = &self.sets;
             self.subscriptions.retain(|topic, _| {
                 new.iter().any(|new| *new.topic == **topic)
-                    || sets.iter().any(|said| said.filter(topic).is_some())
+                    || sets
+                        .iter()
+                        .any(|subscription_set| subscription_set.filter(topic).is_some())
             });
             replaced.changed |= self.subscriptions.len() != before;
         }
@@ -103,39 +108,47 @@ impl<C> ConsumerGroup<C> {
 
     /// Note what a member says; true if it said something else before.
     fn hear(&mut self, id: u64, data: &ConsumerData, room: usize) -> bool {
-        let said = Said::read(data);
+        let subscription_set = SubscriptionSet::read(data);
         let Some(member) = self.members.get_mut(&id) else {
             return false;
         };
-        if said.is_some() && said.as_ref() == member.said.as_deref() {
+        if subscription_set.is_some()
+            && subscription_set.as_ref() == member.subscription_set.as_deref()
+        {
             return false;
         }
-        let was_known = member.said.take().is_some();
+        let was_known = member.subscription_set.take().is_some();
         self.forget_unsaid();
-        let shared = said.and_then(|said| self.shared(said, room));
+        let shared =
+            subscription_set.and_then(|subscription_set| self.shared(subscription_set, room));
         let changed = was_known || shared.is_some();
         if let Some(member) = self.members.get_mut(&id) {
-            member.said = shared;
+            member.subscription_set = shared;
         }
         changed
     }
 
     /// The one that members share, if there is room for it.
-    fn shared(&mut self, said: Said, room: usize) -> Option<Arc<Said>> {
-        if let Some(known) = self.sets.iter().find(|known| ***known == said) {
+    fn shared(
+        &mut self,
+        subscription_set: SubscriptionSet,
+        room: usize,
+    ) -> Option<Arc<SubscriptionSet>> {
+        if let Some(known) = self.sets.iter().find(|known| ***known == subscription_set) {
             return Some(Arc::clone(known));
         }
-        let fits = self.subscription_bytes() + said.bytes() <= room;
+        let fits = self.subscription_bytes() + subscription_set.bytes() <= room;
         (fits && self.sets.len() < MAX_SETS_OF_GROUP).then(|| {
-            let said = Arc::new(said);
-            self.sets.push(Arc::clone(&said));
-            said
+            let subscription_set = Arc::new(subscription_set);
+            self.sets.push(Arc::clone(&subscription_set));
+            subscription_set
         })
     }
 
     /// Drop the sets that no member says any more.
     pub fn forget_unsaid(&mut self) {
-        self.sets.retain(|said| Arc::strong_count(said) > 1);
+        self.sets
+            .retain(|subscription_set| Arc::strong_count(subscription_set) > 1);
     }
 
     /// What members do not agree in that they did agree in, or others did not, when this was asked last.
@@ -143,7 +156,9 @@ impl<C> ConsumerGroup<C> {
         let mut found = Vec::new();
         if self.sets.len() > 1 {
             let members = self.members.values();
-            found = disputes(members.map(|member| (&*member.client_id, member.said.as_ref())));
+            found = disputes(
+                members.map(|member| (&*member.client_id, member.subscription_set.as_ref())),
+            );
         }
         let news = found.iter().filter(|what| !self.disputed.contains(what));
         let news = news.cloned().collect();

@@ -7,12 +7,12 @@ use hashbrown::HashMap;
 
 use super::bounds::{MAX_ENTRIES, MAX_GROUPS_OF_CONNECTION, MAX_SUBSCRIPTION_BYTES};
 use super::heartbeat::{ConsumerData, Heartbeat, MessageModel};
-use super::members::{Caller, Member};
+use super::members::{Caller, GroupMember};
 use super::subscriptions::ConsumerGroup;
 
 /// What a heartbeat did.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Beaten {
+pub struct HeartbeatResult {
     /// Consumer groups whose members or subscriptions changed, and whose members want to know.
     pub changed: Vec<Arc<str>>,
     /// Consumer groups whose members do not agree from now on, and in what.
@@ -26,7 +26,7 @@ pub struct Beaten {
 /// All tables, under one lock.
 pub(super) struct Tables<C> {
     pub consumers: HashMap<Arc<str>, ConsumerGroup<C>>,
-    pub producers: HashMap<Arc<str>, HashMap<u64, Member<C>>>,
+    pub producers: HashMap<Arc<str>, HashMap<u64, GroupMember<C>>>,
     pub connections: HashMap<u64, Groups>,
     pub entries: usize,
     pub subscription_bytes: usize,
@@ -76,7 +76,7 @@ impl<C: Clone> Tables<C> {
             .or_default()
             .producers
             .push(Arc::clone(&group));
-        let member = Member::new(caller, client_id, now);
+        let member = GroupMember::new(caller, client_id, now);
         self.producers.entry(group).or_default().insert(id, member);
         true
     }
@@ -84,10 +84,10 @@ impl<C: Clone> Tables<C> {
     pub fn add_consumer(
         &mut self,
         caller: &Caller<C>,
-        beat: &Heartbeat,
+        heartbeat: &Heartbeat,
         data: &ConsumerData,
         now: Instant,
-        beaten: &mut Beaten,
+        result: &mut HeartbeatResult,
     ) {
         let known = self
             .consumers
@@ -101,7 +101,7 @@ impl<C: Clone> Tables<C> {
         let is_new = known.is_none();
         if is_new {
             if !self.may_add(caller.id, &name) {
-                beaten.left_out += 1;
+                result.left_out += 1;
                 return;
             }
             self.entries += 1;
@@ -115,36 +115,36 @@ impl<C: Clone> Tables<C> {
             .consumers
             .entry(Arc::clone(&name))
             .or_insert_with(ConsumerGroup::new);
-        let mut member = Member::new(caller, &beat.client_id, now);
-        member.said = group
+        let mut member = GroupMember::new(caller, &heartbeat.client_id, now);
+        member.subscription_set = group
             .members
             .remove(&caller.id)
-            .and_then(|known| known.said);
+            .and_then(|known| known.subscription_set);
         group.members.insert(caller.id, member);
         group.model = data.message_model;
         group.consume_type = data.consume_type;
         group.consume_from = data.consume_from_where;
         let mut changed = is_new;
-        if beat.without_sub {
-            beaten.wants_subscriptions |=
-                group.subscriptions.is_empty() || group.fingerprint != beat.fingerprint;
+        if heartbeat.without_sub {
+            result.wants_subscriptions |=
+                group.subscriptions.is_empty() || group.fingerprint != heartbeat.fingerprint;
         } else {
             let before = group.subscription_bytes();
             let room = MAX_SUBSCRIPTION_BYTES - (self.subscription_bytes - before);
             let replaced = group.subscribe(caller.id, data, room);
             changed |= replaced.changed;
-            beaten.left_out += replaced.left_out;
-            group.fingerprint = beat.fingerprint;
+            result.left_out += replaced.left_out;
+            group.fingerprint = heartbeat.fingerprint;
             self.subscription_bytes = self.subscription_bytes - before + group.subscription_bytes();
         }
         if changed && group.model == MessageModel::Clustering {
-            beaten.disputes.extend(
+            result.disputes.extend(
                 group
                     .new_disputes()
                     .into_iter()
                     .map(|what| (Arc::clone(&name), what)),
             );
-            beaten.changed.push(name);
+            result.changed.push(name);
         }
     }
 

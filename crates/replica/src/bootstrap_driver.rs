@@ -8,20 +8,20 @@ use tern_log::{Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, RaftState, Raft
 use tern_replication::{PeerKind, PeerMessage, replica_id, replica_number};
 use tern_state::{FoundGroup, GroupFounding, Op};
 
+use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStep};
 use crate::fatal::Fatal;
-use crate::founding::{Founding, FoundingOutcome, Hail, Plan};
 
 /// A member on its way into its group: the founding, with its writes.
-pub struct Birth {
-    founding: Founding,
-    plan: Plan,
+pub struct BootstrapDriver {
+    bootstrap: Bootstrap,
+    plan: BootstrapPlan,
     disk: Arc<dyn Disk>,
     options: LogOptions,
     state_file: RaftStateFile,
 }
 
 /// What a step of a birth led to.
-pub enum Born {
+pub enum BootstrapProgress {
     /// Go on.
     NotYet,
     /// Frame 1 is stored here, under this group id.
@@ -29,24 +29,24 @@ pub enum Born {
     /// The group begins: the engine may start with this state.
     Started(Box<(RaftState, RaftStateFile)>),
     /// This replica's directory is empty, but its group has been founded.
-    Wiped,
+    DataLost,
     /// What another member says contradicts this one.
     Contradiction(String),
 }
 
-impl Birth {
+impl BootstrapDriver {
     /// Begin, or go on where a crash interrupted: a marked state without a log counts as empty.
     ///
     /// # Errors
     /// [`Fatal`] if the log of an interrupted founding cannot be read.
     pub fn new(
-        plan: Plan,
+        plan: BootstrapPlan,
         disk: Arc<dyn Disk>,
         options: LogOptions,
         state_file: RaftStateFile,
         state: Option<&RaftState>,
     ) -> Result<Self, Fatal> {
-        let mut founding = Founding::empty(plan.clone());
+        let mut bootstrap = Bootstrap::empty(plan.clone());
         if let Some(state) = state {
             let options = LogOptions {
                 group_id: state.group_id,
@@ -55,11 +55,11 @@ impl Birth {
             let (log, _) = Log::open(Arc::clone(&disk), options)?;
             if log.end().index > 0 {
                 let frame = log.reader().frame(1)?;
-                founding = Founding::resumed(plan.clone(), state.group_id, frame.bytes);
+                bootstrap = Bootstrap::resumed(plan.clone(), state.group_id, frame.bytes);
             }
         }
         Ok(Self {
-            founding,
+            bootstrap,
             plan,
             disk,
             options,
@@ -68,8 +68,8 @@ impl Birth {
     }
 
     /// The founding, for hails and the group id.
-    pub fn founding(&mut self) -> &mut Founding {
-        &mut self.founding
+    pub fn bootstrap(&mut self) -> &mut Bootstrap {
+        &mut self.bootstrap
     }
 
     /// A group of one member founds itself.
@@ -81,7 +81,7 @@ impl Birth {
         group: GroupFounding,
         group_id: [u8; 16],
     ) -> Result<(RaftState, RaftStateFile), Fatal> {
-        if self.founding.group_id() == [0; 16] {
+        if self.bootstrap.group_id() == [0; 16] {
             self.found(group, group_id)?;
         }
         self.start()
@@ -95,14 +95,14 @@ impl Birth {
         self,
         message: &PeerMessage,
         group: impl FnOnce() -> (GroupFounding, [u8; 16]),
-    ) -> Result<(Option<Self>, Born), Fatal> {
+    ) -> Result<(Option<Self>, BootstrapProgress), Fatal> {
         let hail = match message.kind {
-            PeerKind::Status => Hail::decode(&message.context),
+            PeerKind::Status => BootstrapMessage::decode(&message.context),
             PeerKind::Raft => None,
         };
         match hail {
             Some(hail) => self.hear(replica_number(message.from), &hail, group),
-            None => Ok((Some(self), Born::NotYet)),
+            None => Ok((Some(self), BootstrapProgress::NotYet)),
         }
     }
 
@@ -113,29 +113,31 @@ impl Birth {
     pub fn hear(
         mut self,
         from: u32,
-        hail: &Hail,
+        hail: &BootstrapMessage,
         group: impl FnOnce() -> (GroupFounding, [u8; 16]),
-    ) -> Result<(Option<Self>, Born), Fatal> {
-        let born = match self.founding.hear(from, hail) {
-            FoundingOutcome::Waiting => Born::NotYet,
-            FoundingOutcome::Found => {
+    ) -> Result<(Option<Self>, BootstrapProgress), Fatal> {
+        let progress = match self.bootstrap.hear(from, hail) {
+            BootstrapStep::Waiting => BootstrapProgress::NotYet,
+            BootstrapStep::Found => {
                 let (group, group_id) = group();
                 self.found(group, group_id)?;
-                Born::Holds(group_id)
+                BootstrapProgress::Holds(group_id)
             }
-            FoundingOutcome::Store { frame, .. } if !self.is_named_in(&frame)? => Born::Wiped,
-            FoundingOutcome::Store { group_id, frame } => {
+            BootstrapStep::Store { frame, .. } if !self.is_named_in(&frame)? => {
+                BootstrapProgress::DataLost
+            }
+            BootstrapStep::Store { group_id, frame } => {
                 self.store(group_id, &frame)?;
-                Born::Holds(group_id)
+                BootstrapProgress::Holds(group_id)
             }
-            FoundingOutcome::Start => {
+            BootstrapStep::Start => {
                 let (state, file) = self.start()?;
-                return Ok((None, Born::Started(Box::new((state, file)))));
+                return Ok((None, BootstrapProgress::Started(Box::new((state, file)))));
             }
-            FoundingOutcome::Wiped => Born::Wiped,
-            FoundingOutcome::Contradiction(sentence) => Born::Contradiction(sentence),
+            BootstrapStep::DataLost => BootstrapProgress::DataLost,
+            BootstrapStep::Contradiction(sentence) => BootstrapProgress::Contradiction(sentence),
         };
-        Ok((Some(self), born))
+        Ok((Some(self), progress))
     }
 
     /// Whether frame 1 names the data directory of this member: one that was emptied since has another id.
@@ -158,7 +160,7 @@ impl Birth {
 
     fn found(&mut self, mut group: GroupFounding, group_id: [u8; 16]) -> Result<(), Fatal> {
         let numbers = group.members.iter().map(|m| replica_number(m.replica_id));
-        group.directories = numbers.map(|n| self.founding.directory_of(n)).collect();
+        group.directories = numbers.map(|n| self.bootstrap.directory_of(n)).collect();
         let now_ms = group.founded_at_ms;
         let mut draft = FrameDraft::default();
         Op::FoundGroup(FoundGroup(group)).encode(&mut draft.metadata);
@@ -176,12 +178,12 @@ impl Birth {
         let (mut log, _) = Log::open(Arc::clone(&self.disk), options)?;
         log.append(&[Frame::parse(frame.clone())?])?;
         log.syncer().sync(log.end().position)?;
-        self.founding.stored(group_id, frame.clone());
+        self.bootstrap.stored(group_id, frame.clone());
         Ok(())
     }
 
     fn start(mut self) -> Result<(RaftState, RaftStateFile), Fatal> {
-        let state = self.state(self.founding.group_id(), false);
+        let state = self.state(self.bootstrap.group_id(), false);
         self.state_file.store(&state)?;
         Ok((state, self.state_file))
     }

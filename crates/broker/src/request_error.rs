@@ -13,17 +13,17 @@ use crate::roles::RoleBoard;
 
 /// A refusal: response code, remark, and where the leader is if that is the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RequestError {
     /// Response code, [`tern_wire::codes::response`].
     pub code: i32,
     /// For people.
     pub remark: Cow<'static, str>,
-    leader: Option<Leader>,
+    leader: Option<KnownLeader>,
     forbidden: Option<Forbidden>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Leader {
+struct KnownLeader {
     address: Option<String>,
     term: u64,
 }
@@ -36,7 +36,7 @@ pub(crate) enum Forbidden {
     Broadcast = 4,
 }
 
-impl Refused {
+impl RequestError {
     /// A refusal with a code and a remark.
     pub fn new(code: i32, remark: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Refused {
 
     /// Code 14: another replica leads. Nothing was appended.
     pub(crate) fn not_leader(view: &RoleView) -> Self {
-        let known = (view.leader != 0).then(|| Leader {
+        let known = (view.leader != 0).then(|| KnownLeader {
             address: view.leader_address.clone(),
             term: view.term,
         });
@@ -106,14 +106,14 @@ impl Refused {
         Self { code, ..self }
     }
 
-    fn elsewhere(leader: Option<Leader>) -> Self {
+    fn elsewhere(leader: Option<KnownLeader>) -> Self {
         let remark = match &leader {
             None => Cow::Borrowed("this replica does not lead its group, and no leader is known"),
-            Some(Leader {
+            Some(KnownLeader {
                 address: None,
                 term,
             }) => format!("this replica does not lead its group; leaderTerm={term}").into(),
-            Some(Leader {
+            Some(KnownLeader {
                 address: Some(address),
                 term,
             }) => format!(
@@ -134,7 +134,7 @@ impl Refused {
             Outcome::Refused(Refusal::NotLeader { leader, term }) => {
                 let view = roles.view();
                 Self::elsewhere((*leader != 0).then(|| {
-                    Leader {
+                    KnownLeader {
                         address: view
                             .leader_address
                             .clone()
@@ -210,13 +210,13 @@ impl Refused {
     }
 }
 
-impl From<HeaderError> for Refused {
+impl From<HeaderError> for RequestError {
     fn from(error: HeaderError) -> Self {
         Self::invalid(error.to_string())
     }
 }
 
-impl From<NameError> for Refused {
+impl From<NameError> for RequestError {
     fn from(error: NameError) -> Self {
         Self::invalid(error.to_string())
     }
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn codes_2_and_14_stand_only_for_what_was_never_appended() {
         let roles = role_board();
-        let code = |outcome: Outcome| Refused::of(&outcome, &roles).code;
+        let code = |outcome: Outcome| RequestError::of(&outcome, &roles).code;
         let not_leader = Refusal::NotLeader { leader: 0, term: 3 };
         assert_eq!(code(Outcome::Refused(not_leader)), 14);
         assert_eq!(code(Outcome::Refused(Refusal::NoRoom)), 14);
@@ -242,7 +242,10 @@ mod tests {
         assert_eq!(code(Outcome::Refused(Refusal::Busy(Bound::Behind))), 2);
         assert_eq!(code(Outcome::NotStored), 1);
         assert_eq!(code(Outcome::Unknown), 1);
-        assert_eq!(Refused::of_condition(&Outcome::Unknown, &roles).code, 14);
+        assert_eq!(
+            RequestError::of_condition(&Outcome::Unknown, &roles).code,
+            14
+        );
     }
 
     #[test]
@@ -255,7 +258,7 @@ mod tests {
             since_ms: 0,
         };
         let mut answer = Command::request(0, 1);
-        Refused::not_leader(&view).write(&mut answer);
+        RequestError::not_leader(&view).write(&mut answer);
         assert_eq!(answer.code, 14);
         assert_eq!(answer.fields.get("leaderAddr"), Some("127.0.0.1:10921"));
         assert_eq!(answer.fields.get("leaderTerm"), Some("7"));
@@ -276,7 +279,7 @@ mod tests {
             since_ms: 0,
         };
         let mut answer = Command::request(0, 1);
-        Refused::not_leader(&view).write(&mut answer);
+        RequestError::not_leader(&view).write(&mut answer);
         assert!(answer.fields.is_empty());
     }
 }

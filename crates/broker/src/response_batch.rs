@@ -6,20 +6,20 @@ use tern_net::Connection;
 use tern_replica::Outcome;
 
 /// What a proposal or read leaves behind to be called once with its outcome.
-pub type Ticket = Box<dyn FnOnce(Outcome, &mut Answers) + Send>;
+pub type Ticket = Box<dyn FnOnce(Outcome, &mut ResponseBatch) + Send>;
 
 /// A batch of answers.
 #[derive(Default)]
-pub struct Answers {
+pub struct ResponseBatch {
     frames: Vec<(Arc<Connection>, Bytes)>,
 }
 
-impl Answers {
+impl ResponseBatch {
     /// Collect some and send them.
     pub fn at_once<T>(collect: impl FnOnce(&mut Self) -> T) -> T {
-        let mut answers = Self::default();
-        let collected = collect(&mut answers);
-        answers.flush();
+        let mut batch = Self::default();
+        let collected = collect(&mut batch);
+        batch.flush();
         collected
     }
 

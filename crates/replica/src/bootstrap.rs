@@ -1,6 +1,6 @@
 //! How a group begins (L20): nobody founds alone, and nobody begins before all have stored the same first frame.
 //!
-//! Every member says, again and again until it has started, what it holds ([`Hail`]). When the lowest member
+//! Every member says, again and again until it has started, what it holds ([`BootstrapMessage`]). When the lowest member
 //! has heard from **every** other one that it is empty and has the same list of members, it draws the group's
 //! id and builds frame 1. Members that hold frame 1 hand it to those that are empty. Who has heard that all
 //! others hold it starts; a member that hears of one that has started may start as well, because that one had
@@ -22,7 +22,7 @@ use tern_replication::{PeerMessage, ReplicaId, replica_id};
 
 /// How far a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum BootstrapStage {
     /// Holds nothing.
     Empty,
     /// Holds frame 1, and does not know yet that all others do.
@@ -33,9 +33,9 @@ pub enum Stage {
 
 /// What a member says about itself while a group is founded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hail {
+pub struct BootstrapMessage {
     /// How far it is.
-    pub stage: Stage,
+    pub stage: BootstrapStage,
     /// Group id, zeros while empty.
     pub group_id: [u8; 16],
     /// Checksum of the members as its configuration lists them.
@@ -46,19 +46,19 @@ pub struct Hail {
     pub frame: Bytes,
 }
 
-const HAIL: u8 = 1;
-const HAIL_BYTES: usize = 1 + 1 + 16 + 8 + 16;
+const BOOTSTRAP: u8 = 1;
+const MESSAGE_BYTES: usize = 1 + 1 + 16 + 8 + 16;
 
-impl Hail {
+impl BootstrapMessage {
     /// Layout: type 1, stage (one byte each), group id (16), members checksum (u64), directory id
     /// (16), frame 1 to the end.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(HAIL_BYTES + self.frame.len());
-        out.push(HAIL);
+        let mut out = Vec::with_capacity(MESSAGE_BYTES + self.frame.len());
+        out.push(BOOTSTRAP);
         out.push(match self.stage {
-            Stage::Empty => 0,
-            Stage::Stored => 1,
-            Stage::Started => 2,
+            BootstrapStage::Empty => 0,
+            BootstrapStage::Stored => 1,
+            BootstrapStage::Started => 2,
         });
         out.extend_from_slice(&self.group_id);
         out.extend_from_slice(&self.members.to_be_bytes());
@@ -69,32 +69,32 @@ impl Hail {
 
     /// `None` for bytes that are no hail.
     pub fn decode(bytes: &Bytes) -> Option<Self> {
-        if bytes.len() < HAIL_BYTES || bytes[0] != HAIL {
+        if bytes.len() < MESSAGE_BYTES || bytes[0] != BOOTSTRAP {
             return None;
         }
         Some(Self {
             stage: match bytes[1] {
-                0 => Stage::Empty,
-                1 => Stage::Stored,
-                2 => Stage::Started,
+                0 => BootstrapStage::Empty,
+                1 => BootstrapStage::Stored,
+                2 => BootstrapStage::Started,
                 _ => return None,
             },
             group_id: bytes[2..18].try_into().ok()?,
             members: u64::from_be_bytes(bytes[18..26].try_into().ok()?),
             directory: bytes[26..42].try_into().ok()?,
-            frame: bytes.slice(HAIL_BYTES..),
+            frame: bytes.slice(MESSAGE_BYTES..),
         })
     }
 }
 
 /// What has to be done now.
 #[derive(Debug, PartialEq, Eq)]
-pub enum FoundingOutcome {
+pub enum BootstrapStep {
     /// Go on waiting.
     Waiting,
-    /// Draw a group id, build frame 1, store and sync it with the mark `founding`, then say [`Founding::stored`].
+    /// Draw a group id, build frame 1, store and sync it with the mark `founding`, then say [`Bootstrap::stored`].
     Found,
-    /// Store and sync this frame 1 with the mark `founding`, then say [`Founding::stored`].
+    /// Store and sync this frame 1 with the mark `founding`, then say [`Bootstrap::stored`].
     Store {
         /// The group's id.
         group_id: [u8; 16],
@@ -104,14 +104,14 @@ pub enum FoundingOutcome {
     /// Clear the mark, start the engine.
     Start,
     /// This replica's directory is empty, but its group has been founded: it has lost its memory.
-    Wiped,
+    DataLost,
     /// Another group, or another list of members, answers: the sentence says which.
     Contradiction(String),
 }
 
 /// What a founding starts from.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct BootstrapPlan {
     /// Own replica number.
     pub own: u32,
     /// Replica numbers of all members, the own one among them.
@@ -124,13 +124,13 @@ pub struct Plan {
 
 /// The founding of a group, seen from one member. Pure.
 #[derive(Debug)]
-pub struct Founding {
-    plan: Plan,
-    stage: Stage,
+pub struct Bootstrap {
+    plan: BootstrapPlan,
+    stage: BootstrapStage,
     group_id: [u8; 16],
     frame: Bytes,
     /// What the others said last, since this process began.
-    heard: HashMap<u32, (Stage, DirectoryId)>,
+    heard: HashMap<u32, (BootstrapStage, DirectoryId)>,
     /// Ticks since each other member spoke last; none that never did.
     quiet: HashMap<u32, u32>,
     until_next: u32,
@@ -141,12 +141,12 @@ const HAIL_EVERY_TICKS: u32 = 5;
 /// Ticks after which a member that has not said anything is not there: twenty hails.
 const ABSENT_AFTER_TICKS: u32 = 20 * HAIL_EVERY_TICKS;
 
-impl Founding {
+impl Bootstrap {
     /// A member without anything on disk.
-    pub fn empty(plan: Plan) -> Self {
+    pub fn empty(plan: BootstrapPlan) -> Self {
         Self {
             plan,
-            stage: Stage::Empty,
+            stage: BootstrapStage::Empty,
             group_id: [0; 16],
             frame: Bytes::new(),
             heard: HashMap::new(),
@@ -156,9 +156,9 @@ impl Founding {
     }
 
     /// A member that holds frame 1 already: it was stopped in the middle of a founding.
-    pub fn resumed(plan: Plan, group_id: [u8; 16], frame: Bytes) -> Self {
+    pub fn resumed(plan: BootstrapPlan, group_id: [u8; 16], frame: Bytes) -> Self {
         Self {
-            stage: Stage::Stored,
+            stage: BootstrapStage::Stored,
             group_id,
             frame,
             ..Self::empty(plan)
@@ -167,14 +167,14 @@ impl Founding {
 
     /// Frame 1 is stored and synced here.
     pub fn stored(&mut self, group_id: [u8; 16], frame: Bytes) {
-        self.stage = Stage::Stored;
+        self.stage = BootstrapStage::Stored;
         self.group_id = group_id;
         self.frame = frame;
         self.until_next = 0;
     }
 
     /// How far this member is.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> BootstrapStage {
         self.stage
     }
 
@@ -206,9 +206,11 @@ impl Founding {
         }
         let stage_of = |other: u32| self.heard.get(&other).map(|(stage, _)| *stage);
         let wanted = |other: &u32| match self.stage {
-            Stage::Empty if self.founds() => stage_of(*other) != Some(Stage::Empty),
-            Stage::Empty => self.plan.members.iter().min() == Some(other),
-            _ => stage_of(*other) < Some(Stage::Stored),
+            BootstrapStage::Empty if self.founds() => {
+                stage_of(*other) != Some(BootstrapStage::Empty)
+            }
+            BootstrapStage::Empty => self.plan.members.iter().min() == Some(other),
+            _ => stage_of(*other) < Some(BootstrapStage::Stored),
         };
         self.others().filter(wanted).collect()
     }
@@ -237,8 +239,8 @@ impl Founding {
         group_id: [u8; 16],
         members: u64,
     ) -> PeerMessage {
-        let hail = Hail {
-            stage: Stage::Started,
+        let hail = BootstrapMessage {
+            stage: BootstrapStage::Started,
             group_id,
             members,
             directory: [0; 16],
@@ -248,24 +250,24 @@ impl Founding {
     }
 
     /// A hail arrived.
-    pub fn hear(&mut self, from: u32, hail: &Hail) -> FoundingOutcome {
+    pub fn hear(&mut self, from: u32, hail: &BootstrapMessage) -> BootstrapStep {
         if !self.plan.members.contains(&from) || from == self.plan.own {
-            return FoundingOutcome::Waiting;
+            return BootstrapStep::Waiting;
         }
         self.quiet.insert(from, 0);
         if hail.members != self.plan.digest {
-            return FoundingOutcome::Contradiction(format!(
+            return BootstrapStep::Contradiction(format!(
                 "member {from} lists other members of this group than this node does; give all nodes the same topology"
             ));
         }
-        if self.stage == Stage::Empty && hail.stage == Stage::Started {
-            return FoundingOutcome::Wiped;
+        if self.stage == BootstrapStage::Empty && hail.stage == BootstrapStage::Started {
+            return BootstrapStep::DataLost;
         }
-        if self.stage != Stage::Empty
-            && hail.stage != Stage::Empty
+        if self.stage != BootstrapStage::Empty
+            && hail.stage != BootstrapStage::Empty
             && hail.group_id != self.group_id
         {
-            return FoundingOutcome::Contradiction(format!(
+            return BootstrapStep::Contradiction(format!(
                 "member {from} belongs to another founding of this group; one of the two data directories is from elsewhere"
             ));
         }
@@ -273,30 +275,34 @@ impl Founding {
             && *stage > hail.stage
         {
             // It held frame 1 and is empty now. It is not given the frame again: it may have voted.
-            return FoundingOutcome::Waiting;
+            return BootstrapStep::Waiting;
         }
         self.heard.insert(from, (hail.stage, hail.directory));
         self.decide(hail)
     }
 
-    fn decide(&self, hail: &Hail) -> FoundingOutcome {
+    fn decide(&self, hail: &BootstrapMessage) -> BootstrapStep {
         match self.stage {
-            Stage::Empty if hail.stage == Stage::Stored && !hail.frame.is_empty() => {
-                FoundingOutcome::Store {
+            BootstrapStage::Empty
+                if hail.stage == BootstrapStage::Stored && !hail.frame.is_empty() =>
+            {
+                BootstrapStep::Store {
                     group_id: hail.group_id,
                     frame: hail.frame.clone(),
                 }
             }
-            Stage::Empty if self.founds() && self.heard_all(|stage| stage == Stage::Empty) => {
-                FoundingOutcome::Found
-            }
-            Stage::Stored
-                if hail.stage == Stage::Started
-                    || self.heard_all(|stage| stage >= Stage::Stored) =>
+            BootstrapStage::Empty
+                if self.founds() && self.heard_all(|stage| stage == BootstrapStage::Empty) =>
             {
-                FoundingOutcome::Start
+                BootstrapStep::Found
             }
-            _ => FoundingOutcome::Waiting,
+            BootstrapStage::Stored
+                if hail.stage == BootstrapStage::Started
+                    || self.heard_all(|stage| stage >= BootstrapStage::Stored) =>
+            {
+                BootstrapStep::Start
+            }
+            _ => BootstrapStep::Waiting,
         }
     }
 
@@ -304,7 +310,7 @@ impl Founding {
         self.plan.members.iter().min() == Some(&self.plan.own)
     }
 
-    fn heard_all(&self, wanted: impl Fn(Stage) -> bool) -> bool {
+    fn heard_all(&self, wanted: impl Fn(BootstrapStage) -> bool) -> bool {
         self.others().all(|other| {
             self.heard
                 .get(&other)
@@ -319,13 +325,13 @@ impl Founding {
 
     /// Nobody can have started: else an empty member may be one that has voted and forgotten it.
     fn may_hand_out(&self) -> bool {
-        self.heard_all(|stage| stage < Stage::Started) || is_planted(Bug::FrameOneToAnyone)
+        self.heard_all(|stage| stage < BootstrapStage::Started) || is_planted(Bug::FrameOneToAnyone)
     }
 
     fn hail_to(&self, to: u32) -> PeerMessage {
-        let is_empty = matches!(self.heard.get(&to), Some((Stage::Empty, _)));
-        let needs_frame = self.stage == Stage::Stored && is_empty && self.may_hand_out();
-        let hail = Hail {
+        let is_empty = matches!(self.heard.get(&to), Some((BootstrapStage::Empty, _)));
+        let needs_frame = self.stage == BootstrapStage::Stored && is_empty && self.may_hand_out();
+        let hail = BootstrapMessage {
             stage: self.stage,
             group_id: self.group_id,
             members: self.plan.digest,
@@ -352,8 +358,8 @@ mod tests {
 
     const GROUP: [u8; 16] = [7; 16];
 
-    fn plan(own: u32) -> Plan {
-        Plan {
+    fn plan(own: u32) -> BootstrapPlan {
+        BootstrapPlan {
             own,
             members: vec![1, 2, 3],
             digest: 42,
@@ -363,7 +369,7 @@ mod tests {
 
     /// Three members over a lossy network: `lost` says which message is dropped.
     fn found(mut lost: impl FnMut(usize) -> bool) -> Vec<bool> {
-        let mut members: Vec<Founding> = (1..=3).map(|own| Founding::empty(plan(own))).collect();
+        let mut members: Vec<Bootstrap> = (1..=3).map(|own| Bootstrap::empty(plan(own))).collect();
         let mut started = vec![false; 3];
         let mut sent = 0;
         for _ in 0..200 {
@@ -384,7 +390,7 @@ mod tests {
                 let from = replica_number(message.from);
                 if started[to] {
                     if !started[from as usize - 1] {
-                        wire.push_back(Founding::answer_of_started(
+                        wire.push_back(Bootstrap::answer_of_started(
                             message.to,
                             message.from,
                             GROUP,
@@ -393,19 +399,19 @@ mod tests {
                     }
                     continue;
                 }
-                let hail = Hail::decode(&message.context).unwrap();
+                let hail = BootstrapMessage::decode(&message.context).unwrap();
                 match members[to].hear(from, &hail) {
-                    FoundingOutcome::Waiting => {}
-                    FoundingOutcome::Found => {
+                    BootstrapStep::Waiting => {}
+                    BootstrapStep::Found => {
                         assert_eq!(to, 0, "only the lowest member founds");
                         members[to].stored(GROUP, Bytes::from_static(b"frame 1"));
                     }
-                    FoundingOutcome::Store { group_id, frame } => {
+                    BootstrapStep::Store { group_id, frame } => {
                         members[to].stored(group_id, frame);
                     }
-                    FoundingOutcome::Start => {
+                    BootstrapStep::Start => {
                         assert!(
-                            members.iter().all(|m| m.stage() >= Stage::Stored),
+                            members.iter().all(|m| m.stage() >= BootstrapStage::Stored),
                             "nobody starts before all have stored"
                         );
                         started[to] = true;
@@ -432,24 +438,24 @@ mod tests {
 
     #[test]
     fn nobody_founds_while_one_member_is_silent() {
-        let mut first = Founding::empty(plan(1));
-        let empty = Hail {
-            stage: Stage::Empty,
+        let mut first = Bootstrap::empty(plan(1));
+        let empty = BootstrapMessage {
+            stage: BootstrapStage::Empty,
             group_id: [0; 16],
             members: 42,
             directory: [2; 16],
             frame: Bytes::new(),
         };
-        assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
-        assert_eq!(first.hear(2, &empty), FoundingOutcome::Waiting);
-        assert_eq!(first.hear(3, &empty), FoundingOutcome::Found);
+        assert_eq!(first.hear(2, &empty), BootstrapStep::Waiting);
+        assert_eq!(first.hear(2, &empty), BootstrapStep::Waiting);
+        assert_eq!(first.hear(3, &empty), BootstrapStep::Found);
     }
 
     #[test]
     fn a_founding_names_the_members_that_it_waits_for() {
-        let mut first = Founding::empty(plan(1));
+        let mut first = Bootstrap::empty(plan(1));
         let mut out = Vec::new();
-        let hail = |stage| Hail {
+        let hail = |stage| BootstrapMessage {
             stage,
             group_id: [0; 16],
             members: 42,
@@ -457,49 +463,49 @@ mod tests {
             frame: Bytes::new(),
         };
         assert_eq!(first.waiting_for(), [2, 3]);
-        first.hear(2, &hail(Stage::Empty));
+        first.hear(2, &hail(BootstrapStage::Empty));
         assert_eq!(first.waiting_for(), [3]);
         // One that has gone again is waited for anew, though the founding remembers what it said.
         first.tick(ABSENT_AFTER_TICKS, &mut out);
         assert_eq!(first.waiting_for(), [2, 3]);
-        first.hear(2, &hail(Stage::Empty));
-        first.hear(3, &hail(Stage::Empty));
+        first.hear(2, &hail(BootstrapStage::Empty));
+        first.hear(3, &hail(BootstrapStage::Empty));
         first.stored(GROUP, Bytes::from_static(b"frame 1"));
         assert_eq!(first.waiting_for(), [2, 3], "both have to store it");
         first.hear(
             2,
-            &Hail {
+            &BootstrapMessage {
                 group_id: GROUP,
-                ..hail(Stage::Stored)
+                ..hail(BootstrapStage::Stored)
             },
         );
         assert_eq!(first.waiting_for(), [3]);
 
-        let mut second = Founding::empty(plan(2));
-        second.hear(1, &hail(Stage::Empty));
-        second.hear(3, &hail(Stage::Empty));
+        let mut second = Bootstrap::empty(plan(2));
+        second.hear(1, &hail(BootstrapStage::Empty));
+        second.hear(3, &hail(BootstrapStage::Empty));
         assert_eq!(second.waiting_for(), [1], "the lowest founds");
     }
 
     #[test]
     fn an_empty_member_of_a_founded_group_learns_that_it_was_wiped() {
-        let mut wiped = Founding::empty(plan(2));
-        let started = Hail {
-            stage: Stage::Started,
+        let mut wiped = Bootstrap::empty(plan(2));
+        let started = BootstrapMessage {
+            stage: BootstrapStage::Started,
             group_id: GROUP,
             members: 42,
             directory: [2; 16],
             frame: Bytes::new(),
         };
-        assert_eq!(wiped.hear(1, &started), FoundingOutcome::Wiped);
+        assert_eq!(wiped.hear(1, &started), BootstrapStep::DataLost);
     }
 
     /// What member 3, stopped in the middle of a founding and started again, hands to member 2.
-    fn handed_to_the_empty(first: Option<Stage>) -> Bytes {
-        let mut resumed = Founding::resumed(plan(3), GROUP, Bytes::from_static(b"frame 1"));
-        let hail = |stage| Hail {
+    fn handed_to_the_empty(first: Option<BootstrapStage>) -> Bytes {
+        let mut resumed = Bootstrap::resumed(plan(3), GROUP, Bytes::from_static(b"frame 1"));
+        let hail = |stage| BootstrapMessage {
             stage,
-            group_id: if stage == Stage::Empty {
+            group_id: if stage == BootstrapStage::Empty {
                 [0; 16]
             } else {
                 GROUP
@@ -508,55 +514,58 @@ mod tests {
             directory: [2; 16],
             frame: Bytes::new(),
         };
-        resumed.hear(2, &hail(Stage::Empty));
+        resumed.hear(2, &hail(BootstrapStage::Empty));
         if let Some(stage) = first {
             resumed.hear(1, &hail(stage));
         }
         let mut out = Vec::new();
         resumed.tick(5, &mut out);
         let to_second = out.iter().find(|m| replica_number(m.to) == 2).unwrap();
-        Hail::decode(&to_second.context).unwrap().frame
+        BootstrapMessage::decode(&to_second.context).unwrap().frame
     }
 
     #[test]
     fn a_resumed_member_hands_frame_one_out_only_after_it_has_heard_all_others_below_started() {
         assert!(handed_to_the_empty(None).is_empty());
-        assert!(handed_to_the_empty(Some(Stage::Started)).is_empty());
+        assert!(handed_to_the_empty(Some(BootstrapStage::Started)).is_empty());
         assert_eq!(
-            handed_to_the_empty(Some(Stage::Stored)).as_ref(),
+            handed_to_the_empty(Some(BootstrapStage::Stored)).as_ref(),
             b"frame 1"
         );
-        assert_eq!(handed_to_the_empty(Some(Stage::Empty)).as_ref(), b"frame 1");
+        assert_eq!(
+            handed_to_the_empty(Some(BootstrapStage::Empty)).as_ref(),
+            b"frame 1"
+        );
     }
 
     #[test]
     fn a_member_that_lost_frame_one_is_not_given_it_again() {
-        let mut holder = Founding::resumed(plan(1), GROUP, Bytes::from_static(b"frame 1"));
-        let stored = Hail {
-            stage: Stage::Stored,
+        let mut holder = Bootstrap::resumed(plan(1), GROUP, Bytes::from_static(b"frame 1"));
+        let stored = BootstrapMessage {
+            stage: BootstrapStage::Stored,
             group_id: GROUP,
             members: 42,
             directory: [2; 16],
             frame: Bytes::new(),
         };
-        let empty = Hail {
-            stage: Stage::Empty,
+        let empty = BootstrapMessage {
+            stage: BootstrapStage::Empty,
             group_id: [0; 16],
             ..stored.clone()
         };
-        assert_eq!(holder.hear(2, &stored), FoundingOutcome::Waiting);
-        assert_eq!(holder.hear(2, &empty), FoundingOutcome::Waiting);
+        assert_eq!(holder.hear(2, &stored), BootstrapStep::Waiting);
+        assert_eq!(holder.hear(2, &empty), BootstrapStep::Waiting);
         let mut out = Vec::new();
         holder.tick(5, &mut out);
-        let again = Hail::decode(&out[0].context).unwrap();
+        let again = BootstrapMessage::decode(&out[0].context).unwrap();
         assert!(again.frame.is_empty());
     }
 
     #[test]
     fn another_list_of_members_is_named_as_a_contradiction() {
-        let mut first = Founding::empty(plan(1));
-        let other = Hail {
-            stage: Stage::Empty,
+        let mut first = Bootstrap::empty(plan(1));
+        let other = BootstrapMessage {
+            stage: BootstrapStage::Empty,
             group_id: [0; 16],
             members: 43,
             directory: [2; 16],
@@ -564,7 +573,7 @@ mod tests {
         };
         assert!(matches!(
             first.hear(2, &other),
-            FoundingOutcome::Contradiction(_)
+            BootstrapStep::Contradiction(_)
         ));
     }
 
@@ -572,7 +581,7 @@ mod tests {
     fn arbitrary_bytes_are_no_hail() {
         for len in 0..60 {
             let bytes = Bytes::from(vec![0xff; len]);
-            assert_eq!(Hail::decode(&bytes), None);
+            assert_eq!(BootstrapMessage::decode(&bytes), None);
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
-use tern_replica::{Birth, Born, Fatal, wiped_sentence};
+use tern_replica::{BootstrapDriver, BootstrapProgress, Fatal, data_lost_sentence};
 use tern_replication::{Phase, replica_id};
 use tern_state::{FlushDiskType, FoundingMember, GroupFounding};
 
-use super::beginning::Beginning;
+use super::start_context::StartContext;
 use crate::channels::mailbox::{Input, MailboxReceiver};
 use crate::clock;
 use crate::random::random_id;
@@ -16,7 +16,7 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Runs until the group has begun; `None` if the process was asked to stop first.
 pub(super) fn run(
-    beginning: &Beginning,
+    start: &StartContext,
     state_file: RaftStateFile,
     state: Option<RaftState>,
     mailbox: &MailboxReceiver,
@@ -25,19 +25,19 @@ pub(super) fn run(
         Some(state) if !state.founding => return Ok(Some((state, state_file))),
         other => other,
     };
-    let options = log_options(beginning, [0; 16]);
-    let plan = beginning.plan.clone();
-    let mut birth = Birth::new(
+    let options = log_options(start, [0; 16]);
+    let plan = start.plan.clone();
+    let mut driver = BootstrapDriver::new(
         plan,
-        beginning.disk.clone(),
+        start.disk.clone(),
         options,
         state_file,
         state.as_ref(),
     )?;
-    beginning.standing.read(birth.founding());
+    start.member_status.read(driver.bootstrap());
     let group_id = random_id().map_err(Fatal::Refused)?;
-    if beginning.plan.members.len() == 1 {
-        return birth.alone(group(beginning), group_id).map(Some);
+    if start.plan.members.len() == 1 {
+        return driver.alone(group(start), group_id).map(Some);
     }
     let mut ticked_ns = clock::monotonic_ns();
     loop {
@@ -45,50 +45,50 @@ pub(super) fn run(
         let ticks = (now_ns - ticked_ns) / TICK_NS;
         if ticks > 0 {
             ticked_ns = now_ns;
-            hail_all(
-                beginning,
-                &mut birth,
-                u32::try_from(ticks).unwrap_or(u32::MAX),
-            );
+            send_bootstrap_messages(start, &mut driver, u32::try_from(ticks).unwrap_or(u32::MAX));
         }
         match mailbox.next(Duration::from_nanos(TICK_NS)) {
             Some(Input::Stop(_)) => return Ok(None),
             Some(Input::Failed(sentence)) => return Err(Fatal::Refused(sentence)),
             Some(Input::Peer(message, _room)) => {
-                let (going_on, born) = birth.receive(&message, || (group(beginning), group_id))?;
-                match born {
-                    Born::NotYet => {}
-                    Born::Holds(group_id) => beginning.standing.enter(Phase::Founding, group_id),
-                    Born::Started(started) => return Ok(Some(*started)),
-                    Born::Wiped => return Err(Fatal::Refused(wiped(beginning))),
-                    Born::Contradiction(sentence) => return Err(Fatal::Refused(sentence)),
+                let (rest, progress) = driver.receive(&message, || (group(start), group_id))?;
+                match progress {
+                    BootstrapProgress::NotYet => {}
+                    BootstrapProgress::Holds(group_id) => {
+                        start.member_status.enter(Phase::Founding, group_id);
+                    }
+                    BootstrapProgress::Started(started) => return Ok(Some(*started)),
+                    BootstrapProgress::DataLost => return Err(Fatal::Refused(wiped(start))),
+                    BootstrapProgress::Contradiction(sentence) => {
+                        return Err(Fatal::Refused(sentence));
+                    }
                 }
-                birth = going_on.expect("it has not started");
+                driver = rest.expect("it has not started");
             }
             Some(_) | None => {}
         }
     }
 }
 
-fn hail_all(beginning: &Beginning, birth: &mut Birth, ticks: u32) {
+fn send_bootstrap_messages(start: &StartContext, driver: &mut BootstrapDriver, ticks: u32) {
     let mut messages = Vec::new();
-    birth.founding().tick(ticks, &mut messages);
-    beginning
-        .standing
-        .await_members(birth.founding().waiting_for());
-    if let Some(peers) = &beginning.peers
+    driver.bootstrap().tick(ticks, &mut messages);
+    start
+        .member_status
+        .await_members(driver.bootstrap().waiting_for());
+    if let Some(peers) = &start.peers
         && !messages.is_empty()
     {
         peers.send(messages);
     }
 }
 
-fn wiped(beginning: &Beginning) -> String {
-    wiped_sentence(&beginning.options.settings.group, &beginning.options.member)
+fn wiped(start: &StartContext) -> String {
+    data_lost_sentence(&start.options.settings.group, &start.options.member)
 }
 
-fn group(beginning: &Beginning) -> GroupFounding {
-    let options = &beginning.options;
+fn group(start: &StartContext) -> GroupFounding {
+    let options = &start.options;
     let members = options.members.iter().map(|member| FoundingMember {
         name: member.id.as_str().into(),
         replica_id: replica_id(member.number, 1),
@@ -107,11 +107,11 @@ fn group(beginning: &Beginning) -> GroupFounding {
     }
 }
 
-pub(super) fn log_options(beginning: &Beginning, group_id: [u8; 16]) -> LogOptions {
+pub(super) fn log_options(start: &StartContext, group_id: [u8; 16]) -> LogOptions {
     LogOptions {
-        segment_size: beginning.options.segment_size,
-        ring_bytes: beginning.options.ring_bytes,
-        stop: beginning.last_stop,
-        ..LogOptions::new(beginning.options.data.clone(), group_id)
+        segment_size: start.options.segment_size,
+        ring_bytes: start.options.ring_bytes,
+        stop: start.last_stop,
+        ..LogOptions::new(start.options.data.clone(), group_id)
     }
 }

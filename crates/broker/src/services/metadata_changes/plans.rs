@@ -7,10 +7,10 @@ use tern_state::{
     TopicConfig,
 };
 
-use super::{Creations, Make, Subject, Then, Want};
-use crate::answers::Answers;
+use super::{ChangeCallback, ChangeKey, MetadataChanges, PendingChange, PlanOps};
 use crate::clock;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
+use crate::response_batch::ResponseBatch;
 
 /// The fields of a send that decide about a new topic.
 #[derive(Debug, Clone)]
@@ -21,11 +21,11 @@ pub(crate) struct NewTopic {
     pub unit: bool,
 }
 
-impl Creations {
+impl MetadataChanges {
     /// Create a topic or change it, as an operator asks.
-    pub fn put_topic(self: &Arc<Self>, config: TopicConfig, then: Then) {
-        let subject = Subject::Topic(Arc::clone(&config.name));
-        let make: Make = Box::new(move |state| {
+    pub fn put_topic(self: &Arc<Self>, config: TopicConfig, then: ChangeCallback) {
+        let key = ChangeKey::Topic(Arc::clone(&config.name));
+        let plan: PlanOps = Box::new(move |state| {
             if state
                 .topic(&config.name)
                 .is_some_and(|topic| topic.config == config)
@@ -40,24 +40,24 @@ impl Creations {
                 }),
             )
         });
-        self.ask(subject, make, then);
+        self.submit(key, plan, then);
     }
 
     /// Create a topic as a send to it would, with so many queues at most; one of that name stays as it is.
-    pub fn use_topic(self: &Arc<Self>, name: Arc<str>, queues: i32, then: Then) {
+    pub fn use_topic(self: &Arc<Self>, name: Arc<str>, queues: i32, then: ChangeCallback) {
         let new = NewTopic {
             name,
             model: DEFAULT_TOPIC.to_owned(),
             queues,
             unit: false,
         };
-        Answers::at_once(|answers| self.topic(new, then, answers));
+        ResponseBatch::at_once(|batch| self.topic(new, then, batch));
     }
 
     /// Create a subscription group or change it, as an operator asks.
-    pub fn put_group(self: &Arc<Self>, config: GroupConfig, then: Then) {
-        let subject = Subject::Group(Arc::clone(&config.name));
-        let make: Make = Box::new(move |state| {
+    pub fn put_group(self: &Arc<Self>, config: GroupConfig, then: ChangeCallback) {
+        let key = ChangeKey::Group(Arc::clone(&config.name));
+        let plan: PlanOps = Box::new(move |state| {
             if state.group(&config.name) == Some(&config) {
                 return Ok(Vec::new());
             }
@@ -69,13 +69,13 @@ impl Creations {
                 }),
             )
         });
-        self.ask(subject, make, then);
+        self.submit(key, plan, then);
     }
 
     /// Delete a topic, its messages and what groups committed there. None of that name is a success.
-    pub fn delete_topic(self: &Arc<Self>, name: Arc<str>, then: Then) {
-        let subject = Subject::Topic(Arc::clone(&name));
-        let make: Make = Box::new(move |state| {
+    pub fn delete_topic(self: &Arc<Self>, name: Arc<str>, then: ChangeCallback) {
+        let key = ChangeKey::Topic(Arc::clone(&name));
+        let plan: PlanOps = Box::new(move |state| {
             if state.topic(&name).is_none() {
                 return Ok(Vec::new());
             }
@@ -87,13 +87,18 @@ impl Creations {
                 }),
             )
         });
-        self.ask(subject, make, then);
+        self.submit(key, plan, then);
     }
 
     /// Delete a subscription group, with `clean_offsets` also what it committed. None of that name is a success.
-    pub fn delete_group(self: &Arc<Self>, name: Arc<str>, clean_offsets: bool, then: Then) {
-        let subject = Subject::Group(Arc::clone(&name));
-        let make: Make = Box::new(move |state| {
+    pub fn delete_group(
+        self: &Arc<Self>,
+        name: Arc<str>,
+        clean_offsets: bool,
+        then: ChangeCallback,
+    ) {
+        let key = ChangeKey::Group(Arc::clone(&name));
+        let plan: PlanOps = Box::new(move |state| {
             let cleans = clean_offsets && state.offsets_of_group(&name).next().is_some();
             if state.group(&name).is_none() && !cleans {
                 return Ok(Vec::new());
@@ -107,32 +112,37 @@ impl Creations {
                 }),
             )
         });
-        self.ask(subject, make, then);
+        self.submit(key, plan, then);
     }
 
     /// A send to a topic that the view does not know.
-    pub(crate) fn topic(self: &Arc<Self>, new: NewTopic, then: Then, answers: &mut Answers) {
-        let subject = Subject::Topic(Arc::clone(&new.name));
-        let make: Make = Box::new(move |state| {
+    pub(crate) fn topic(
+        self: &Arc<Self>,
+        new: NewTopic,
+        then: ChangeCallback,
+        batch: &mut ResponseBatch,
+    ) {
+        let key = ChangeKey::Topic(Arc::clone(&new.name));
+        let plan: PlanOps = Box::new(move |state| {
             if state.topic(&new.name).is_some() {
                 return Ok(Vec::new());
             }
             let config =
                 tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
-                    .map_err(|_| Refused::no_topic(&new.name))?;
+                    .map_err(|_| RequestError::no_topic(&new.name))?;
             Ok(vec![Op::PutTopic(PutTopic {
                 changed_at_ms: clock::wall_ms(),
                 config,
             })])
         });
-        self.want(
-            subject,
-            Want {
-                make,
+        self.enqueue(
+            key,
+            PendingChange {
+                plan,
                 then,
                 is_request: false,
             },
-            answers,
+            batch,
         );
     }
 
@@ -140,11 +150,11 @@ impl Creations {
     pub(crate) fn missing_topic(
         self: &Arc<Self>,
         config: TopicConfig,
-        then: Then,
-        answers: &mut Answers,
+        then: ChangeCallback,
+        batch: &mut ResponseBatch,
     ) {
-        let subject = Subject::Topic(Arc::clone(&config.name));
-        let make: Make = Box::new(move |state| {
+        let key = ChangeKey::Topic(Arc::clone(&config.name));
+        let plan: PlanOps = Box::new(move |state| {
             if state.topic(&config.name).is_some() {
                 return Ok(Vec::new());
             }
@@ -153,12 +163,12 @@ impl Creations {
                 config: config.clone(),
             })])
         });
-        let want = Want {
-            make,
+        let change = PendingChange {
+            plan,
             then,
             is_request: false,
         };
-        self.want(subject, want, answers);
+        self.enqueue(key, change, batch);
     }
 
     /// A consumer of a group of which the view lacks the group or its retry topic. `unit` is its unit mode, `order`
@@ -167,28 +177,28 @@ impl Creations {
         self: &Arc<Self>,
         name: Arc<str>,
         (unit, order): (bool, bool),
-        then: Then,
-        answers: &mut Answers,
+        then: ChangeCallback,
+        batch: &mut ResponseBatch,
     ) {
-        let subject = Subject::Group(Arc::clone(&name));
-        let make: Make = Box::new(move |state| Ok(missing_of_group(state, &name, unit, order)));
-        self.want(
-            subject,
-            Want {
-                make,
+        let key = ChangeKey::Group(Arc::clone(&name));
+        let plan: PlanOps = Box::new(move |state| Ok(missing_of_group(state, &name, unit, order)));
+        self.enqueue(
+            key,
+            PendingChange {
+                plan,
                 then,
                 is_request: false,
             },
-            answers,
+            batch,
         );
     }
 }
 
 /// An operator's op, if the state lets it in.
-fn checked(state: &State, op: Op) -> Result<Vec<Op>, Refused> {
+fn checked(state: &State, op: Op) -> Result<Vec<Op>, RequestError> {
     state
         .check(&op)
-        .map_err(|violation| Refused::invalid(violation.to_string()))?;
+        .map_err(|violation| RequestError::invalid(violation.to_string()))?;
     Ok(vec![op])
 }
 

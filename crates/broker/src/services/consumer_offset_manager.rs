@@ -16,9 +16,9 @@ use tern_replica::{AnswerAt, Outcome, Proposal, Refusal};
 use tern_state::{CommitOffsets, OffsetCommit, Op};
 use tokio::runtime::Handle;
 
-use crate::answers::{Answers, Ticket};
 use crate::channels::mailbox::Mailbox;
 use crate::clock;
+use crate::response_batch::{ResponseBatch, Ticket};
 use crate::services::holds::QueueKey;
 use crate::views::Views;
 
@@ -30,15 +30,15 @@ const BATCH: usize = 1_000;
 const LIMIT: usize = 10_000;
 
 /// Collects commits. Only the leader adds to it.
-pub struct Commits {
+pub struct ConsumerOffsetManager {
     views: Arc<Views>,
     mailbox: Mailbox,
     runtime: Handle,
-    pending: Mutex<Pending>,
+    pending: Mutex<PendingCommits>,
 }
 
 #[derive(Default)]
-struct Pending {
+struct PendingCommits {
     groups: HashMap<Arc<str>, BTreeMap<QueueKey, u64>>,
     count: usize,
     /// A flush is due.
@@ -49,14 +49,14 @@ struct Pending {
 
 /// One queue of one group.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct GroupQueue {
     pub group: Arc<str>,
     pub topic: Arc<str>,
     pub topic_id: u32,
     pub queue_id: u32,
 }
 
-impl Commits {
+impl ConsumerOffsetManager {
     /// Nothing is pending yet.
     pub fn new(views: Arc<Views>, mailbox: Mailbox, runtime: Handle) -> Self {
         Self {
@@ -68,22 +68,22 @@ impl Commits {
     }
 
     /// A commit that nobody waits for.
-    pub(crate) fn add(self: &Arc<Self>, place: &Place, offset: u64) {
+    pub(crate) fn add(self: &Arc<Self>, queue: &GroupQueue, offset: u64) {
         let stored = self
             .views
             .state()
-            .offset(&place.group, &place.topic, place.queue_id);
+            .offset(&queue.group, &queue.topic, queue.queue_id);
         if stored.is_some_and(|stored| offset <= stored) {
             return;
         }
         let mut pending = self.pending.lock();
-        if !pending.raise(&place.group, (place.topic_id, place.queue_id), offset) {
+        if !pending.stage(&queue.group, (queue.topic_id, queue.queue_id), offset) {
             return;
         }
         if pending.count >= BATCH {
-            let batch = self.take(&mut pending);
+            let commits = self.take(&mut pending);
             drop(pending);
-            self.propose(batch, None, &mut Answers::default());
+            self.propose(commits, None, &mut ResponseBatch::default());
         } else if !pending.armed {
             pending.armed = true;
             drop(pending);
@@ -94,38 +94,38 @@ impl Commits {
     /// A commit whose sender waits; it may lower the offset. What was collected before it is older and goes.
     pub(crate) fn set(
         self: &Arc<Self>,
-        place: Place,
+        queue: GroupQueue,
         offset: u64,
         then: Ticket,
-        answers: &mut Answers,
+        batch: &mut ResponseBatch,
     ) {
-        let batch = {
+        let commits = {
             let mut pending = self.pending.lock();
-            pending.drop_one(&place.group, (place.topic_id, place.queue_id));
-            pending.launch(vec![OffsetCommit {
-                group: place.group,
-                topic: place.topic,
-                queue_id: place.queue_id,
+            pending.drop_one(&queue.group, (queue.topic_id, queue.queue_id));
+            pending.propose_batch(vec![OffsetCommit {
+                group: queue.group,
+                topic: queue.topic,
+                queue_id: queue.queue_id,
                 offset,
                 explicit: true,
             }])
         };
-        self.propose(batch, Some(then), answers);
+        self.propose(commits, Some(then), batch);
     }
 
     /// Calls `then` when all that a group has committed so far can be read: with [`Outcome::Stored`] or
     /// [`Outcome::Confirmed`], or with why that cannot be known.
-    pub(crate) fn settle(self: &Arc<Self>, group: &str, then: Ticket, answers: &mut Answers) {
+    pub(crate) fn settle(self: &Arc<Self>, group: &str, then: Ticket, batch: &mut ResponseBatch) {
         let mut pending = self.pending.lock();
         if pending.groups.contains_key(group) || pending.in_flight.contains_key(group) {
             // An op behind those in flight is applied after them, even if it is empty.
-            let batch = self.take(&mut pending);
+            let commits = self.take(&mut pending);
             drop(pending);
-            self.propose(batch, Some(then), answers);
+            self.propose(commits, Some(then), batch);
             return;
         }
         drop(pending);
-        answers.settle(self.mailbox.read(then));
+        batch.settle(self.mailbox.read(then));
     }
 
     fn arm(self: &Arc<Self>) {
@@ -137,18 +137,18 @@ impl Commits {
     }
 
     fn flush(self: &Arc<Self>) {
-        let batch = {
+        let commits = {
             let mut pending = self.pending.lock();
             pending.armed = false;
             self.take(&mut pending)
         };
-        if !batch.is_empty() {
-            self.propose(batch, None, &mut Answers::default());
+        if !commits.is_empty() {
+            self.propose(commits, None, &mut ResponseBatch::default());
         }
     }
 
     /// Everything that is pending, now in flight.
-    fn take(&self, pending: &mut Pending) -> Vec<OffsetCommit> {
+    fn take(&self, pending: &mut PendingCommits) -> Vec<OffsetCommit> {
         let state = self.views.state();
         pending.count = 0;
         let mut commits = Vec::new();
@@ -166,14 +166,14 @@ impl Commits {
                 });
             }
         }
-        pending.launch(commits)
+        pending.propose_batch(commits)
     }
 
     fn propose(
         self: &Arc<Self>,
         commits: Vec<OffsetCommit>,
         then: Option<Ticket>,
-        answers: &mut Answers,
+        batch: &mut ResponseBatch,
     ) {
         let op = Op::CommitOffsets(CommitOffsets(commits));
         let mut block = Vec::new();
@@ -182,10 +182,10 @@ impl Commits {
             unreachable!("made above");
         };
         let this = Arc::clone(self);
-        let ticket: Ticket = Box::new(move |outcome, answers| {
-            this.landed(&commits, &outcome);
+        let ticket: Ticket = Box::new(move |outcome, batch| {
+            this.decided(&commits, &outcome);
             if let Some(then) = then {
-                then(outcome, answers);
+                then(outcome, batch);
             }
         });
         let proposal = Proposal {
@@ -195,21 +195,21 @@ impl Commits {
             ticket,
             received_ns: clock::monotonic_ns(),
         };
-        answers.settle(self.mailbox.propose(proposal));
+        batch.settle(self.mailbox.propose(proposal));
     }
 
     /// A busy log has taken nothing: what nobody waits for is tried again.
-    fn landed(self: &Arc<Self>, commits: &[OffsetCommit], outcome: &Outcome) {
+    fn decided(self: &Arc<Self>, commits: &[OffsetCommit], outcome: &Outcome) {
         let again = matches!(outcome, Outcome::Refused(Refusal::Busy(_)));
         let state = self.views.state();
         let mut pending = self.pending.lock();
-        pending.land(commits);
+        pending.decided(commits);
         if !again {
             return;
         }
         for commit in commits.iter().filter(|commit| !commit.explicit) {
             if let Some(topic) = state.topic(&commit.topic) {
-                pending.raise(&commit.group, (topic.id, commit.queue_id), commit.offset);
+                pending.stage(&commit.group, (topic.id, commit.queue_id), commit.offset);
             }
         }
         if pending.count > 0 && !pending.armed {
@@ -220,9 +220,9 @@ impl Commits {
     }
 }
 
-impl Pending {
+impl PendingCommits {
     /// False if there is no room for it.
-    fn raise(&mut self, group: &Arc<str>, queue: QueueKey, offset: u64) -> bool {
+    fn stage(&mut self, group: &Arc<str>, queue: QueueKey, offset: u64) -> bool {
         if let Some(held) = self
             .groups
             .get_mut(group)
@@ -252,14 +252,14 @@ impl Pending {
         }
     }
 
-    fn launch(&mut self, commits: Vec<OffsetCommit>) -> Vec<OffsetCommit> {
+    fn propose_batch(&mut self, commits: Vec<OffsetCommit>) -> Vec<OffsetCommit> {
         for group in groups_of(&commits) {
             *self.in_flight.entry(Arc::clone(group)).or_default() += 1;
         }
         commits
     }
 
-    fn land(&mut self, commits: &[OffsetCommit]) {
+    fn decided(&mut self, commits: &[OffsetCommit]) {
         for group in groups_of(commits) {
             let Some(count) = self.in_flight.get_mut(group) else {
                 continue;
@@ -284,18 +284,18 @@ mod tests {
     use tern_state::{GroupConfig, PutGroup, PutTopic, TopicConfig};
 
     use super::*;
-    use crate::testing::Bench;
+    use crate::testing::ReplicaBench;
     use tern_replica::{Bound, Stored};
 
-    struct Fixture {
-        bench: Bench,
-        commits: Arc<Commits>,
-        place: Place,
+    struct OffsetFixture {
+        bench: ReplicaBench,
+        manager: Arc<ConsumerOffsetManager>,
+        queue: GroupQueue,
     }
 
-    impl Fixture {
+    impl OffsetFixture {
         fn new() -> Self {
-            let mut bench = Bench::new();
+            let mut bench = ReplicaBench::new();
             bench.commit_ops(&[
                 Op::PutTopic(PutTopic {
                     changed_at_ms: 1,
@@ -310,15 +310,15 @@ mod tests {
                 bench.commit_message("T", 0, "", b"m");
             }
             let topic_id = bench.views.state().topic("T").unwrap().id;
-            let commits = Commits::new(
+            let manager = ConsumerOffsetManager::new(
                 Arc::clone(&bench.views),
                 bench.mailbox.clone(),
                 Handle::current(),
             );
             Self {
                 bench,
-                commits: Arc::new(commits),
-                place: Place {
+                manager: Arc::new(manager),
+                queue: GroupQueue {
                     group: "g".into(),
                     topic: "T".into(),
                     topic_id,
@@ -336,17 +336,20 @@ mod tests {
             Some((commits, proposal.ticket))
         }
 
-        fn queue(&self, queue_id: u32) -> Place {
-            Place {
+        fn queue(&self, queue_id: u32) -> GroupQueue {
+            GroupQueue {
                 queue_id,
-                ..self.place.clone()
+                ..self.queue.clone()
             }
         }
 
-        fn land(&mut self, commits: Vec<OffsetCommit>, ticket: Ticket) {
+        fn decided(&mut self, commits: Vec<OffsetCommit>, ticket: Ticket) {
             self.bench
                 .commit_ops(&[Op::CommitOffsets(CommitOffsets(commits))]);
-            ticket(Outcome::Stored(Stored::default()), &mut Answers::default());
+            ticket(
+                Outcome::Stored(Stored::default()),
+                &mut ResponseBatch::default(),
+            );
         }
     }
 
@@ -357,11 +360,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn commits_that_nobody_waits_for_ride_together_after_50_ms() {
-        let fixture = Fixture::new();
-        fixture.commits.add(&fixture.queue(0), 3);
-        fixture.commits.add(&fixture.queue(0), 7);
-        fixture.commits.add(&fixture.queue(0), 5);
-        fixture.commits.add(&fixture.queue(1), 2);
+        let fixture = OffsetFixture::new();
+        fixture.manager.add(&fixture.queue(0), 3);
+        fixture.manager.add(&fixture.queue(0), 7);
+        fixture.manager.add(&fixture.queue(0), 5);
+        fixture.manager.add(&fixture.queue(1), 2);
         tokio::time::sleep(INTERVAL / 2).await;
         assert!(fixture.proposed().is_none());
         tokio::time::sleep(INTERVAL).await;
@@ -375,47 +378,47 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_changes_do_not_wait() {
-        let fixture = Fixture::new();
-        (0..BATCH as u32).for_each(|queue_id| fixture.commits.add(&fixture.queue(queue_id), 1));
+        let fixture = OffsetFixture::new();
+        (0..BATCH as u32).for_each(|queue_id| fixture.manager.add(&fixture.queue(queue_id), 1));
         assert_eq!(fixture.proposed().expect("proposed at once").0.len(), BATCH);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_offset_that_raises_nothing_costs_no_op() {
-        let mut fixture = Fixture::new();
-        fixture.commits.add(&fixture.queue(0), 9);
+        let mut fixture = OffsetFixture::new();
+        fixture.manager.add(&fixture.queue(0), 9);
         tokio::time::sleep(INTERVAL * 2).await;
         let (commits, ticket) = fixture.proposed().unwrap();
-        fixture.land(commits, ticket);
-        fixture.commits.add(&fixture.queue(0), 9);
-        fixture.commits.add(&fixture.queue(0), 4);
+        fixture.decided(commits, ticket);
+        fixture.manager.add(&fixture.queue(0), 9);
+        fixture.manager.add(&fixture.queue(0), 4);
         tokio::time::sleep(INTERVAL * 2).await;
         assert!(fixture.proposed().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_query_waits_for_what_its_group_has_committed() {
-        let mut fixture = Fixture::new();
+        let mut fixture = OffsetFixture::new();
         let ends = Arc::default();
-        let mut answers = Answers::default();
-        fixture.commits.add(&fixture.queue(0), 9);
-        fixture.commits.settle("other", note(&ends), &mut answers);
+        let mut batch = ResponseBatch::default();
+        fixture.manager.add(&fixture.queue(0), 9);
+        fixture.manager.settle("other", note(&ends), &mut batch);
         assert!(
             fixture.bench.read().is_some(),
             "another group's commits do not matter"
         );
-        fixture.commits.settle("g", note(&ends), &mut answers);
+        fixture.manager.settle("g", note(&ends), &mut batch);
         let (first, first_ticket) = fixture.proposed().expect("the pending commit goes first");
         assert_eq!(first.len(), 1);
-        fixture.commits.settle("g", note(&ends), &mut answers);
+        fixture.manager.settle("g", note(&ends), &mut batch);
         let (second, second_ticket) = fixture
             .proposed()
             .expect("and the next query waits behind it");
         assert!(second.is_empty() && ends.lock().is_empty());
-        fixture.land(first, first_ticket);
-        fixture.land(second, second_ticket);
+        fixture.decided(first, first_ticket);
+        fixture.decided(second, second_ticket);
         assert_eq!(ends.lock().len(), 2);
-        fixture.commits.settle("g", note(&ends), &mut answers);
+        fixture.manager.settle("g", note(&ends), &mut batch);
         assert!(
             fixture.bench.read().is_some(),
             "nothing is on its way any more"
@@ -424,13 +427,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_explicit_commit_replaces_older_ones_that_are_pending() {
-        let fixture = Fixture::new();
-        fixture.commits.add(&fixture.queue(0), 9);
-        fixture.commits.set(
+        let fixture = OffsetFixture::new();
+        fixture.manager.add(&fixture.queue(0), 9);
+        fixture.manager.set(
             fixture.queue(0),
             2,
             note(&Arc::default()),
-            &mut Answers::default(),
+            &mut ResponseBatch::default(),
         );
         let (commits, _) = fixture.proposed().unwrap();
         assert_eq!(
@@ -446,19 +449,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_busy_log_is_asked_again() {
-        let fixture = Fixture::new();
-        fixture.commits.add(&fixture.queue(0), 9);
+        let fixture = OffsetFixture::new();
+        fixture.manager.add(&fixture.queue(0), 9);
         tokio::time::sleep(INTERVAL * 2).await;
         let (_, ticket) = fixture.proposed().unwrap();
         ticket(
             Outcome::Refused(Refusal::Busy(Bound::Waiting)),
-            &mut Answers::default(),
+            &mut ResponseBatch::default(),
         );
         tokio::time::sleep(INTERVAL * 2).await;
         let (commits, ticket) = fixture.proposed().expect("again");
         assert_eq!(commits[0].offset, 9);
         let refusal = Refusal::NotLeader { leader: 0, term: 1 };
-        ticket(Outcome::Refused(refusal), &mut Answers::default());
+        ticket(Outcome::Refused(refusal), &mut ResponseBatch::default());
         tokio::time::sleep(INTERVAL * 2).await;
         assert!(
             fixture.proposed().is_none(),

@@ -16,14 +16,14 @@ const MAX_DISPUTES: usize = 16;
 
 /// The subscriptions of one member. Members that say the same share one.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct SubscriptionSet {
     /// Topic and filter, ordered by topic. Filters that mean the same read the same.
     pub topics: Vec<(String, String)>,
     /// It shares a topic's queues with the members that subscribe to it. Others share them with the whole group.
     pub shares_by_topic: bool,
 }
 
-impl Said {
+impl SubscriptionSet {
     /// What a heartbeat says; none if it is more than a group may have.
     pub fn read(data: &ConsumerData) -> Option<Self> {
         let mut topics = BTreeMap::new();
@@ -76,17 +76,22 @@ fn normal_tags(expression: &str) -> String {
 /// Two members with different filters of a topic pass over each other's messages for good. A member that shares a topic
 /// with the whole group leaves the part of those who do not read it to nobody.
 pub(super) fn disputes<'a>(
-    members: impl Iterator<Item = (&'a str, Option<&'a Arc<Said>>)>,
+    members: impl Iterator<Item = (&'a str, Option<&'a Arc<SubscriptionSet>>)>,
 ) -> Vec<String> {
     let mut members: Vec<_> = members.collect();
     members.sort_unstable_by_key(|(id, _)| *id);
     let known = || {
-        members
-            .iter()
-            .filter_map(|(id, said)| said.map(|said| (*id, said)))
+        members.iter().filter_map(|(id, subscription_set)| {
+            subscription_set.map(|subscription_set| (*id, subscription_set))
+        })
     };
     let topics: BTreeSet<&str> = known()
-        .flat_map(|(_, said)| said.topics.iter().map(|(topic, _)| topic.as_str()))
+        .flat_map(|(_, subscription_set)| {
+            subscription_set
+                .topics
+                .iter()
+                .map(|(topic, _)| topic.as_str())
+        })
         .collect();
     let mut found = Vec::new();
     for topic in topics {
@@ -96,11 +101,11 @@ pub(super) fn disputes<'a>(
         let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut others = Vec::new();
         let mut by_group = false;
-        for (id, said) in known() {
-            match said.filter(topic) {
+        for (id, subscription_set) in known() {
+            match subscription_set.filter(topic) {
                 Some(filter) => {
                     readers.entry(filter).or_default().push(id);
-                    by_group |= !said.shares_by_topic;
+                    by_group |= !subscription_set.shares_by_topic;
                 }
                 None => others.push(id),
             }
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
     use crate::services::registry::heartbeat::SubscriptionData;
 
-    fn said(topics: &[(&str, &str)], shares_by_topic: bool) -> Arc<Said> {
+    fn subscription_set(topics: &[(&str, &str)], shares_by_topic: bool) -> Arc<SubscriptionSet> {
         let subscription = |(topic, expression): &(&str, &str)| SubscriptionData {
             topic: (*topic).to_owned(),
             sub_string: (*expression).to_owned(),
@@ -159,18 +164,25 @@ mod tests {
             shares_by_topic,
             ..ConsumerData::default()
         };
-        Arc::new(Said::read(&data).expect("within the bounds"))
+        Arc::new(SubscriptionSet::read(&data).expect("within the bounds"))
     }
 
-    fn disputes_of(members: &[(&str, Arc<Said>)]) -> Vec<String> {
-        disputes(members.iter().map(|(id, said)| (*id, Some(said))))
+    fn disputes_of(members: &[(&str, Arc<SubscriptionSet>)]) -> Vec<String> {
+        disputes(
+            members
+                .iter()
+                .map(|(id, subscription_set)| (*id, Some(subscription_set))),
+        )
     }
 
     #[test]
     fn filters_that_mean_the_same_are_no_dispute() {
         let same = [
-            ("a", said(&[("T", "x||y"), ("U", "")], false)),
-            ("b", said(&[("U", "*"), ("T", " y || x ||")], false)),
+            ("a", subscription_set(&[("T", "x||y"), ("U", "")], false)),
+            (
+                "b",
+                subscription_set(&[("U", "*"), ("T", " y || x ||")], false),
+            ),
         ];
         assert!(disputes_of(&same).is_empty());
         assert_eq!(same[0].1, same[1].1);
@@ -179,9 +191,9 @@ mod tests {
     #[test]
     fn different_filters_are_a_dispute_that_names_the_clients() {
         let found = disputes_of(&[
-            ("a", said(&[("T", "x")], true)),
-            ("b", said(&[("T", "y")], false)),
-            ("c", said(&[("T", "x")], true)),
+            ("a", subscription_set(&[("T", "x")], true)),
+            ("b", subscription_set(&[("T", "y")], false)),
+            ("c", subscription_set(&[("T", "x")], true)),
         ]);
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("topic T") && found[0].contains("'x': a, c; 'y': b"));
@@ -191,8 +203,8 @@ mod tests {
     fn different_topics_are_a_dispute_only_where_somebody_shares_with_the_whole_group() {
         let two = |shares| {
             [
-                ("a", said(&[("T", "*")], shares)),
-                ("b", said(&[("U", "*")], true)),
+                ("a", subscription_set(&[("T", "*")], shares)),
+                ("b", subscription_set(&[("U", "*")], true)),
             ]
         };
         assert!(disputes_of(&two(true)).is_empty());
@@ -208,8 +220,11 @@ mod tests {
     #[test]
     fn who_does_not_read_what_comes_again_disputes_nothing() {
         let found = disputes_of(&[
-            ("a", said(&[("T", "*"), ("%RETRY%g", "*")], false)),
-            ("b", said(&[("T", "*")], false)),
+            (
+                "a",
+                subscription_set(&[("T", "*"), ("%RETRY%g", "*")], false),
+            ),
+            ("b", subscription_set(&[("T", "*")], false)),
         ]);
         assert!(found.is_empty(), "{found:?}");
     }
@@ -217,8 +232,8 @@ mod tests {
     #[test]
     fn a_line_about_a_large_group_stays_short() {
         let names: Vec<String> = (0..1000).map(|number| format!("client-{number}")).collect();
-        let set = said(&[("T", "x")], true);
-        let other = said(&[("T", "y")], true);
+        let set = subscription_set(&[("T", "x")], true);
+        let other = subscription_set(&[("T", "y")], true);
         let mut members: Vec<_> = names
             .iter()
             .map(|id| (id.as_str(), Arc::clone(&set)))

@@ -7,20 +7,20 @@ use tern_wire::Command;
 use tern_wire::codes::response;
 
 use crate::events::NodeEvents;
-use crate::refused::Refused;
-use crate::requests::{Driver, Incoming};
+use crate::request_error::RequestError;
+use crate::requests::{Driver, RequestContext};
 use crate::routes::{self, WaitsFor};
 use crate::services::Services;
 
 /// The handler of both client ports.
-pub struct Front {
+pub struct RequestDispatcher {
     serving: Arc<OnceLock<Arc<Services>>>,
     driver: OnceLock<Arc<Driver>>,
     events: Arc<dyn NodeEvents>,
     control_codes: Vec<i32>,
 }
 
-impl Front {
+impl RequestDispatcher {
     /// `serving` is filled when the replica begins to serve; `control_codes` are answered by the control plane.
     pub fn new(
         serving: Arc<OnceLock<Arc<Services>>>,
@@ -48,25 +48,25 @@ impl Front {
     }
 }
 
-impl Handler for Front {
+impl Handler for RequestDispatcher {
     fn opened(&self, _: &Arc<Connection>) {}
 
     fn request(&self, connection: &Arc<Connection>, command: Command, credit: Credit) {
         let code = command.code;
         match routes::find(code) {
             Some(route) => {
-                let incoming = Incoming::new(connection, command, credit, route.waits_for);
+                let context = RequestContext::new(connection, command, credit, route.waits_for);
                 match self.driver_for(route.waits_for) {
-                    Some(driver) => (route.serve)(driver, incoming),
-                    None => incoming.reply.refuse_now(not_yet()),
+                    Some(driver) => (route.serve)(driver, context),
+                    None => context.responder.refuse(not_yet()),
                 }
             }
             None if self.control_codes.binary_search(&code).is_ok() => {
                 self.events.request(connection, command, credit);
             }
-            None => Incoming::new(connection, command, credit, WaitsFor::Memory)
-                .reply
-                .refuse_now(unknown(code)),
+            None => RequestContext::new(connection, command, credit, WaitsFor::Memory)
+                .responder
+                .refuse(unknown(code)),
         }
     }
 
@@ -80,15 +80,15 @@ impl Handler for Front {
 }
 
 /// The blank at the beginning is RocketMQ's.
-fn unknown(code: i32) -> Refused {
-    Refused::new(
+fn unknown(code: i32) -> RequestError {
+    RequestError::new(
         response::REQUEST_CODE_NOT_SUPPORTED,
         format!(" request type {code} not supported"),
     )
 }
 
-fn not_yet() -> Refused {
-    Refused::new(
+fn not_yet() -> RequestError {
+    RequestError::new(
         response::SERVICE_NOT_AVAILABLE,
         "service not available now: this replica has started and does not serve yet, its group is being founded or \
          its log is being read",
@@ -98,7 +98,7 @@ fn not_yet() -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, Client, NoEvents, leading};
+    use crate::testing::{NoEvents, ReplicaBench, TestClient, leading};
     use tern_state::{GroupConfig, Op, PutGroup};
     use tern_wire::codes::request;
     use tern_wire::headers::{PullRequest, QueueRequest};
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn views_that_are_being_rebuilt_are_not_shown() {
-        let mut bench = Bench::new();
+        let mut bench = ReplicaBench::new();
         bench.commit_ops(&[Op::PutGroup(PutGroup {
             changed_at_ms: 1,
             config: GroupConfig::new("CG"),
@@ -137,10 +137,10 @@ mod tests {
         bench.views.replay_to(bench.views.applied_index() + 1);
         let serving = Arc::new(OnceLock::new());
         let _ = serving.set(Arc::new(bench.services(leading())));
-        let front = Front::new(Arc::clone(&serving), Arc::new(NoEvents), &[]);
-        let mut client = Client::connect().await;
+        let dispatcher = RequestDispatcher::new(Arc::clone(&serving), Arc::new(NoEvents), &[]);
+        let mut client = TestClient::connect().await;
 
-        front.request(&client.connection, pull(), Credit::free());
+        dispatcher.request(&client.connection, pull(), Credit::free());
         assert_eq!(client.answer().await.code, response::SERVICE_NOT_AVAILABLE);
 
         // What waits for a fresh read waits for the views.
@@ -151,11 +151,11 @@ mod tests {
             committed: None,
         }
         .encode(&mut asked.fields);
-        front.request(&client.connection, asked, Credit::free());
+        dispatcher.request(&client.connection, asked, Credit::free());
         assert!(bench.read().is_some());
 
         bench.commit_message("BenchmarkTest", 0, "", b"new");
-        front.request(&client.connection, pull(), Credit::free());
+        dispatcher.request(&client.connection, pull(), Credit::free());
         assert_eq!(client.answer().await.code, response::SUCCESS);
     }
 }

@@ -8,27 +8,27 @@ use tern_wire::codes::response;
 use tern_wire::{Command, HeaderEncoding, encode_frame};
 
 use super::handler::{ClientRequest, Response, WaitsFor};
-use crate::answers::Answers;
 use crate::clock;
-use crate::refused::Refused;
+use crate::request_error::RequestError;
+use crate::response_batch::ResponseBatch;
 
 /// A request, and the way back to its sender.
-pub(crate) struct Incoming {
+pub(crate) struct RequestContext {
     pub command: Command,
-    pub reply: Reply,
+    pub responder: Responder,
     /// Monotonic time of its arrival, nanoseconds.
     pub received_ns: u64,
     pub waits_for: WaitsFor,
 }
 
-impl Incoming {
+impl RequestContext {
     pub fn new(
         connection: &Arc<Connection>,
         command: Command,
         credit: Credit,
         waits_for: WaitsFor,
     ) -> Self {
-        let reply = Reply {
+        let responder = Responder {
             connection: Arc::clone(connection),
             opaque: command.opaque,
             encoding: command.encoding,
@@ -37,7 +37,7 @@ impl Incoming {
         };
         Self {
             command,
-            reply,
+            responder,
             received_ns: clock::monotonic_ns(),
             waits_for,
         }
@@ -47,14 +47,14 @@ impl Incoming {
     pub fn request(&self) -> ClientRequest<'_> {
         ClientRequest {
             command: &self.command,
-            peer: self.reply.connection.peer(),
-            caller: Some(&self.reply.connection),
+            peer: self.responder.connection.peer(),
+            caller: Some(&self.responder.connection),
         }
     }
 }
 
 /// The way back. Holds the request's credit until it is answered; does nothing for one-way requests.
-pub(crate) struct Reply {
+pub(crate) struct Responder {
     connection: Arc<Connection>,
     opaque: i32,
     encoding: HeaderEncoding,
@@ -62,7 +62,7 @@ pub(crate) struct Reply {
     credit: Credit,
 }
 
-impl Reply {
+impl Responder {
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
@@ -105,7 +105,7 @@ impl Reply {
     }
 
     /// Answer together with others.
-    pub fn add(self, answer: &Command, answers: &mut Answers) {
+    pub fn add(self, answer: &Command, batch: &mut ResponseBatch) {
         if self.one_way {
             return;
         }
@@ -113,13 +113,13 @@ impl Reply {
         if encode_frame(answer, &mut frame).is_err() {
             encode_frame(&self.too_long(), &mut frame).expect("a short answer fits into a frame");
         }
-        answers.push(&self.connection, frame.freeze());
+        batch.push(&self.connection, frame.freeze());
     }
 
     /// Refuse now.
-    pub fn refuse_now(self, refused: Refused) {
-        let mut answer = self.command(refused.code);
-        refused.write(&mut answer);
+    pub fn refuse(self, error: RequestError) {
+        let mut answer = self.command(error.code);
+        error.write(&mut answer);
         self.send(answer);
     }
 

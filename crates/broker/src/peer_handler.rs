@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
 use tern_peers::{MessagePermit, PeerEvents, Peers};
-use tern_replica::Standing;
+use tern_replica::MemberStatus;
 use tern_replication::{
     FrameSource, Hello, PeerKind, PeerMessage, PeerRefusal, Phase, ThinEntry, replica_id,
 };
@@ -14,26 +14,26 @@ use crate::roles::RoleBoard;
 use crate::services::Services;
 
 /// The events of the peer streams.
-pub(crate) struct PeerFront {
+pub(crate) struct PeerHandler {
     mailbox: Mailbox,
     roles: Arc<RoleBoard>,
     serving: Arc<OnceLock<Arc<Services>>>,
-    standing: Arc<Standing>,
+    member_status: Arc<MemberStatus>,
     peers: OnceLock<Weak<Peers>>,
 }
 
-impl PeerFront {
+impl PeerHandler {
     pub fn new(
         mailbox: Mailbox,
         roles: Arc<RoleBoard>,
         serving: Arc<OnceLock<Arc<Services>>>,
-        standing: Arc<Standing>,
+        member_status: Arc<MemberStatus>,
     ) -> Self {
         Self {
             mailbox,
             roles,
             serving,
-            standing,
+            member_status,
             peers: OnceLock::new(),
         }
     }
@@ -44,10 +44,10 @@ impl PeerFront {
     }
 
     /// A started replica answers the hails of those that have not; the founding itself reads its own mail.
-    fn hailed(&self, message: PeerMessage, room: MessagePermit) {
-        if self.standing.phase().0 != Phase::Started {
+    fn bootstrap_message(&self, message: PeerMessage, room: MessagePermit) {
+        if self.member_status.phase().0 != Phase::Started {
             self.mailbox.peer(message, room);
-        } else if let Some(answer) = self.standing.answer_to_hail(&message)
+        } else if let Some(answer) = self.member_status.answer_bootstrap(&message)
             && let Some(peers) = self.peers.get().and_then(Weak::upgrade)
         {
             peers.send(vec![answer]);
@@ -55,29 +55,29 @@ impl PeerFront {
     }
 }
 
-impl PeerEvents for PeerFront {
+impl PeerEvents for PeerHandler {
     fn hello(&self) -> Hello {
         let services = self.serving.get();
         let log = services.map(|services| {
             let (commit, _) = services.views.state().applied();
             (&services.views.log, commit)
         });
-        self.standing.hello(log)
+        self.member_status.hello(log)
     }
 
     fn confirmed(&self, peer: u32) -> u64 {
-        self.standing.confirmed(peer)
+        self.member_status.confirmed(peer)
     }
 
     fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal> {
         let log = self.serving.get().map(|services| &services.views.log);
-        self.standing.judge(theirs, confirmed, log)
+        self.member_status.judge(theirs, confirmed, log)
     }
 
     fn message(&self, message: PeerMessage, room: MessagePermit) {
         match message.kind {
             PeerKind::Raft => self.mailbox.peer(message, room),
-            PeerKind::Status => self.hailed(message, room),
+            PeerKind::Status => self.bootstrap_message(message, room),
         }
     }
 
@@ -94,7 +94,7 @@ impl PeerEvents for PeerFront {
     }
 
     fn refused(&self, peer: u32, by_them: bool, why: PeerRefusal) {
-        if by_them && let Some(sentence) = self.standing.refused(peer, why) {
+        if by_them && let Some(sentence) = self.member_status.refused(peer, why) {
             self.mailbox.tell(Input::Failed(sentence));
         }
     }
@@ -107,7 +107,7 @@ impl PeerEvents for PeerFront {
     }
 }
 
-impl FrameSource for PeerFront {
+impl FrameSource for PeerHandler {
     /// None while this replica does not serve: nothing can have been queued then.
     fn frames(
         &self,

@@ -10,11 +10,11 @@ use tern_replication::{
     replica_number,
 };
 
-use crate::founding::{Founding, Hail, Stage};
+use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapStage};
 
 /// What does not change about a replica.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct MemberIdentity {
     /// Name of the cluster.
     pub cluster: String,
     /// Name of the group.
@@ -36,8 +36,8 @@ pub struct Identity {
 }
 
 /// How far this replica is with its founding, and what its peers have confirmed to it.
-pub struct Standing {
-    identity: Identity,
+pub struct MemberStatus {
+    identity: MemberIdentity,
     phase: Mutex<(Phase, [u8; 16])>,
     /// What the log holds is known, unless the group has been founded only in part: that is read after peers are dialled.
     is_read: AtomicBool,
@@ -48,10 +48,10 @@ pub struct Standing {
     confirmed: Vec<(u32, AtomicU64)>,
 }
 
-impl Standing {
+impl MemberStatus {
     /// A replica whose engine may not have started, with what its `raft.state` says. One that is marked as being founded
     /// calls itself empty until its log has been [read](Self::read).
-    pub fn new(identity: Identity, state: Option<&RaftState>) -> Self {
+    pub fn new(identity: MemberIdentity, state: Option<&RaftState>) -> Self {
         let phase = match state {
             Some(state) if !state.founding => (Phase::Started, state.group_id),
             _ => (Phase::Empty, [0; 16]),
@@ -71,7 +71,7 @@ impl Standing {
     }
 
     /// What does not change.
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &MemberIdentity {
         &self.identity
     }
 
@@ -87,9 +87,9 @@ impl Standing {
     }
 
     /// What its disk holds of a founding that has not ended is known now.
-    pub fn read(&self, founding: &Founding) {
+    pub fn read(&self, founding: &Bootstrap) {
         match founding.stage() {
-            Stage::Stored => self.enter(Phase::Founding, founding.group_id()),
+            BootstrapStage::Stored => self.enter(Phase::Founding, founding.group_id()),
             _ => self.enter(Phase::Empty, [0; 16]),
         }
     }
@@ -234,13 +234,13 @@ impl Standing {
 
     /// What a refusal by a peer means for this replica: a sentence if it must stop.
     pub fn refused(&self, peer: u32, why: PeerRefusal) -> Option<String> {
-        let Identity { group, member, .. } = &self.identity;
+        let MemberIdentity { group, member, .. } = &self.identity;
         match why {
             // Peers are dialled while a log that was being founded is still read: it called itself empty meanwhile.
             PeerRefusal::EmptyReplicaOfFoundedGroup
                 if self.is_read.load(Ordering::Acquire) && self.phase().0 == Phase::Empty =>
             {
-                Some(wiped_sentence(group, member))
+                Some(data_lost_sentence(group, member))
             }
             PeerRefusal::ShowsLessThanConfirmed => Some(format!(
                 "{group}/{member} shows less than it had confirmed to its leader (member {peer}): its data directory is an \
@@ -259,17 +259,17 @@ impl Standing {
 
     /// The answer of a started replica to the hail of one that has not: it lets the other start, or shows it that it was
     /// emptied. None where this one has not started, and the founding itself reads the mail, or nothing is to be said.
-    pub fn answer_to_hail(&self, message: &PeerMessage) -> Option<PeerMessage> {
+    pub fn answer_bootstrap(&self, message: &PeerMessage) -> Option<PeerMessage> {
         let (phase, group_id) = self.phase();
-        let hail = Hail::decode(&message.context)?;
-        (phase == Phase::Started && hail.stage != Stage::Started).then(|| {
-            Founding::answer_of_started(self.own(), message.from, group_id, self.identity.digest)
+        let hail = BootstrapMessage::decode(&message.context)?;
+        (phase == Phase::Started && hail.stage != BootstrapStage::Started).then(|| {
+            Bootstrap::answer_of_started(self.own(), message.from, group_id, self.identity.digest)
         })
     }
 }
 
 /// What an operator reads when a replica comes back with an empty directory.
-pub fn wiped_sentence(group: &str, member: &str) -> String {
+pub fn data_lost_sentence(group: &str, member: &str) -> String {
     format!(
         "the data directory of {group}/{member} is empty, but its group was founded with it: a replica that lost its \
          memory may not vote again under its old id. Rejoining is not there yet; put its directory back"
@@ -280,8 +280,8 @@ pub fn wiped_sentence(group: &str, member: &str) -> String {
 mod tests {
     use super::*;
 
-    fn standing(state: Option<&RaftState>) -> Standing {
-        let identity = Identity {
+    fn member_status(state: Option<&RaftState>) -> MemberStatus {
+        let identity = MemberIdentity {
             cluster: "c".to_owned(),
             group: "g".to_owned(),
             member: "n0".to_owned(),
@@ -296,11 +296,11 @@ mod tests {
                 election_max_ticks: 60,
             },
         };
-        Standing::new(identity, state)
+        MemberStatus::new(identity, state)
     }
 
-    fn is_told_that_it_was_emptied(standing: &Standing) -> bool {
-        standing
+    fn is_told_that_it_was_emptied(member_status: &MemberStatus) -> bool {
+        member_status
             .refused(2, PeerRefusal::EmptyReplicaOfFoundedGroup)
             .is_some()
     }
@@ -311,16 +311,19 @@ mod tests {
             founding: true,
             ..RaftState::default()
         };
-        let standing = standing(Some(&state));
-        assert!(!is_told_that_it_was_emptied(&standing));
-        standing.enter(Phase::Founding, [7; 16]);
-        assert!(!is_told_that_it_was_emptied(&standing));
-        standing.enter(Phase::Empty, [0; 16]);
-        assert!(is_told_that_it_was_emptied(&standing), "it held nothing");
+        let member_status = member_status(Some(&state));
+        assert!(!is_told_that_it_was_emptied(&member_status));
+        member_status.enter(Phase::Founding, [7; 16]);
+        assert!(!is_told_that_it_was_emptied(&member_status));
+        member_status.enter(Phase::Empty, [0; 16]);
+        assert!(
+            is_told_that_it_was_emptied(&member_status),
+            "it held nothing"
+        );
     }
 
     #[test]
     fn a_member_without_any_state_is_told_that_it_was_emptied() {
-        assert!(is_told_that_it_was_emptied(&standing(None)));
+        assert!(is_told_that_it_was_emptied(&member_status(None)));
     }
 }

@@ -11,16 +11,16 @@ use super::plain::{say, spawn};
 use crate::events::NodeEvents;
 
 /// How long the control plane has for a last word after a fatal error (D4: exit within a second).
-const LAST_WORD: Duration = Duration::from_millis(900);
+const EXIT_AFTER: Duration = Duration::from_millis(900);
 
 /// Shared by the threads of one replica.
-pub(crate) struct Stopper {
+pub(crate) struct FatalErrorHandler {
     events: Arc<dyn NodeEvents>,
     stopping: AtomicBool,
     failed: AtomicBool,
 }
 
-impl Stopper {
+impl FatalErrorHandler {
     pub fn new(events: Arc<dyn NodeEvents>) -> Self {
         Self {
             events,
@@ -35,7 +35,7 @@ impl Stopper {
     }
 
     /// Run a thread's body; an error or a panic in it stops the replica.
-    pub fn guard<E: std::fmt::Display>(&self, thread: &str, body: impl FnOnce() -> Result<(), E>) {
+    pub fn run<E: std::fmt::Display>(&self, thread: &str, body: impl FnOnce() -> Result<(), E>) {
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.fail(&error.to_string()),
@@ -61,7 +61,7 @@ impl Stopper {
         );
         self.events.stopped(sentence);
         spawn("last-word", || {
-            std::thread::sleep(LAST_WORD);
+            std::thread::sleep(EXIT_AFTER);
             std::process::exit(1);
         });
     }

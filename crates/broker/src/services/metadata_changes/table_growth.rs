@@ -12,30 +12,30 @@ use crate::settings::TableLimits;
 
 /// New topics and groups.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct TableGrowth {
     topics: usize,
     /// Of these topics, how many may be refused.
     bounded_topics: usize,
     groups: usize,
 }
 
-impl News {
+impl TableGrowth {
     /// What ops bring into being that a state does not have.
     pub fn of(ops: &[Op], state: &State) -> Self {
-        let mut news = Self::default();
+        let mut added = Self::default();
         for op in ops {
             match op {
                 Op::PutTopic(PutTopic { config, .. }) if state.topic(&config.name).is_none() => {
-                    news.topics += 1;
-                    news.bounded_topics += usize::from(!comes_with_a_group(&config.name));
+                    added.topics += 1;
+                    added.bounded_topics += usize::from(!comes_with_a_group(&config.name));
                 }
                 Op::PutGroup(PutGroup { config, .. }) if state.group(&config.name).is_none() => {
-                    news.groups += 1;
+                    added.groups += 1;
                 }
                 _ => {}
             }
         }
-        news
+        added
     }
 
     /// Take note of what is proposed.
@@ -58,7 +58,12 @@ fn comes_with_a_group(topic: &str) -> bool {
 impl TableLimits {
     /// The sentence with which new topics or groups are refused, if there is no room for them beside what there is and
     /// what is on its way.
-    pub(super) fn refusal(self, state: &State, coming: News, new: News) -> Option<String> {
+    pub(super) fn refusal(
+        self,
+        state: &State,
+        growth: TableGrowth,
+        new: TableGrowth,
+    ) -> Option<String> {
         let refusal = |what: &str, has: usize, key: &str, apache: &str, limit: usize| {
             format!(
                 "the broker has {has} {what} and the limit is {limit}; delete some, or raise {key} in the topology \
@@ -66,11 +71,11 @@ impl TableLimits {
             )
         };
         let (topics, groups) = (state.topics().len(), state.groups().len());
-        if new.bounded_topics > 0 && topics + coming.topics + new.bounded_topics > self.topics {
+        if new.bounded_topics > 0 && topics + growth.topics + new.bounded_topics > self.topics {
             let (key, apache) = ("max_topics", "maxTopicNums");
             return Some(refusal("topics", topics, key, apache, self.topics));
         }
-        if new.groups > 0 && groups + coming.groups + new.groups > self.groups {
+        if new.groups > 0 && groups + growth.groups + new.groups > self.groups {
             let (key, apache) = ("max_groups", "maxSubscriptionGroupNums");
             let what = "subscription groups";
             return Some(refusal(what, groups, key, apache, self.groups));

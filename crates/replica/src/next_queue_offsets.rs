@@ -13,14 +13,14 @@ use tern_state::delay::LEVELS;
 /// A request is drafted against a published view and then waits, so it may name a topic that is deleted by now, or
 /// progress that was made by now. Committed, such an entry would stop every replica (L34); it is refused here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct QueueNumbers {
+pub struct NextQueueOffsets {
     /// A row for each topic that exists.
     next: HashMap<Arc<str>, Vec<u64>, foldhash::fast::FixedState>,
     /// Level 1 at place 0.
     delays: [u64; LEVELS as usize],
 }
 
-impl QueueNumbers {
+impl NextQueueOffsets {
     /// A topic exists, with the offsets that it has, none if it is new.
     pub fn put_topic(&mut self, topic: &Arc<str>) {
         if !self.next.contains_key(topic) {
@@ -44,7 +44,7 @@ impl QueueNumbers {
     ///
     /// # Errors
     /// It names a topic that is gone, or repeats progress of a delay level.
-    pub fn admit(
+    pub fn check(
         &mut self,
         drafts: &[Draft],
         preconditions: &[Precondition],
@@ -66,7 +66,7 @@ impl QueueNumbers {
     }
 
     /// Ops that stand in the log now.
-    pub fn follow(&mut self, preconditions: &[Precondition]) {
+    pub fn advance(&mut self, preconditions: &[Precondition]) {
         for op in preconditions {
             match op {
                 Precondition::Topics(topics) => {
@@ -133,52 +133,56 @@ mod tests {
     #[test]
     fn offsets_of_a_queue_are_given_out_without_gap() {
         let topic: Arc<str> = Arc::from("orders");
-        let mut numbers = QueueNumbers::default();
-        assert_eq!(numbers.take(&topic, 2, 3), 0);
-        assert_eq!(numbers.take(&topic, 2, 1), 3);
-        assert_eq!(numbers.take(&topic, 0, 1), 0);
-        numbers.count("orders", 2, 9);
-        assert_eq!(numbers.take(&topic, 2, 1), 10);
-        numbers.count("others", 1, 4);
-        assert_eq!(numbers.take(&Arc::from("others"), 1, 1), 5);
+        let mut next_offsets = NextQueueOffsets::default();
+        assert_eq!(next_offsets.take(&topic, 2, 3), 0);
+        assert_eq!(next_offsets.take(&topic, 2, 1), 3);
+        assert_eq!(next_offsets.take(&topic, 0, 1), 0);
+        next_offsets.count("orders", 2, 9);
+        assert_eq!(next_offsets.take(&topic, 2, 1), 10);
+        next_offsets.count("others", 1, 4);
+        assert_eq!(next_offsets.take(&Arc::from("others"), 1, 1), 5);
     }
 
     #[test]
     fn records_of_a_deleted_topic_are_refused_until_it_is_made_again_from_0() {
         let topic: Arc<str> = Arc::from("orders");
-        let mut numbers = QueueNumbers::default();
+        let mut next_offsets = NextQueueOffsets::default();
         assert_eq!(
-            numbers.admit(&[draft("orders")], &[]),
+            next_offsets.check(&[draft("orders")], &[]),
             Err(Refusal::NoTopic)
         );
-        numbers.follow(&[Precondition::Topics(vec![topic.clone()])]);
-        assert_eq!(numbers.admit(&[draft("orders")], &[]), Ok(()));
-        numbers.take(&topic, 0, 3);
-        numbers.follow(&[Precondition::Topics(vec![topic.clone()])]);
-        assert_eq!(numbers.take(&topic, 0, 1), 3, "a change keeps the offsets");
-        numbers.follow(&[Precondition::Deleted(topic.clone())]);
+        next_offsets.advance(&[Precondition::Topics(vec![topic.clone()])]);
+        assert_eq!(next_offsets.check(&[draft("orders")], &[]), Ok(()));
+        next_offsets.take(&topic, 0, 3);
+        next_offsets.advance(&[Precondition::Topics(vec![topic.clone()])]);
         assert_eq!(
-            numbers.admit(&[draft("orders")], &[]),
+            next_offsets.take(&topic, 0, 1),
+            3,
+            "a change keeps the offsets"
+        );
+        next_offsets.advance(&[Precondition::Deleted(topic.clone())]);
+        assert_eq!(
+            next_offsets.check(&[draft("orders")], &[]),
             Err(Refusal::NoTopic)
         );
-        numbers.follow(&[Precondition::Topics(vec![topic.clone()])]);
-        assert_eq!(numbers.take(&topic, 0, 1), 0);
+        next_offsets.advance(&[Precondition::Topics(vec![topic.clone()])]);
+        assert_eq!(next_offsets.take(&topic, 0, 1), 0);
     }
 
     #[test]
     fn delay_progress_is_admitted_once() {
-        let mut numbers = QueueNumbers::default();
+        let mut next_offsets = NextQueueOffsets::default();
         let step = |from, to| [Precondition::Delay { level: 2, from, to }];
-        numbers.set_delay(2, 4);
-        assert_eq!(numbers.admit(&[], &step(4, 6)), Ok(()));
-        numbers.follow(&step(4, 6));
-        assert_eq!(numbers.admit(&[], &step(4, 6)), Err(Refusal::Outdated));
-        assert_eq!(numbers.admit(&[], &step(6, 7)), Ok(()));
+        next_offsets.set_delay(2, 4);
+        assert_eq!(next_offsets.check(&[], &step(4, 6)), Ok(()));
+        next_offsets.advance(&step(4, 6));
+        assert_eq!(next_offsets.check(&[], &step(4, 6)), Err(Refusal::Outdated));
+        assert_eq!(next_offsets.check(&[], &step(6, 7)), Ok(()));
         let no_level = [Precondition::Delay {
             level: 19,
             from: 0,
             to: 1,
         }];
-        assert_eq!(numbers.admit(&[], &no_level), Err(Refusal::Outdated));
+        assert_eq!(next_offsets.check(&[], &no_level), Err(Refusal::Outdated));
     }
 }
