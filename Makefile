@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR ?= auto
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -name build.rs)
 
-.PHONY: help setup verify audit fix generate test test-rust test-python sim conformance fault bench demo clean
+.PHONY: help setup verify audit fix generate figures test test-rust test-python sim conformance fault bench demo clean
 
 help: ## Print this list.
 	@echo "ternmq: targets"
@@ -65,6 +65,9 @@ fix: setup ## Format, and apply the fixes that are safe.
 generate: setup ## Write docs/compatibility.md from the dispatch tables, and docs/settings.md from the table of settings.
 	$(BIN)/python scripts/compatibility.py
 	$(BIN)/python scripts/settings.py
+
+figures: ## Lines, cycles, names defined twice, and what is longest; of the sources alone, builds nothing.
+	@$(PYTHON) -m scripts.structure
 
 test: test-python test-rust ## Fast tests, and the short forms of conformance and fault (skipped by name where Java or Go is missing).
 

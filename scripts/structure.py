@@ -1,6 +1,6 @@
 """Print figures of the tree's structure: a send's way, cycles, names defined twice, lines, longest functions and files.
 
-    python -m scripts.structure [--root TREE]   the figures, of this tree or another one
+    python -m scripts.structure [--root TREE]   the figures, of this tree (`make figures`) or another one
     python -m scripts.structure --draw CRATE    an order of modules that fits a crate's imports
 
 Product is what is installed: tests, benchmarks and the simulator are none. "Code" leaves out empty lines, comments and
