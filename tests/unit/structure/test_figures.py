@@ -67,7 +67,7 @@ FILES = {
     "python/ternmq/__init__.py": "",
     "python/ternmq/room/one.py": PYTHON,
     "python/ternmq/room/two.py": "class K: pass\n",
-    "python/ternmq/stub.pyi": "def f(): ...\n",
+    "python/ternmq/stub.pyi": "class A: ...\nclass K: ...\ndef f(): ...\n",
 }
 
 
@@ -89,7 +89,9 @@ def test_a_send_passes_the_files_of_steps_1_to_5_each_once(tree: structure.Tree)
 def test_cycles_and_names_defined_twice_are_counted(tree: structure.Tree) -> None:
     assert structure.knots(tree) == [("x", ["lib", "more"])]
     assert structure.twice(type_places(tree.root)) == ["A"]
-    assert structure.twice(class_places(tree.modules, tree.root)) == ["K"]
+    assert class_places(tree.modules, tree.root) == {
+        "K": ["python/ternmq/room/one.py:4", "python/ternmq/room/two.py:1"]
+    }
 
 
 def test_lines_are_counted_without_tests_and_code_without_prose(tree: structure.Tree) -> None:

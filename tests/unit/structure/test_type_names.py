@@ -1,4 +1,7 @@
-"""One name, one type: in all Rust crates together, and in the Python package."""
+"""One name, one type: in all Rust crates together, and in the Python package.
+
+Stubs of the Python package are left out: they declare classes that Rust defines.
+"""
 
 import tomllib
 from pathlib import Path
@@ -25,4 +28,4 @@ def test_no_two_python_classes_have_one_name() -> None:
     places = class_places(package(ROOT / "python/ternmq"), ROOT)
     assert len(places) > 150
     twice = {name: where for name, where in sorted(places.items()) if len(where) > 1}
-    assert list(twice) == KNOWN["python"], shown(twice)
+    assert list(twice) == [], shown(twice)
