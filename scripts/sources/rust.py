@@ -140,8 +140,13 @@ class Crate:
                 self.roots.append(self._read(path, module, (), None, path.parent))
 
     def dependencies(self, table: str = "dependencies") -> set[str]:
-        """Give the crates that it depends on, ours without their prefix."""
-        return {name.removeprefix("tern-") for name in self.manifest.get(table, {})}
+        """Give the crates that it depends on, ours without their prefix; not those that a feature turns on."""
+        wanted = self.manifest.get(table, {})
+        return {
+            name.removeprefix("tern-")
+            for name, how in wanted.items()
+            if not (isinstance(how, dict) and how.get("optional"))
+        }
 
     def _read(self, path: Path, module: str, at: tuple[str, ...], parent: Scope | None, folder: Path) -> Scope:
         file = SourceFile(path, module)

@@ -47,11 +47,19 @@ def test_a_pure_crate_has_no_threads_clocks_or_sockets(name: str) -> None:
     assert CRATES[name].dependencies() & set(ORDER["impure"]) == set()
 
 
-def test_no_crate_that_is_installed_has_planted_bugs() -> None:
-    planting = {
+@pytest.mark.parametrize("name", ORDER["lockless"])
+def test_a_crate_of_plain_values_has_no_locks(name: str) -> None:
+    assert name in ORDER["pure"]
+    assert CRATES[name].dependencies() & set(ORDER["locks"]) == set()
+
+
+@pytest.mark.parametrize("feature", ORDER["features_for_tests"])
+def test_no_crate_that_is_installed_turns_on_what_is_for_tests(feature: str) -> None:
+    turning_on = {
         crate.name
         for crate in CRATES.values()
         for wanted in crate.manifest.get("dependencies", {}).values()
-        if "planted-bugs" in wanted.get("features", ())
+        if feature in wanted.get("features", ())
     }
-    assert planting <= FOR_TESTS
+    assert turning_on <= FOR_TESTS
+    assert [crate.name for crate in CRATES.values() if "default" in crate.manifest.get("features", {})] == []

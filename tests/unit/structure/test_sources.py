@@ -19,7 +19,10 @@ def written(folder: Path, files: dict[str, str]) -> Path:
 
 
 def crate(folder: Path, files: dict[str, str]) -> Crate:
-    manifest = '[package]\nname = "tern-x"\n[dependencies]\ntern-y.workspace = true\nbytes = "1"\n'
+    manifest = (
+        '[package]\nname = "tern-x"\n[dependencies]\ntern-y.workspace = true\nbytes = "1"\n'
+        "tern-z = { workspace = true, optional = true }\n"
+    )
     return Crate(written(folder, {"Cargo.toml": manifest} | {f"src/{name}": text for name, text in files.items()}))
 
 
@@ -96,7 +99,7 @@ def test_a_cycle_is_every_file_on_it_and_no_other() -> None:
     assert cycles([("a", "b"), ("b", "c"), ("a", "c")]) == []
 
 
-def test_dependencies_are_read_from_the_manifest(tmp_path: Path) -> None:
+def test_dependencies_are_read_from_the_manifest_without_optional_ones(tmp_path: Path) -> None:
     assert crate(tmp_path, {"lib.rs": ""}).dependencies() == {"y", "bytes"}
 
 
