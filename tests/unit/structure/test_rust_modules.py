@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 CRATES = {crate.name: crate for crate in workspace(ROOT)}
 ORDER = tomllib.loads((HERE / "order.toml").read_text())
-KNOWN = tomllib.loads((HERE / "known.toml").read_text())
 
 
 def modules(crate: Crate) -> list[str]:
@@ -34,15 +33,12 @@ def test_no_file_of_a_crate_imports_itself_through_others(name: str) -> None:
 
 @pytest.mark.parametrize("name", CRATES)
 def test_every_module_has_a_place_in_the_order_of_its_crate(name: str) -> None:
-    if name in KNOWN["without_order"]:
-        assert name not in ORDER["modules"]
-    else:
-        assert misplaced(ORDER["modules"][name], modules(CRATES[name])) == []
+    assert misplaced(ORDER["modules"][name], modules(CRATES[name])) == []
 
 
 @pytest.mark.parametrize("name", CRATES)
 def test_a_module_imports_only_what_stands_below_it(name: str) -> None:
-    assert upward(ORDER["modules"].get(name, {}), CRATES[name].imports()) == []
+    assert upward(ORDER["modules"][name], CRATES[name].imports()) == []
 
 
 def test_the_reading_finds_the_imports_that_there_are() -> None:
