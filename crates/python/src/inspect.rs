@@ -120,8 +120,8 @@ pub(crate) fn producers(services: &Services, group: &str) -> Vec<ClientRow> {
 #[pyfunction]
 pub(crate) fn engine_routes() -> Vec<(i32, &'static str, &'static str, String)> {
     let row = |route: &tern_broker::routes::Route| {
-        let lane = format!("{:?}", route.waits_for).to_lowercase();
-        (route.code, route.name(), route.header(), lane)
+        let waits_for = format!("{:?}", route.waits_for).to_lowercase();
+        (route.code, route.name(), route.header(), waits_for)
     };
     tern_broker::routes::routes().iter().map(row).collect()
 }
