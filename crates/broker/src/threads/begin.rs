@@ -9,7 +9,8 @@ use tern_log::{
     ScanResult,
 };
 use tern_replica::{
-    Applier, Applying, Delays, Fatal, Flusher, LeaderTasks, Opened, Opening, Strategy, TurnOptions,
+    Applier, Applying, DelayScheduler, Fatal, Flusher, LeaderTasks, OpenedReplica, ReplicaOpening,
+    Strategy, TurnOptions,
 };
 use tern_replication::Phase;
 use tern_state::State;
@@ -53,7 +54,7 @@ fn serve(
     mailbox: &MailboxReceiver,
 ) -> Result<(), Fatal> {
     let group_id = state.group_id;
-    let Opened {
+    let OpenedReplica {
         replica,
         flusher,
         recovery,
@@ -122,9 +123,9 @@ fn serve(
     Ok(())
 }
 
-fn opening(start: &StartContext) -> Opening {
+fn opening(start: &StartContext) -> ReplicaOpening {
     let options = &start.options;
-    Opening {
+    ReplicaOpening {
         disk: Arc::clone(&start.disk),
         log: bootstrap::log_options(start, [0; 16]),
         strategy: match options.mode {
@@ -137,7 +138,7 @@ fn opening(start: &StartContext) -> Opening {
             leader_catch_up_ticks: 2 * options.timing.election_max_ticks,
             segment_size: options.segment_size,
             // 25 ms for `shared`: a twelfth of the least election timeout of 10 ms ticks.
-            election_turn_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
+            election_slot_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
             seed: crate::clock::monotonic_ns(),
             ..TurnOptions::default()
         },
@@ -176,7 +177,7 @@ fn start_helpers(
     let (apply_in, apply_out) = batch_queue();
     let (io_in, io_out) = batch_queue();
     let leading = LeaderThread::new(
-        LeaderTasks::new(vec![Box::new(Delays::new())]),
+        LeaderTasks::new(vec![Box::new(DelayScheduler::new())]),
         Arc::clone(views),
         Arc::clone(&start.roles),
         start.mailbox.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tern_journal::Level;
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, Fatal, Inbox, MemberStatus, Outbox, Outcome, Refusal, Replica, RoomChange,
+    Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, RejectReason, Replica,
 };
 use tern_replication::{Progress, Role};
 
@@ -55,7 +55,7 @@ pub(super) fn run(
         let tick = (ticked_ns + replica.rest_ticks() * TICK_NS).saturating_sub(now_ns);
         let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
         let wait = Duration::from_nanos(wait);
-        let inputs = if replica.gathers() {
+        let inputs = if replica.lingers() {
             mailbox.take_deferring(wait)
         } else {
             mailbox.take(wait)
@@ -99,7 +99,7 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
     let reads = inbox.reads.drain(..).map(|(ticket, _)| ticket);
     let mut batch = ResponseBatch::default();
     for ticket in proposals.chain(reads) {
-        ticket(Outcome::Refused(Refusal::Stopping), &mut batch);
+        ticket(Outcome::Rejected(RejectReason::Stopping), &mut batch);
     }
     batch.flush();
 }
@@ -126,7 +126,7 @@ fn sort(
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
             Input::Gone(peer) => inbox.gone.push((inbox.peers.len(), peer)),
             Input::Transfer(to) => inbox.transfer = Some(to),
-            Input::Failed(sentence) => return Err(Fatal::Refused(sentence)),
+            Input::Failed(sentence) => return Err(Fatal::MayNotServe(sentence)),
             Input::Progress(sender) => asked.push(sender),
             Input::Stop(drain) => stop = Some(drain),
         }
@@ -173,10 +173,10 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
 }
 
 /// How much a change of room matters to an operator.
-const fn level_of(change: RoomChange) -> Level {
+const fn level_of(change: DiskRoomChange) -> Level {
     match change {
-        RoomChange::Gone => Level::Error,
-        RoomChange::Back => Level::Info,
+        DiskRoomChange::Gone => Level::Error,
+        DiskRoomChange::Back => Level::Info,
     }
 }
 
