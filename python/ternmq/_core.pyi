@@ -468,7 +468,7 @@ class Broker:
         looks at queues that found something or nothing, get_found and get_missed. And the ends of the log:
         messages_applied (those read at the start included), log_end_position, applied_position. Places where readers
         met damage of the log: rot_detected. How often store timestamps fell because a clock had been ahead:
-        timestamp_falls.
+        timestamp_falls. Messages of other replicas that the consensus engine could not use: peer_messages_unusable.
         """
 
     def progress(self) -> list[tuple[str, int, bool]]:

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// A connection with what was read of it and not yet used.
 #[derive(Debug)]
-pub struct Connection {
+pub struct LoadConnection {
     stream: TcpStream,
     buffer: BytesMut,
     /// What is to be written next.
@@ -18,7 +18,7 @@ pub struct Connection {
 
 const READ_BYTES: usize = 256 << 10;
 
-impl Connection {
+impl LoadConnection {
     /// Connects.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tern_wire::codes::response;
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
-use crate::connection::Connection;
+use crate::connection::LoadConnection;
 use crate::frames::SendFrames;
 use crate::numbers::PER_CONNECTION;
 use crate::plan::Plan;
@@ -101,7 +101,7 @@ async fn listen(seen: Rc<RefCell<Seen>>) {
 async fn sender(plan: Plan, at: u64, seen: Rc<RefCell<Seen>>) {
     let mut frames = SendFrames::new(&plan.topic, &plan.broker_name, plan.body, at as u32);
     let (mut number, mut next) = (at * PER_CONNECTION, at as usize);
-    let mut open: Option<Connection> = None;
+    let mut open: Option<LoadConnection> = None;
     while !seen.borrow().stopped {
         let leader = seen.borrow().leader.clone();
         number += 1;
@@ -121,7 +121,7 @@ async fn sender(plan: Plan, at: u64, seen: Rc<RefCell<Seen>>) {
 
 /// One send: nothing if it was acknowledged, else where the leader is said to be, which may be here.
 async fn attempt(
-    open: &mut Option<Connection>,
+    open: &mut Option<LoadConnection>,
     leader: &str,
     frames: &mut SendFrames,
     number: u64,
@@ -129,7 +129,7 @@ async fn attempt(
 ) -> io::Result<Option<String>> {
     let mut connection = match open.take() {
         Some(connection) => connection,
-        None => Connection::open(leader).await?,
+        None => LoadConnection::open(leader).await?,
     };
     let queue = (number % u64::from(queues)) as u32;
     frames.add(

@@ -8,7 +8,7 @@ use tern_wire::headers::{PullRequest, PullResponse};
 use tern_wire::{Command, Language, codes, encode_frame};
 use tokio::task::JoinSet;
 
-use crate::connection::Connection;
+use crate::connection::LoadConnection;
 use crate::numbers::{self, Compared};
 use crate::plan::Plan;
 use crate::steps;
@@ -74,7 +74,7 @@ async fn pull(plan: &Plan, connections: usize) -> io::Result<(Vec<u64>, u64)> {
 
 struct Puller<'a> {
     plan: &'a Plan,
-    connection: Connection,
+    connection: LoadConnection,
     queues: Vec<u32>,
     read: Vec<u64>,
     pulls: u64,
@@ -85,7 +85,7 @@ struct Puller<'a> {
 impl<'a> Puller<'a> {
     async fn open(plan: &'a Plan, queues: Vec<u32>) -> io::Result<Self> {
         Ok(Self {
-            connection: Connection::open(plan.leader()).await?,
+            connection: LoadConnection::open(plan.leader()).await?,
             plan,
             queues,
             read: Vec::new(),

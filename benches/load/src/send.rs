@@ -9,7 +9,7 @@ use std::time::Instant;
 use tern_wire::{Command, codes};
 use tokio::task::JoinSet;
 
-use crate::connection::Connection;
+use crate::connection::LoadConnection;
 use crate::frames::SendFrames;
 use crate::numbers::{self, PER_CONNECTION};
 use crate::plan::Plan;
@@ -83,7 +83,7 @@ impl Sent {
 
 struct Sender {
     plan: Plan,
-    connection: Connection,
+    connection: LoadConnection,
     frames: SendFrames,
     number: u64,
     queue: u32,
@@ -96,7 +96,7 @@ struct Sender {
 impl Sender {
     async fn open(plan: Plan, at: u64, left: Arc<AtomicU64>) -> io::Result<Self> {
         Ok(Self {
-            connection: Connection::open(plan.leader()).await?,
+            connection: LoadConnection::open(plan.leader()).await?,
             frames: SendFrames::new(&plan.topic, &plan.broker_name, plan.body, at as u32),
             number: at * PER_CONNECTION,
             queue: at as u32,

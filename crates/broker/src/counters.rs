@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct MessageCounters {
     puts: Puts,
     gets: Gets,
+    peers: PeerMessages,
 }
 
 // Apart in their own cache lines, as other threads write them.
@@ -28,6 +29,11 @@ struct Gets {
     bytes: AtomicU64,
     found: AtomicU64,
     missed: AtomicU64,
+}
+
+#[derive(Default)]
+struct PeerMessages {
+    unusable: AtomicU64,
 }
 
 /// Declares the totals: name, meaning, and the counter that it is read from. A row is all that a new one needs besides its
@@ -73,6 +79,8 @@ totals! {
     get_found = gets.found;
     /// Looks of pulls that found none; a pull that is parked has at least one.
     get_missed = gets.missed;
+    /// Messages of other replicas that the consensus engine could not use.
+    peer_messages_unusable = peers.unusable;
 }
 
 impl MessageCounters {
@@ -91,6 +99,10 @@ impl MessageCounters {
         add(&self.gets.bytes, bytes as u64);
     }
 
+    pub(crate) fn peer_message_unusable(&self) {
+        add(&self.peers.unusable, 1);
+    }
+
     pub(crate) fn missed(&self) {
         add(&self.gets.missed, 1);
     }
@@ -98,4 +110,31 @@ impl MessageCounters {
 
 fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_total_has_a_row_of_its_own_name() {
+        let counters = MessageCounters::default();
+        counters.put(2, 300);
+        counters.put_failed();
+        counters.got(5, 700);
+        counters.missed();
+        counters.peer_message_unusable();
+        let rows: Vec<_> = counters.totals().rows().collect();
+        let expected = [
+            ("put_messages", 2),
+            ("put_bytes", 300),
+            ("put_failed", 1),
+            ("get_messages", 5),
+            ("get_bytes", 700),
+            ("get_found", 1),
+            ("get_missed", 1),
+            ("peer_messages_unusable", 1),
+        ];
+        assert_eq!(rows, expected);
+    }
 }

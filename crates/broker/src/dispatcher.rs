@@ -143,7 +143,7 @@ mod tests {
         dispatcher.request(&client.connection, pull(), Credit::free());
         assert_eq!(client.answer().await.code, response::SERVICE_NOT_AVAILABLE);
 
-        // What waits for a fresh read waits for the views.
+        // What waits for ReadIndex waits for the views.
         let mut asked = Command::request(request::GET_MAX_OFFSET, 2);
         QueueRequest {
             topic: "BenchmarkTest",

@@ -210,7 +210,7 @@ impl Node {
         }
     }
 
-    /// Stop in the reverse order of the start: accept nothing new, let what is placed be decided for up to
+    /// Stop in the reverse order of the start: accept nothing new, let what is appended be decided for up to
     /// `drain`, flush, mark the stop as clean, join the threads. Calling it twice does nothing.
     pub fn stop(&self, drain: Duration) {
         self.fatal_errors.begin();

@@ -38,12 +38,12 @@ impl PeerHandler {
         }
     }
 
-    /// Where answers to hails go. Weak, as the streams hold this front.
+    /// Where answers to bootstrap messages go. Weak, as the streams hold this handler.
     pub fn bind(&self, peers: &Arc<Peers>) {
         let _ = self.peers.set(Arc::downgrade(peers));
     }
 
-    /// A started replica answers the hails of those that have not; the founding itself reads its own mail.
+    /// A started replica answers the bootstrap messages of those that have not; a bootstrap reads its own mail.
     fn bootstrap_message(&self, message: PeerMessage, room: MessagePermit) {
         if self.member_status.phase().0 != Phase::Started {
             self.mailbox.peer(message, room);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tern_replica::{Outcome, Refusal};
+use tern_replica::{Outcome, RejectReason};
 use tern_wire::codes::response;
 use tern_wire::headers::LeaderHint;
 use tern_wire::names::NameError;
@@ -127,11 +127,11 @@ impl RequestError {
         }
     }
 
-    /// What the sender of a proposal or a fresh read is told if it did not succeed. The codes 2 and 14 stand only
+    /// What the sender of a proposal or a ReadIndex is told if it did not succeed. The codes 2 and 14 stand only
     /// for what is certain: nothing was appended (S1).
     pub(crate) fn of(outcome: &Outcome, roles: &RoleBoard) -> Self {
         match outcome {
-            Outcome::Refused(Refusal::NotLeader { leader, term }) => {
+            Outcome::Rejected(RejectReason::NotLeader { leader, term }) => {
                 let view = roles.view();
                 Self::elsewhere((*leader != 0).then(|| {
                     KnownLeader {
@@ -143,25 +143,25 @@ impl RequestError {
                     }
                 }))
             }
-            Outcome::Refused(Refusal::Busy(bound)) => Self::busy(bound.name()),
-            Outcome::Refused(Refusal::NoRoom) => Self::new(
+            Outcome::Rejected(RejectReason::Busy(bound)) => Self::busy(bound.name()),
+            Outcome::Rejected(RejectReason::NoRoom) => Self::new(
                 response::SERVICE_NOT_AVAILABLE,
                 "service not available now: the disk of this broker has no room for messages, and nothing was stored; make room \
                  there, and it goes on by itself. Reads and offsets go on meanwhile",
             ),
-            Outcome::Refused(Refusal::TooLarge) => Self::new(
+            Outcome::Rejected(RejectReason::TooLarge) => Self::new(
                 response::MESSAGE_ILLEGAL,
                 "what is to be stored at once is larger than a frame of the log may be, and nothing was stored",
             ),
-            Outcome::Refused(Refusal::Stopping) => Self::new(
+            Outcome::Rejected(RejectReason::Stopping) => Self::new(
                 response::SERVICE_NOT_AVAILABLE,
                 "service not available now: this broker is shutting down",
             ),
-            Outcome::Refused(Refusal::NoTopic) => Self::new(
+            Outcome::Rejected(RejectReason::NoTopic) => Self::new(
                 response::TOPIC_NOT_EXIST,
                 "the topic was deleted, apply first please!",
             ),
-            Outcome::Refused(Refusal::Outdated) => Self::new(
+            Outcome::Rejected(RejectReason::Outdated) => Self::new(
                 response::SERVICE_NOT_AVAILABLE,
                 "service not available now: the delayed messages were taken on by another request",
             ),
@@ -232,14 +232,17 @@ mod tests {
     fn codes_2_and_14_stand_only_for_what_was_never_appended() {
         let roles = role_board();
         let code = |outcome: Outcome| RequestError::of(&outcome, &roles).code;
-        let not_leader = Refusal::NotLeader { leader: 0, term: 3 };
-        assert_eq!(code(Outcome::Refused(not_leader)), 14);
-        assert_eq!(code(Outcome::Refused(Refusal::NoRoom)), 14);
-        assert_eq!(code(Outcome::Refused(Refusal::TooLarge)), 13);
-        assert_eq!(code(Outcome::Refused(Refusal::Stopping)), 14);
-        assert_eq!(code(Outcome::Refused(Refusal::Outdated)), 14);
-        assert_eq!(code(Outcome::Refused(Refusal::NoTopic)), 17);
-        assert_eq!(code(Outcome::Refused(Refusal::Busy(Bound::Behind))), 2);
+        let not_leader = RejectReason::NotLeader { leader: 0, term: 3 };
+        assert_eq!(code(Outcome::Rejected(not_leader)), 14);
+        assert_eq!(code(Outcome::Rejected(RejectReason::NoRoom)), 14);
+        assert_eq!(code(Outcome::Rejected(RejectReason::TooLarge)), 13);
+        assert_eq!(code(Outcome::Rejected(RejectReason::Stopping)), 14);
+        assert_eq!(code(Outcome::Rejected(RejectReason::Outdated)), 14);
+        assert_eq!(code(Outcome::Rejected(RejectReason::NoTopic)), 17);
+        assert_eq!(
+            code(Outcome::Rejected(RejectReason::Busy(Bound::Behind))),
+            2
+        );
         assert_eq!(code(Outcome::NotStored), 1);
         assert_eq!(code(Outcome::Unknown), 1);
         assert_eq!(

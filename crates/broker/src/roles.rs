@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tern_replica::{Outcome, Refusal, RoleChange};
+use tern_replica::{Outcome, RejectReason, RoleChange};
 use tern_replication::{Role, replica_number};
 
 use crate::channels::mailbox::Mailbox;
@@ -123,7 +123,7 @@ pub(crate) fn confirm_leadership(
             board.announce(term);
             begin(term);
         }
-        Outcome::Refused(Refusal::Stopping) => {}
+        Outcome::Rejected(RejectReason::Stopping) => {}
         // It took too long; as long as this replica leads, it has to be announced.
         _ if board.leads_in(term) => confirm_leadership(&board, &again, term, begin),
         _ => {}
@@ -162,7 +162,7 @@ mod tests {
             note.lock().push(term);
         });
         assert!(roles.view().leads() && !roles.told().leads());
-        let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
+        let busy = Outcome::Rejected(RejectReason::Busy(Bound::Waiting));
         bench.read().expect("asked")(busy, &mut ResponseBatch::default());
         assert!(!roles.told().leads());
         bench.read().expect("asked again")(Outcome::Confirmed(7), &mut ResponseBatch::default());

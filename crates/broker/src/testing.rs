@@ -206,7 +206,7 @@ impl ReplicaBench {
         }
     }
 
-    /// The next fresh read in the mailbox.
+    /// The next ReadIndex in the mailbox.
     pub fn read(&self) -> Option<Ticket> {
         match self.next()? {
             Input::Read(ticket, _) => Some(ticket),

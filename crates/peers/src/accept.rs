@@ -112,27 +112,27 @@ async fn serve(
     let number = replica_number(opened.hello.id);
     shared.events.connected(number, &opened.hello);
     begin(&shared, &accepted, stream, opened);
-    for lane in [PeerStream::Control, PeerStream::Bulk] {
-        shared.lanes[&(number, lane)].awake.notify_one();
+    for peer_stream in [PeerStream::Control, PeerStream::Bulk] {
+        shared.queues[&(number, peer_stream)].awake.notify_one();
     }
 }
 
 /// The order in which streams replace each other is the order of their numbers.
 fn begin(shared: &Arc<PeersShared>, accepted: &Accepted, stream: Stream, opened: HandshakeResult) {
-    let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
+    let (peer, peer_stream) = (replica_number(opened.hello.id), opened.peer_stream);
     let mut held = accepted.readers.lock();
     let Some(readers) = held.as_mut() else {
         return;
     };
-    let number = shared.evidence[&peer].lock().accepted(lane);
+    let number = shared.evidence[&peer].lock().accepted(peer_stream);
     let reading = Arc::clone(shared);
     let reader = tokio::spawn(async move {
         match read(&reading, stream, opened).await {
-            StreamEnd::Theirs => reading.ended(peer, lane, number),
-            StreamEnd::Ours => reading.evidence[&peer].lock().closed(lane, number),
+            StreamEnd::Theirs => reading.ended(peer, peer_stream, number),
+            StreamEnd::Ours => reading.evidence[&peer].lock().closed(peer_stream, number),
         }
     });
-    if let Some(older) = readers.insert((peer, lane), reader.abort_handle()) {
+    if let Some(older) = readers.insert((peer, peer_stream), reader.abort_handle()) {
         older.abort();
     }
 }

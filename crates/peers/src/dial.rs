@@ -16,8 +16,8 @@ use tokio::time::timeout;
 use crate::accept::tune;
 use crate::evidence::Evidence;
 use crate::handshake::{self, Failed};
-use crate::lane::LaneQueue;
 use crate::shared::PeersShared;
+use crate::stream_queue::StreamQueue;
 
 static REFUSED: RateLimitedLog =
     RateLimitedLog::new(Logger::Net, Level::Warning, "peer connection refused");
@@ -34,15 +34,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const COPY_LIMIT: usize = 64 << 10;
 
 /// Runs for as long as the replica does.
-pub(crate) async fn run(shared: Arc<PeersShared>, peer: RaftMember, lane: PeerStream) {
-    let queue = &shared.lanes[&(peer.number, lane)];
+pub(crate) async fn run(shared: Arc<PeersShared>, peer: RaftMember, peer_stream: PeerStream) {
+    let queue = &shared.queues[&(peer.number, peer_stream)];
     let mut pause = SHORTEST_PAUSE;
     loop {
-        let opening = open(&shared, &peer, lane);
+        let opening = open(&shared, &peer, peer_stream);
         match timeout(shared.options.handshake_limit, opening).await {
             Ok(Ok(stream)) => {
                 let begun = Instant::now();
-                carry(&shared, &peer, lane, stream).await;
+                carry(&shared, &peer, peer_stream, stream).await;
                 pause = SHORTEST_PAUSE;
                 if begun.elapsed() > LIVED {
                     continue;
@@ -58,17 +58,17 @@ pub(crate) async fn run(shared: Arc<PeersShared>, peer: RaftMember, lane: PeerSt
 }
 
 /// Writes to a stream until it breaks.
-async fn carry(shared: &PeersShared, peer: &RaftMember, lane: PeerStream, stream: Stream) {
-    let queue = &shared.lanes[&(peer.number, lane)];
+async fn carry(shared: &PeersShared, peer: &RaftMember, peer_stream: PeerStream, stream: Stream) {
+    let queue = &shared.queues[&(peer.number, peer_stream)];
     queue.open();
     let ended = tokio::select! {
-        ended = write(shared, peer, lane, stream) => ended,
+        ended = write(shared, peer, peer_stream, stream) => ended,
         () = queue.cut.notified() => Err(io::ErrorKind::TimedOut.into()),
     };
     queue.close();
-    if lane == PeerStream::Control && is_time_out(&ended) {
+    if peer_stream == PeerStream::Control && is_time_out(&ended) {
         // Bulk would wait longer for what a cut network does not bring (D14).
-        shared.lanes[&(peer.number, PeerStream::Bulk)]
+        shared.queues[&(peer.number, PeerStream::Bulk)]
             .cut
             .notify_waiters();
     }
@@ -78,8 +78,8 @@ async fn carry(shared: &PeersShared, peer: &RaftMember, lane: PeerStream, stream
 /// How long bytes may go without an acknowledgement, or a receiver without room for them, before the stream counts as
 /// broken. On *control* that is a cut network (D14). On *bulk* it may as well be a receiver that has as much as it may
 /// hold and a slow disk: such a stream is kept, and cut when *control* is.
-fn unacknowledged(lane: PeerStream, silence: Duration) -> Duration {
-    match lane {
+fn unacknowledged(peer_stream: PeerStream, silence: Duration) -> Duration {
+    match peer_stream {
         PeerStream::Control => silence * 2,
         PeerStream::Bulk => LONGEST_WAIT.max(silence * 2),
     }
@@ -89,15 +89,19 @@ fn is_time_out<T>(ended: &io::Result<T>) -> bool {
     matches!(ended, Err(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-async fn open(shared: &PeersShared, peer: &RaftMember, lane: PeerStream) -> Result<Stream, Failed> {
+async fn open(
+    shared: &PeersShared,
+    peer: &RaftMember,
+    peer_stream: PeerStream,
+) -> Result<Stream, Failed> {
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
     let connecting = connect(&peer.address).await;
     let mut stream = connecting.map_err(|error| not_connected(error.kind()))?;
-    tune(&stream, unacknowledged(lane, shared.options.silence))?;
+    tune(&stream, unacknowledged(peer_stream, shared.options.silence))?;
     let own = shared.events.hello();
     let secret = shared.options.secret.as_deref();
-    let opened = handshake::dial(&mut stream, lane, &own, secret, |theirs| {
+    let opened = handshake::dial(&mut stream, peer_stream, &own, secret, |theirs| {
         shared.judge(theirs, confirmed)
     })
     .await?;
@@ -136,10 +140,10 @@ fn refused(shared: &PeersShared, peer: &RaftMember, failed: &Failed) {
 async fn write(
     shared: &PeersShared,
     peer: &RaftMember,
-    lane: PeerStream,
+    peer_stream: PeerStream,
     mut stream: Stream,
 ) -> io::Result<()> {
-    let queue = &shared.lanes[&(peer.number, lane)];
+    let queue = &shared.queues[&(peer.number, peer_stream)];
     let quiet = shared.options.silence / 3;
     let mut small = Vec::with_capacity(8 << 10);
     loop {
@@ -148,7 +152,7 @@ async fn write(
             let idle = wait(
                 queue,
                 &stream,
-                (lane == PeerStream::Control).then_some(quiet),
+                (peer_stream == PeerStream::Control).then_some(quiet),
             )
             .await;
             if idle == Idle::Quiet {
@@ -182,7 +186,7 @@ enum Idle {
     Quiet,
 }
 
-async fn wait(queue: &LaneQueue, stream: &Stream, quiet: Option<Duration>) -> Idle {
+async fn wait(queue: &StreamQueue, stream: &Stream, quiet: Option<Duration>) -> Idle {
     let event = async {
         tokio::select! {
             () = queue.filled.notified() => Idle::Over,
@@ -207,7 +211,7 @@ fn look_at_end(stream: &Stream) -> io::Result<()> {
 /// Writes one message, which may become several. Small parts are gathered in `small`, to leave with what follows.
 async fn write_message(
     shared: &PeersShared,
-    queue: &LaneQueue,
+    queue: &StreamQueue,
     stream: &mut Stream,
     small: &mut Vec<u8>,
     message: PeerMessage,

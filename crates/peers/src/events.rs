@@ -17,7 +17,7 @@ pub trait PeerEvents: Send + Sync + 'static {
     /// # Errors
     /// The refusal, which the peer is told.
     fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal>;
-    /// A message whose checksums all hold; in order within a lane. Its room is given back when it is dropped, and until
+    /// A message whose checksums all hold; in order within a stream. Its room is given back when it is dropped, and until
     /// then the stream may have to wait: it goes with the message to the thread that acts on it.
     fn message(&self, message: PeerMessage, room: MessagePermit);
     /// A peer passed the handshake.

@@ -16,7 +16,7 @@ pub(crate) struct Evidence {
     told: bool,
 }
 
-/// The newest stream of a lane that the peer has dialled.
+/// The newest connection of a stream that the peer has dialled.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum StreamState {
     /// There was none yet, or it was this side that closed it.
@@ -30,23 +30,23 @@ enum StreamState {
 
 impl Evidence {
     /// The peer connected: it lives. The stream's number.
-    pub fn accepted(&mut self, lane: PeerStream) -> u64 {
+    pub fn accepted(&mut self, peer_stream: PeerStream) -> u64 {
         self.streams += 1;
-        *self.stream(lane) = StreamState::Open(self.streams);
+        *self.stream(peer_stream) = StreamState::Open(self.streams);
         self.answered();
         self.streams
     }
 
     /// The peer's kernel ended a stream; a stream that was replaced since does not count. Whether the peer is gone now.
     #[must_use]
-    pub fn ended(&mut self, lane: PeerStream, number: u64) -> bool {
-        self.change(lane, number, StreamState::Ended);
+    pub fn ended(&mut self, peer_stream: PeerStream, number: u64) -> bool {
+        self.change(peer_stream, number, StreamState::Ended);
         self.gone()
     }
 
     /// This side closed a stream: it says nothing of the peer.
-    pub fn closed(&mut self, lane: PeerStream, number: u64) {
-        self.change(lane, number, StreamState::Unknown);
+    pub fn closed(&mut self, peer_stream: PeerStream, number: u64) {
+        self.change(peer_stream, number, StreamState::Unknown);
     }
 
     /// A dial was refused. Whether the peer is gone now. A refusal from before its streams ended does not count: a
@@ -70,15 +70,15 @@ impl Evidence {
         gone
     }
 
-    fn change(&mut self, lane: PeerStream, number: u64, now: StreamState) {
-        let stream = self.stream(lane);
+    fn change(&mut self, peer_stream: PeerStream, number: u64, now: StreamState) {
+        let stream = self.stream(peer_stream);
         if *stream == StreamState::Open(number) {
             *stream = now;
         }
     }
 
-    fn stream(&mut self, lane: PeerStream) -> &mut StreamState {
-        match lane {
+    fn stream(&mut self, peer_stream: PeerStream) -> &mut StreamState {
+        match peer_stream {
             PeerStream::Control => &mut self.control,
             PeerStream::Bulk => &mut self.bulk,
         }

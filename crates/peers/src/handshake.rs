@@ -1,6 +1,6 @@
 //! The opening of a connection between two replicas.
 //!
-//! 1. dialler: magic `TERNPEER` (8), version 1 (u16), lane (u8), nonce (32), hello length (u16), hello
+//! 1. dialler: magic `TERNPEER` (8), version 1 (u16), stream (u8), nonce (32), hello length (u16), hello
 //! 2. acceptor: verdict (u8, 0 accepted), nonce (32), hello length (u16), hello, proof (32)
 //! 3. dialler: verdict (u8), proof (32)
 //!
@@ -41,17 +41,17 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// What the other end has proven to be, and which lane it is.
+/// What the other end has proven to be, and which stream it is.
 #[derive(Debug)]
 pub(crate) struct HandshakeResult {
     pub hello: Hello,
-    pub lane: PeerStream,
+    pub peer_stream: PeerStream,
 }
 
 /// Opens as the side that dialled.
 pub(crate) async fn dial(
     stream: &mut Stream,
-    lane: PeerStream,
+    peer_stream: PeerStream,
     own: &Hello,
     secret: Option<&[u8]>,
     judge: impl Fn(&Hello) -> Result<(), PeerRefusal>,
@@ -60,7 +60,7 @@ pub(crate) async fn dial(
     let mut opening = Vec::with_capacity(256);
     opening.extend_from_slice(MAGIC);
     opening.extend_from_slice(&VERSION.to_be_bytes());
-    opening.push(lane_byte(lane));
+    opening.push(stream_byte(peer_stream));
     opening.extend_from_slice(&nonce);
     put_hello(&mut opening, own);
     stream.write_all(&opening).await?;
@@ -76,14 +76,14 @@ pub(crate) async fn dial(
     stream.write_all(&last).await?;
     theirs.map_err(Failed::ByThem)?;
     ours.map_err(|why| Failed::ByUs(why, None))?;
-    Ok(HandshakeResult { hello, lane })
+    Ok(HandshakeResult { hello, peer_stream })
 }
 
 /// What a dialler says of itself in the first message, without proof.
 pub(crate) struct OpeningMessage {
     bytes: Vec<u8>,
     hello: Hello,
-    lane: PeerStream,
+    peer_stream: PeerStream,
     verdict: Result<(), PeerRefusal>,
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn hear(
     if fixed[..2] != VERSION.to_be_bytes() {
         return Err(protocol());
     }
-    let lane = match fixed[2] {
+    let peer_stream = match fixed[2] {
         0 => PeerStream::Control,
         1 => PeerStream::Bulk,
         _ => return Err(protocol()),
@@ -120,7 +120,7 @@ pub(crate) async fn hear(
         verdict: judge(&hello),
         bytes,
         hello,
-        lane,
+        peer_stream,
     })
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn answer(
     let OpeningMessage {
         bytes: opening,
         hello,
-        lane,
+        peer_stream,
         verdict: ours,
     } = opening;
     let mut answer = vec![ours.err().map_or(0, PeerRefusal::byte)];
@@ -149,11 +149,11 @@ pub(crate) async fn answer(
         .map_err(|why| Failed::ByUs(why, Some(number)))?;
     ours.map_err(|why| Failed::ByUs(why, Some(number)))?;
     PeerRefusal::of_byte(last[0]).map_err(Failed::ByThem)?;
-    Ok(HandshakeResult { hello, lane })
+    Ok(HandshakeResult { hello, peer_stream })
 }
 
-fn lane_byte(lane: PeerStream) -> u8 {
-    match lane {
+fn stream_byte(peer_stream: PeerStream) -> u8 {
+    match peer_stream {
         PeerStream::Control => 0,
         PeerStream::Bulk => 1,
     }

@@ -9,13 +9,13 @@ mod dial;
 mod events;
 mod evidence;
 mod handshake;
-mod lane;
 mod options;
 mod peers;
 mod permit;
 mod read;
 mod shared;
 mod strangers;
+mod stream_queue;
 
 pub use events::PeerEvents;
 pub use options::PeerOptions;

@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::events::PeerEvents;
-use crate::lane::LaneQueue;
 use crate::options::PeerOptions;
 use crate::permit::MessagePermits;
 use crate::shared::PeersShared;
+use crate::stream_queue::StreamQueue;
 use crate::{accept, dial};
 
 /// The streams of one replica. Dropping it closes them.
@@ -40,12 +40,12 @@ impl Peers {
             .filter(|member| member.number != options.own)
             .cloned()
             .collect();
-        let lanes = others
+        let queues = others
             .iter()
             .flat_map(|member| {
-                [PeerStream::Control, PeerStream::Bulk].map(|lane| {
-                    let queue = LaneQueue::new(lane, options.waiting_bytes);
-                    ((member.number, lane), queue)
+                [PeerStream::Control, PeerStream::Bulk].map(|peer_stream| {
+                    let queue = StreamQueue::new(peer_stream, options.waiting_bytes);
+                    ((member.number, peer_stream), queue)
                 })
             })
             .collect();
@@ -58,7 +58,7 @@ impl Peers {
             options,
             events,
             source,
-            lanes,
+            queues,
             rooms,
             evidence,
         });
@@ -68,8 +68,8 @@ impl Peers {
         let accepting = accept::run(Arc::clone(&shared), port, Arc::clone(&accepted));
         let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
         for member in others {
-            for lane in [PeerStream::Control, PeerStream::Bulk] {
-                let dialling = dial::run(Arc::clone(&shared), member.clone(), lane);
+            for peer_stream in [PeerStream::Control, PeerStream::Bulk] {
+                let dialling = dial::run(Arc::clone(&shared), member.clone(), peer_stream);
                 tasks.push(runtime.spawn(dialling).abort_handle());
             }
         }
@@ -84,11 +84,11 @@ impl Peers {
     /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
     pub fn send(&self, messages: Vec<PeerMessage>) {
         for message in messages {
-            let lane = (replica_number(message.to), message.stream());
-            if let Some(queue) = self.shared.lanes.get(&lane)
+            let peer_stream = (replica_number(message.to), message.stream());
+            if let Some(queue) = self.shared.queues.get(&peer_stream)
                 && !queue.push(message)
             {
-                self.shared.events.disconnected(lane.0);
+                self.shared.events.disconnected(peer_stream.0);
             }
         }
     }

@@ -53,16 +53,21 @@ impl MessagePermits {
                     (PeerStream::Bulk, bulk_bytes),
                     (PeerStream::Control, CONTROL_MESSAGES),
                 ]
-                .map(|(lane, size)| ((peer, lane), Arc::new(Semaphore::new(size))))
+                .map(|(peer_stream, size)| ((peer, peer_stream), Arc::new(Semaphore::new(size))))
             })
             .collect();
         Self { bulk_bytes, free }
     }
 
     /// A permit for a message of so many bytes. On *bulk* it is waited for; on *control*, `None` if there is no room.
-    pub async fn take(&self, peer: u32, lane: PeerStream, bytes: usize) -> Option<MessagePermit> {
-        let free = Arc::clone(self.free.get(&(peer, lane))?);
-        let permit = match lane {
+    pub async fn take(
+        &self,
+        peer: u32,
+        peer_stream: PeerStream,
+        bytes: usize,
+    ) -> Option<MessagePermit> {
+        let free = Arc::clone(self.free.get(&(peer, peer_stream))?);
+        let permit = match peer_stream {
             // One message may be larger than little room: it then takes all of it, so that it can ever come in.
             PeerStream::Bulk => {
                 let bytes = u32::try_from(bytes.min(self.bulk_bytes)).unwrap_or(u32::MAX);
@@ -71,14 +76,14 @@ impl MessagePermits {
             PeerStream::Control => free.try_acquire_owned().ok(),
         };
         if permit.is_none() {
-            TOO_MANY.log(peer, lane_name(lane));
+            TOO_MANY.log(peer, stream_name(peer_stream));
         }
         permit.map(|permit| MessagePermit(Some(permit)))
     }
 }
 
-fn lane_name(lane: PeerStream) -> &'static str {
-    match lane {
+fn stream_name(peer_stream: PeerStream) -> &'static str {
+    match peer_stream {
         PeerStream::Control => "control",
         PeerStream::Bulk => "bulk",
     }

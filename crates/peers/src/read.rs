@@ -47,13 +47,13 @@ pub(crate) async fn read(
     opened: HandshakeResult,
 ) -> StreamEnd {
     let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
-    let (peer, lane) = (replica_number(opened.hello.id), opened.lane);
+    let (peer, peer_stream) = (replica_number(opened.hello.id), opened.peer_stream);
     let most = shared.options.message_limit;
     let intake = Intake {
         from: opened.hello.id,
         to: shared.events.hello().id,
-        stream: lane,
-        limit: match lane {
+        stream: peer_stream,
+        limit: match peer_stream {
             PeerStream::Control => CONTROL_LIMIT.min(most),
             PeerStream::Bulk => most,
         },

@@ -8,16 +8,16 @@ use tern_replication::{FrameSource, Hello, PeerRefusal, PeerStream, replica_numb
 
 use crate::events::PeerEvents;
 use crate::evidence::Evidence;
-use crate::lane::LaneQueue;
 use crate::options::PeerOptions;
 use crate::permit::MessagePermits;
+use crate::stream_queue::StreamQueue;
 
 /// The parts that all tasks share.
 pub(crate) struct PeersShared {
     pub options: PeerOptions,
     pub events: Arc<dyn PeerEvents>,
     pub source: Arc<dyn FrameSource>,
-    pub lanes: HashMap<(u32, PeerStream), LaneQueue>,
+    pub queues: HashMap<(u32, PeerStream), StreamQueue>,
     pub rooms: MessagePermits,
     pub evidence: HashMap<u32, Mutex<Evidence>>,
 }
@@ -34,10 +34,10 @@ impl PeersShared {
     }
 
     /// A peer's kernel ended a stream that it had dialled. It is dialled at once, to know more.
-    pub fn ended(&self, peer: u32, lane: PeerStream, number: u64) {
-        self.note(peer, |evidence| evidence.ended(lane, number));
-        for lane in [PeerStream::Control, PeerStream::Bulk] {
-            self.lanes[&(peer, lane)].awake.notify_one();
+    pub fn ended(&self, peer: u32, peer_stream: PeerStream, number: u64) {
+        self.note(peer, |evidence| evidence.ended(peer_stream, number));
+        for peer_stream in [PeerStream::Control, PeerStream::Bulk] {
+            self.queues[&(peer, peer_stream)].awake.notify_one();
         }
     }
 

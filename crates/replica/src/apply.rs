@@ -14,13 +14,13 @@ use tern_state::delay::LEVELS;
 use tern_wire::record::Record;
 
 /// Queues that got new records, for the pulls that wait for them: topic id and queue id.
-pub type Touched = Vec<(u32, u32)>;
+pub type TouchedQueues = Vec<(u32, u32)>;
 
 /// What a stretch of applied frames changed.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// Queues with new records, each once per frame at most.
-    pub touched: Touched,
+    pub touched: TouchedQueues,
     /// The group was founded: every table is new.
     pub founded: bool,
     /// The topic table changed.
@@ -188,7 +188,7 @@ impl Applier {
         Ok(())
     }
 
-    /// The queue numbers behind frame `fold.upto`: the committed ones, and a counters-only scan of the frames
+    /// The next queue offsets behind frame `rebuild.upto`: the committed ones, and a counters-only scan of the frames
     /// that a new leader's no-op will commit.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl Applier {
         self.rebuild_behind(self.applied, rebuild)
     }
 
-    /// As [`Self::fold`], with the scan beginning behind a frame; right only for the newest applied one.
+    /// As [`Self::rebuild`], with the scan beginning behind a frame; right only for the newest applied one.
     pub(crate) fn rebuild_behind(
         &self,
         applied: u64,

@@ -7,7 +7,7 @@ use tern_log::planted::{Bug, is_planted};
 use crate::apply::{Applied, Applier};
 use crate::fatal::Fatal;
 use crate::inputs::{Committed, RebuildNextOffsets, RebuildOutcome, RebuiltNextOffsets};
-use crate::proposal::{Bound, Outcome, Refusal};
+use crate::proposal::{Bound, Outcome, RejectReason};
 
 /// So long a committed request, or a confirmed read, waits for the views, nanoseconds: then its client has given it up, and
 /// what it holds is given back. Views wait for a disk without room, or one that does not give the log back.
@@ -17,23 +17,23 @@ const PATIENCE_NS: u64 = 3_000_000_000;
 pub struct Applying<T> {
     applier: Applier,
     target: u64,
-    waiting: VecDeque<Waiting<T>>,
+    waiting: VecDeque<WaitingTicket<T>>,
     is_blocked: bool,
 }
 
 /// A ticket that is answered when its frame is applied.
-struct Waiting<T> {
+struct WaitingTicket<T> {
     index: u64,
     ticket: T,
     outcome: Outcome,
     since_ns: u64,
 }
 
-impl<T> Waiting<T> {
+impl<T> WaitingTicket<T> {
     /// The answer when the wait was too long: a read was not made, and what is committed will have its effect.
-    fn given_up(self) -> (T, Outcome) {
+    fn timed_out(self) -> (T, Outcome) {
         let outcome = match self.outcome {
-            Outcome::Confirmed(_) => Outcome::Refused(Refusal::Busy(Bound::Behind)),
+            Outcome::Confirmed(_) => Outcome::Rejected(RejectReason::Busy(Bound::Behind)),
             _ => Outcome::Unknown,
         };
         (self.ticket, outcome)
@@ -86,7 +86,7 @@ impl<T> Applying<T> {
         self.target = self.target.max(committed.index);
         let at_apply = committed.at_apply.into_iter();
         self.waiting
-            .extend(at_apply.map(|(index, ticket, outcome)| Waiting {
+            .extend(at_apply.map(|(index, ticket, outcome)| WaitingTicket {
                 index,
                 ticket,
                 outcome,
@@ -143,7 +143,8 @@ impl<T> Applying<T> {
     /// order of time.
     fn answers(&mut self, now_ns: u64) -> Vec<(T, Outcome)> {
         let applied = self.applier.applied();
-        let is_over = |waiting: &Waiting<T>| now_ns.saturating_sub(waiting.since_ns) > PATIENCE_NS;
+        let is_over =
+            |waiting: &WaitingTicket<T>| now_ns.saturating_sub(waiting.since_ns) > PATIENCE_NS;
         let mut answers = Vec::new();
         if self.waiting.iter().any(|waiting| waiting.index <= applied) {
             let (ready, waiting) = std::mem::take(&mut self.waiting)
@@ -153,7 +154,7 @@ impl<T> Applying<T> {
             answers.extend(ready.into_iter().map(|one| (one.ticket, one.outcome)));
         }
         while self.waiting.front().is_some_and(is_over) {
-            answers.extend(self.waiting.pop_front().map(Waiting::given_up));
+            answers.extend(self.waiting.pop_front().map(WaitingTicket::timed_out));
         }
         answers
     }

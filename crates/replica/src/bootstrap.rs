@@ -67,7 +67,7 @@ impl BootstrapMessage {
         out.into()
     }
 
-    /// `None` for bytes that are no hail.
+    /// `None` for bytes that are no bootstrap message.
     pub fn decode(bytes: &Bytes) -> Option<Self> {
         if bytes.len() < MESSAGE_BYTES || bytes[0] != BOOTSTRAP {
             return None;
@@ -136,9 +136,9 @@ pub struct Bootstrap {
     until_next: u32,
 }
 
-/// Ticks of 10 ms between two hails.
+/// Ticks of 10 ms between two messages to a member.
 const HAIL_EVERY_TICKS: u32 = 5;
-/// Ticks after which a member that has not said anything is not there: twenty hails.
+/// Ticks after which a member that has not said anything is not there: twenty messages.
 const ABSENT_AFTER_TICKS: u32 = 20 * HAIL_EVERY_TICKS;
 
 impl Bootstrap {
@@ -215,7 +215,7 @@ impl Bootstrap {
         self.others().filter(wanted).collect()
     }
 
-    /// Time passes: hails go out now and then.
+    /// Time passes: messages go out now and then.
     pub fn tick(&mut self, ticks: u32, out: &mut Vec<PeerMessage>) {
         for quiet in self.quiet.values_mut() {
             *quiet = quiet.saturating_add(ticks);
@@ -227,11 +227,11 @@ impl Bootstrap {
         self.until_next = HAIL_EVERY_TICKS;
         let others: Vec<u32> = self.others().collect();
         for to in others {
-            out.push(self.hail_to(to));
+            out.push(self.message_to(to));
         }
     }
 
-    /// The answer of a started member to a hail from one that has not: it lets the other start, or shows it
+    /// The answer of a started member to a message from one that has not: it lets the other start, or shows it
     /// that it was wiped.
     pub fn answer_of_started(
         own: ReplicaId,
@@ -239,56 +239,56 @@ impl Bootstrap {
         group_id: [u8; 16],
         members: u64,
     ) -> PeerMessage {
-        let hail = BootstrapMessage {
+        let message = BootstrapMessage {
             stage: BootstrapStage::Started,
             group_id,
             members,
             directory: [0; 16],
             frame: Bytes::new(),
         };
-        PeerMessage::status(own, to, hail.encode())
+        PeerMessage::status(own, to, message.encode())
     }
 
-    /// A hail arrived.
-    pub fn hear(&mut self, from: u32, hail: &BootstrapMessage) -> BootstrapStep {
+    /// A message arrived.
+    pub fn hear(&mut self, from: u32, message: &BootstrapMessage) -> BootstrapStep {
         if !self.plan.members.contains(&from) || from == self.plan.own {
             return BootstrapStep::Waiting;
         }
         self.quiet.insert(from, 0);
-        if hail.members != self.plan.digest {
+        if message.members != self.plan.digest {
             return BootstrapStep::Contradiction(format!(
                 "member {from} lists other members of this group than this node does; give all nodes the same topology"
             ));
         }
-        if self.stage == BootstrapStage::Empty && hail.stage == BootstrapStage::Started {
+        if self.stage == BootstrapStage::Empty && message.stage == BootstrapStage::Started {
             return BootstrapStep::DataLost;
         }
         if self.stage != BootstrapStage::Empty
-            && hail.stage != BootstrapStage::Empty
-            && hail.group_id != self.group_id
+            && message.stage != BootstrapStage::Empty
+            && message.group_id != self.group_id
         {
             return BootstrapStep::Contradiction(format!(
                 "member {from} belongs to another founding of this group; one of the two data directories is from elsewhere"
             ));
         }
         if let Some((stage, _)) = self.heard.get(&from)
-            && *stage > hail.stage
+            && *stage > message.stage
         {
             // It held frame 1 and is empty now. It is not given the frame again: it may have voted.
             return BootstrapStep::Waiting;
         }
-        self.heard.insert(from, (hail.stage, hail.directory));
-        self.decide(hail)
+        self.heard.insert(from, (message.stage, message.directory));
+        self.decide(message)
     }
 
-    fn decide(&self, hail: &BootstrapMessage) -> BootstrapStep {
+    fn decide(&self, message: &BootstrapMessage) -> BootstrapStep {
         match self.stage {
             BootstrapStage::Empty
-                if hail.stage == BootstrapStage::Stored && !hail.frame.is_empty() =>
+                if message.stage == BootstrapStage::Stored && !message.frame.is_empty() =>
             {
                 BootstrapStep::Store {
-                    group_id: hail.group_id,
-                    frame: hail.frame.clone(),
+                    group_id: message.group_id,
+                    frame: message.frame.clone(),
                 }
             }
             BootstrapStage::Empty
@@ -297,7 +297,7 @@ impl Bootstrap {
                 BootstrapStep::Found
             }
             BootstrapStage::Stored
-                if hail.stage == BootstrapStage::Started
+                if message.stage == BootstrapStage::Started
                     || self.heard_all(|stage| stage >= BootstrapStage::Stored) =>
             {
                 BootstrapStep::Start
@@ -328,10 +328,10 @@ impl Bootstrap {
         self.heard_all(|stage| stage < BootstrapStage::Started) || is_planted(Bug::FrameOneToAnyone)
     }
 
-    fn hail_to(&self, to: u32) -> PeerMessage {
+    fn message_to(&self, to: u32) -> PeerMessage {
         let is_empty = matches!(self.heard.get(&to), Some((BootstrapStage::Empty, _)));
         let needs_frame = self.stage == BootstrapStage::Stored && is_empty && self.may_hand_out();
-        let hail = BootstrapMessage {
+        let message = BootstrapMessage {
             stage: self.stage,
             group_id: self.group_id,
             members: self.plan.digest,
@@ -345,7 +345,7 @@ impl Bootstrap {
         PeerMessage::status(
             replica_id(self.plan.own, 1),
             replica_id(to, 1),
-            hail.encode(),
+            message.encode(),
         )
     }
 }
@@ -399,8 +399,8 @@ mod tests {
                     }
                     continue;
                 }
-                let hail = BootstrapMessage::decode(&message.context).unwrap();
-                match members[to].hear(from, &hail) {
+                let message = BootstrapMessage::decode(&message.context).unwrap();
+                match members[to].hear(from, &message) {
                     BootstrapStep::Waiting => {}
                     BootstrapStep::Found => {
                         assert_eq!(to, 0, "only the lowest member founds");
@@ -455,7 +455,7 @@ mod tests {
     fn a_founding_names_the_members_that_it_waits_for() {
         let mut first = Bootstrap::empty(plan(1));
         let mut out = Vec::new();
-        let hail = |stage| BootstrapMessage {
+        let message = |stage| BootstrapMessage {
             stage,
             group_id: [0; 16],
             members: 42,
@@ -463,27 +463,27 @@ mod tests {
             frame: Bytes::new(),
         };
         assert_eq!(first.waiting_for(), [2, 3]);
-        first.hear(2, &hail(BootstrapStage::Empty));
+        first.hear(2, &message(BootstrapStage::Empty));
         assert_eq!(first.waiting_for(), [3]);
         // One that has gone again is waited for anew, though the founding remembers what it said.
         first.tick(ABSENT_AFTER_TICKS, &mut out);
         assert_eq!(first.waiting_for(), [2, 3]);
-        first.hear(2, &hail(BootstrapStage::Empty));
-        first.hear(3, &hail(BootstrapStage::Empty));
+        first.hear(2, &message(BootstrapStage::Empty));
+        first.hear(3, &message(BootstrapStage::Empty));
         first.stored(GROUP, Bytes::from_static(b"frame 1"));
         assert_eq!(first.waiting_for(), [2, 3], "both have to store it");
         first.hear(
             2,
             &BootstrapMessage {
                 group_id: GROUP,
-                ..hail(BootstrapStage::Stored)
+                ..message(BootstrapStage::Stored)
             },
         );
         assert_eq!(first.waiting_for(), [3]);
 
         let mut second = Bootstrap::empty(plan(2));
-        second.hear(1, &hail(BootstrapStage::Empty));
-        second.hear(3, &hail(BootstrapStage::Empty));
+        second.hear(1, &message(BootstrapStage::Empty));
+        second.hear(3, &message(BootstrapStage::Empty));
         assert_eq!(second.waiting_for(), [1], "the lowest founds");
     }
 
@@ -503,7 +503,7 @@ mod tests {
     /// What member 3, stopped in the middle of a founding and started again, hands to member 2.
     fn handed_to_the_empty(first: Option<BootstrapStage>) -> Bytes {
         let mut resumed = Bootstrap::resumed(plan(3), GROUP, Bytes::from_static(b"frame 1"));
-        let hail = |stage| BootstrapMessage {
+        let message = |stage| BootstrapMessage {
             stage,
             group_id: if stage == BootstrapStage::Empty {
                 [0; 16]
@@ -514,9 +514,9 @@ mod tests {
             directory: [2; 16],
             frame: Bytes::new(),
         };
-        resumed.hear(2, &hail(BootstrapStage::Empty));
+        resumed.hear(2, &message(BootstrapStage::Empty));
         if let Some(stage) = first {
-            resumed.hear(1, &hail(stage));
+            resumed.hear(1, &message(stage));
         }
         let mut out = Vec::new();
         resumed.tick(5, &mut out);
@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn arbitrary_bytes_are_no_hail() {
+    fn arbitrary_bytes_are_no_bootstrap_message() {
         for len in 0..60 {
             let bytes = Bytes::from(vec![0xff; len]);
             assert_eq!(BootstrapMessage::decode(&bytes), None);

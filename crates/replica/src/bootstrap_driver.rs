@@ -11,7 +11,7 @@ use tern_state::{FoundGroup, GroupFounding, Op};
 use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStep};
 use crate::fatal::Fatal;
 
-/// A member on its way into its group: the founding, with its writes.
+/// A member on its way into its group: the bootstrap, with its writes.
 pub struct BootstrapDriver {
     bootstrap: Bootstrap,
     plan: BootstrapPlan,
@@ -20,7 +20,7 @@ pub struct BootstrapDriver {
     state_file: RaftStateFile,
 }
 
-/// What a step of a birth led to.
+/// What a step of the bootstrap led to.
 pub enum BootstrapProgress {
     /// Go on.
     NotYet,
@@ -67,7 +67,7 @@ impl BootstrapDriver {
         })
     }
 
-    /// The founding, for hails and the group id.
+    /// The bootstrap, for its messages and the group id.
     pub fn bootstrap(&mut self) -> &mut Bootstrap {
         &mut self.bootstrap
     }
@@ -87,7 +87,7 @@ impl BootstrapDriver {
         self.start()
     }
 
-    /// A message of another member, which may be a hail; as [`Self::hear`].
+    /// A message of another member, which may be one of the bootstrap; as [`Self::hear`].
     ///
     /// # Errors
     /// As [`Self::hear`].
@@ -96,27 +96,27 @@ impl BootstrapDriver {
         message: &PeerMessage,
         group: impl FnOnce() -> (GroupFounding, [u8; 16]),
     ) -> Result<(Option<Self>, BootstrapProgress), Fatal> {
-        let hail = match message.kind {
+        let received = match message.kind {
             PeerKind::Status => BootstrapMessage::decode(&message.context),
             PeerKind::Raft => None,
         };
-        match hail {
-            Some(hail) => self.hear(replica_number(message.from), &hail, group),
+        match received {
+            Some(received) => self.hear(replica_number(message.from), &received, group),
             None => Ok((Some(self), BootstrapProgress::NotYet)),
         }
     }
 
-    /// A hail of another member. `group` and `group_id` are used if it is for this member to found the group.
+    /// A bootstrap message of another member. `group` and `group_id` are used if it is for this member to found the group.
     ///
     /// # Errors
     /// [`Fatal`] if the disk refuses.
     pub fn hear(
         mut self,
         from: u32,
-        hail: &BootstrapMessage,
+        message: &BootstrapMessage,
         group: impl FnOnce() -> (GroupFounding, [u8; 16]),
     ) -> Result<(Option<Self>, BootstrapProgress), Fatal> {
-        let progress = match self.bootstrap.hear(from, hail) {
+        let progress = match self.bootstrap.hear(from, message) {
             BootstrapStep::Waiting => BootstrapProgress::NotYet,
             BootstrapStep::Found => {
                 let (group, group_id) = group();
@@ -147,9 +147,9 @@ impl BootstrapDriver {
         }
         let frame = Frame::parse(frame.clone())?;
         let ops = Op::decode_all(frame.metadata())
-            .map_err(|error| Fatal::Refused(format!("frame 1 cannot be read: {error}")))?;
+            .map_err(|error| Fatal::MayNotServe(format!("frame 1 cannot be read: {error}")))?;
         let Some(Op::FoundGroup(FoundGroup(group))) = ops.into_iter().next() else {
-            return Err(Fatal::Refused("frame 1 founds no group".to_owned()));
+            return Err(Fatal::MayNotServe("frame 1 founds no group".to_owned()));
         };
         let own = replica_id(self.plan.own, 1);
         let mut named = group.members.iter().zip(&group.directories);

@@ -14,7 +14,7 @@ pub enum Fatal {
     State(String),
     /// This replica may not take part, or cannot begin: a whole sentence for a person.
     #[error("{0}")]
-    Refused(String),
+    MayNotServe(String),
     /// The consensus engine is in a state it must not be in.
     #[error("consensus: {0}")]
     Consensus(String),

@@ -14,7 +14,7 @@ const MARK_AFTER_NS: u64 = 100_000_000;
 
 /// A request to the flush thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flush {
+pub struct FlushRequest {
     /// Comes back when the position is durable.
     pub number: Persisted,
     /// End of the written log.
@@ -62,7 +62,7 @@ impl Flusher {
     ///
     /// # Errors
     /// [`LogError::Failed`] if one failed before: the replica must stop.
-    pub fn begin(&mut self, flush: Flush) -> Result<FlushUnderWay, LogError> {
+    pub fn begin(&mut self, flush: FlushRequest) -> Result<FlushUnderWay, LogError> {
         Ok(FlushUnderWay {
             number: flush.number,
             syncing: self.syncer.begin(flush.position)?,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use tern_log::LogError;
 use tern_replication::{PeerMessage, ReplicaId, Role};
 
-use crate::flusher::{Durable, Flush};
+use crate::disk_room::DiskRoomChange;
+use crate::flusher::{Durable, FlushRequest};
 use crate::next_queue_offsets::NextQueueOffsets;
 use crate::proposal::{Outcome, Proposal};
-use crate::room::RoomChange;
 
 /// Everything that waits for one turn.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Inbox<T> {
     pub wall_ms: u64,
     /// Ticks of 10 ms that have passed since the turn before.
     pub ticks: u32,
-    /// Checked messages from peers, in order per lane.
+    /// Checked messages from peers, in order per stream.
     pub peers: Vec<PeerMessage>,
     /// New proposals.
     pub proposals: Vec<Proposal<T>>,
@@ -108,14 +108,16 @@ impl std::fmt::Debug for PreparedSegment {
 pub struct Outbox<T> {
     /// For peers. Appends name entries; the transport fetches their frames from the log.
     pub messages: Vec<PeerMessage>,
+    /// Messages of peers that the engine could not use, by their sender, and why.
+    pub unusable: Vec<(ReplicaId, String)>,
     /// Sync the log up to this position, then report the number as durable.
-    pub flush: Option<Flush>,
+    pub flush: Option<FlushRequest>,
     /// Make this segment ready.
     pub prepare_segment: Option<u64>,
     /// Look how much room the disk has.
     pub look_at_disk: bool,
     /// Sends are refused for want of room from here on, or taken again.
-    pub room: Option<RoomChange>,
+    pub room: Option<DiskRoomChange>,
     /// The commit index moved, or tickets were decided.
     pub commit: Option<Committed<T>>,
     /// Answers that wait for nothing: refusals and expired tickets.
@@ -130,6 +132,7 @@ impl<T> Default for Outbox<T> {
     fn default() -> Self {
         Self {
             messages: Vec::new(),
+            unusable: Vec::new(),
             flush: None,
             prepare_segment: None,
             look_at_disk: false,

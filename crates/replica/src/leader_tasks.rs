@@ -208,13 +208,13 @@ mod tests {
     use crate::testing::LogBench;
 
     /// Proposes its number once a term, and counts what it is told.
-    struct Counting {
+    struct CountingTask {
         number: u16,
         has_proposed: bool,
         decided: std::sync::Arc<std::sync::Mutex<Vec<u16>>>,
     }
 
-    impl LeaderTask for Counting {
+    impl LeaderTask for CountingTask {
         fn topics(&self) -> &[&'static str] {
             &[]
         }
@@ -252,7 +252,7 @@ mod tests {
         };
         let heard: [std::sync::Arc<std::sync::Mutex<Vec<u16>>>; 2] = Default::default();
         let task = |number: u16, heard: &std::sync::Arc<std::sync::Mutex<Vec<u16>>>| {
-            Box::new(Counting {
+            Box::new(CountingTask {
                 number,
                 has_proposed: false,
                 decided: std::sync::Arc::clone(heard),

@@ -1,4 +1,4 @@
-//! One replica without threads: its turn, its tickets, its founding, and the views it builds.
+//! One replica without threads: its turn, its tickets, its bootstrap, and the views it builds.
 //!
 //! Everything here is pure: no thread, clock or socket (`clippy.toml` holds this). A process carries inputs in and
 //! effects out by its threads (`tern-broker`), `tern-sim` by turns in one; both call the same steps.
@@ -7,11 +7,12 @@ mod apply;
 mod applying;
 mod bootstrap;
 mod bootstrap_driver;
-mod building;
-mod delays;
+mod delay_scheduler;
+mod disk_room;
 mod entries;
 mod fatal;
 mod flusher;
+mod frame_builder;
 mod inputs;
 mod keys;
 mod leader_tasks;
@@ -21,20 +22,20 @@ mod next_queue_offsets;
 mod opening;
 mod options;
 mod proposal;
-mod room;
+mod proposal_queue;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tickets;
 mod turn;
-mod waiting;
 
-pub use apply::{Applied, Applier, Touched};
+pub use apply::{Applied, Applier, TouchedQueues};
 pub use applying::{Advanced, Applying};
 pub use bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStage, BootstrapStep};
 pub use bootstrap_driver::{BootstrapDriver, BootstrapProgress};
-pub use delays::Delays;
+pub use delay_scheduler::DelayScheduler;
+pub use disk_room::DiskRoomChange;
 pub use fatal::Fatal;
-pub use flusher::{Durable, Flush, FlushUnderWay, Flusher};
+pub use flusher::{Durable, FlushRequest, FlushUnderWay, Flusher};
 pub use inputs::{
     Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuildOutcome,
     RebuiltNextOffsets, RoleChange,
@@ -45,8 +46,7 @@ pub use leader_tasks::{
 };
 pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
 pub use next_queue_offsets::NextQueueOffsets;
-pub use opening::{Opened, Opening, Strategy};
+pub use opening::{OpenedReplica, ReplicaOpening, Strategy};
 pub use options::TurnOptions;
-pub use proposal::{AnswerAt, Bound, Draft, Outcome, Proposal, Refusal, Stored};
-pub use room::RoomChange;
+pub use proposal::{AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, StoredRecords};
 pub use turn::Replica;

@@ -257,12 +257,13 @@ impl MemberStatus {
         }
     }
 
-    /// The answer of a started replica to the hail of one that has not: it lets the other start, or shows it that it was
-    /// emptied. None where this one has not started, and the founding itself reads the mail, or nothing is to be said.
+    /// The answer of a started replica to the bootstrap message of one that has not: it lets the other start, or shows it
+    /// that it was emptied. None where this one has not started, and the bootstrap itself reads the mail, or nothing is
+    /// to be said.
     pub fn answer_bootstrap(&self, message: &PeerMessage) -> Option<PeerMessage> {
         let (phase, group_id) = self.phase();
-        let hail = BootstrapMessage::decode(&message.context)?;
-        (phase == Phase::Started && hail.stage != BootstrapStage::Started).then(|| {
+        let received = BootstrapMessage::decode(&message.context)?;
+        (phase == Phase::Started && received.stage != BootstrapStage::Started).then(|| {
             Bootstrap::answer_of_started(self.own(), message.from, group_id, self.identity.digest)
         })
     }

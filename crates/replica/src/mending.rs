@@ -20,13 +20,13 @@ pub(crate) struct Mending {
     /// The frame up to which the queues' files may hold entries.
     upto: u64,
     /// What was walked past and not written yet.
-    runs: Runs,
+    runs: EntryRuns,
 }
 
-type Runs = BTreeMap<(u32, u32), Run>;
+type EntryRuns = BTreeMap<(u32, u32), EntryRun>;
 
 /// Entries that follow each other in one queue, and the offset of the first.
-type Run = (u64, Vec<QueueEntry>);
+type EntryRun = (u64, Vec<QueueEntry>);
 
 impl Mending {
     /// For queues that were found damaged when frame `upto` was the newest applied one.
@@ -36,7 +36,7 @@ impl Mending {
             state: State::new(),
             next: reader.first_index(),
             upto,
-            runs: Runs::new(),
+            runs: EntryRuns::new(),
         }
     }
 

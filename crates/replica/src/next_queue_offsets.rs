@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use std::sync::Arc;
 
-use crate::proposal::{Draft, Refusal};
+use crate::proposal::{Draft, RejectReason};
 use tern_state::Precondition;
 use tern_state::delay::LEVELS;
 
@@ -16,7 +16,7 @@ use tern_state::delay::LEVELS;
 pub struct NextQueueOffsets {
     /// A row for each topic that exists.
     next: HashMap<Arc<str>, Vec<u64>, foldhash::fast::FixedState>,
-    /// Level 1 at place 0.
+    /// Level 1 at index 0.
     delays: [u64; LEVELS as usize],
 }
 
@@ -48,18 +48,18 @@ impl NextQueueOffsets {
         &mut self,
         drafts: &[Draft],
         preconditions: &[Precondition],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RejectReason> {
         if drafts
             .iter()
             .any(|draft| !self.next.contains_key(&draft.topic))
         {
-            return Err(Refusal::NoTopic);
+            return Err(RejectReason::NoTopic);
         }
         for op in preconditions {
             if let Precondition::Delay { level, from, .. } = op
                 && self.delay(*level).is_none_or(|stands| stands != from)
             {
-                return Err(Refusal::Outdated);
+                return Err(RejectReason::Outdated);
             }
         }
         Ok(())
@@ -149,7 +149,7 @@ mod tests {
         let mut next_offsets = NextQueueOffsets::default();
         assert_eq!(
             next_offsets.check(&[draft("orders")], &[]),
-            Err(Refusal::NoTopic)
+            Err(RejectReason::NoTopic)
         );
         next_offsets.advance(&[Precondition::Topics(vec![topic.clone()])]);
         assert_eq!(next_offsets.check(&[draft("orders")], &[]), Ok(()));
@@ -163,7 +163,7 @@ mod tests {
         next_offsets.advance(&[Precondition::Deleted(topic.clone())]);
         assert_eq!(
             next_offsets.check(&[draft("orders")], &[]),
-            Err(Refusal::NoTopic)
+            Err(RejectReason::NoTopic)
         );
         next_offsets.advance(&[Precondition::Topics(vec![topic.clone()])]);
         assert_eq!(next_offsets.take(&topic, 0, 1), 0);
@@ -176,13 +176,19 @@ mod tests {
         next_offsets.set_delay(2, 4);
         assert_eq!(next_offsets.check(&[], &step(4, 6)), Ok(()));
         next_offsets.advance(&step(4, 6));
-        assert_eq!(next_offsets.check(&[], &step(4, 6)), Err(Refusal::Outdated));
+        assert_eq!(
+            next_offsets.check(&[], &step(4, 6)),
+            Err(RejectReason::Outdated)
+        );
         assert_eq!(next_offsets.check(&[], &step(6, 7)), Ok(()));
         let no_level = [Precondition::Delay {
             level: 19,
             from: 0,
             to: 1,
         }];
-        assert_eq!(next_offsets.check(&[], &no_level), Err(Refusal::Outdated));
+        assert_eq!(
+            next_offsets.check(&[], &no_level),
+            Err(RejectReason::Outdated)
+        );
     }
 }

@@ -21,7 +21,7 @@ pub enum Strategy {
 }
 
 /// What a replica is opened with.
-pub struct Opening {
+pub struct ReplicaOpening {
     /// Where its files are.
     pub disk: Arc<dyn Disk>,
     /// How its log is opened; the group's id comes from its state.
@@ -35,7 +35,7 @@ pub struct Opening {
 }
 
 /// A replica whose log has been read.
-pub struct Opened<T> {
+pub struct OpenedReplica<T> {
     /// To be stepped by the log thread.
     pub replica: Replica<T>,
     /// For the flush thread.
@@ -46,7 +46,7 @@ pub struct Opened<T> {
     pub committed: u64,
 }
 
-impl Opening {
+impl ReplicaOpening {
     /// The directory of the replica.
     pub fn directory(&self) -> &PathBuf {
         &self.log.directory
@@ -56,7 +56,11 @@ impl Opening {
     ///
     /// # Errors
     /// [`Fatal`] with a sentence for the operator; nothing was cut then that had been promised.
-    pub fn open<T>(&self, state: RaftState, file: RaftStateFile) -> Result<Opened<T>, Fatal> {
+    pub fn open<T>(
+        &self,
+        state: RaftState,
+        file: RaftStateFile,
+    ) -> Result<OpenedReplica<T>, Fatal> {
         let options = LogOptions {
             group_id: state.group_id,
             ..self.log.clone()
@@ -69,7 +73,7 @@ impl Opening {
         }
         let engine = self.engine(&state, &log, commit)?;
         let flusher = Flusher::new(log.syncer());
-        Ok(Opened {
+        Ok(OpenedReplica {
             replica: Replica::new(log, engine, file, state, self.turn, commit),
             flusher,
             recovery,
@@ -114,14 +118,14 @@ impl Opening {
 /// The greatest index that this replica knows to be committed. Everything up to it is in the log, and is never cut (L22).
 fn committed(log: &Log, state: &RaftState, recovery: &Recovery) -> Result<u64, Fatal> {
     if recovery.first_index > 1 {
-        return Err(Fatal::Refused(format!(
+        return Err(Fatal::MayNotServe(format!(
             "the log begins at {}, and nothing has been purged: its first segments are missing; put them back",
             recovery.first_index
         )));
     }
     let commit = state.commit.max(recovery.commit);
     if log.end().index < commit {
-        return Err(Fatal::Refused(format!(
+        return Err(Fatal::MayNotServe(format!(
             "the log ends at {} but {commit} was known to be committed here: this replica lost acknowledged frames",
             log.end().index,
         )));

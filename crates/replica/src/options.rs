@@ -10,7 +10,7 @@ pub struct TurnOptions {
     /// Proposals that wait for a frame at most.
     pub waiting: usize,
     /// How long a proposal waits for others at most while a frame is on its way to a majority, nanoseconds.
-    pub gather_ns: u64,
+    pub linger_ns: u64,
     /// A proposal that waited longer is refused with `Busy`, nanoseconds.
     pub wait_limit_ns: u64,
     /// An appended proposal that is undecided for longer is answered as unknown, nanoseconds.
@@ -21,10 +21,10 @@ pub struct TurnOptions {
     pub behind_bytes: u64,
     /// Size of a segment, bytes.
     pub segment_size: u64,
-    /// How long one survivor of a dead leader has before the next one's turn, nanoseconds: longer than a round of
+    /// How long one survivor of a dead leader has before the next one's slot, nanoseconds: longer than a round of
     /// pre-votes.
-    pub election_turn_ns: u64,
-    /// Spreads the turns of survivors.
+    pub election_slot_ns: u64,
+    /// Spreads the slots of survivors.
     pub seed: u64,
 }
 
@@ -34,13 +34,13 @@ impl Default for TurnOptions {
             heartbeat_ticks: 10,
             leader_catch_up_ticks: 120,
             waiting: 10_000,
-            gather_ns: 500_000,
+            linger_ns: 500_000,
             wait_limit_ns: 200_000_000,
             ack_timeout_ns: 2_500_000_000,
             uncommitted_frames: 10_000,
             behind_bytes: 256 << 20,
             segment_size: 64 << 20,
-            election_turn_ns: 25_000_000,
+            election_slot_ns: 25_000_000,
             seed: 0,
         }
     }

@@ -69,9 +69,9 @@ pub enum AnswerAt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Committed under the mode's rule, at these places.
-    Stored(Stored),
+    Stored(StoredRecords),
     /// Nothing was appended, for this reason.
-    Refused(Refusal),
+    Rejected(RejectReason),
     /// Another leader's frame stands at its index: certainly not stored, but it was appended once.
     NotStored,
     /// Not decided in time: it may appear later, or not.
@@ -82,7 +82,7 @@ pub enum Outcome {
 
 /// Where the records of a proposal stand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stored {
+pub struct StoredRecords {
     /// Index of the frame.
     pub index: u64,
     /// Queue offset of the first record of the first draft.
@@ -93,7 +93,7 @@ pub struct Stored {
 
 /// Why nothing was appended. Each has one response code, and all of them are certain (S1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RejectReason {
     /// This replica does not lead; the leader if known. Code 14.
     NotLeader {
         /// Who leads, 0 if unknown.

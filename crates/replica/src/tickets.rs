@@ -1,27 +1,27 @@
 //! Pending answers of frames that were placed and are not decided.
 
-use crate::proposal::{AnswerAt, Outcome, Stored};
+use crate::proposal::{AnswerAt, Outcome, StoredRecords};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One ticket inside a placed frame.
 #[derive(Debug)]
-pub(crate) struct Placed<T> {
+pub(crate) struct PendingTicket<T> {
     pub ticket: T,
     pub answer: AnswerAt,
-    pub stored: Stored,
+    pub stored: StoredRecords,
 }
 
 #[derive(Debug)]
-struct PlacedFrame<T> {
+struct PendingFrame<T> {
     term: u64,
-    tickets: Vec<Placed<T>>,
+    tickets: Vec<PendingTicket<T>>,
 }
 
 /// A ticket is decided when the commit index reaches its index: same term, stored; another term, not stored.
 /// Being truncated here decides nothing: another replica may hold the frame and win.
 #[derive(Debug)]
 pub(crate) struct Tickets<T> {
-    frames: BTreeMap<u64, Vec<PlacedFrame<T>>>,
+    frames: BTreeMap<u64, Vec<PendingFrame<T>>>,
     deadlines: VecDeque<(u64, u64, u64)>,
     count: usize,
 }
@@ -46,12 +46,18 @@ impl<T> Tickets<T> {
         self.count
     }
 
-    pub fn place(&mut self, index: u64, term: u64, tickets: Vec<Placed<T>>, deadline_ns: u64) {
+    pub fn insert(
+        &mut self,
+        index: u64,
+        term: u64,
+        tickets: Vec<PendingTicket<T>>,
+        deadline_ns: u64,
+    ) {
         self.count += 1;
         self.frames
             .entry(index)
             .or_default()
-            .push(PlacedFrame { term, tickets });
+            .push(PendingFrame { term, tickets });
         self.deadlines.push_back((deadline_ns, index, term));
     }
 
@@ -107,7 +113,7 @@ impl<T> Tickets<T> {
 }
 
 impl<T> Decided<T> {
-    fn add(&mut self, index: u64, stored: bool, placed: Placed<T>) {
+    fn add(&mut self, index: u64, stored: bool, placed: PendingTicket<T>) {
         match (stored, placed.answer) {
             (false, _) => self.at_once.push((placed.ticket, Outcome::NotStored)),
             (true, AnswerAt::Commit) => {
@@ -126,20 +132,20 @@ impl<T> Decided<T> {
 mod tests {
     use super::*;
 
-    fn placed(ticket: u32) -> Vec<Placed<u32>> {
-        vec![Placed {
+    fn placed(ticket: u32) -> Vec<PendingTicket<u32>> {
+        vec![PendingTicket {
             ticket,
             answer: AnswerAt::Commit,
-            stored: Stored::default(),
+            stored: StoredRecords::default(),
         }]
     }
 
     #[test]
     fn a_ticket_is_stored_only_if_its_own_term_won_the_index() {
         let mut tickets = Tickets::new();
-        tickets.place(5, 1, placed(10), 100);
-        tickets.place(5, 3, placed(11), 100);
-        tickets.place(6, 3, placed(12), 100);
+        tickets.insert(5, 1, placed(10), 100);
+        tickets.insert(5, 3, placed(11), 100);
+        tickets.insert(6, 3, placed(12), 100);
         let decided = tickets.commit(5, |_| 3).at_once;
         assert_eq!(decided[0], (10, Outcome::NotStored));
         assert!(matches!(decided[1], (11, Outcome::Stored(_))));
@@ -149,7 +155,7 @@ mod tests {
     #[test]
     fn an_undecided_ticket_expires_as_unknown_and_is_answered_once() {
         let mut tickets = Tickets::new();
-        tickets.place(5, 1, placed(10), 100);
+        tickets.insert(5, 1, placed(10), 100);
         assert!(tickets.expire(99).is_empty());
         assert_eq!(tickets.expire(100), vec![(10, Outcome::Unknown)]);
         assert!(tickets.commit(9, |_| 1).at_once.is_empty());

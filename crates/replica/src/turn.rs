@@ -9,17 +9,17 @@ mod proposing;
 mod refusing;
 mod suspecting;
 
+use crate::disk_room::DiskRoom;
 use crate::fatal::Fatal;
-use crate::flusher::Flush;
+use crate::flusher::FlushRequest;
 use crate::inputs::{
     Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuiltNextOffsets, RoleChange,
 };
 use crate::next_queue_offsets::NextQueueOffsets;
 use crate::options::TurnOptions;
 use crate::proposal::Outcome;
-use crate::room::Room;
+use crate::proposal_queue::ProposalQueue;
 use crate::tickets::Tickets;
-use crate::waiting::Waiting;
 use hashbrown::HashMap;
 use leadership::{Health, Suspicion};
 use std::collections::VecDeque;
@@ -42,7 +42,7 @@ const fn makes_leaders(kind: MessageKind) -> bool {
 
 /// A round that is written and not yet durable, with the messages that wait for it.
 #[derive(Debug)]
-struct Flight {
+struct UnsyncedWrite {
     number: Persisted,
     messages: Vec<PeerMessage>,
     /// When it was written.
@@ -57,20 +57,20 @@ pub struct Replica<T> {
     state: RaftState,
     options: TurnOptions,
     /// Frames that an entry will name: received from a leader, or just built (L15).
-    held: HashMap<(u64, u64), Frame>,
+    received_frames: HashMap<(u64, u64), Frame>,
     next_offsets: Option<NextQueueOffsets>,
     rebuild_asked: Option<u64>,
-    waiting: Waiting<T>,
+    waiting: ProposalQueue<T>,
     /// A bound, a transfer or a missing segment kept the last turn from building.
     blocked: bool,
     tickets: Tickets<T>,
     reads: VecDeque<(T, u64)>,
     asked: Vec<(u64, Vec<(T, u64)>)>,
     read_context: u64,
-    flights: VecDeque<Flight>,
+    unsynced: VecDeque<UnsyncedWrite>,
     segment_asked: Option<u64>,
-    room: Room,
-    told: Option<RoleChange>,
+    room: DiskRoom,
+    reported_role: Option<RoleChange>,
     /// Everything up to here is committed and is never cut (L22), also what was known so at the start.
     floor: u64,
     committed: u64,
@@ -97,19 +97,19 @@ impl<T> Replica<T> {
             state_file,
             state,
             options,
-            held: HashMap::new(),
+            received_frames: HashMap::new(),
             next_offsets: None,
             rebuild_asked: None,
-            waiting: Waiting::new(),
+            waiting: ProposalQueue::new(),
             blocked: false,
             tickets: Tickets::new(),
             reads: VecDeque::new(),
             asked: Vec::new(),
             read_context: 0,
-            flights: VecDeque::new(),
+            unsynced: VecDeque::new(),
             segment_asked: None,
-            room: Room::new(options.segment_size),
-            told: None,
+            room: DiskRoom::new(options.segment_size),
+            reported_role: None,
             floor,
             committed: 0,
             now_ns: 0,
@@ -164,14 +164,14 @@ impl<T> Replica<T> {
         }
         // What was committed before the start is shown at once: reads do not wait for a leader.
         self.publish(self.floor, out);
-        self.rounds(out)?;
+        self.drain_ready(out)?;
         self.notice_role(out);
         self.take_rebuilt(inbox.rebuilt.take());
         self.queue(&mut inbox.proposals, out);
         self.reads.extend(inbox.reads.drain(..));
         self.propose(inbox, out)?;
         self.ask_reads(out);
-        self.rounds(out)?;
+        self.drain_ready(out)?;
         self.notice_role(out);
         self.refuse(inbox.now_ns, out);
         self.want_segment(out);
@@ -214,12 +214,12 @@ impl<T> Replica<T> {
         self.engine.durable(number);
         let all = is_planted(Bug::AnswersOutOfOrder);
         while self
-            .flights
+            .unsynced
             .front()
             .is_some_and(|f| f.number <= number || all)
         {
-            let flight = self.flights.pop_front().expect("looked at above");
-            out.messages.extend(flight.messages);
+            let write = self.unsynced.pop_front().expect("looked at above");
+            out.messages.extend(write.messages);
         }
     }
 
@@ -249,19 +249,19 @@ impl<T> Replica<T> {
         self.make_way(&message);
         let append = message.message == MessageKind::Append;
         for frame in message.frames.drain(..) {
-            self.held
+            self.received_frames
                 .insert((frame.header.index, frame.header.term), frame);
         }
         match self.engine.step(&message) {
             Ok(()) | Err(StepError::UnknownPeer(_)) => {}
             Err(StepError::Engine(why)) => {
                 // The engine answers what it cannot use with an error and stays as it was.
-                debug_assert!(!why.is_empty());
+                out.unusable.push((message.from, why));
             }
         }
-        if append && !self.held.is_empty() {
-            self.rounds(out)?;
-            self.held.clear();
+        if append && !self.received_frames.is_empty() {
+            self.drain_ready(out)?;
+            self.received_frames.clear();
         }
         Ok(())
     }
@@ -313,15 +313,23 @@ impl<T> Replica<T> {
     }
 
     /// Carry out works until the engine has none.
-    fn rounds(&mut self, out: &mut Outbox<T>) -> Result<(), Fatal> {
+    fn drain_ready(&mut self, out: &mut Outbox<T>) -> Result<(), Fatal> {
         while self.engine.has_work() {
             let work = self.engine.work();
-            self.round(work, out)?;
+            self.process_ready(work, out)?;
         }
         Ok(())
     }
 
-    fn round(&mut self, mut work: Work, out: &mut Outbox<T>) -> Result<(), Fatal> {
+    /// Carry out one work of the engine. The order is what a crash in between leaves:
+    ///
+    /// - term and vote are on the disk before any message of this work leaves, as a vote that is told and forgotten may be
+    ///   given twice;
+    /// - appends leave before the own write and its sync, because a follower's disk works meanwhile, and the leader counts
+    ///   itself only when its own is durable;
+    /// - what says that this replica *has* something (answers to appends, votes) waits for the flush of this work, and for
+    ///   those before it.
+    fn process_ready(&mut self, mut work: Work, out: &mut Outbox<T>) -> Result<(), Fatal> {
         if let Some(hard) = work.hard_state {
             self.state.term = hard.term;
             self.state.vote = hard.vote;
@@ -337,22 +345,23 @@ impl<T> Replica<T> {
             out.messages.append(&mut work.after_durable);
             self.engine.durable(work.number);
         }
-        if wrote || (!self.flights.is_empty() && !work.after_durable.is_empty()) {
-            self.flights.push_back(Flight {
+        if wrote || (!self.unsynced.is_empty() && !work.after_durable.is_empty()) {
+            self.unsynced.push_back(UnsyncedWrite {
                 number: work.number,
                 messages: work.after_durable,
                 since_ns: self.now_ns,
             });
-            out.flush = Some(Flush {
+            out.flush = Some(FlushRequest {
                 number: work.number,
                 position: self.log.end().position,
             });
-        } else if self.flights.is_empty() {
+        } else if self.unsynced.is_empty() {
             // Nothing is in flight, so this round is as durable as the one before it. A round in between that
             // wrote nothing and holds no message back is covered by the next notice.
             out.messages.append(&mut work.after_durable);
             self.engine.durable(work.number);
         }
+        // The commit first: a read that is confirmed here is answered when the views have reached it.
         self.publish(work.commit, out);
         self.confirm_reads(work.reads, out);
         Ok(())
@@ -381,7 +390,7 @@ impl<T> Replica<T> {
         let mut end = self.log.end();
         let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
-            let frame = match self.held.remove(&(entry.index, entry.term)) {
+            let frame = match self.received_frames.remove(&(entry.index, entry.term)) {
                 Some(frame)
                     if frame.header.kind == entry.kind || is_planted(Bug::KindOfProposal) =>
                 {
@@ -463,10 +472,10 @@ impl<T> Replica<T> {
             term: status.term,
             leader: status.leader,
         };
-        if self.told == Some(now) {
+        if self.reported_role == Some(now) {
             return;
         }
-        self.told = Some(now);
+        self.reported_role = Some(now);
         out.role = Some(now);
         if now.role != Role::Leader {
             self.next_offsets = None;

@@ -156,7 +156,7 @@ fn a_disk_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn a_stream_takes_nothing_that_speaks_for_somebody_else_or_belongs_on_the_other_lane() {
+fn a_stream_takes_nothing_that_speaks_for_somebody_else_or_belongs_on_the_other_stream() {
     let (_disk, log, _) = log_with(1, 1 << 20);
     let packed = Packer::new(append_of(&[]))
         .next(&log.reader(), 35_000)

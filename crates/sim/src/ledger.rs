@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tern_log::{Frame, FrameHeader, LogReader};
-use tern_replica::Stored;
+use tern_replica::StoredRecords;
 use tern_replication::{MessageKind, PeerKind, PeerMessage};
 use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
 use tern_state::{DelayProgress, LeaseTime, Op};
@@ -26,7 +26,7 @@ pub struct BrokenPromise(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
     /// Code 0, with where it is stored.
-    Stored(Stored),
+    Stored(StoredRecords),
     /// Code 2 or 14: never appended.
     Refused,
     /// Code 1, or no answer: anything may be.
@@ -519,7 +519,7 @@ mod tests {
             length: 0,
         };
         let stored = |queue_offset| {
-            SendOutcome::Stored(Stored {
+            SendOutcome::Stored(StoredRecords {
                 index: 1,
                 queue_offset,
                 physical_offsets: smallvec::smallvec![0],

@@ -8,8 +8,8 @@ use tern_log::{
     claim_directory,
 };
 use tern_replica::{
-    BootstrapDriver, BootstrapPlan, BootstrapProgress, Fatal, MemberIdentity, MemberStatus, Opened,
-    Opening, Strategy, TurnOptions,
+    BootstrapDriver, BootstrapPlan, BootstrapProgress, Fatal, MemberIdentity, MemberStatus,
+    OpenedReplica, ReplicaOpening, Strategy, TurnOptions,
 };
 use tern_replication::{PeerMessage, Phase, Timing, replica_id};
 use tern_state::{FoundingMember, GroupFounding};
@@ -154,7 +154,7 @@ impl Machine {
         log: LogOptions,
         seed: u64,
     ) -> Result<RunningReplica, Fatal> {
-        let opening = Opening {
+        let opening = ReplicaOpening {
             disk: self.process_disk(),
             log,
             strategy: Strategy::Raft(TIMING),
@@ -164,7 +164,7 @@ impl Machine {
                 heartbeat_ticks: TIMING.heartbeat_ticks,
                 leader_catch_up_ticks: 2 * TIMING.election_max_ticks,
                 seed,
-                election_turn_ns: self.swarm.election_turn_ns,
+                election_slot_ns: self.swarm.election_slot_ns,
                 ..TurnOptions::default()
             },
         };
@@ -232,7 +232,7 @@ impl Machine {
         }
     }
 
-    /// What is in a replica's status mail: the founding's, or a hail that a started one answers.
+    /// What is in a replica's status mail: the bootstrap's, which a started one answers.
     pub fn hear(
         &mut self,
         message: &PeerMessage,
@@ -245,9 +245,9 @@ impl Machine {
             None => return Ok(None),
             Some(Process::Running(_)) => return Ok(member_status.answer_bootstrap(message)),
             Some(Process::Bootstrapping(driver)) => {
-                let founder = driver.take().expect("a birth is put back");
+                let taken = driver.take().expect("a driver is put back");
                 let group = || (group(&self.swarm, founded_at_ms), id_of(seed));
-                let (rest, progress) = founder.receive(message, group)?;
+                let (rest, progress) = taken.receive(message, group)?;
                 **driver = rest;
                 match progress {
                     BootstrapProgress::Started(started) => *started,
@@ -256,9 +256,11 @@ impl Machine {
                         member_status.enter(Phase::Founding, group_id);
                         return Ok(None);
                     }
-                    BootstrapProgress::DataLost => return Err(Fatal::Refused("wiped".to_owned())),
+                    BootstrapProgress::DataLost => {
+                        return Err(Fatal::MayNotServe("wiped".to_owned()));
+                    }
                     BootstrapProgress::Contradiction(sentence) => {
-                        return Err(Fatal::Refused(sentence));
+                        return Err(Fatal::MayNotServe(sentence));
                     }
                 }
             }
@@ -338,23 +340,23 @@ impl Machine {
 
 /// Opens a log and cuts it wherever it shows rot, with all that says how long it was.
 fn open_cutting_at_rot(
-    opening: &Opening,
+    opening: &ReplicaOpening,
     mut state: RaftState,
     mut file: RaftStateFile,
-) -> Result<Opened<u64>, Fatal> {
+) -> Result<OpenedReplica<u64>, Fatal> {
     loop {
         let position = match opening.open(state.clone(), file) {
             Err(Fatal::Log(LogError::Rotted { position, .. })) => position,
             opened => return opened,
         };
-        cut_log(opening, position).map_err(|error| Fatal::Refused(error.to_string()))?;
+        cut_log(opening, position).map_err(|error| Fatal::MayNotServe(error.to_string()))?;
         (file, _) = RaftStateFile::load(Arc::clone(&opening.disk), opening.directory())?;
         state.commit = 0;
     }
 }
 
 /// Zeroes the log from a position on and takes away later segments, and the file that says how far it was durable.
-fn cut_log(opening: &Opening, position: u64) -> io::Result<()> {
+fn cut_log(opening: &ReplicaOpening, position: u64) -> io::Result<()> {
     let (disk, size) = (&opening.disk, opening.log.segment_size);
     let log = opening.directory().join("log");
     for name in disk.list(&log)?.iter().rev() {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
 use tern_replica::{
-    AnswerAt, Applier, Applying, Delays, Draft, Fatal, Flush, FlushUnderWay, Flusher, Inbox,
-    LeaderTasks, Opened, Outbox, Outcome, PreparedSegment, Proposal, RebuildNextOffsets,
-    RebuildOutcome, Replica, TaskNotice, TaskTicket, TaskTime, TaskView,
+    AnswerAt, Applier, Applying, DelayScheduler, Draft, Fatal, FlushRequest, FlushUnderWay,
+    Flusher, Inbox, LeaderTasks, OpenedReplica, Outbox, Outcome, PreparedSegment, Proposal,
+    RebuildNextOffsets, RebuildOutcome, Replica, TaskNotice, TaskTicket, TaskTime, TaskView,
 };
 use tern_replication::{PeerKind, PeerMessage, Role};
 use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
@@ -48,10 +48,10 @@ pub struct RunningReplica {
     pub queues: Arc<ConsumeQueues>,
     flusher: Flusher,
     /// The newest request to the flush thread, and the one that it carries out.
-    flush: Option<Flush>,
+    flush: Option<FlushRequest>,
     under_way: Option<FlushUnderWay>,
     /// With a bug, a flush that is begun only when its sync ends.
-    begun_late: Option<Flush>,
+    begun_late: Option<FlushRequest>,
     /// The flush thread is awake.
     is_flushing: bool,
     rebuild: Option<RebuildNextOffsets>,
@@ -67,7 +67,7 @@ pub struct RunningReplica {
 impl RunningReplica {
     /// From a log that has been read, in the order of a process: the start is recorded before anything is written.
     pub fn new(
-        opened: Opened<u64>,
+        opened: OpenedReplica<u64>,
         disk: Arc<dyn Disk>,
         stop_record: StopRecord,
         segment_size: u64,
@@ -93,7 +93,9 @@ impl RunningReplica {
             is_flushing: false,
             rebuild: None,
             committed: 0,
-            leader_tasks: LeaderTasks::new(vec![Box::new(ProgressApart::new(Delays::new()))]),
+            leader_tasks: LeaderTasks::new(vec![Box::new(ProgressApart::new(
+                DelayScheduler::new(),
+            ))]),
             since_ms: 0,
             stop_record,
             segment_size,
@@ -244,7 +246,7 @@ impl RunningReplica {
     }
 
     /// The flush thread is asked; true if it was idle and begins.
-    pub fn ask_flush(&mut self, flush: Flush) -> bool {
+    pub fn ask_flush(&mut self, flush: FlushRequest) -> bool {
         self.flush = Some(flush);
         !std::mem::replace(&mut self.is_flushing, true)
     }
@@ -284,7 +286,7 @@ impl RunningReplica {
     }
 
     /// A new leader waits for the numbers of its queues.
-    pub fn ask_fold(&mut self, rebuild: RebuildNextOffsets) {
+    pub fn ask_rebuild(&mut self, rebuild: RebuildNextOffsets) {
         self.rebuild = Some(rebuild);
     }
 

@@ -103,8 +103,8 @@ pub struct Swarm {
     pub fault_pause: (u64, u64),
     /// Syncs that take 20 to 300 ms, percent.
     pub slow_syncs: u64,
-    /// How long a survivor of a dead leader has before the next one's turn, nanoseconds.
-    pub election_turn_ns: u64,
+    /// How long a survivor of a dead leader has before the next one's slot, nanoseconds.
+    pub election_slot_ns: u64,
     /// When the first fault may come, microseconds.
     pub first_fault: u64,
     /// What may happen.
@@ -144,7 +144,7 @@ impl Swarm {
                 (50_000, 1_500_000)
             },
             slow_syncs: 1,
-            election_turn_ns: ELECTION_TURN_NS,
+            election_slot_ns: ELECTION_TURN_NS,
             first_fault: if random.chance(30) { 0 } else { 1_000_000 },
             kinds,
         }
@@ -163,7 +163,7 @@ impl Swarm {
             body: 1_500,
             fault_pause: (1_000_000, 1_000_000),
             slow_syncs: 0,
-            election_turn_ns: ELECTION_TURN_NS,
+            election_slot_ns: ELECTION_TURN_NS,
             first_fault: u64::MAX / 2,
             kinds: Vec::new(),
         }

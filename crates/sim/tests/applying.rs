@@ -4,7 +4,8 @@ mod solitary;
 
 use solitary::Solitary;
 use tern_replica::{
-    Applying, Bound, Committed, Outcome, RebuildNextOffsets, RebuildOutcome, Refusal, Stored,
+    Applying, Bound, Committed, Outcome, RebuildNextOffsets, RebuildOutcome, RejectReason,
+    StoredRecords,
 };
 
 fn rebuild(upto: u64, upto_term: u64) -> RebuildOutcome {
@@ -45,7 +46,7 @@ fn a_read_that_waits_for_views_longer_than_its_client_does_is_given_up() {
         decided: Vec::new(),
         at_apply: vec![
             (ahead, 1, Outcome::Confirmed(ahead)),
-            (ahead, 2, Outcome::Stored(Stored::default())),
+            (ahead, 2, Outcome::Stored(StoredRecords::default())),
         ],
     };
     assert!(applying.commit(committed, 5).is_empty());
@@ -59,7 +60,7 @@ fn a_read_that_waits_for_views_longer_than_its_client_does_is_given_up() {
     assert_eq!(
         answers(&mut applying, 3_000_000_006),
         [
-            (1, Outcome::Refused(Refusal::Busy(Bound::Behind))),
+            (1, Outcome::Rejected(RejectReason::Busy(Bound::Behind))),
             (2, Outcome::Unknown)
         ]
     );

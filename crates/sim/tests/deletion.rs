@@ -4,7 +4,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_replica::{Outcome, RebuildNextOffsets, Refusal};
+use tern_replica::{Outcome, RebuildNextOffsets, RejectReason};
 use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
 
 fn put(queues: u32) -> Op {
@@ -44,7 +44,7 @@ fn used() -> Solitary {
 }
 
 /// The log of a leader that has applied all of it, and that of one that has applied nothing, give the same numbers.
-fn assert_folds_agree(solitary: &Solitary) {
+fn assert_rebuilds_agree(solitary: &Solitary) {
     let rebuild = RebuildNextOffsets {
         term: 1,
         upto: solitary.committed,
@@ -79,7 +79,7 @@ fn messages_behind_a_deletion_are_refused_and_a_new_topic_of_that_name_starts_at
     assert!(offset(&solitary.outcome(11)).is_some());
     assert_eq!(
         solitary.outcome(12),
-        Outcome::Refused(Refusal::NoTopic),
+        Outcome::Rejected(RejectReason::NoTopic),
         "nothing of it is in the log"
     );
     assert!(offset(&solitary.outcome(13)).is_some());
@@ -87,7 +87,7 @@ fn messages_behind_a_deletion_are_refused_and_a_new_topic_of_that_name_starts_at
     let state = solitary.applier.state();
     assert_ne!(state.topic("orders").unwrap().id, old);
     assert_eq!(state.next_offset("orders", 0), 1);
-    assert_folds_agree(&solitary);
+    assert_rebuilds_agree(&solitary);
 }
 
 #[test]
@@ -97,13 +97,16 @@ fn a_deletion_that_is_applied_is_remembered_by_the_leader() {
     solitary.settle();
     solitary.hand_in(11, "orders", b"late");
     solitary.settle();
-    assert_eq!(solitary.outcome(11), Outcome::Refused(Refusal::NoTopic));
-    assert_folds_agree(&solitary);
+    assert_eq!(
+        solitary.outcome(11),
+        Outcome::Rejected(RejectReason::NoTopic)
+    );
+    assert_rebuilds_agree(&solitary);
     solitary.hand_in_ops(12, &[put(4)]);
     solitary.hand_in(13, "orders", b"new");
     solitary.settle();
     assert_eq!(offset(&solitary.outcome(13)), Some(0));
-    assert_folds_agree(&solitary);
+    assert_rebuilds_agree(&solitary);
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn a_topic_that_has_fewer_queues_than_before_keeps_their_numbers() {
     let mut solitary = used();
     solitary.hand_in_ops(10, &[put(0)]);
     solitary.settle();
-    assert_folds_agree(&solitary);
+    assert_rebuilds_agree(&solitary);
     solitary.hand_in_ops(11, &[put(4)]);
     solitary.hand_in(12, "orders", b"on");
     solitary.settle();

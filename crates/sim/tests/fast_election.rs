@@ -68,11 +68,11 @@ fn five_members_take_turns_as_three_do() {
 
 #[test]
 fn turns_that_are_shorter_than_a_round_trip_cost_terms() {
-    let terms = |election_turn_ns| {
+    let terms = |election_slot_ns| {
         let mut terms = 0;
         for seed in 0..25 {
             let swarm = Swarm {
-                election_turn_ns,
+                election_slot_ns,
                 members: 5,
                 ..Swarm::fair()
             };

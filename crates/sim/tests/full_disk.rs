@@ -4,7 +4,7 @@ mod solitary;
 
 use solitary::Solitary;
 use tern_log::MIN_SEGMENT_SIZE;
-use tern_replica::{Outcome, Refusal};
+use tern_replica::{Outcome, RejectReason};
 
 const TOPIC: &str = "TBW102";
 const BODY: usize = 1 << 20;
@@ -41,7 +41,7 @@ fn without_room_sends_are_refused_with_14_reads_go_on_and_freed_space_is_used() 
             other => break other,
         }
     };
-    assert_eq!(refused, Outcome::Refused(Refusal::NoRoom));
+    assert_eq!(refused, Outcome::Rejected(RejectReason::NoRoom));
     assert!(
         stored > 30,
         "the prepared segments were filled first: {stored}"

@@ -3,7 +3,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_replica::{Outcome, Refusal, TurnOptions};
+use tern_replica::{Outcome, RejectReason, TurnOptions};
 use tern_state::{Op, PutTopic, TopicConfig, UnlockQueues};
 
 /// With a topic, and a first message that is written and not synced.
@@ -54,7 +54,7 @@ fn messages_that_come_while_a_frame_is_under_way_share_the_next_one() {
 fn a_message_does_not_wait_for_others_longer_than_the_limit() {
     let mut solitary = one_under_way();
     let first = solitary.last_index();
-    let limit = TurnOptions::default().gather_ns;
+    let limit = TurnOptions::default().linger_ns;
     solitary.hand_in(2, "orders", b"later");
     solitary.turn(limit - 1);
     assert_eq!(solitary.last_index(), first);
@@ -102,7 +102,7 @@ fn what_no_frame_can_hold_is_refused_and_what_stands_behind_it_is_stored() {
     }
     solitary.hand_in(3, "TBW102", b"m");
     solitary.settle();
-    let too_large = Outcome::Refused(Refusal::TooLarge);
+    let too_large = Outcome::Rejected(RejectReason::TooLarge);
     assert_eq!(solitary.outcome(0), too_large);
     assert_eq!(solitary.outcome(1), too_large);
     index(solitary.outcome(2));

@@ -7,7 +7,9 @@ use tern_log::{
     Disk, Fault, Frame, FrameDraft, Log, LogEnd, LogError, LogOptions, MIN_SEGMENT_SIZE, RaftState,
     RaftStateFile, StopKind,
 };
-use tern_replica::{Fatal, Flush, Flusher, Inbox, Opening, Outbox, Replica, Strategy, TurnOptions};
+use tern_replica::{
+    Fatal, FlushRequest, Flusher, Inbox, Outbox, Replica, ReplicaOpening, Strategy, TurnOptions,
+};
 use tern_replication::{MessageKind, PeerMessage, Timing, replica_id};
 use tern_sim::{
     FaultKind, HistoryPlan, OuterBug, PlantedBug, Random, Swarm, World, plant, process_disk, run,
@@ -326,7 +328,7 @@ fn a_placement_that_is_not_checked_is_seen_by_a_frame_from_elsewhere() {
 
 /// A follower of three with frames in its log, opened as a process opens it.
 fn follower(disk: &MemoryDisk) -> (Replica<u64>, Flusher) {
-    let opening = Opening {
+    let opening = ReplicaOpening {
         disk: process_disk(disk),
         log: options(StopKind::ProcessDied),
         strategy: Strategy::Raft(Timing {
@@ -438,7 +440,7 @@ fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committ
             })
             .collect();
         let out = step(&mut replica, append(&before, frames, 1, 4)).expect("they fit");
-        let flush: Flush = out.flush.expect("something was written");
+        let flush: FlushRequest = out.flush.expect("something was written");
         let under_way = flusher.begin(flush).expect("a healthy disk");
         flusher.end(under_way, 0).expect("a healthy disk");
         flusher.keep_position(200_000_000).expect("a healthy disk");

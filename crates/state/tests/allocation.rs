@@ -9,7 +9,7 @@ use tern_state::{
 };
 
 /// Counts the bytes that the current thread allocates.
-struct Counting;
+struct AllocationCounter;
 
 thread_local! {
     static BYTES: Cell<usize> = const { Cell::new(0) };
@@ -21,7 +21,7 @@ fn note(bytes: usize) {
 
 // SAFETY: everything is passed on to the system's allocator as it came.
 #[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for AllocationCounter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
         // SAFETY: the caller's promise about the layout is handed on.
@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: AllocationCounter = AllocationCounter;
 
 /// Bytes that are allocated for one byte of a state of many small rows, at most: a table of one offset
 /// a group is a tree a group.

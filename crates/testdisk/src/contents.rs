@@ -19,7 +19,7 @@ pub enum DirectoryEntry {
 
 /// A change of names that is not durable yet.
 #[derive(Clone)]
-pub struct Change {
+pub struct NameChange {
     pub sequence: u64,
     pub directory: PathBuf,
     pub kind: ChangeKind,
@@ -37,7 +37,7 @@ pub struct DiskContents {
     pub inodes: BTreeMap<u64, Inode>,
     pub names: BTreeMap<PathBuf, DirectoryEntry>,
     pub durable_names: BTreeMap<PathBuf, DirectoryEntry>,
-    pub changes: Vec<Change>,
+    pub changes: Vec<NameChange>,
     pub next_inode: u64,
     /// Numbers calls that change something.
     pub sequence: u64,
@@ -114,7 +114,7 @@ impl DiskContents {
             &kind;
         let directory = parent(path);
         apply(&mut self.names, &kind);
-        self.changes.push(Change {
+        self.changes.push(NameChange {
             sequence: self.sequence,
             directory,
             kind,
@@ -198,7 +198,7 @@ impl DiskContents {
 }
 
 /// The file that a change gives a name to.
-fn added(change: &Change) -> Option<u64> {
+fn added(change: &NameChange) -> Option<u64> {
     match change.kind {
         ChangeKind::Add(_, DirectoryEntry::File(number)) => Some(number),
         _ => None,

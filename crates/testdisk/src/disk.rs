@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tern_log::{Disk, DiskFile, Space};
 
-use crate::contents::{Change, ChangeKind, DirectoryEntry, DiskContents, parent};
+use crate::contents::{ChangeKind, DirectoryEntry, DiskContents, NameChange, parent};
 use crate::file::MemoryFile;
 use crate::inode::Inode;
 use crate::operation::Operation;
@@ -331,7 +331,7 @@ impl Disk for MemoryDisk {
             .into_iter()
             .partition(|change| change.directory == path);
         inner.changes = elsewhere;
-        let here: Vec<Change> = here;
+        let here: Vec<NameChange> = here;
         for change in here {
             inner.make_durable(&change.kind);
         }

@@ -3,14 +3,12 @@
 Stubs of the Python package are left out: they declare classes that Rust defines.
 """
 
-import tomllib
 from pathlib import Path
 
 from scripts.sources.python import class_places, package
 from scripts.sources.rust import type_places
 
 ROOT = Path(__file__).parents[3]
-KNOWN = tomllib.loads((Path(__file__).parent / "known.toml").read_text())["names"]
 
 
 def shown(twice: dict[str, list[str]]) -> str:
@@ -21,7 +19,7 @@ def test_no_two_rust_types_have_one_name() -> None:
     places = type_places(ROOT)
     assert len(places) > 300
     twice = {name: where for name, where in sorted(places.items()) if len(where) > 1}
-    assert list(twice) == KNOWN["rust"], shown(twice)
+    assert list(twice) == [], shown(twice)
 
 
 def test_no_two_python_classes_have_one_name() -> None:

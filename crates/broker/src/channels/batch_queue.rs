@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 /// The writing end; cheap to clone.
 pub(crate) struct BatchSender<T>(Arc<BatchQueue<T>>);
 
-/// The reading end. Dropping it closes the box: what is posted later is dropped.
+/// The reading end. Dropping it closes the box: what is sent later is dropped.
 pub(crate) struct BatchReceiver<T>(Arc<BatchQueue<T>>);
 
 struct BatchQueue<T> {
-    state: Mutex<QueueState<T>>,
+    state: Mutex<BatchQueueState<T>>,
     filled: Condvar,
 }
 
-struct QueueState<T> {
+struct BatchQueueState<T> {
     waiting: VecDeque<T>,
     open: bool,
     wake: WakeState,
@@ -34,7 +34,7 @@ struct QueueState<T> {
 enum WakeState {
     /// Nobody yet.
     Idle,
-    /// Somebody who posted quietly has promised to.
+    /// A sender that pushed without a wake-up has promised to.
     WakePromised,
     /// It has been woken.
     Woken,
@@ -43,7 +43,7 @@ enum WakeState {
 /// An empty box.
 pub(crate) fn batch_queue<T>() -> (BatchSender<T>, BatchReceiver<T>) {
     let inner = Arc::new(BatchQueue {
-        state: Mutex::new(QueueState {
+        state: Mutex::new(BatchQueueState {
             waiting: VecDeque::new(),
             open: true,
             wake: WakeState::Idle,
@@ -63,12 +63,12 @@ impl<T> Clone for BatchSender<T> {
 
 impl<T> BatchQueue<T> {
     /// No code that can panic runs under the lock.
-    fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
+    fn lock(&self) -> MutexGuard<'_, BatchQueueState<T>> {
         self.state.lock().expect("no holder panics")
     }
 
     /// Wake the reader once for all that waits.
-    fn notify(&self, mut state: MutexGuard<'_, QueueState<T>>) {
+    fn notify(&self, mut state: MutexGuard<'_, BatchQueueState<T>>) {
         let woken = std::mem::replace(&mut state.wake, WakeState::Woken);
         drop(state);
         if woken != WakeState::Woken {
@@ -77,7 +77,7 @@ impl<T> BatchQueue<T> {
     }
 }
 
-impl<T> QueueState<T> {
+impl<T> BatchQueueState<T> {
     fn take(&mut self) -> VecDeque<T> {
         self.wake = WakeState::Idle;
         self.urgent = false;
@@ -138,7 +138,7 @@ impl<T> BatchSender<T> {
         }
     }
 
-    fn push(&self, item: T, urgent: bool) -> Result<MutexGuard<'_, QueueState<T>>, T> {
+    fn push(&self, item: T, urgent: bool) -> Result<MutexGuard<'_, BatchQueueState<T>>, T> {
         let mut state = self.0.lock();
         if !state.open {
             return Err(item);
@@ -148,7 +148,7 @@ impl<T> BatchSender<T> {
         Ok(state)
     }
 
-    /// Wake the reader for what was posted quietly. False if it is gone.
+    /// Wake the reader for what was pushed without a wake-up. False if it is gone.
     pub fn notify(&self) -> bool {
         let mut state = self.0.lock();
         let open = state.open;
@@ -182,7 +182,7 @@ impl<T> BatchReceiver<T> {
         self.wait_until(limit, None)
     }
 
-    /// As [`Self::wait_for`], but sleeps over patient items while fewer than `most` wait.
+    /// As [`Self::wait_for`], but sleeps over deferrable items while fewer than `most` wait.
     pub fn wait_deferring(&self, limit: Duration, most: usize) -> VecDeque<T> {
         self.wait_until(limit, Some(most))
     }
@@ -196,7 +196,7 @@ impl<T> BatchReceiver<T> {
             if left.is_zero() {
                 break;
             }
-            // A bell for what it sleeps over must not count as one for what is urgent.
+            // A wake-up for what it sleeps over must not count as one for what is urgent.
             state.wake = WakeState::Idle;
             let waited = self.0.filled.wait_timeout(state, left);
             state = waited.expect("no holder panics").0;
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_was_posted_is_taken_once_and_in_order() {
+    fn everything_that_was_sent_is_taken_once_and_in_order() {
         let (sender, reader) = batch_queue();
         let writer = std::thread::spawn(move || {
             for number in 0..10_000 {
@@ -237,17 +237,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_posted_quietly_is_taken_when_somebody_rings() {
+    fn what_is_pushed_without_a_wake_up_is_taken_when_a_sender_notifies() {
         let (sender, reader) = batch_queue();
-        assert_eq!(sender.push_no_wake(1), Ok(true), "the first has to ring");
-        assert_eq!(sender.push_no_wake(2), Ok(false), "the first will ring");
+        assert_eq!(sender.push_no_wake(1), Ok(true), "the first has to notify");
+        assert_eq!(sender.push_no_wake(2), Ok(false), "the first will notify");
         let writer = std::thread::spawn(move || assert!(sender.notify()));
         assert!(reader.wait().into_iter().eq([1, 2]));
         writer.join().unwrap();
     }
 
     #[test]
-    fn whoever_posts_aloud_wakes_the_reader_for_those_who_have_not_rung() {
+    fn a_send_wakes_the_reader_for_senders_that_have_not_notified() {
         let (sender, reader) = batch_queue();
         assert_eq!(sender.push_no_wake(1), Ok(true));
         sender.send(2).unwrap();
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(
             sender.push_no_wake(3),
             Ok(true),
-            "a new bell for a new batch"
+            "a new wake-up for a new batch"
         );
         drop(reader);
         assert_eq!(sender.push_no_wake(4), Err(4));
@@ -263,9 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn a_patient_reader_sleeps_over_patient_items_until_there_are_enough() {
+    fn a_reader_sleeps_over_deferrable_items_until_there_are_enough() {
         let (sender, reader) = batch_queue();
-        assert_eq!(sender.push_deferrable(1), Ok(true), "nobody is patient yet");
+        assert_eq!(
+            sender.push_deferrable(1),
+            Ok(true),
+            "the reader defers nothing yet"
+        );
         let still = reader.wait_deferring(Duration::from_millis(1), 3);
         assert!(still.into_iter().eq([1]), "taken when the time is over");
         let waiting = std::thread::spawn(move || {
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_urgent_item_wakes_a_patient_reader_that_a_bell_has_rung_for_before() {
+    fn an_urgent_item_wakes_a_deferring_reader_that_was_notified_before() {
         let (sender, reader) = batch_queue();
         assert_eq!(sender.push_deferrable(1), Ok(true));
         assert!(sender.notify(), "before the reader sleeps over it");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tern_log::Space;
 use tern_peers::MessagePermit;
 use tern_replica::{
-    Bound, Durable, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, Refusal,
+    Bound, Durable, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, RejectReason,
 };
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
@@ -20,7 +20,7 @@ use crate::response_batch::Ticket;
 
 /// Proposals that wait for the log thread at most; above, code 2 before anything is appended.
 const WAITING_LIMIT: usize = 10_000;
-/// So many proposals end any patience: with 1 KiB each they fill a frame (L8).
+/// So many proposals end any deferral: with 1 KiB each they fill a frame (L8).
 const FRAME_OF_PROPOSALS: usize = 256;
 
 /// One input of a turn.
@@ -51,7 +51,7 @@ pub(crate) enum Input {
 pub struct Mailbox {
     sender: BatchSender<Input>,
     proposals: Arc<AtomicUsize>,
-    /// Wakes the task that wakes the log thread; without one, whoever posts does.
+    /// Wakes the task that wakes the log thread; without one, the sender does.
     wake_task: Option<Arc<Notify>>,
 }
 
@@ -100,12 +100,12 @@ impl Mailbox {
     pub fn propose(&self, proposal: Proposal<Ticket>) -> Result<(), (Ticket, Outcome)> {
         if self.proposals.fetch_add(1, Ordering::Relaxed) >= WAITING_LIMIT {
             self.proposals.fetch_sub(1, Ordering::Relaxed);
-            let refusal = Refusal::Busy(Bound::Waiting);
-            return Err((proposal.ticket, Outcome::Refused(refusal)));
+            let refusal = RejectReason::Busy(Bound::Waiting);
+            return Err((proposal.ticket, Outcome::Rejected(refusal)));
         }
         match self.push_via_wake_task(Input::Propose(proposal), BatchSender::push_deferrable) {
             Err(Input::Propose(proposal)) => {
-                Err((proposal.ticket, Outcome::Refused(Refusal::Stopping)))
+                Err((proposal.ticket, Outcome::Rejected(RejectReason::Stopping)))
             }
             _ => Ok(()),
         }
@@ -119,7 +119,7 @@ impl Mailbox {
     pub fn read(&self, ticket: Ticket) -> Result<(), (Ticket, Outcome)> {
         let input = Input::Read(ticket, crate::clock::monotonic_ns());
         match self.sender.send(input) {
-            Err(Input::Read(ticket, _)) => Err((ticket, Outcome::Refused(Refusal::Stopping))),
+            Err(Input::Read(ticket, _)) => Err((ticket, Outcome::Rejected(RejectReason::Stopping))),
             _ => Ok(()),
         }
     }
@@ -167,7 +167,7 @@ impl Mailbox {
     }
 }
 
-/// Rings for what was posted quietly, after the tasks that were ready have run: yielding puts this task behind them,
+/// Wakes the reader for what was pushed without a wake-up, after the tasks that were ready have run: yielding puts this task behind them,
 /// and the runtime looks after at most its event interval of 61 tasks.
 async fn notify_after_ready_tasks(sender: BatchSender<Input>, wake_task: Arc<Notify>) {
     loop {

@@ -163,7 +163,7 @@ fn subscribes_to_ordered_topic(state: &State, consumer: &ConsumerData) -> bool {
 }
 
 /// `{"consumerIdList":[…]}`, and for clients that ask for it what each of them subscribes to: the different sets, and
-/// for each id the place of its set, -1 where it is not known.
+/// for each id the index of its set, -1 where it is not known.
 fn list_of(members: &MemberSubscriptions, with_subscriptions: bool) -> Vec<u8> {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -187,18 +187,18 @@ fn list_of(members: &MemberSubscriptions, with_subscriptions: bool) -> Vec<u8> {
     };
     if with_subscriptions {
         let mut sets: Vec<&SubscriptionSet> = Vec::new();
-        let places = members.iter().map(|(_, said)| {
+        let indexes = members.iter().map(|(_, said)| {
             let Some(said) = said.as_deref() else {
                 return -1;
             };
-            let place = sets.iter().position(|known| std::ptr::eq(*known, said));
-            let place = place.unwrap_or_else(|| {
+            let index = sets.iter().position(|known| std::ptr::eq(*known, said));
+            let index = index.unwrap_or_else(|| {
                 sets.push(said);
                 sets.len() - 1
             });
-            i32::try_from(place).unwrap_or(-1)
+            i32::try_from(index).unwrap_or(-1)
         });
-        body.set_of_consumer = Some(places.collect());
+        body.set_of_consumer = Some(indexes.collect());
         let sets = sets.into_iter().map(|said| SubscriptionSetBody {
             shares_by_topic: said.shares_by_topic,
             subscriptions: said

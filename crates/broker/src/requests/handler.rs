@@ -28,7 +28,7 @@ use crate::services::numbering::Numbering;
 use crate::services::registry::ClientRegistry;
 use crate::settings::Settings;
 use crate::views::Views;
-use tern_replica::{AnswerAt, Draft, Stored};
+use tern_replica::{AnswerAt, Draft, StoredRecords};
 
 /// The handler of one request code, or of several that differ in their header's form.
 pub(crate) trait RequestHandler: 'static {
@@ -75,7 +75,7 @@ pub(crate) trait RequestHandler: 'static {
     ) -> Result<Verdict<Self::Pending>, NotServed>;
 
     /// The answer to a request whose proposal is committed, and applied if it asked for that.
-    fn stored(_: Self::Pending, _: &Stored, _: &View<'_>) -> Response {
+    fn stored(_: Self::Pending, _: &StoredRecords, _: &View<'_>) -> Response {
         Response::new(response::SUCCESS)
     }
 

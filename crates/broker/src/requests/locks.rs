@@ -22,7 +22,7 @@ use super::handler::{
 use crate::clock;
 use crate::request_error::RequestError;
 use crate::services::registry::heartbeat::{nullable, number};
-use tern_replica::Stored;
+use tern_replica::StoredRecords;
 
 /// A lock lives for this long after it was given or renewed; clients renew every 20 s.
 const TTL_MS: u64 = 60_000;
@@ -110,7 +110,7 @@ impl RequestHandler for LockHandler {
         Ok(Verdict::Propose(Append::op(&op, pending)))
     }
 
-    fn stored(pending: PendingLock, _: &Stored, view: &View<'_>) -> Response {
+    fn stored(pending: PendingLock, _: &StoredRecords, view: &View<'_>) -> Response {
         let PendingLock { body, at } = pending;
         let at = at.later(clock::monotonic_ms());
         let holds = |queue: &&MessageQueue| {
@@ -237,7 +237,7 @@ mod tests {
             self.bench
                 .commit_ops(&Op::decode_all(&proposal.ops).expect("ops"));
             let mut batch = ResponseBatch::default();
-            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+            (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
             batch.flush();
         }
 
@@ -336,7 +336,7 @@ mod tests {
             std::hint::spin_loop();
         }
         let mut batch = ResponseBatch::default();
-        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+        (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
         batch.flush();
         assert_eq!(fixture.client.answer().await.body, locked(&[]).as_bytes());
     }
@@ -394,7 +394,7 @@ mod tests {
             command(request::LOCK_BATCH_MQ, body("a", &[0])),
         );
         let mut batch = ResponseBatch::default();
-        fixture.bench.read().expect("a fresh read")(Outcome::Confirmed(1), &mut batch);
+        fixture.bench.read().expect("ReadIndex is asked for")(Outcome::Confirmed(1), &mut batch);
         fixture.commit();
         fixture.commit();
         let answer = fixture.client.answer().await;

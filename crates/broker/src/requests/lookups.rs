@@ -1,4 +1,4 @@
-//! What is looked up without a consumer's progress: one message by its place (33), and what a consumer may ask
+//! What is looked up without a consumer's progress: one message by its position (33), and what a consumer may ask
 //! for (46).
 
 use serde::Deserialize;
@@ -212,7 +212,7 @@ mod tests {
         let mut command = Command::request(request::VIEW_MESSAGE_BY_ID, 1);
         command.fields.set("offset", &offset);
         client.asks(&driver, command);
-        let read = bench.read().expect("the leader asks for a fresh read");
+        let read = bench.read().expect("the leader asks for ReadIndex");
         bench.commit_message(TOPIC, 3, "", b"and on");
         let mut batch = ResponseBatch::default();
         read(Outcome::Confirmed(1), &mut batch);

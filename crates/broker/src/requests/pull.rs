@@ -141,7 +141,7 @@ mod tests {
     use crate::testing::{ReplicaBench, TestClient, judge, leading, role_board};
     use tern_net::Credit;
     use tern_replica::Outcome;
-    use tern_replica::Refusal;
+    use tern_replica::RejectReason;
     use tern_state::{GroupConfig, Op, PutGroup, PutTopic};
     use tern_wire::codes::request;
     use tern_wire::sys_flag::pull as flags;
@@ -189,7 +189,7 @@ mod tests {
         }
 
         fn confirm(&self) {
-            let read = self.bench.read().expect("a fresh read is asked for");
+            let read = self.bench.read().expect("ReadIndex is asked for");
             read(Outcome::Confirmed(1), &mut ResponseBatch::default());
         }
 
@@ -312,9 +312,9 @@ mod tests {
     async fn who_cannot_make_a_fresh_read_corrects_nothing() {
         let mut deposed = PullFixture::new(leading()).await;
         deposed.pull(9, 0);
-        let refusal = Refusal::NotLeader { leader: 0, term: 2 };
+        let refusal = RejectReason::NotLeader { leader: 0, term: 2 };
         deposed.bench.read().expect("asked")(
-            Outcome::Refused(refusal),
+            Outcome::Rejected(refusal),
             &mut ResponseBatch::default(),
         );
         assert_eq!(deposed.code().await, response::PULL_NOT_FOUND);

@@ -2,7 +2,7 @@
 //!
 //! Every replica answers from what is committed here. The key index names candidates, and each is compared with its
 //! record, so that what is found is right even where hashes meet. A leader that finds nothing looks once more after a
-//! fresh read: a producer is answered before its message is in the index.
+//! ReadIndex: a producer is answered before its message is in the index.
 
 use bytes::{Bytes, BytesMut};
 use tern_log::{KeyHasher, LogError};
@@ -217,7 +217,7 @@ mod tests {
     use crate::response_batch::ResponseBatch;
     use crate::testing::{ReplicaBench, TestClient, leading, role_board};
     use tern_replica::testing::record;
-    use tern_replica::{Outcome, Refusal};
+    use tern_replica::{Outcome, RejectReason};
     use tern_wire::codes::request;
     use tern_wire::record::iter;
 
@@ -420,8 +420,8 @@ mod tests {
         let mut fixture = QueryFixture::new(role_board()).await;
         fixture.commit(TOPIC, "k", "", b"right");
         for number in 0..300 {
-            let place = fixture.commit(TOPIC, "other", "", b"wrong");
-            fixture.collide("k", place, 1000 + number);
+            let position = fixture.commit(TOPIC, "other", "", b"wrong");
+            fixture.collide("k", position, 1000 + number);
         }
         assert_eq!(fixture.bodies(&header("k")).await, ["right"]);
         fixture.collide("nobody", 4096, 10);
@@ -429,7 +429,7 @@ mod tests {
             fixture.code(&header("nobody")).await,
             response::QUERY_NOT_FOUND
         );
-        // A place where no record begins.
+        // A position where no record begins.
         fixture.collide("nowhere", 4099, 10);
         fixture.collide("nowhere", 1 << 40, 10);
         assert_eq!(
@@ -448,7 +448,7 @@ mod tests {
             ("never", Outcome::Confirmed(1), response::QUERY_NOT_FOUND),
             (
                 "unknown",
-                Outcome::Refused(Refusal::NotLeader { leader: 0, term: 2 }),
+                Outcome::Rejected(RejectReason::NotLeader { leader: 0, term: 2 }),
                 response::SERVICE_NOT_AVAILABLE,
             ),
         ] {

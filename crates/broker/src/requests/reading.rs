@@ -176,7 +176,7 @@ fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogErro
     }
 }
 
-/// The bytes at a place as far as the size there says; only the size if that cannot be.
+/// The bytes at a position as far as the size there says; only the size if that cannot be.
 fn stored_at(
     log: &LogReader,
     physical_offset: u64,
@@ -190,7 +190,7 @@ fn stored_at(
     log.bytes(physical_offset, length)
 }
 
-/// Whether bytes are a record with the body that its checksum covers, and its queue names their place.
+/// Whether bytes are a record with the body that its checksum covers, and its queue names their position.
 fn is_queued(views: &Views, physical_offset: u64, bytes: &[u8]) -> Result<bool, LogError> {
     let Ok(record) = Record::parse(bytes) else {
         return Ok(false);
@@ -299,8 +299,8 @@ mod tests {
         assert!(matches!(error, LogError::Rotted { .. }), "{error}");
         assert_eq!(bench.views.damage.count(), 1);
         for whole in [0, 2, 3] {
-            let place = bench.entry(TOPIC, 3, whole).physical_offset;
-            assert!(queued_record_at(&bench.views, place).unwrap().is_some());
+            let position = bench.entry(TOPIC, 3, whole).physical_offset;
+            assert!(queued_record_at(&bench.views, position).unwrap().is_some());
         }
     }
 
@@ -311,11 +311,11 @@ mod tests {
             for number in 0..4 {
                 bench.commit_message(TOPIC, 3, "", format!("m{number}").as_bytes());
             }
-            let place = bench.entry(TOPIC, 3, 1).physical_offset;
-            let found = look(&bench.views, place).unwrap().expect("a record");
+            let position = bench.entry(TOPIC, 3, 1).physical_offset;
+            let found = look(&bench.views, position).unwrap().expect("a record");
             assert_eq!(Record::parse(&found).unwrap().body(), b"m1");
             let end = bench.views.applied_position();
-            for nothing in [0, place + 4, end - 1, end, u64::MAX] {
+            for nothing in [0, position + 4, end - 1, end, u64::MAX] {
                 assert_eq!(look(&bench.views, nothing).unwrap(), None, "{nothing}");
             }
             let rotted = bench.rot(TOPIC, 3, 2).physical_offset;
@@ -332,15 +332,23 @@ mod tests {
             changed_at_ms: 1,
         })]);
         bench.commit_message("orders", 3, "", b"m");
-        let place = bench.entry("orders", 3, 0).physical_offset;
-        assert!(consumed_record_at(&bench.views, place).unwrap().is_some());
+        let position = bench.entry("orders", 3, 0).physical_offset;
+        assert!(
+            consumed_record_at(&bench.views, position)
+                .unwrap()
+                .is_some()
+        );
         bench.commit_ops(&[Op::DeleteTopic(DeleteTopic {
             name: "orders".into(),
             changed_at_ms: 2,
         })]);
-        assert!(stored_record_at(&bench.views, place).unwrap().is_some());
-        assert!(consumed_record_at(&bench.views, place).unwrap().is_none());
-        assert!(queued_record_at(&bench.views, place).unwrap().is_none());
+        assert!(stored_record_at(&bench.views, position).unwrap().is_some());
+        assert!(
+            consumed_record_at(&bench.views, position)
+                .unwrap()
+                .is_none()
+        );
+        assert!(queued_record_at(&bench.views, position).unwrap().is_none());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::handler::{Append, ClientRequest, NotServed, RequestHandler, Response,
 use crate::clock;
 use crate::request_error::RequestError;
 use target::{check_kind, check_target, missing, retry};
-use tern_replica::Stored;
+use tern_replica::StoredRecords;
 
 /// Takes messages from producers. The answer follows when they are committed.
 pub(crate) struct SendHandler;
@@ -99,7 +99,7 @@ impl RequestHandler for SendHandler {
         Ok(Verdict::Propose(Append::messages(draft, pending)))
     }
 
-    fn stored(pending: PendingSend, stored: &Stored, view: &View<'_>) -> Response {
+    fn stored(pending: PendingSend, stored: &StoredRecords, view: &View<'_>) -> Response {
         let mut ids = String::new();
         for physical_offset in &stored.physical_offsets {
             if !ids.is_empty() {
@@ -161,7 +161,7 @@ mod tests {
     use crate::response_batch::ResponseBatch;
     use crate::roles::RoleBoard;
     use crate::testing::{ReplicaBench, TestClient, leading, role_board};
-    use tern_replica::Refusal;
+    use tern_replica::RejectReason;
     use tern_replica::{AnswerAt, Outcome};
     use tern_state::{LockQueues, Op, PutGroup, PutTopic, TopicConfig};
     use tern_wire::codes::request;
@@ -218,10 +218,7 @@ mod tests {
 
         fn confirm(&self) {
             let mut batch = ResponseBatch::default();
-            self.bench.read().expect("a fresh read is asked for")(
-                Outcome::Confirmed(1),
-                &mut batch,
-            );
+            self.bench.read().expect("ReadIndex is asked for")(Outcome::Confirmed(1), &mut batch);
             batch.flush();
         }
 
@@ -276,9 +273,9 @@ mod tests {
     #[tokio::test]
     async fn sends_are_counted_by_message_and_those_that_fail_apart() {
         let mut fixture = SendFixture::new(leading()).await;
-        let stored = Stored {
+        let stored = StoredRecords {
             physical_offsets: smallvec::smallvec![64, 264, 464],
-            ..Stored::default()
+            ..StoredRecords::default()
         };
         assert_eq!(fixture.end(Outcome::Stored(stored)).await.code, 0);
         let totals = fixture.driver.services().counters.totals();
@@ -286,9 +283,9 @@ mod tests {
         let size = totals.put_bytes;
         assert!(size > 100, "the record has more than its head");
         assert_eq!(fixture.end(Outcome::Unknown).await.code, 1);
-        let stored = Stored {
+        let stored = StoredRecords {
             physical_offsets: smallvec::smallvec![664],
-            ..Stored::default()
+            ..StoredRecords::default()
         };
         assert_eq!(fixture.end(Outcome::Stored(stored)).await.code, 0);
         let totals = fixture.driver.services().counters.totals();
@@ -329,7 +326,7 @@ mod tests {
         let config = &made.topic("%DLQ%CG").unwrap().config;
         assert_eq!((config.write_queues, config.perm), (1, 6));
         (proposal.ticket)(
-            Outcome::Stored(Stored::default()),
+            Outcome::Stored(StoredRecords::default()),
             &mut ResponseBatch::default(),
         );
         let proposal = fixture.bench.proposal().expect("then the message");
@@ -347,7 +344,7 @@ mod tests {
             (&*draft.topic, draft.queue_id, draft.sizes.len()),
             ("BenchmarkTest", 7, 1)
         );
-        let stored = Stored {
+        let stored = StoredRecords {
             index: 9,
             queue_offset: 41,
             physical_offsets: [4_096].into_iter().collect(),
@@ -366,22 +363,22 @@ mod tests {
     #[tokio::test]
     async fn each_outcome_has_its_code() {
         let mut fixture = SendFixture::new(leading()).await;
-        let not_leader = Refusal::NotLeader {
+        let not_leader = RejectReason::NotLeader {
             leader: 1 << 32 | 1,
             term: 5,
         };
-        let answer = fixture.end(Outcome::Refused(not_leader)).await;
+        let answer = fixture.end(Outcome::Rejected(not_leader)).await;
         assert_eq!(
             (answer.code, answer.fields.get("leaderTerm")),
             (14, Some("5"))
         );
         assert_eq!(answer.fields.get("leaderAddr"), Some("127.0.0.1:10911"));
         for (code, outcome) in [
-            (14, Outcome::Refused(Refusal::NoRoom)),
-            (14, Outcome::Refused(Refusal::Stopping)),
+            (14, Outcome::Rejected(RejectReason::NoRoom)),
+            (14, Outcome::Rejected(RejectReason::Stopping)),
             (
                 2,
-                Outcome::Refused(Refusal::Busy(tern_replica::Bound::Uncommitted)),
+                Outcome::Rejected(RejectReason::Busy(tern_replica::Bound::Uncommitted)),
             ),
             (1, Outcome::NotStored),
             (1, Outcome::Unknown),

@@ -321,7 +321,7 @@ mod tests {
         let offset = message(&mut bench);
         let driver = bench.driver(leading());
         client.asks(&driver, command(offset));
-        let read = bench.read().expect("a fresh read is asked for");
+        let read = bench.read().expect("ReadIndex is asked for");
         read(Outcome::Confirmed(9), &mut ResponseBatch::default());
         assert_eq!(client.answer().await.code, 26);
     }

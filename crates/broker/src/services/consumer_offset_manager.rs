@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_replica::{AnswerAt, Outcome, Proposal, Refusal};
+use tern_replica::{AnswerAt, Outcome, Proposal, RejectReason};
 use tern_state::{CommitOffsets, OffsetCommit, Op};
 use tokio::runtime::Handle;
 
@@ -200,7 +200,7 @@ impl ConsumerOffsetManager {
 
     /// A busy log has taken nothing: what nobody waits for is tried again.
     fn decided(self: &Arc<Self>, commits: &[OffsetCommit], outcome: &Outcome) {
-        let again = matches!(outcome, Outcome::Refused(Refusal::Busy(_)));
+        let again = matches!(outcome, Outcome::Rejected(RejectReason::Busy(_)));
         let state = self.views.state();
         let mut pending = self.pending.lock();
         pending.decided(commits);
@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
     use crate::testing::ReplicaBench;
-    use tern_replica::{Bound, Stored};
+    use tern_replica::{Bound, StoredRecords};
 
     struct OffsetFixture {
         bench: ReplicaBench,
@@ -347,7 +347,7 @@ mod tests {
             self.bench
                 .commit_ops(&[Op::CommitOffsets(CommitOffsets(commits))]);
             ticket(
-                Outcome::Stored(Stored::default()),
+                Outcome::Stored(StoredRecords::default()),
                 &mut ResponseBatch::default(),
             );
         }
@@ -454,14 +454,14 @@ mod tests {
         tokio::time::sleep(INTERVAL * 2).await;
         let (_, ticket) = fixture.proposed().unwrap();
         ticket(
-            Outcome::Refused(Refusal::Busy(Bound::Waiting)),
+            Outcome::Rejected(RejectReason::Busy(Bound::Waiting)),
             &mut ResponseBatch::default(),
         );
         tokio::time::sleep(INTERVAL * 2).await;
         let (commits, ticket) = fixture.proposed().expect("again");
         assert_eq!(commits[0].offset, 9);
-        let refusal = Refusal::NotLeader { leader: 0, term: 1 };
-        ticket(Outcome::Refused(refusal), &mut ResponseBatch::default());
+        let refusal = RejectReason::NotLeader { leader: 0, term: 1 };
+        ticket(Outcome::Rejected(refusal), &mut ResponseBatch::default());
         tokio::time::sleep(INTERVAL * 2).await;
         assert!(
             fixture.proposed().is_none(),

@@ -1,7 +1,7 @@
 //! Topics and groups that come into being because somebody uses them.
 //!
 //! What a published view does not know may exist all the same: right after a change of leaders the views are behind
-//! the log. So everything here begins with a fresh read, looks again, and only then proposes an op, one at a time for
+//! the log. So everything here begins with ReadIndex, looks again, and only then proposes an op, one at a time for
 //! each name. Whoever needs the same name meanwhile waits for the same op. An operator's change of a topic goes the
 //! same way, so that a creation never overwrites it.
 
@@ -26,9 +26,9 @@ use crate::settings::TableLimits;
 use crate::views::Views;
 use table_growth::TableGrowth;
 
-/// Requests that wait for creations at most.
+/// Requests that wait for changes at most.
 const WAITING_LIMIT: usize = 10_000;
-/// Called once with the end of a creation, on a thread that must not be kept long.
+/// Called once with the end of a change, on a thread that must not be kept long.
 pub type ChangeCallback = Box<dyn FnOnce(Result<(), RequestError>, &mut ResponseBatch) + Send>;
 
 /// The ops that are missing in a state: none if it has all that is needed.
@@ -58,7 +58,7 @@ pub struct MetadataChanges {
 
 #[derive(Default)]
 struct PendingChanges {
-    /// The first want of a subject is the one whose op is on its way, if one is.
+    /// The first change of a key is the one whose op is on its way, if one is.
     pending: HashMap<ChangeKey, Vec<PendingChange>>,
     count: usize,
     /// What the ops on their way bring into being.
@@ -105,7 +105,7 @@ impl MetadataChanges {
                 return;
             }
             waiting.count += 1;
-            // Who is in the table is being looked after, also in the moment in which the last want has left it.
+            // Who is in the table is being looked after, also in the moment in which the last change has left it.
             let is_running = waiting.pending.contains_key(&key);
             let pending = waiting.pending.entry(key.clone()).or_default();
             pending.push(change);
@@ -158,7 +158,7 @@ impl MetadataChanges {
         }
     }
 
-    /// The ops that a want lacks, and what they bring into being, if there is room for it.
+    /// The ops that a change lacks, and what they bring into being, if there is room for it.
     fn ops_of(
         &self,
         change: &PendingChange,
@@ -203,7 +203,7 @@ impl MetadataChanges {
         batch.settle(self.mailbox.propose(proposal));
     }
 
-    /// The op of the first want is applied: each round ends at least that one.
+    /// The op of the first change is applied: each round ends at least that one.
     fn stored(self: &Arc<Self>, key: &ChangeKey, batch: &mut ResponseBatch) {
         let first = {
             let mut waiting = self.waiting.lock();
@@ -252,7 +252,7 @@ mod tests {
     use super::plans::{NewTopic, missing_of_group};
     use super::*;
     use crate::testing::{ReplicaBench, leading};
-    use tern_replica::{Refusal, Stored};
+    use tern_replica::{RejectReason, StoredRecords};
     use tern_state::{PutTopic, TopicConfig};
 
     type Ends = Arc<Mutex<Vec<Result<(), i32>>>>;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     fn confirm(bench: &ReplicaBench, batch: &mut ResponseBatch) {
-        bench.read().expect("a fresh read is asked for")(Outcome::Confirmed(1), batch);
+        bench.read().expect("ReadIndex is asked for")(Outcome::Confirmed(1), batch);
     }
 
     #[test]
@@ -290,14 +290,14 @@ mod tests {
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
         metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
-        let read = bench.read().expect("a fresh read is asked for");
+        let read = bench.read().expect("ReadIndex is asked for");
         assert!(bench.read().is_none(), "once");
         read(Outcome::Confirmed(1), &mut batch);
         metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         let proposal = bench.proposal().expect("the topic is proposed");
         assert!(bench.proposal().is_none() && ends.lock().is_empty());
         bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
-        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+        (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
         assert_eq!(*ends.lock(), [Ok(()); 3]);
         assert_eq!(
             bench
@@ -324,7 +324,7 @@ mod tests {
         for _ in 0..2 {
             let proposal = bench.proposal().expect("one op");
             bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
-            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+            (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
         }
         assert_eq!(*ends.lock(), [Ok(())]);
         assert!(bench.proposal().is_none());
@@ -388,8 +388,8 @@ mod tests {
         let metadata_changes = metadata_changes(&bench);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
         metadata_changes.group(Arc::from("g"), (false, false), note(&ends), &mut batch);
-        let refusal = Refusal::NotLeader { leader: 0, term: 2 };
-        bench.read().unwrap()(Outcome::Refused(refusal), &mut batch);
+        let refusal = RejectReason::NotLeader { leader: 0, term: 2 };
+        bench.read().unwrap()(Outcome::Rejected(refusal), &mut batch);
         assert_eq!(*ends.lock(), [Err(14)]);
         assert!(bench.proposal().is_none());
     }
@@ -403,7 +403,7 @@ mod tests {
         confirm(&bench, &mut batch);
         let proposal = bench.proposal().unwrap();
         bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
-        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+        (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
         metadata_changes.use_topic(Arc::from("orders"), 2, note(&ends));
         confirm(&bench, &mut batch);
         assert!(bench.proposal().is_none(), "there is one");
@@ -424,7 +424,7 @@ mod tests {
         for _ in 0..2 {
             let proposal = bench.proposal().unwrap();
             bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
-            (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+            (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
         }
         assert_eq!(*ends.lock(), [Ok(()), Ok(())]);
         assert_eq!(
@@ -448,7 +448,7 @@ mod tests {
         confirm(&bench, &mut batch);
         let proposal = bench.proposal().unwrap();
         bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
-        (proposal.ticket)(Outcome::Stored(Stored::default()), &mut batch);
+        (proposal.ticket)(Outcome::Stored(StoredRecords::default()), &mut batch);
         assert_eq!(*ends.lock(), [Ok(())]);
         let state = bench.views.state();
         assert!(state.group("g").is_some());
@@ -490,7 +490,7 @@ mod tests {
         batch: &mut ResponseBatch,
     ) {
         bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
-        (proposal.ticket)(Outcome::Stored(Stored::default()), batch);
+        (proposal.ticket)(Outcome::Stored(StoredRecords::default()), batch);
     }
 
     #[test]

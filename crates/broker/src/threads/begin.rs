@@ -9,7 +9,8 @@ use tern_log::{
     ScanResult,
 };
 use tern_replica::{
-    Applier, Applying, Delays, Fatal, Flusher, LeaderTasks, Opened, Opening, Strategy, TurnOptions,
+    Applier, Applying, DelayScheduler, Fatal, Flusher, LeaderTasks, OpenedReplica, ReplicaOpening,
+    Strategy, TurnOptions,
 };
 use tern_replication::Phase;
 use tern_state::State;
@@ -21,6 +22,7 @@ use super::start_context::StartContext;
 use super::{apply, bootstrap, flush, io, keys, log};
 use crate::channels::batch_queue::{BatchSender, batch_queue};
 use crate::channels::mailbox::MailboxReceiver;
+use crate::counters::MessageCounters;
 use crate::options::Mode;
 use crate::response_batch::Ticket;
 use crate::services::Services;
@@ -53,7 +55,7 @@ fn serve(
     mailbox: &MailboxReceiver,
 ) -> Result<(), Fatal> {
     let group_id = state.group_id;
-    let Opened {
+    let OpenedReplica {
         replica,
         flusher,
         recovery,
@@ -82,6 +84,7 @@ fn serve(
         start.mailbox.clone(),
         start.runtime.clone(),
     );
+    let counters = Arc::new(MessageCounters::default());
     let services = Arc::new(Services {
         settings: start.options.settings.clone(),
         views: Arc::clone(&views),
@@ -91,7 +94,7 @@ fn serve(
         clients: Arc::new(ClientRegistry::new()),
         metadata_changes: Arc::new(metadata_changes),
         offset_manager: Arc::new(offset_manager),
-        counters: Arc::default(),
+        counters: Arc::clone(&counters),
         runtime: start.runtime.clone(),
     });
     let helpers = start_helpers(start, flusher, &views, &holds);
@@ -108,6 +111,7 @@ fn serve(
         roles: Arc::clone(&start.roles),
         mailbox: start.mailbox.clone(),
         member_status: Arc::clone(&start.member_status),
+        counters,
         views,
     };
     let mut replica = log::run(replica, mailbox, &outlets)?;
@@ -122,9 +126,9 @@ fn serve(
     Ok(())
 }
 
-fn opening(start: &StartContext) -> Opening {
+fn opening(start: &StartContext) -> ReplicaOpening {
     let options = &start.options;
-    Opening {
+    ReplicaOpening {
         disk: Arc::clone(&start.disk),
         log: bootstrap::log_options(start, [0; 16]),
         strategy: match options.mode {
@@ -137,7 +141,7 @@ fn opening(start: &StartContext) -> Opening {
             leader_catch_up_ticks: 2 * options.timing.election_max_ticks,
             segment_size: options.segment_size,
             // 25 ms for `shared`: a twelfth of the least election timeout of 10 ms ticks.
-            election_turn_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
+            election_slot_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
             seed: crate::clock::monotonic_ns(),
             ..TurnOptions::default()
         },
@@ -176,7 +180,7 @@ fn start_helpers(
     let (apply_in, apply_out) = batch_queue();
     let (io_in, io_out) = batch_queue();
     let leading = LeaderThread::new(
-        LeaderTasks::new(vec![Box::new(Delays::new())]),
+        LeaderTasks::new(vec![Box::new(DelayScheduler::new())]),
         Arc::clone(views),
         Arc::clone(&start.roles),
         start.mailbox.clone(),

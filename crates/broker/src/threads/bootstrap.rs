@@ -1,4 +1,4 @@
-//! Carries the founding of a group: hails in and out.
+//! Carries the bootstrap of a group: its messages in and out.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) fn run(
         state.as_ref(),
     )?;
     start.member_status.read(driver.bootstrap());
-    let group_id = random_id().map_err(Fatal::Refused)?;
+    let group_id = random_id().map_err(Fatal::MayNotServe)?;
     if start.plan.members.len() == 1 {
         return driver.alone(group(start), group_id).map(Some);
     }
@@ -49,7 +49,7 @@ pub(super) fn run(
         }
         match mailbox.next(Duration::from_nanos(TICK_NS)) {
             Some(Input::Stop(_)) => return Ok(None),
-            Some(Input::Failed(sentence)) => return Err(Fatal::Refused(sentence)),
+            Some(Input::Failed(sentence)) => return Err(Fatal::MayNotServe(sentence)),
             Some(Input::Peer(message, _room)) => {
                 let (rest, progress) = driver.receive(&message, || (group(start), group_id))?;
                 match progress {
@@ -58,9 +58,9 @@ pub(super) fn run(
                         start.member_status.enter(Phase::Founding, group_id);
                     }
                     BootstrapProgress::Started(started) => return Ok(Some(*started)),
-                    BootstrapProgress::DataLost => return Err(Fatal::Refused(wiped(start))),
+                    BootstrapProgress::DataLost => return Err(Fatal::MayNotServe(wiped(start))),
                     BootstrapProgress::Contradiction(sentence) => {
-                        return Err(Fatal::Refused(sentence));
+                        return Err(Fatal::MayNotServe(sentence));
                     }
                 }
                 driver = rest.expect("it has not started");

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tern_log::LogError;
-use tern_replica::{Flush, Flusher};
+use tern_replica::{FlushRequest, Flusher};
 
 use crate::channels::batch_queue::BatchReceiver;
 use crate::channels::mailbox::{Input, Mailbox};
 use crate::clock;
 
 pub(super) enum FlushCommand {
-    Sync(Flush),
+    Sync(FlushRequest),
     Stop,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn run(
 }
 
 /// The newest sync covers the ones before it.
-fn newest_of(requests: VecDeque<FlushCommand>) -> (Option<Flush>, bool) {
+fn newest_of(requests: VecDeque<FlushCommand>) -> (Option<FlushRequest>, bool) {
     let (mut newest, mut stop) = (None, false);
     for request in requests {
         match request {

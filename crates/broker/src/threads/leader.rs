@@ -12,7 +12,7 @@ use std::time::Duration;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replica::{
     AnswerAt, LeaderTasks, Outcome, Proposal, TaskNotice, TaskProposal, TaskTicket, TaskTime,
-    TaskView, Touched,
+    TaskView, TouchedQueues,
 };
 use tern_state::State;
 
@@ -89,7 +89,7 @@ impl LeaderHandle {
     }
 
     /// These queues got messages. Called by the apply thread, which also completes the read of [`Self::lead`].
-    pub fn applied(&self, state: &State, touched: &Touched) {
+    pub fn applied(&self, state: &State, touched: &TouchedQueues) {
         if !self.leads.load(Ordering::Acquire) {
             return;
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tern_journal::Level;
+use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, Fatal, Inbox, MemberStatus, Outbox, Outcome, Refusal, Replica, RoomChange,
+    Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, RejectReason, Replica,
 };
-use tern_replication::{Progress, Role};
+use tern_replication::{Progress, Role, replica_number};
 
 use super::apply::ApplyCommand;
 use super::leader::LeaderHandle;
@@ -19,6 +19,7 @@ use super::{flush, io};
 use crate::channels::batch_queue::BatchSender;
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::clock;
+use crate::counters::MessageCounters;
 use crate::response_batch::{ResponseBatch, Ticket};
 use crate::roles::RoleBoard;
 use crate::views::Views;
@@ -36,8 +37,15 @@ pub(super) struct Outlets {
     pub roles: Arc<RoleBoard>,
     pub mailbox: Mailbox,
     pub member_status: Arc<MemberStatus>,
+    pub counters: Arc<MessageCounters>,
     pub views: Arc<Views>,
 }
+
+static UNUSABLE: RateLimitedLog = RateLimitedLog::new(
+    Logger::Broker,
+    Level::Warning,
+    "the engine cannot use a message of a peer",
+);
 
 /// Runs until told to stop; returns the replica for the last writes of a clean stop.
 pub(super) fn run(
@@ -55,7 +63,7 @@ pub(super) fn run(
         let tick = (ticked_ns + replica.rest_ticks() * TICK_NS).saturating_sub(now_ns);
         let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
         let wait = Duration::from_nanos(wait);
-        let inputs = if replica.gathers() {
+        let inputs = if replica.lingers() {
             mailbox.take_deferring(wait)
         } else {
             mailbox.take(wait)
@@ -99,7 +107,7 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
     let reads = inbox.reads.drain(..).map(|(ticket, _)| ticket);
     let mut batch = ResponseBatch::default();
     for ticket in proposals.chain(reads) {
-        ticket(Outcome::Refused(Refusal::Stopping), &mut batch);
+        ticket(Outcome::Rejected(RejectReason::Stopping), &mut batch);
     }
     batch.flush();
 }
@@ -126,7 +134,7 @@ fn sort(
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
             Input::Gone(peer) => inbox.gone.push((inbox.peers.len(), peer)),
             Input::Transfer(to) => inbox.transfer = Some(to),
-            Input::Failed(sentence) => return Err(Fatal::Refused(sentence)),
+            Input::Failed(sentence) => return Err(Fatal::MayNotServe(sentence)),
             Input::Progress(sender) => asked.push(sender),
             Input::Stop(drain) => stop = Some(drain),
         }
@@ -141,6 +149,10 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         peers.send(std::mem::take(&mut out.messages));
     }
     out.messages.clear();
+    for (peer, why) in out.unusable.drain(..) {
+        outlets.counters.peer_message_unusable();
+        UNUSABLE.log(format_args!("member {}", replica_number(peer)), why);
+    }
     if let Some(flush) = out.flush.take() {
         tell(&outlets.flush, flush::FlushCommand::Sync(flush));
     }
@@ -173,10 +185,10 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
 }
 
 /// How much a change of room matters to an operator.
-const fn level_of(change: RoomChange) -> Level {
+const fn level_of(change: DiskRoomChange) -> Level {
     match change {
-        RoomChange::Gone => Level::Error,
-        RoomChange::Back => Level::Info,
+        DiskRoomChange::Gone => Level::Error,
+        DiskRoomChange::Back => Level::Info,
     }
 }
 

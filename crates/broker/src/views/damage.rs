@@ -37,7 +37,7 @@ pub struct MetDamage {
     pub fault: Fault,
 }
 
-/// Says damage once a place, counts places, and keeps the first.
+/// Says damage once a position, counts positions, and keeps the first.
 #[derive(Debug, Default)]
 pub struct DamageLog {
     met: Mutex<Met>,
@@ -48,7 +48,7 @@ pub struct DamageLog {
 #[derive(Debug, Default)]
 struct Met {
     first: Option<MetDamage>,
-    places: BTreeSet<u64>,
+    positions: BTreeSet<u64>,
 }
 
 impl DamageLog {
@@ -58,7 +58,7 @@ impl DamageLog {
         let is_new = {
             let mut met = self.met.lock();
             met.first.get_or_insert(damage);
-            met.places.len() < LIMIT && met.places.insert(damage.position)
+            met.positions.len() < LIMIT && met.positions.insert(damage.position)
         };
         if is_new {
             let MetDamage {
@@ -110,9 +110,9 @@ impl DamageLog {
         self.met.lock().first
     }
 
-    /// Number of damaged places, up to 1,024.
+    /// Number of damaged positions, up to 1,024.
     pub fn count(&self) -> u64 {
-        self.met.lock().places.len() as u64
+        self.met.lock().positions.len() as u64
     }
 }
 

@@ -4,11 +4,11 @@ mod support;
 
 use support::{One, SEGMENT, TOPIC, filler};
 use tern_log::{FrameDraft, FrameKind, LogEnd, LogError, QueueEntry, QueueLimits, Reserve};
-use tern_replica::{Outcome, Refusal, RoomChange};
+use tern_replica::{DiskRoomChange, Outcome, RejectReason};
 use tern_replication::{MessageKind, PeerMessage, ThinEntry, replica_id};
 use tern_testdisk::Operation;
 
-const NO_ROOM: Outcome = Outcome::Refused(Refusal::NoRoom);
+const NO_ROOM: Outcome = Outcome::Rejected(RejectReason::NoRoom);
 
 /// Send until one is refused; how many were stored.
 fn fill(one: &mut One) -> u64 {
@@ -31,7 +31,7 @@ fn sends_are_refused_and_ops_go_on_while_there_is_no_room_for_the_next_segment()
     let left = 2 * SEGMENT - one.reader.end().position;
     assert!(left >= Reserve::of_segment(SEGMENT).ops && left < SEGMENT / 4);
     assert!(stored > 150, "what was prepared is used");
-    assert_eq!(one.said, [RoomChange::Gone]);
+    assert_eq!(one.said, [DiskRoomChange::Gone]);
     for round in 1..50 {
         // One turn for all: an op is not refused, and does not wait, for what stands before it.
         one.send(1000 * round, 10_000);
@@ -50,7 +50,7 @@ fn sends_are_refused_and_ops_go_on_while_there_is_no_room_for_the_next_segment()
         panic!("there is room again");
     };
     assert_eq!(after.queue_offset, stored, "nothing refused took an offset");
-    assert_eq!(one.said, [RoomChange::Gone, RoomChange::Back]);
+    assert_eq!(one.said, [DiskRoomChange::Gone, DiskRoomChange::Back]);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn sends_stop_while_others_take_what_is_kept_for_views_though_segments_are_there
     assert!(one.is_stored(1000));
     one.disk.say_free(Some(kept));
     let mut turns = 0;
-    while one.said.last() != Some(&RoomChange::Back) {
+    while one.said.last() != Some(&DiskRoomChange::Back) {
         one.turn().unwrap();
         turns += 1;
         assert!(turns <= 60, "it looks twice a second");

@@ -11,8 +11,8 @@ use tern_log::{
     QueueLimits, RaftState, RaftStateFile, Space, prepare_segment,
 };
 use tern_replica::{
-    AnswerAt, Applier, Draft, Fatal, Flusher, Inbox, Outbox, Outcome, PreparedSegment, Proposal,
-    RebuiltNextOffsets, Replica, RoomChange, TurnOptions,
+    AnswerAt, Applier, DiskRoomChange, Draft, Fatal, Flusher, Inbox, Outbox, Outcome,
+    PreparedSegment, Proposal, RebuiltNextOffsets, Replica, TurnOptions,
 };
 use tern_replication::{
     HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
@@ -90,7 +90,7 @@ pub struct One {
     flusher: Flusher,
     pub inbox: Inbox<u64>,
     pub sent: Vec<PeerMessage>,
-    pub said: Vec<RoomChange>,
+    pub said: Vec<DiskRoomChange>,
     pub committed: u64,
     now_ns: u64,
     answers: Vec<(u64, Outcome)>,

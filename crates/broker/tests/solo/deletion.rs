@@ -91,7 +91,7 @@ fn a_broker_that_starts_again_shows_nobody_the_past_that_it_reads() {
     broker.client.call(message("orders", 0, "", "new"));
     fill();
     broker.restart_at_once();
-    // Each stands for a client that comes a moment later: the first ones wait for a fresh read.
+    // Each stands for a client that comes a moment later: the first ones wait for ReadIndex.
     let mut asked = Vec::new();
     loop {
         asked.push(broker.client.begin(pull(&first)));

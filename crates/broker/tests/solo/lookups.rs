@@ -1,4 +1,4 @@
-//! Messages by their place, what a consumer may subscribe to, and the lite consumer's pull.
+//! Messages by their position, what a consumer may subscribe to, and the lite consumer's pull.
 
 use serde_json::json;
 use tern_wire::codes::request as codes;

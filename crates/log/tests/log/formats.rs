@@ -248,8 +248,8 @@ fn an_identity_without_an_id_is_read_and_has_none() {
 /// Each check of a frame, by a change of the golden bytes whose later checksums are made right again.
 #[test]
 fn a_frame_is_refused_with_the_first_thing_that_is_wrong() {
-    type Change = fn(&mut Vec<u8>);
-    let cases: [(Change, Fault); 11] = [
+    type FrameEdit = fn(&mut Vec<u8>);
+    let cases: [(FrameEdit, Fault); 11] = [
         (|frame| frame[20] ^= 1, Fault::HeaderCrc),
         (|frame| change(frame, |bytes| bytes[3] = b'2'), Fault::Magic),
         (|frame| change(frame, |bytes| bytes[43] = 2), Fault::Version),

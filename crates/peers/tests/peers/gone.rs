@@ -12,7 +12,7 @@ use crate::support::{
     PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
 };
 
-const LANES: [PeerStream; 2] = [PeerStream::Control, PeerStream::Bulk];
+const STREAMS: [PeerStream; 2] = [PeerStream::Control, PeerStream::Bulk];
 
 /// Two replicas that reach each other through proxies, and what the first one is told of the second.
 struct Watched {
@@ -59,10 +59,10 @@ impl Watched {
     /// Dials of the first one are refused from now on, and it dials.
     fn refuse_dials(&self) {
         self.to_two.refuse();
-        for lane in LANES {
-            self.to_two.cut(lane);
+        for peer_stream in STREAMS {
+            self.to_two.cut(peer_stream);
         }
-        for _ in LANES {
+        for _ in STREAMS {
             self.told_before_gone(|told| *told == PeerNotice::Disconnected(2));
         }
     }
@@ -75,11 +75,11 @@ impl Watched {
         });
     }
 
-    /// As much passes on a lane as several dials take, and the second one is not told to be gone.
-    fn lives_on(&self, lane: PeerStream) {
+    /// As much passes on a stream as several dials take, and the second one is not told to be gone.
+    fn lives_on(&self, peer_stream: PeerStream) {
         let end = Instant::now() + PATIENCE;
         for number in 1..=30 {
-            let mut message = match lane {
+            let mut message = match peer_stream {
                 PeerStream::Control => heartbeat(2, 1),
                 PeerStream::Bulk => append(2, 1, &[]),
             };
@@ -150,17 +150,17 @@ fn a_peer_whose_bulk_stream_goes_on_is_not_gone() {
 fn a_peer_that_answers_a_dial_is_not_gone() {
     let watched = Watched::new();
     watched.to_one.refuse();
-    for lane in LANES {
-        watched.to_one.cut(lane);
+    for peer_stream in STREAMS {
+        watched.to_one.cut(peer_stream);
     }
     for _ in 0..3 {
-        for lane in LANES {
-            watched.to_two.cut(lane);
+        for peer_stream in STREAMS {
+            watched.to_two.cut(peer_stream);
         }
-        for _ in LANES {
+        for _ in STREAMS {
             watched.told_before_gone(|told| *told == PeerNotice::Connected(2));
         }
-        // A new stream on both lanes, through which something passes.
+        // A new connection of both streams, through which something passes.
         for message in [heartbeat(1, 2), append(1, 2, &[])] {
             send_until_seen(&watched.one, &watched.seen_by_two, &message);
         }
@@ -224,7 +224,7 @@ fn what_a_peer_had_sent_is_told_before_it_is_told_to_be_gone() {
     }
     drop(two);
     // It is gone, and one piece is missing: most of what it sent is still to be read.
-    for _ in LANES {
+    for _ in STREAMS {
         wait_for(&told, |told| *told == PeerNotice::Disconnected(2));
     }
     let more = told.recv_timeout(Duration::from_millis(500));

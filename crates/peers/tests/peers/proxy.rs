@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tern_replication::PeerStream;
 
-/// Magic, version, lane: what a dialler says first.
+/// Magic, version, stream: what a dialler says first.
 const BEGINNING: usize = 11;
 
 /// One connection through the proxy.
 struct ProxiedConnection {
-    lane: PeerStream,
+    peer_stream: PeerStream,
     dialler: TcpStream,
     acceptor: TcpStream,
     /// Nothing passes any more, and both ends stay open.
@@ -66,50 +66,63 @@ impl Proxy {
         }
     }
 
-    /// End all connections of a lane, at both ends.
-    pub fn cut(&self, lane: PeerStream) {
-        self.each(lane, |link| {
+    /// End all connections of a stream, at both ends.
+    pub fn cut(&self, peer_stream: PeerStream) {
+        self.each(peer_stream, |link| {
             let _ = link.dialler.shutdown(Shutdown::Both);
             let _ = link.acceptor.shutdown(Shutdown::Both);
         });
     }
 
-    /// End the first connection of a lane.
-    pub fn cut_oldest(&self, lane: PeerStream) {
+    /// End the first connection of a stream.
+    pub fn cut_oldest(&self, peer_stream: PeerStream) {
         let links = self.links.lock().unwrap();
-        let oldest = links.iter().find(|link| link.lane == lane).unwrap();
+        let oldest = links
+            .iter()
+            .find(|link| link.peer_stream == peer_stream)
+            .unwrap();
         let _ = oldest.acceptor.shutdown(Shutdown::Both);
     }
 
-    /// Wait until the side that accepted the first connection of a lane has closed it.
-    pub fn wait_until_closed_by_acceptor(&self, lane: PeerStream) {
+    /// Wait until the side that accepted the first connection of a stream has closed it.
+    pub fn wait_until_closed_by_acceptor(&self, peer_stream: PeerStream) {
         let links = self.links.lock().unwrap();
-        let oldest = links.iter().find(|link| link.lane == lane).unwrap();
+        let oldest = links
+            .iter()
+            .find(|link| link.peer_stream == peer_stream)
+            .unwrap();
         let mut acceptor = oldest.acceptor.try_clone().unwrap();
         drop(links);
         // Nothing is ever said on this way once the handshake is over.
         assert_eq!(acceptor.read(&mut [0]).unwrap_or(0), 0);
     }
 
-    /// End all connections of a lane at the end that dialled; the other end is not told.
-    pub fn detach(&self, lane: PeerStream) {
-        self.each(lane, |link| {
+    /// End all connections of a stream at the end that dialled; the other end is not told.
+    pub fn detach(&self, peer_stream: PeerStream) {
+        self.each(peer_stream, |link| {
             link.stalled.store(true, Ordering::SeqCst);
             let _ = link.dialler.shutdown(Shutdown::Both);
         });
     }
 
-    /// Let nothing pass any more on a lane.
-    pub fn stall(&self, lane: PeerStream) {
-        self.each(lane, |link| link.stalled.store(true, Ordering::SeqCst));
+    /// Let nothing pass any more on a stream.
+    pub fn stall(&self, peer_stream: PeerStream) {
+        self.each(peer_stream, |link| {
+            link.stalled.store(true, Ordering::SeqCst);
+        });
     }
 
-    fn each(&self, lane: PeerStream, act: impl Fn(&ProxiedConnection)) {
+    fn each(&self, peer_stream: PeerStream, act: impl Fn(&ProxiedConnection)) {
         let links = self.links.lock().unwrap();
-        let of_lane: Vec<&ProxiedConnection> =
-            links.iter().filter(|link| link.lane == lane).collect();
-        assert!(!of_lane.is_empty(), "nothing passed on {lane:?} yet");
-        of_lane.into_iter().for_each(act);
+        let of_stream: Vec<&ProxiedConnection> = links
+            .iter()
+            .filter(|link| link.peer_stream == peer_stream)
+            .collect();
+        assert!(
+            !of_stream.is_empty(),
+            "nothing passed on {peer_stream:?} yet"
+        );
+        of_stream.into_iter().for_each(act);
     }
 }
 
@@ -131,7 +144,7 @@ fn carry(mut dialler: TcpStream, target: SocketAddr, links: &Mutex<Vec<ProxiedCo
     };
     let stalled = Arc::new(AtomicBool::new(false));
     links.lock().unwrap().push(ProxiedConnection {
-        lane: match beginning[BEGINNING - 1] {
+        peer_stream: match beginning[BEGINNING - 1] {
             0 => PeerStream::Control,
             _ => PeerStream::Bulk,
         },

@@ -33,7 +33,7 @@ pub struct FakeReplica {
     frames: Vec<Frame>,
     /// Frames that were asked for, to be sent.
     pub asked: AtomicUsize,
-    /// On which lane it is busy: it keeps the room of what it is told there.
+    /// On which stream it is busy: it keeps the room of what it is told there.
     pub busy: Mutex<Option<PeerStream>>,
     kept: Mutex<Vec<MessagePermit>>,
 }

@@ -31,7 +31,7 @@ impl<T> Replica<T> {
         if message.commit <= end || message.term < term {
             return Ok(());
         }
-        Err(Fatal::Refused(format!(
+        Err(Fatal::MayNotServe(format!(
             "this replica has confirmed {} frames to its leader and shows {end}: its data directory is an old copy, or its \
              disk lost what it had synced. It may not vote again under its old id. Rejoining is not there yet; put the \
              newest state of its directory back",
@@ -50,7 +50,7 @@ impl<T> Replica<T> {
             return Ok(());
         };
         if own != term && index <= self.floor.max(self.committed) {
-            return Err(Fatal::Refused(format!(
+            return Err(Fatal::MayNotServe(format!(
                 "a leader of term {} replaces frame {index}, which is committed here in term {own}, by one of term {term}: \
                  the leader lost acknowledged frames, and this replica keeps them",
                 message.term

@@ -17,7 +17,7 @@ impl<T> Replica<T> {
     /// it says, and what it holds was durable.
     pub(super) fn heed_health(&mut self, rotted: bool) {
         self.health.rotted |= rotted | self.engine.take_unreadable();
-        let oldest = self.flights.front().map_or(self.now_ns, |f| f.since_ns);
+        let oldest = self.unsynced.front().map_or(self.now_ns, |f| f.since_ns);
         let unsynced = self.now_ns.saturating_sub(oldest);
         let is_fit = !self.health.rotted && unsynced <= SLOW_NS;
         self.engine.may_stand(is_fit);

@@ -4,11 +4,11 @@ use tern_log::{Descriptor, SegmentRoom, fits_frame};
 use tern_replication::Role;
 
 use super::Replica;
-use crate::building::{Building, BuiltFrame, Limits};
 use crate::fatal::Fatal;
+use crate::frame_builder::{BuiltFrame, FrameBounds, FrameBuilder};
 use crate::inputs::{Inbox, Outbox};
 use crate::next_queue_offsets::NextQueueOffsets;
-use crate::proposal::{Bound, Outcome, Proposal, Refusal};
+use crate::proposal::{Bound, Outcome, Proposal, RejectReason};
 
 impl<T> Replica<T> {
     /// How long a turn without new input would find nothing to do, nanoseconds; `None` if until the next tick.
@@ -24,15 +24,15 @@ impl<T> Replica<T> {
         if self.blocked {
             return None;
         }
-        let gathering = if self.gathers() {
-            self.options.gather_ns
+        let lingering = if self.lingers() {
+            self.options.linger_ns
         } else {
             0
         };
         match self.waiting.front() {
-            Some(oldest) => Some((oldest.received_ns + gathering).saturating_sub(now_ns)),
+            Some(oldest) => Some((oldest.received_ns + lingering).saturating_sub(now_ns)),
             // What comes now may be left to gather for so long.
-            None => (gathering > 0).then_some(gathering),
+            None => (lingering > 0).then_some(lingering),
         }
     }
 
@@ -49,14 +49,14 @@ impl<T> Replica<T> {
     }
 
     /// While a frame is on its way to a majority, what waits gathers into the next one, until it fills a frame.
-    pub fn gathers(&self) -> bool {
+    pub fn lingers(&self) -> bool {
         self.next_offsets.is_some()
             && self.tickets.frames() > 0
             && !self.limits().fills_frame(self.waiting.weight())
     }
 
-    fn limits(&self) -> Limits {
-        Limits::of_segment(self.options.segment_size)
+    fn limits(&self) -> FrameBounds {
+        FrameBounds::of_segment(self.options.segment_size)
     }
 
     /// Proposals beyond the bound are refused before anything is appended.
@@ -64,7 +64,7 @@ impl<T> Replica<T> {
         let room = self.options.waiting.saturating_sub(self.waiting.len());
         let over = proposals.split_off(room.min(proposals.len()));
         proposals.drain(..).for_each(|p| self.waiting.push(p));
-        let refusal = Outcome::Refused(Refusal::Busy(Bound::Waiting));
+        let refusal = Outcome::Rejected(RejectReason::Busy(Bound::Waiting));
         out.answers
             .extend(over.into_iter().map(|p| (p.ticket, refusal.clone())));
     }
@@ -73,7 +73,7 @@ impl<T> Replica<T> {
     pub(super) fn propose(&mut self, inbox: &Inbox<T>, out: &mut Outbox<T>) -> Result<(), Fatal> {
         if self.engine.status().role != Role::Leader
             || self.is_blocked(inbox.applied_position)
-            || self.still_gathers(inbox.now_ns)
+            || self.still_lingers(inbox.now_ns)
         {
             return Ok(());
         }
@@ -95,12 +95,12 @@ impl<T> Replica<T> {
         out: &mut Outbox<T>,
     ) -> Result<Vec<BuiltFrame<T>>, Fatal> {
         let term = self.engine.status().term;
-        let mut building = Building::new(self.log.end(), term, inbox.wall_ms, self.limits());
+        let mut building = FrameBuilder::new(self.log.end(), term, inbox.wall_ms, self.limits());
         while let Some(proposal) = self.waiting.front() {
             if !fits_frame(proposal.weight().0, self.options.segment_size) {
                 // Here, as whoever proposes may forget: what no frame can hold must not stop the replica.
                 let proposal = self.waiting.pop().expect("looked at above");
-                let outcome = Outcome::Refused(Refusal::TooLarge);
+                let outcome = Outcome::Rejected(RejectReason::TooLarge);
                 out.answers.push((proposal.ticket, outcome));
                 continue;
             }
@@ -117,14 +117,14 @@ impl<T> Replica<T> {
             let refused = if finds_no_room {
                 // Here, so that the ops behind it go on.
                 self.room.refused();
-                Some((proposal.ticket, Refusal::NoRoom))
+                Some((proposal.ticket, RejectReason::NoRoom))
             } else if waited > self.options.wait_limit_ns {
-                Some((proposal.ticket, Refusal::Busy(Bound::Waiting)))
+                Some((proposal.ticket, RejectReason::Busy(Bound::Waiting)))
             } else {
                 building.add(proposal, next_offsets)?
             };
             if let Some((ticket, refusal)) = refused {
-                out.answers.push((ticket, Outcome::Refused(refusal)));
+                out.answers.push((ticket, Outcome::Rejected(refusal)));
             }
         }
         building.finish()
@@ -142,19 +142,20 @@ impl<T> Replica<T> {
             .collect();
         if self.engine.propose(first, &descriptors).is_err() {
             self.rebuild_asked = None;
-            self.told = None;
+            self.reported_role = None;
             let refusal = self.not_leader();
             let placed = frames.into_iter().flat_map(|built| built.tickets);
             out.answers
-                .extend(placed.map(|placed| (placed.ticket, Outcome::Refused(refusal))));
+                .extend(placed.map(|placed| (placed.ticket, Outcome::Rejected(refusal))));
             return false;
         }
         let deadline = now_ns + self.options.ack_timeout_ns;
         for built in frames {
             let header = &built.frame.header;
             self.tickets
-                .place(header.index, header.term, built.tickets, deadline);
-            self.held.insert((header.index, header.term), built.frame);
+                .insert(header.index, header.term, built.tickets, deadline);
+            self.received_frames
+                .insert((header.index, header.term), built.frame);
         }
         true
     }
@@ -164,12 +165,12 @@ impl<T> Replica<T> {
         self.blocked
     }
 
-    fn still_gathers(&self, now_ns: u64) -> bool {
+    fn still_lingers(&self, now_ns: u64) -> bool {
         let oldest = self.waiting.front().map_or(now_ns, |p| p.received_ns);
-        self.gathers() && now_ns.saturating_sub(oldest) < self.options.gather_ns
+        self.lingers() && now_ns.saturating_sub(oldest) < self.options.linger_ns
     }
 
-    fn can_place(&self, building: &Building<T>, proposal: &Proposal<T>) -> bool {
+    fn can_place(&self, building: &FrameBuilder<T>, proposal: &Proposal<T>) -> bool {
         let bytes = building.bytes() + proposal.weight().0;
         self.fits(bytes, self.room.kept(proposal.is_op()))
     }

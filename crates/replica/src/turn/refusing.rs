@@ -4,7 +4,7 @@ use tern_replication::Role;
 
 use super::Replica;
 use crate::inputs::Outbox;
-use crate::proposal::{Bound, Outcome, Refusal};
+use crate::proposal::{Bound, Outcome, RejectReason};
 use tern_log::planted::{Bug, is_planted};
 
 impl<T> Replica<T> {
@@ -30,9 +30,9 @@ impl<T> Replica<T> {
             && since.is_some_and(|since| waited(since) < self.options.wait_limit_ns)
     }
 
-    pub(super) fn not_leader(&self) -> Refusal {
+    pub(super) fn not_leader(&self) -> RejectReason {
         let status = self.engine.status();
-        Refusal::NotLeader {
+        RejectReason::NotLeader {
             // A leader refuses so while it hands over: who comes back here would be refused again.
             leader: match status.role {
                 Role::Leader => 0,
@@ -45,7 +45,7 @@ impl<T> Replica<T> {
     /// A replica that does not lead keeps nothing.
     fn refuse_all(&mut self, out: &mut Outbox<T>) {
         if is_planted(Bug::BusyAfterAppend) {
-            let busy = Outcome::Refused(Refusal::Busy(Bound::Waiting));
+            let busy = Outcome::Rejected(RejectReason::Busy(Bound::Waiting));
             let expired = self.tickets.expire(u64::MAX);
             out.answers.extend(
                 expired
@@ -60,7 +60,7 @@ impl<T> Replica<T> {
         out.answers.extend(
             tickets
                 .chain(waiting)
-                .map(|ticket| (ticket, Outcome::Refused(refusal))),
+                .map(|ticket| (ticket, Outcome::Rejected(refusal))),
         );
     }
 
@@ -70,24 +70,29 @@ impl<T> Replica<T> {
             let waited = now_ns.saturating_sub(oldest.received_ns);
             let refusal = if self.finds_no_room(0, oldest) {
                 self.room.refused();
-                Refusal::NoRoom
+                RejectReason::NoRoom
             } else if waited <= self.options.wait_limit_ns {
                 return;
             } else if self.engine.transferring() {
                 self.not_leader()
             } else {
-                Refusal::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
+                RejectReason::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
             };
             let proposal = self.waiting.pop().expect("looked at above");
             out.answers
-                .push((proposal.ticket, Outcome::Refused(refusal)));
+                .push((proposal.ticket, Outcome::Rejected(refusal)));
         }
     }
 
     fn refuse_reads(&mut self, now_ns: u64, out: &mut Outbox<T>) {
         let limit_ns = self.options.ack_timeout_ns;
         let overdue = |received: u64| now_ns.saturating_sub(received) > limit_ns;
-        let busy = |ticket: T| (ticket, Outcome::Refused(Refusal::Busy(Bound::Waiting)));
+        let busy = |ticket: T| {
+            (
+                ticket,
+                Outcome::Rejected(RejectReason::Busy(Bound::Waiting)),
+            )
+        };
         while self.reads.front().is_some_and(|(_, at)| overdue(*at)) {
             let (ticket, _) = self.reads.pop_front().expect("looked at above");
             out.answers.push(busy(ticket));

@@ -1,7 +1,7 @@
 //! Sooner than the time-out: what a follower does when the process of its leader is gone (`docs/fast-election.md`).
 //!
 //! It forgets the leader, so that it gives its pre-vote to others, and after a short pause asks for theirs. The
-//! survivors take turns, by a rule that needs no message: both know leader and term. Safety does not depend on any of
+//! survivors take slots, by a rule that needs no message: both know leader and term. Safety does not depend on any of
 //! this: votes, their syncs and the comparison of logs are the engine's, and a leader that lives after all, or a follower
 //! that hears it, grants nothing.
 
@@ -12,8 +12,8 @@ use super::leadership::Suspicion;
 
 /// Campaigns before the ordinary time-out is left to decide.
 const TRIES: u32 = 8;
-/// The pause before the first turn, and the spread within a turn, are so much of a turn.
-const TURN_PARTS: u64 = 5;
+/// The pause before the first slot, and the spread within a slot, are so much of a slot.
+const SLOT_PARTS: u64 = 5;
 
 impl<T> Replica<T> {
     /// The process of a peer is gone. Anybody but the leader is not missed.
@@ -28,9 +28,9 @@ impl<T> Replica<T> {
             return;
         };
         let survivors = survivors.len() as u64;
-        let place = (own as u64 + term) % survivors;
-        let turn = self.options.election_turn_ns;
-        let pause = turn / TURN_PARTS + place * turn + self.spread(term);
+        let rank = (own as u64 + term) % survivors;
+        let slot = self.options.election_slot_ns;
+        let pause = slot / SLOT_PARTS + rank * slot + self.spread(term);
         self.suspicion = Some(Suspicion {
             term,
             survivors,
@@ -40,7 +40,7 @@ impl<T> Replica<T> {
     }
 
     /// Another replica asks for a vote. If only this one can win, as its log is longer, it asks at once: the other one
-    /// gets a rejection that decides nothing while the third is dead. Else the other one has the turn.
+    /// gets a rejection that decides nothing while the third is dead. Else the other one has the slot.
     pub(super) fn make_way(&mut self, message: &PeerMessage) {
         let asks = matches!(message.message, MessageKind::PreVote | MessageKind::Vote);
         if !asks || self.suspicion.is_none() {
@@ -54,7 +54,7 @@ impl<T> Replica<T> {
         }
     }
 
-    /// Campaign when it is this replica's turn; stop when a leader is known or another term has begun.
+    /// Campaign when it is this replica's slot; stop when a leader is known or another term has begun.
     pub(super) fn heed_suspicion(&mut self) {
         let Some(suspicion) = self.suspicion else {
             return;
@@ -81,24 +81,24 @@ impl<T> Replica<T> {
         });
     }
 
-    /// How long until it is this replica's turn; `None` if it waits for none.
+    /// How long until it is this replica's slot; `None` if it waits for none.
     pub(super) fn campaign_in(&self, now_ns: u64) -> Option<u64> {
         let suspicion = self.suspicion.as_ref()?;
         Some(suspicion.campaign_ns.saturating_sub(now_ns))
     }
 
-    /// One turn of every survivor.
+    /// One slot of every survivor.
     fn round_ns(&self) -> u64 {
         let survivors = self.suspicion.map_or(1, |suspicion| suspicion.survivors);
         let tries = self.suspicion.map_or(0, |suspicion| suspicion.tries);
-        survivors * self.options.election_turn_ns + self.spread(u64::from(tries))
+        survivors * self.options.election_slot_ns + self.spread(u64::from(tries))
     }
 
-    /// A part of a turn that differs from replica to replica, from the seed.
+    /// A part of a slot that differs from replica to replica, from the seed.
     fn spread(&self, salt: u64) -> u64 {
         let mut mixed = self.options.seed ^ self.state.own_id.rotate_left(17) ^ salt;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % (self.options.election_turn_ns / TURN_PARTS).max(1)
+        (mixed ^ (mixed >> 31)) % (self.options.election_slot_ns / SLOT_PARTS).max(1)
     }
 }

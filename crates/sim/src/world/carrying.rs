@@ -1,6 +1,6 @@
 //! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
 
-use tern_replica::{Committed, Fatal, Outcome, Refusal};
+use tern_replica::{Committed, Fatal, Outcome, RejectReason};
 use tern_replication::{MessageKind, PeerMessage};
 
 use super::history::{BLOCKED_PAUSE, MILLISECOND, World, WorldEvent};
@@ -42,13 +42,13 @@ impl World {
         match &mut machine.process {
             None => Ok(()),
             Some(Process::Bootstrapping(driver)) => {
-                let mut hails = Vec::new();
+                let mut messages = Vec::new();
                 if let Some(driver) = driver.as_mut()
                     && !paused
                 {
-                    driver.bootstrap().tick(1, &mut hails);
+                    driver.bootstrap().tick(1, &mut messages);
                 }
-                self.post(at, hails);
+                self.post(at, messages);
                 Ok(())
             }
             Some(Process::Running(running)) => {
@@ -136,7 +136,7 @@ impl World {
         if let Some(rebuild) = out.rebuild.take()
             && let Some(running) = self.machines[at].running()
         {
-            running.ask_fold(rebuild);
+            running.ask_rebuild(rebuild);
             let delay = self.random.below(3 * MILLISECOND);
             self.after(delay, WorldEvent::Apply(at, life));
         }
@@ -358,14 +358,14 @@ fn raise_commit_of_heartbeats(messages: &mut [PeerMessage], commit: u64) {
 fn is_refusal(outcome: &Outcome) -> bool {
     matches!(
         outcome,
-        Outcome::Refused(
-            Refusal::NotLeader { .. }
-                | Refusal::Busy(_)
-                | Refusal::NoRoom
-                | Refusal::TooLarge
-                | Refusal::Stopping
-                | Refusal::NoTopic
-                | Refusal::Outdated
+        Outcome::Rejected(
+            RejectReason::NotLeader { .. }
+                | RejectReason::Busy(_)
+                | RejectReason::NoRoom
+                | RejectReason::TooLarge
+                | RejectReason::Stopping
+                | RejectReason::NoTopic
+                | RejectReason::Outdated
         )
     )
 }

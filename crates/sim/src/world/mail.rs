@@ -140,13 +140,13 @@ impl World {
         );
         if let Err(why) = by_them {
             if let Some(sentence) = our_standing.refused(to as u32 + 1, why) {
-                return self.stopped(from, &Fatal::Refused(sentence));
+                return self.stopped(from, &Fatal::MayNotServe(sentence));
             }
             return Ok(());
         }
         if let Err(why) = by_us {
             if let Some(sentence) = their_standing.refused(from as u32 + 1, why) {
-                return self.stopped(to, &Fatal::Refused(sentence));
+                return self.stopped(to, &Fatal::MayNotServe(sentence));
             }
             return Ok(());
         }

@@ -12,9 +12,9 @@ use tern_log::{
     RaftStateFile, claim_directory, prepare_segment,
 };
 use tern_replica::{
-    AnswerAt, Applier, BootstrapDriver, BootstrapPlan, Draft, Fatal, Flush, Flusher, Inbox,
-    Opening, Outbox, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, Replica, Strategy,
-    TurnOptions,
+    AnswerAt, Applier, BootstrapDriver, BootstrapPlan, Draft, Fatal, FlushRequest, Flusher, Inbox,
+    Outbox, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, Replica, ReplicaOpening,
+    Strategy, TurnOptions,
 };
 use tern_replication::replica_id;
 use tern_state::{FlushDiskType, FoundingMember, GroupFounding, Op, State};
@@ -32,7 +32,7 @@ pub struct Solitary {
     out: Outbox<u64>,
     pub committed: u64,
     now_ns: u64,
-    flush: Option<Flush>,
+    flush: Option<FlushRequest>,
     answers: Vec<(u64, Outcome)>,
 }
 
@@ -52,7 +52,7 @@ impl Solitary {
         let options = LogOptions::new(DIRECTORY, [0; 16]);
         let driver = BootstrapDriver::new(plan, Arc::clone(&shared), options, file, None).unwrap();
         let (state, file) = driver.alone(founding(), [1; 16]).unwrap();
-        let opening = Opening {
+        let opening = ReplicaOpening {
             disk: Arc::clone(&shared),
             log: LogOptions::new(DIRECTORY, [1; 16]),
             strategy: Strategy::Solo,

@@ -21,7 +21,7 @@ const GROUPS: [&str; 3] = ["g", "h", "TOOLS_CONSUMER"];
 const GOLDEN: &[u8] = include_bytes!("../golden/state.1.bin");
 
 #[derive(Debug, Clone)]
-enum Change {
+enum StateChange {
     Records(usize, u32, u64),
     Op(Op),
     /// Moves a level on by as much.
@@ -110,33 +110,33 @@ fn lock() -> impl Strategy<Value = Op> {
     )
 }
 
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+fn changes() -> impl Strategy<Value = Vec<StateChange>> {
     let records = (0..4_usize, 0..6_u32, 1..5_u64);
     vec(
         prop_oneof![
-            4 => records.prop_map(|(topic, queue, count)| Change::Records(topic, queue, count)),
-            3 => put().prop_map(Change::Op),
-            2 => delete().prop_map(Change::Op),
-            3 => commit().prop_map(Change::Op),
-            3 => lock().prop_map(Change::Op),
-            2 => (1..=LEVELS, 0..3_u64).prop_map(|(level, by)| Change::Progress(level, by)),
+            4 => records.prop_map(|(topic, queue, count)| StateChange::Records(topic, queue, count)),
+            3 => put().prop_map(StateChange::Op),
+            2 => delete().prop_map(StateChange::Op),
+            3 => commit().prop_map(StateChange::Op),
+            3 => lock().prop_map(StateChange::Op),
+            2 => (1..=LEVELS, 0..3_u64).prop_map(|(level, by)| StateChange::Progress(level, by)),
         ],
         0..40,
     )
 }
 
 /// Makes a change, unless it is not possible here.
-fn make(state: &mut State, change: &Change) {
+fn make(state: &mut State, change: &StateChange) {
     let op = match change {
-        Change::Records(topic, queue_id, count) => {
+        StateChange::Records(topic, queue_id, count) => {
             if state.topic(TOPICS[*topic]).is_some() {
                 fill(state, TOPICS[*topic], *queue_id, *count);
             }
             apply(state, &[]).expect("no ops");
             return;
         }
-        Change::Op(op) => op.clone(),
-        Change::Progress(level, by) => {
+        StateChange::Op(op) => op.clone(),
+        StateChange::Progress(level, by) => {
             let from = state.delay_progress(*level);
             let end = state.next_offset(SCHEDULE_TOPIC, level_queue(*level));
             Op::DelayProgress(DelayProgress {
@@ -151,7 +151,7 @@ fn make(state: &mut State, change: &Change) {
     }
 }
 
-fn made(changes: &[Change]) -> State {
+fn made(changes: &[StateChange]) -> State {
     let mut state = State::new();
     apply(&mut state, &[Op::FoundGroup(FoundGroup(founding()))]).expect("good op");
     for change in changes {

@@ -16,7 +16,7 @@ use tern_state::{
 use crate::support::{block, commit, explicit, fill, founding, put_group, put_topic};
 
 /// Records of one frame: topic, queue, count.
-type Records = &'static [(&'static str, u32, u64)];
+type FrameRecords = &'static [(&'static str, u32, u64)];
 
 fn configs() -> Vec<Op> {
     vec![
@@ -75,7 +75,7 @@ fn lock(client: &str, term: u64, now_ms: u64, queues: &[(&str, u32)]) -> Op {
 }
 
 /// The frames: term, records, ops.
-fn frames() -> Vec<(u64, Records, Vec<Op>)> {
+fn frames() -> Vec<(u64, FrameRecords, Vec<Op>)> {
     let offsets = vec![
         commit("orders", 0, 5),
         commit("orders", 5, 1),

@@ -1,4 +1,4 @@
-//! What can be wanted, and the ops that a state lacks for it.
+//! What can be changed, and the ops that a state lacks for it.
 
 use std::sync::Arc;
 

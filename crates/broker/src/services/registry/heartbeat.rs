@@ -176,18 +176,18 @@ pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
 }
 
 fn consume_type<'de, D: Deserializer<'de>>(from: D) -> Result<ConsumeType, D::Error> {
-    let place = place_of(Loose::deserialize(from)?, &CONSUME_TYPES);
-    Ok(place.map_or_else(ConsumeType::default, ConsumeType))
+    let index = index_of(Loose::deserialize(from)?, &CONSUME_TYPES);
+    Ok(index.map_or_else(ConsumeType::default, ConsumeType))
 }
 
 fn consume_from<'de, D: Deserializer<'de>>(from: D) -> Result<ConsumeFrom, D::Error> {
-    let place = place_of(Loose::deserialize(from)?, &CONSUME_FROM);
-    Ok(place.map_or_else(ConsumeFrom::default, ConsumeFrom))
+    let index = index_of(Loose::deserialize(from)?, &CONSUME_FROM);
+    Ok(index.map_or_else(ConsumeFrom::default, ConsumeFrom))
 }
 
 /// The ordinal of an enumeration that is written as its name or as its number.
-fn place_of(loose: Loose, names: &[&str]) -> Option<u8> {
-    let place = match loose {
+fn index_of(loose: Loose, names: &[&str]) -> Option<u8> {
+    let index = match loose {
         Loose::Number(number) => usize::try_from(number).ok(),
         Loose::Text(text) => names
             .iter()
@@ -195,8 +195,8 @@ fn place_of(loose: Loose, names: &[&str]) -> Option<u8> {
             .or_else(|| text.parse().ok()),
         Loose::Nothing(()) => None,
     };
-    let place = place.filter(|place| *place < names.len())?;
-    u8::try_from(place).ok()
+    let index = index.filter(|index| *index < names.len())?;
+    u8::try_from(index).ok()
 }
 
 /// A number, or its text; anything else counts as 0, as no heartbeat is refused for its versions.

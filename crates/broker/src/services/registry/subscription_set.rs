@@ -46,11 +46,11 @@ impl SubscriptionSet {
 
     /// Its filter of a topic; none if it does not subscribe to it.
     pub fn filter(&self, topic: &str) -> Option<&str> {
-        let place = self
+        let index = self
             .topics
             .binary_search_by(|(name, _)| name.as_str().cmp(topic))
             .ok()?;
-        Some(&self.topics[place].1)
+        Some(&self.topics[index].1)
     }
 
     /// What it takes in memory, about.

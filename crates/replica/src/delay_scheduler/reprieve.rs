@@ -52,9 +52,9 @@ fn delay_of(level: u16) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::delays::tests::{Leader, REAL, leading, put, work};
+    use crate::delay_scheduler::tests::{Leader, REAL, leading, put, work};
     use crate::testing::LogBench;
-    use crate::{Outcome, Stored};
+    use crate::{Outcome, StoredRecords};
 
     const YEAR_MS: u64 = 31_536_000_000;
     /// The wall clock of the tests below, when the monotonic one stands at 0.
@@ -81,7 +81,7 @@ mod tests {
                 return count;
             };
             bench.commit_proposal(&proposal.drafts, &proposal.ops);
-            let stored = Outcome::Stored(Stored::default());
+            let stored = Outcome::Stored(StoredRecords::default());
             leader.tasks.decided(proposal.ticket, &stored);
             count += proposal
                 .drafts

@@ -2,15 +2,15 @@
 
 use crate::fatal::Fatal;
 use crate::next_queue_offsets::NextQueueOffsets;
-use crate::proposal::{Proposal, Refusal, Stored};
-use crate::tickets::Placed;
+use crate::proposal::{Proposal, RejectReason, StoredRecords};
+use crate::tickets::PendingTicket;
 use tern_log::{Frame, FrameDraft, LogEnd};
 use tern_state::Precondition;
 use tern_state::delay::SCHEDULE_TOPIC;
 
 /// When a frame closes, and how much one trip takes (L8).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct FrameBounds {
     frame_bytes: usize,
     frame_messages: usize,
     trip_frames: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Limits {
     segment_size: u64,
 }
 
-impl Limits {
+impl FrameBounds {
     pub fn of_segment(segment_size: u64) -> Self {
         Self {
             frame_bytes: 256 << 10,
@@ -38,25 +38,25 @@ impl Limits {
 /// A sealed frame and the tickets that wait for it.
 pub(crate) struct BuiltFrame<T> {
     pub frame: Frame,
-    pub tickets: Vec<Placed<T>>,
+    pub tickets: Vec<PendingTicket<T>>,
 }
 
 /// A trip being built.
-pub(crate) struct Building<T> {
+pub(crate) struct FrameBuilder<T> {
     end: LogEnd,
     term: u64,
     wall_ms: u64,
-    limits: Limits,
+    limits: FrameBounds,
     draft: FrameDraft,
-    tickets: Vec<Placed<T>>,
+    tickets: Vec<PendingTicket<T>>,
     /// First record and number of records of each ticket in `tickets`.
     spans: Vec<(usize, usize)>,
     bytes: usize,
     frames: Vec<BuiltFrame<T>>,
 }
 
-impl<T> Building<T> {
-    pub fn new(end: LogEnd, term: u64, wall_ms: u64, limits: Limits) -> Self {
+impl<T> FrameBuilder<T> {
+    pub fn new(end: LogEnd, term: u64, wall_ms: u64, limits: FrameBounds) -> Self {
         Self {
             end,
             term,
@@ -93,7 +93,7 @@ impl<T> Building<T> {
         &mut self,
         proposal: Proposal<T>,
         next_offsets: &mut NextQueueOffsets,
-    ) -> Result<Option<(T, Refusal)>, Fatal> {
+    ) -> Result<Option<(T, RejectReason)>, Fatal> {
         let preconditions = tern_state::preconditions(&proposal.ops)
             .map_err(|error| Fatal::State(format!("a proposal's ops: {error}")))?;
         if let Err(refusal) = next_offsets.check(&proposal.drafts, &preconditions) {
@@ -122,10 +122,10 @@ impl<T> Building<T> {
         self.draft.metadata.extend_from_slice(&proposal.ops);
         self.spans
             .push((first, self.draft.record_sizes.len() - first));
-        self.tickets.push(Placed {
+        self.tickets.push(PendingTicket {
             ticket: proposal.ticket,
             answer: proposal.answer,
-            stored: Stored {
+            stored: StoredRecords {
                 index: 0,
                 queue_offset: first_offset.unwrap_or(0),
                 physical_offsets: smallvec::SmallVec::new(),
@@ -218,7 +218,7 @@ mod tests {
         for topic in ["orders", SCHEDULE_TOPIC] {
             next_offsets.put_topic(&topic.into());
         }
-        let mut building = Building::new(end, 1, 20_000, Limits::of_segment(SEGMENT_SIZE));
+        let mut building = FrameBuilder::new(end, 1, 20_000, FrameBounds::of_segment(SEGMENT_SIZE));
         for topics in [
             &["orders"][..],
             &[SCHEDULE_TOPIC],

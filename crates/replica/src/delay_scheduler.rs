@@ -37,7 +37,7 @@ const PAUSE_MS: u64 = 100;
 
 /// Where a level stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Step {
+enum LevelState {
     /// Has to be looked at.
     #[default]
     Look,
@@ -54,40 +54,40 @@ enum Step {
 
 /// All levels of a leader.
 #[derive(Debug, Default)]
-pub struct Delays {
-    levels: [Step; LEVELS as usize],
+pub struct DelayScheduler {
+    levels: [LevelState; LEVELS as usize],
     reprieves: [Option<Reprieve>; LEVELS as usize],
 }
 
-impl Delays {
+impl DelayScheduler {
     /// All levels have to be looked at.
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn look(&mut self, level: u16, view: &TaskView<'_>, work: &mut TaskWork) -> Step {
+    fn look(&mut self, level: u16, view: &TaskView<'_>, work: &mut TaskWork) -> LevelState {
         let at = usize::from(level) - 1;
         let from = view.state.delay_progress(level);
         let now = view.now;
         self.reprieves[at] = self.reprieves[at].filter(|it| it.covers(from));
         let over = self.reprieves[at].filter(|it| it.is_over(now.monotonic_ms));
         let batch = match find(level, over.map_or(0, |it| it.end()), view) {
-            Ok(Found::Nothing) => return Step::Empty,
-            Ok(Found::Later { due_ms, end }) => {
+            Ok(NextDue::Nothing) => return LevelState::Empty,
+            Ok(NextDue::Later { due_ms, end }) => {
                 if reprieve::is_beyond(level, due_ms, now.wall_ms) {
                     let begun = Reprieve::begin(level, end, now.monotonic_ms);
                     self.reprieves[at].get_or_insert(begun);
                 }
-                return Step::Until(due_ms);
+                return LevelState::Until(due_ms);
             }
-            Ok(Found::Due(batch)) => batch,
+            Ok(NextDue::Due(batch)) => batch,
             Err((position, error)) => {
                 work.notices.push(TaskNotice::Unreadable {
                     level,
                     position,
                     error,
                 });
-                return Step::Pause;
+                return LevelState::Pause;
             }
         };
         let dropped = batch.dropped.into_iter();
@@ -104,11 +104,11 @@ impl Delays {
         });
         progress.encode(&mut ops);
         work.propose(level, batch.drafts, Bytes::from(ops));
-        Step::Asked
+        LevelState::Asked
     }
 }
 
-impl LeaderTask for Delays {
+impl LeaderTask for DelayScheduler {
     fn topics(&self) -> &[&'static str] {
         &[SCHEDULE_TOPIC]
     }
@@ -119,8 +119,8 @@ impl LeaderTask for Delays {
 
     fn wake(&mut self) {
         for step in &mut self.levels {
-            if *step == Step::Empty {
-                *step = Step::Look;
+            if *step == LevelState::Empty {
+                *step = LevelState::Look;
             }
         }
     }
@@ -130,13 +130,13 @@ impl LeaderTask for Delays {
         for level in 1..=LEVELS {
             let at = usize::from(level) - 1;
             let may = match &self.levels[at] {
-                Step::Look | Step::Pause => true,
-                Step::Until(due) => match &self.reprieves[at] {
+                LevelState::Look | LevelState::Pause => true,
+                LevelState::Until(due) => match &self.reprieves[at] {
                     _ if *due <= view.now.wall_ms => true,
                     Some(reprieve) => reprieve.is_over(view.now.monotonic_ms),
                     None => reprieve::is_beyond(level, *due, view.now.wall_ms),
                 },
-                Step::Empty | Step::Asked => false,
+                LevelState::Empty | LevelState::Asked => false,
             };
             if may {
                 self.levels[at] = self.look(level, view, work);
@@ -147,24 +147,24 @@ impl LeaderTask for Delays {
     /// The number of a proposal is its level.
     fn decided(&mut self, level: u16, outcome: &Outcome) {
         self.levels[usize::from(level) - 1] = match outcome {
-            Outcome::Stored(_) => Step::Look,
-            _ => Step::Pause,
+            Outcome::Stored(_) => LevelState::Look,
+            _ => LevelState::Pause,
         };
     }
 
     fn idle_ms(&self, now: TaskTime) -> Option<u64> {
         let levels = self.levels.iter().zip(&self.reprieves);
         let waits = levels.filter_map(|(step, reprieve)| match step {
-            Step::Look => Some(0),
-            Step::Until(due) => {
+            LevelState::Look => Some(0),
+            LevelState::Until(due) => {
                 let left = reprieve.map(|it| it.left_ms(now.monotonic_ms));
                 Some(
                     due.saturating_sub(now.wall_ms)
                         .min(left.unwrap_or(u64::MAX)),
                 )
             }
-            Step::Pause => Some(PAUSE_MS),
-            Step::Empty | Step::Asked => None,
+            LevelState::Pause => Some(PAUSE_MS),
+            LevelState::Empty | LevelState::Asked => None,
         });
         waits.min()
     }
@@ -173,7 +173,7 @@ impl LeaderTask for Delays {
 /// Where a level could not be read, and why.
 type Unreadable = (Option<u64>, LogError);
 
-enum Found {
+enum NextDue {
     Nothing,
     /// When the first message is due, and where the queue ends.
     Later {
@@ -195,9 +195,9 @@ struct Batch {
 
 /// The due messages of a level from its progress on; all before `over` are, whatever they carry. They are put in the
 /// order in which they stand.
-fn find(level: u16, over: u64, view: &TaskView<'_>) -> Result<Found, Unreadable> {
+fn find(level: u16, over: u64, view: &TaskView<'_>) -> Result<NextDue, Unreadable> {
     let (Some(topic), queue_id) = (view.state.topic(SCHEDULE_TOPIC), level_queue(level)) else {
-        return Ok(Found::Nothing);
+        return Ok(NextDue::Nothing);
     };
     let from = view.state.delay_progress(level);
     let mut entries = Vec::with_capacity(BATCH_MESSAGES);
@@ -206,12 +206,12 @@ fn find(level: u16, over: u64, view: &TaskView<'_>) -> Result<Found, Unreadable>
         .read(topic.id, queue_id, begin, BATCH_MESSAGES, &mut entries)
         .map_err(|error| (None, error))?;
     let Some(first) = entries.first() else {
-        return Ok(Found::Nothing);
+        return Ok(NextDue::Nothing);
     };
     let is_due =
         |entry: &QueueEntry, offset: u64| offset < over || due_ms(entry) <= view.now.wall_ms;
     if !is_due(first, begin) {
-        return Ok(Found::Later {
+        return Ok(NextDue::Later {
             due_ms: due_ms(first),
             end: view.queues.range(topic.id, queue_id).1,
         });
@@ -234,7 +234,7 @@ fn find(level: u16, over: u64, view: &TaskView<'_>) -> Result<Found, Unreadable>
         }
         batch.to += 1;
     }
-    Ok(Found::Due(batch))
+    Ok(NextDue::Due(batch))
 }
 
 /// The apply step writes the due time where other queues have the tag.
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::leader_tasks::LeaderTasks;
     use crate::testing::LogBench;
-    use crate::{Refusal, Stored};
+    use crate::{RejectReason, StoredRecords};
     use tern_state::DelayProgress;
     use tern_wire::record::iter;
 
@@ -379,13 +379,13 @@ mod tests {
         assert_eq!(work.proposals.len(), 1);
         let proposal = work.proposals.remove(0);
         bench.commit_proposal(&proposal.drafts, &proposal.ops);
-        let stored = Outcome::Stored(Stored::default());
+        let stored = Outcome::Stored(StoredRecords::default());
         leader.tasks.decided(proposal.ticket, &stored);
         proposal.drafts.iter().map(|draft| draft.sizes.len()).sum()
     }
 
     pub(crate) fn leading() -> Leader {
-        let mut tasks = LeaderTasks::new(vec![Box::new(Delays::new())]);
+        let mut tasks = LeaderTasks::new(vec![Box::new(DelayScheduler::new())]);
         tasks.begin(1);
         Leader {
             tasks,
@@ -432,7 +432,7 @@ mod tests {
         bench.commit_proposal(&proposal.drafts, &proposal.ops);
         leader
             .tasks
-            .decided(proposal.ticket, &Outcome::Stored(Stored::default()));
+            .decided(proposal.ticket, &Outcome::Stored(StoredRecords::default()));
         assert!(work(&mut leader, &bench, 9_999).proposals.is_empty());
         assert_eq!(bench.state().next_offset(REAL, 3), 1);
         assert_eq!(leader.idle_ms(9_999), None, "nothing waits");
@@ -454,7 +454,7 @@ mod tests {
         let (mut bench, mut leader) = (LogBench::new(), leading());
         put(&mut bench, 1, REAL, b"m");
         for outcome in [
-            Outcome::Refused(Refusal::Outdated),
+            Outcome::Rejected(RejectReason::Outdated),
             Outcome::Unknown,
             Outcome::NotStored,
         ] {

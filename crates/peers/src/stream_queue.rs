@@ -22,10 +22,10 @@ static TOO_MUCH: RateLimitedLog = RateLimitedLog::new(
 );
 
 /// Bounded; holds nothing while the stream is not connected.
-pub(crate) struct LaneQueue {
-    lane: PeerStream,
+pub(crate) struct StreamQueue {
+    peer_stream: PeerStream,
     limit: usize,
-    inner: Mutex<LaneState>,
+    inner: Mutex<StreamBacklog>,
     /// Something waits to be written.
     pub filled: Notify,
     /// The peer was heard of: dial at once.
@@ -35,18 +35,18 @@ pub(crate) struct LaneQueue {
 }
 
 #[derive(Default)]
-struct LaneState {
+struct StreamBacklog {
     open: bool,
     messages: VecDeque<PeerMessage>,
     /// Bytes in memory for this stream: queued messages, and what is being written of those that were taken.
     bytes: usize,
 }
 
-impl LaneQueue {
+impl StreamQueue {
     /// A queue that holds `limit` bytes; what an append names is not in memory before it is written.
-    pub fn new(lane: PeerStream, limit: usize) -> Self {
+    pub fn new(peer_stream: PeerStream, limit: usize) -> Self {
         Self {
-            lane,
+            peer_stream,
             limit,
             inner: Mutex::default(),
             filled: Notify::new(),
@@ -68,7 +68,7 @@ impl LaneQueue {
             TOO_MUCH.log(message.to, format_args!("{} bytes may", self.limit));
             return false;
         }
-        if self.lane == PeerStream::Control && inner.messages.len() >= CONTROL_MESSAGES {
+        if self.peer_stream == PeerStream::Control && inner.messages.len() >= CONTROL_MESSAGES {
             let oldest = inner.messages.pop_front().expect("there are many");
             inner.bytes -= oldest.held_bytes();
             TOO_OLD.log(message.to, "the oldest of them");
@@ -99,14 +99,14 @@ impl LaneQueue {
     }
 
     pub fn open(&self) {
-        *self.inner.lock() = LaneState {
+        *self.inner.lock() = StreamBacklog {
             open: true,
-            ..LaneState::default()
+            ..StreamBacklog::default()
         };
     }
 
     pub fn close(&self) {
-        *self.inner.lock() = LaneState::default();
+        *self.inner.lock() = StreamBacklog::default();
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn bulk_is_bounded_in_bytes_and_refuses_the_newest() {
         let one = message(MessageKind::Append, 0).held_bytes();
-        let queue = LaneQueue::new(PeerStream::Bulk, 3 * one);
+        let queue = StreamQueue::new(PeerStream::Bulk, 3 * one);
         queue.open();
         let before = TOO_MUCH.total();
         let taken: Vec<bool> = (0..5)
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn control_is_bounded_in_messages_and_drops_the_oldest() {
-        let queue = LaneQueue::new(PeerStream::Control, usize::MAX);
+        let queue = StreamQueue::new(PeerStream::Control, usize::MAX);
         queue.open();
         let before = TOO_OLD.total();
         for term in 0..CONTROL_MESSAGES as u64 + 2 {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn nothing_is_held_for_a_stream_that_is_not_connected() {
-        let queue = LaneQueue::new(PeerStream::Bulk, 1 << 20);
+        let queue = StreamQueue::new(PeerStream::Bulk, 1 << 20);
         assert!(queue.push(message(MessageKind::Append, 0)));
         assert!(queue.take().is_empty());
         queue.open();

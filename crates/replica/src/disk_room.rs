@@ -14,7 +14,7 @@ const LOW_TICKS: u32 = 50;
 
 /// What was seen of the disk.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct DiskRoom {
     reserve: Reserve,
     /// The next segment could not be made.
     is_short: bool,
@@ -36,14 +36,14 @@ enum Refusals {
 
 /// A change that an operator has to know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoomChange {
+pub enum DiskRoomChange {
     /// Sends are refused from here on.
     Gone,
     /// They are taken again.
     Back,
 }
 
-impl RoomChange {
+impl DiskRoomChange {
     /// For the log of the process.
     pub const fn sentence(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl RoomChange {
     }
 }
 
-impl Room {
+impl DiskRoom {
     pub fn new(segment_size: u64) -> Self {
         Self {
             reserve: Reserve::of_segment(segment_size),
@@ -123,10 +123,12 @@ impl Room {
     }
 
     /// What has to be said of it, once a change: it is over when no reason is left to refuse anything.
-    pub fn change(&mut self) -> Option<RoomChange> {
+    pub fn change(&mut self) -> Option<DiskRoomChange> {
         let (refusals, change) = match self.refusals {
-            Refusals::Unsaid => (Refusals::Said, RoomChange::Gone),
-            Refusals::Said if !self.is_short && !self.is_low => (Refusals::None, RoomChange::Back),
+            Refusals::Unsaid => (Refusals::Said, DiskRoomChange::Gone),
+            Refusals::Said if !self.is_short && !self.is_low => {
+                (Refusals::None, DiskRoomChange::Back)
+            }
             Refusals::None | Refusals::Said => return None,
         };
         self.refusals = refusals;
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn sends_stop_while_half_of_what_is_kept_for_views_is_left_and_do_not_stop_and_go() {
-        let mut room = Room::new(SEGMENT);
+        let mut room = DiskRoom::new(SEGMENT);
         room.saw(Some(free(VIEWS / 2)));
         assert!(!room.is_low());
         room.saw(Some(free(VIEWS / 2 - 1)));
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_disk_is_looked_at_at_first_then_as_the_log_grows_and_twice_a_second_while_it_is_low() {
-        let mut room = Room::new(SEGMENT);
+        let mut room = DiskRoom::new(SEGMENT);
         assert!(room.wants_look(5000, 0));
         assert!(!room.wants_look(5000, 1000));
         assert!(!room.wants_look(5000 + VIEWS / 8 - 1, 0));
@@ -177,17 +179,17 @@ mod tests {
 
     #[test]
     fn that_sends_are_refused_and_that_it_is_over_is_said_once_each() {
-        let mut room = Room::new(SEGMENT);
+        let mut room = DiskRoom::new(SEGMENT);
         room.segment(false);
         assert_eq!(room.change(), None, "there is room in the segment");
         room.refused();
-        assert_eq!(room.change(), Some(RoomChange::Gone));
+        assert_eq!(room.change(), Some(DiskRoomChange::Gone));
         room.refused();
         room.saw(Some(free(0)));
         room.segment(true);
         assert_eq!(room.change(), None, "one of two reasons is left");
         room.saw(Some(free(VIEWS)));
-        assert_eq!(room.change(), Some(RoomChange::Back));
+        assert_eq!(room.change(), Some(DiskRoomChange::Back));
         assert_eq!(room.change(), None);
     }
 }

@@ -6,13 +6,13 @@ use crate::proposal::Proposal;
 
 /// A queue that knows its weight.
 #[derive(Debug)]
-pub(crate) struct Waiting<T> {
+pub(crate) struct ProposalQueue<T> {
     proposals: VecDeque<Proposal<T>>,
     bytes: usize,
     messages: usize,
 }
 
-impl<T> Waiting<T> {
+impl<T> ProposalQueue<T> {
     pub fn new() -> Self {
         Self {
             proposals: VecDeque::new(),
