@@ -339,6 +339,9 @@ class Client:
         for client in atfork.registered():
             if not isinstance(client, Client) or client._parts is None:
                 continue
+            # A client that was never closed stays registered until it is collected; without its loop it reads nothing.
+            if client._loop is None or client._loop.is_closed():
+                continue
             if set(client.nameservers) != set(self.nameservers):
                 continue
             found = client._parts.membership.other_filter(group, topic, tags)

@@ -140,6 +140,23 @@ def test_another_filter_in_the_same_process_is_refused(one_client: bool, at_once
     run(scenario())
 
 
+def test_a_client_whose_event_loop_ended_without_a_close_keeps_no_filter() -> None:
+    async def left_open() -> list[object]:
+        mq = connect(_cluster())
+        await mq.open()
+        consumer = mq.consumer("g", "t", filter="x||y")
+        await consumer.open()
+        return [mq, consumer]
+
+    async def later() -> None:
+        async with connect(_cluster()) as mq, mq.consumer("g", "t", filter="x"):
+            pass
+
+    kept = run(left_open())
+    run(later())
+    assert len(kept) == 2, "they were not collected meanwhile"
+
+
 def test_a_stock_broker_does_not_tell_who_reads_what_and_the_whole_group_shares(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
