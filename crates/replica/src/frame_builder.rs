@@ -94,11 +94,14 @@ impl<T> FrameBuilder<T> {
         proposal: Proposal<T>,
         next_offsets: &mut NextQueueOffsets,
     ) -> Result<Option<(T, RejectReason)>, Fatal> {
+        // Checked before anything is counted: the offsets below are given out once, and a proposal that is refused here must
+        // leave no gap in a queue.
         let preconditions = tern_state::preconditions(&proposal.ops)
             .map_err(|error| Fatal::State(format!("a proposal's ops: {error}")))?;
         if let Err(refusal) = next_offsets.check(&proposal.drafts, &preconditions) {
             return Ok(Some((proposal.ticket, refusal)));
         }
+        // Closed before this proposal's offsets are taken, so that each frame has a proposal as a whole or not at all.
         if self.closes_before(proposal.weight()) {
             self.close()?;
         }

@@ -190,13 +190,16 @@ impl<T> BatchReceiver<T> {
     fn wait_until(&self, limit: Duration, defer_until: Option<usize>) -> VecDeque<T> {
         let end = Instant::now() + limit;
         let mut state = self.0.lock();
+        // Set under the same lock as the first look: a sender that comes later reads it to know whether the receiver sleeps
+        // over its item.
         state.defer_until = defer_until;
         while !state.is_due() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            // A wake-up for what it sleeps over must not count as one for what is urgent.
+            // Reset before each sleep: a wake-up for deferrable items must not count as one for an urgent item, whose sender
+            // would then leave the receiver asleep.
             state.wake = WakeState::Idle;
             let waited = self.0.filled.wait_timeout(state, left);
             state = waited.expect("no holder panics").0;

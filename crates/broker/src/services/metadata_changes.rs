@@ -105,7 +105,8 @@ impl MetadataChanges {
                 return;
             }
             waiting.count += 1;
-            // Who is in the table is being looked after, also in the moment in which the last change has left it.
+            // A key in the table has an op or a read on its way, also in the moment in which its last change has left the
+            // list: only the first change of a key starts one.
             let is_running = waiting.pending.contains_key(&key);
             let pending = waiting.pending.entry(key.clone()).or_default();
             pending.push(change);
@@ -127,9 +128,13 @@ impl MetadataChanges {
     }
 
     /// End what a fresh view satisfies or refuses, and propose the first op that is missing.
+    ///
+    /// One op of a key is on its way at a time. The change that needs it stays at the head of its key's list, so the key
+    /// stays in the table, and a change that comes meanwhile joins the list instead of looking for itself.
     fn decide(self: &Arc<Self>, key: &ChangeKey, batch: &mut ResponseBatch) {
         let mut ended: Vec<(ChangeCallback, Result<(), RequestError>)> = Vec::new();
         let missing = {
+            // The state is loaded before the lock: it is at least as new as the op or the ReadIndex that led here.
             let state = self.views.state();
             let mut waiting = self.waiting.lock();
             let growth = waiting.growth;
@@ -150,6 +155,7 @@ impl MetadataChanges {
             }
             missing
         };
+        // Called without the lock: a callback judges its request again, which may ask for the next change.
         for (then, result) in ended {
             then(result, batch);
         }
