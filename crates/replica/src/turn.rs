@@ -173,7 +173,7 @@ impl<T> Replica<T> {
         self.ask_reads(out);
         self.drain_ready(out)?;
         self.notice_role(out);
-        self.refuse(inbox.now_ns, out);
+        self.refuse(inbox.now_ns, inbox.applied_position, out);
         self.want_segment(out);
         self.look_after_room(inbox.ticks, out);
         Ok(())

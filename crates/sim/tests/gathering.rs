@@ -3,7 +3,7 @@
 mod solitary;
 
 use solitary::Solitary;
-use tern_replica::{Outcome, RejectReason, TurnOptions};
+use tern_replica::{Bound, Outcome, RejectReason, TurnOptions};
 use tern_state::{Op, PutTopic, TopicConfig, UnlockQueues};
 
 /// With a topic, and a first message that is written and not synced.
@@ -107,4 +107,20 @@ fn what_no_frame_can_hold_is_refused_and_what_stands_behind_it_is_stored() {
     assert_eq!(solitary.outcome(1), too_large);
     index(solitary.outcome(2));
     index(solitary.outcome(3));
+}
+
+#[test]
+fn a_message_that_waits_because_the_views_are_behind_is_refused_with_that_bound() {
+    let mut solitary = Solitary::with(TurnOptions {
+        behind_bytes: 1,
+        ..TurnOptions::default()
+    });
+    solitary.settle();
+    solitary.hand_in(1, "TBW102", b"written, and not applied");
+    solitary.turn(1000);
+    solitary.hand_in(2, "TBW102", b"m");
+    solitary.turn(1000);
+    solitary.turn(TurnOptions::default().wait_limit_ns + 1);
+    let behind = Outcome::Rejected(RejectReason::Busy(Bound::Behind));
+    assert_eq!(solitary.outcome(2), behind);
 }

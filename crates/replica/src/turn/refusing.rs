@@ -9,11 +9,11 @@ use tern_log::planted::{Bug, is_planted};
 
 impl<T> Replica<T> {
     /// Answer what will not be done: not the leader, waited too long, no room, undecided for too long.
-    pub(super) fn refuse(&mut self, now_ns: u64, out: &mut Outbox<T>) {
+    pub(super) fn refuse(&mut self, now_ns: u64, applied_position: u64, out: &mut Outbox<T>) {
         out.answers.extend(self.tickets.expire(now_ns));
         if self.engine.status().role == Role::Leader {
             self.handed_over_ns = self.engine.transferring().then_some(now_ns);
-            self.refuse_waiting(now_ns, out);
+            self.refuse_waiting(now_ns, applied_position, out);
             self.refuse_reads(now_ns, out);
         } else if !self.knows_successor_soon(now_ns) {
             self.handed_over_ns = None;
@@ -65,7 +65,7 @@ impl<T> Replica<T> {
     }
 
     /// Proposals in their order, as long as the oldest waited too long or finds no room.
-    fn refuse_waiting(&mut self, now_ns: u64, out: &mut Outbox<T>) {
+    fn refuse_waiting(&mut self, now_ns: u64, applied_position: u64, out: &mut Outbox<T>) {
         while let Some(oldest) = self.waiting.front() {
             let waited = now_ns.saturating_sub(oldest.received_ns);
             let refusal = if self.finds_no_room(0, oldest) {
@@ -76,7 +76,7 @@ impl<T> Replica<T> {
             } else if self.engine.transferring() {
                 self.not_leader()
             } else {
-                RejectReason::Busy(self.bound(u64::MAX).unwrap_or(Bound::Waiting))
+                RejectReason::Busy(self.bound(applied_position).unwrap_or(Bound::Waiting))
             };
             let proposal = self.waiting.pop().expect("looked at above");
             out.answers

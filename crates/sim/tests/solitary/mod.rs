@@ -38,6 +38,11 @@ pub struct Solitary {
 
 impl Solitary {
     pub fn new() -> Self {
+        Self::with(TurnOptions::default())
+    }
+
+    /// With other options than the usual ones; the size of a segment is its own.
+    pub fn with(turn: TurnOptions) -> Self {
         let disk = MemoryDisk::new();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let directory = PathBuf::from(DIRECTORY);
@@ -59,7 +64,7 @@ impl Solitary {
             seed: 0,
             turn: TurnOptions {
                 segment_size: MIN_SEGMENT_SIZE,
-                ..TurnOptions::default()
+                ..turn
             },
         };
         let opened = opening.open(state, file).unwrap();
