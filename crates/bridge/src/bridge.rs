@@ -54,12 +54,9 @@ pub struct Bridge<A> {
 #[derive(Default)]
 struct Outstanding {
     last_id: u64,
-    /// Requests that wait to be taken or to be answered.
+    /// Requests that wait to be taken or to be answered; one-way requests are done when they are taken.
     count: usize,
     bytes: usize,
-    /// The share of one-way requests in both; they are done when they are taken.
-    oneway_count: usize,
-    oneway_bytes: usize,
     asked: HashMap<u64, PendingRequest>,
     /// Connections that sent requests: only their end is worth an event.
     known: HashSet<u64>,
@@ -126,8 +123,6 @@ impl<A> Bridge<A> {
         let mut outstanding = self.outstanding.lock();
         let oneway = events.iter().filter_map(oneway_bytes);
         let (count, bytes) = oneway.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
-        outstanding.oneway_count -= count;
-        outstanding.oneway_bytes -= bytes;
         outstanding.count -= count;
         outstanding.bytes -= bytes;
         drop(outstanding);
@@ -190,8 +185,6 @@ impl<A> Bridge<A> {
         outstanding.bytes += bytes;
         outstanding.known.insert(connection.id());
         if command.is_oneway() {
-            outstanding.oneway_count += 1;
-            outstanding.oneway_bytes += bytes;
             return Some((0, credit));
         }
         outstanding.last_id += 1;

@@ -15,7 +15,7 @@ use tern_log::{
 use tern_net::{Budget, Listener, ServerOptions, listen};
 use tern_peers::{PeerOptions, Peers};
 use tern_replica::{BootstrapPlan, MemberIdentity, MemberStatus};
-use tern_replication::{Progress, RaftMember, member_number};
+use tern_replication::{Progress, RaftMember, TICK_MS, member_number};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
@@ -338,7 +338,8 @@ fn start_peers(
         Arc::clone(serving),
         Arc::clone(member_status),
     ));
-    let silence = Duration::from_millis(u64::from(options.timing.election_min_ticks) * 10);
+    let silence =
+        Duration::from_millis(u64::from(options.timing.election_min_ticks) * u64::from(TICK_MS));
     let peer_options = PeerOptions {
         secret: options.secret.clone(),
         ..PeerOptions::new(options.peer_listen, own, options.members.clone(), silence)

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use tern_replication::TICK_MS;
 use tern_state::delay::DELAYS_MS;
 use tern_state::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, MAX_QUEUES, RESERVED_TOPICS, SYSTEM_PREFIX, perm, sys_flag,
@@ -10,7 +11,6 @@ use tern_wire::codes::{request, response};
 use tern_wire::{names, properties, version};
 
 use crate::event_kinds::KINDS;
-use crate::options::MS_PER_TICK;
 
 /// Puts them into the module.
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -18,7 +18,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_KINDS", by_name(py, KINDS)?)?;
     module.add("REQUEST_CODES", by_name(py, request::ALL)?)?;
     module.add("RESPONSE_CODES", by_name(py, response::ALL)?)?;
-    module.add("TICK_MS", MS_PER_TICK)?;
+    module.add("TICK_MS", TICK_MS)?;
     module.add("OWN_VERSION", version::OWN)?;
     module.add("PROPERTY_NAMES", PyTuple::new(py, properties::names::ALL)?)?;
     module.add("RETRY_PREFIX", names::RETRY_PREFIX)?;

@@ -6,12 +6,9 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tern_broker::{Mode, NodeOptions, Settings, TableLimits};
-use tern_replication::{RaftMember, Timing, member_number};
+use tern_replication::{RaftMember, TICK_MS, Timing, member_number};
 
 use crate::dicts::Entries;
-
-/// The log thread's tick, in which elections are counted.
-pub(crate) const MS_PER_TICK: u32 = 10;
 
 /// The options that a dict says, each under its own name.
 ///
@@ -69,7 +66,7 @@ fn settings_of(from: &mut Entries<'_, '_>, port: u16) -> PyResult<Settings> {
 }
 
 fn timing_of(from: &mut Entries<'_, '_>) -> PyResult<Timing> {
-    let mut ticks = |name| from.take::<u32>(name).map(|ms| ms / MS_PER_TICK);
+    let mut ticks = |name| from.take::<u32>(name).map(|ms| ms / TICK_MS);
     Ok(Timing {
         heartbeat_ticks: ticks("heartbeat_ms")?,
         election_min_ticks: ticks("election_min_ms")?,

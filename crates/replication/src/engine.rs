@@ -18,7 +18,10 @@ use tern_log::{Descriptor, FrameHeader, FrameKind};
 #[cfg(test)]
 mod peers_bytes;
 
-/// Heartbeat and election times in ticks of 10 ms. Local configuration: they affect liveness only (L39).
+/// Length of a tick, in which a replica counts time, ms.
+pub const TICK_MS: u32 = 10;
+
+/// Heartbeat and election times in ticks of [`TICK_MS`]. Local configuration: they affect liveness only (L39).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Ticks between heartbeats; at least 2.

@@ -14,7 +14,7 @@ mod peer;
 mod solo;
 mod strategy;
 
-pub use engine::{Raft, RaftOptions, Timing};
+pub use engine::{Raft, RaftOptions, TICK_MS, Timing};
 pub use entry::{EntrySource, ThinEntry};
 pub use hello::{Hello, PeerRefusal, Phase};
 pub use member::{MemberIdError, RaftMember, ReplicaId, member_number, replica_id, replica_number};

@@ -27,7 +27,7 @@ pub use handler::WaitsFor;
 pub(crate) use locks::{LockHandler, UnlockHandler};
 pub(crate) use lookups::{CheckClientHandler, ViewMessageHandler};
 pub(crate) use offsets::{
-    EarliestStoreTimeHandler, MaxOffsetHandler, MinOffsetHandler, QueryConsumerOffsetHandler,
+    EarliestStoreTime, MaxOffset, MinOffset, QueryConsumerOffsetHandler, QueueQuestionHandler,
     SearchOffsetHandler, UpdateConsumerOffsetHandler,
 };
 pub(crate) use pull::PullHandler;

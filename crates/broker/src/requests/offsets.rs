@@ -2,6 +2,7 @@
 //!
 //! Only the leader answers, after ReadIndex: what it reads was committed after the request came, and is applied.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tern_log::{LogError, QueueEntry};
@@ -103,12 +104,23 @@ impl RequestHandler for SearchOffsetHandler {
     }
 }
 
-/// 30: which offset will the next message get?
-pub(crate) struct MaxOffsetHandler;
+/// A question about a queue that nothing but topic and queue id asks.
+pub(crate) trait QueueQuestion: 'static {
+    /// Where the answer is found.
+    const READS: Reads;
 
-impl RequestHandler for MaxOffsetHandler {
+    /// Answers by the queue as it is after ReadIndex.
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError>;
+}
+
+/// The handler of one of these questions.
+pub(crate) struct QueueQuestionHandler<Q>(PhantomData<Q>);
+
+impl<Q: QueueQuestion> RequestHandler for QueueQuestionHandler<Q> {
     type Header<'a> = QueueRequest<'a>;
     type Pending = ();
+
+    const READS: Reads = Q::READS;
 
     fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
         Ok(QueueRequest::decode(&command.fields)?)
@@ -129,75 +141,44 @@ impl RequestHandler for MaxOffsetHandler {
         _: &mut Effects,
     ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
+        Ok(Q::answer(&queue)?)
+    }
+}
+
+/// 30: which offset will the next message get?
+pub(crate) struct MaxOffset;
+
+impl QueueQuestion for MaxOffset {
+    const READS: Reads = Reads::Memory;
+
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError> {
         Ok(offset_answer(queue.range().1))
     }
 }
 
 /// 31: which is the oldest offset kept?
-pub(crate) struct MinOffsetHandler;
+pub(crate) struct MinOffset;
 
-impl RequestHandler for MinOffsetHandler {
-    type Header<'a> = QueueRequest<'a>;
-    type Pending = ();
+impl QueueQuestion for MinOffset {
+    const READS: Reads = Reads::Memory;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
-        Ok(QueueRequest::decode(&command.fields)?)
-    }
-
-    fn check(
-        header: &Self::Header<'_>,
-        _: &ClientRequest<'_>,
-        _: &View<'_>,
-    ) -> Result<(), RequestError> {
-        checked_queue(header.topic, header.queue_id).map(drop)
-    }
-
-    fn judge(
-        header: &Self::Header<'_>,
-        _: &ClientRequest<'_>,
-        view: &View<'_>,
-        _: &mut Effects,
-    ) -> Result<Verdict<()>, NotServed> {
-        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError> {
         Ok(offset_answer(queue.range().0))
     }
 }
 
 /// 32: when was the oldest message stored?
-pub(crate) struct EarliestStoreTimeHandler;
+pub(crate) struct EarliestStoreTime;
 
-impl RequestHandler for EarliestStoreTimeHandler {
-    type Header<'a> = QueueRequest<'a>;
-    type Pending = ();
-
+impl QueueQuestion for EarliestStoreTime {
     const READS: Reads = Reads::Files;
 
-    fn decode(command: &Command) -> Result<Self::Header<'_>, RequestError> {
-        Ok(QueueRequest::decode(&command.fields)?)
-    }
-
-    fn check(
-        header: &Self::Header<'_>,
-        _: &ClientRequest<'_>,
-        _: &View<'_>,
-    ) -> Result<(), RequestError> {
-        checked_queue(header.topic, header.queue_id).map(drop)
-    }
-
-    fn judge(
-        header: &Self::Header<'_>,
-        _: &ClientRequest<'_>,
-        view: &View<'_>,
-        _: &mut Effects,
-    ) -> Result<Verdict<()>, NotServed> {
-        let queue = QueueView::of(view, header.topic, header.queue_id)?;
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError> {
         let timestamp_ms = queue.oldest_time().map_err(|error| unreadable(&error))?;
         let mut fields = Fields::with_capacity(48);
         TimestampResponse { timestamp_ms }.encode(&mut fields);
-        Ok(Verdict::Answer(Response::with_fields(
-            response::SUCCESS,
-            fields,
-        )))
+        let answer = Response::with_fields(response::SUCCESS, fields);
+        Ok(Verdict::Answer(answer))
     }
 }
 
@@ -250,7 +231,7 @@ impl RequestHandler for UpdateConsumerOffsetHandler {
 }
 
 /// A queue as the view shows it; one that does not exist is empty.
-struct QueueView<'a> {
+pub(crate) struct QueueView<'a> {
     view: &'a View<'a>,
     topic: &'a str,
     topic_id: Option<u32>,
@@ -434,13 +415,17 @@ mod tests {
             }
             Question::FirstFrom(ms) => time(ms, "LOWER"),
             Question::LastUpTo(ms) => time(ms, "UPPER"),
-            Question::End => {
-                judge::<MaxOffsetHandler>(bench, &leading(), &queue(request::GET_MAX_OFFSET))
-            }
-            Question::Begin => {
-                judge::<MinOffsetHandler>(bench, &leading(), &queue(request::GET_MIN_OFFSET))
-            }
-            Question::OldestTime => judge::<EarliestStoreTimeHandler>(
+            Question::End => judge::<QueueQuestionHandler<MaxOffset>>(
+                bench,
+                &leading(),
+                &queue(request::GET_MAX_OFFSET),
+            ),
+            Question::Begin => judge::<QueueQuestionHandler<MinOffset>>(
+                bench,
+                &leading(),
+                &queue(request::GET_MIN_OFFSET),
+            ),
+            Question::OldestTime => judge::<QueueQuestionHandler<EarliestStoreTime>>(
                 bench,
                 &leading(),
                 &queue(request::GET_EARLIEST_MSG_STORETIME),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tern_log::{LogOptions, RaftState, RaftStateFile};
 use tern_replica::{BootstrapDriver, BootstrapProgress, Fatal, data_lost_sentence};
-use tern_replication::{Phase, replica_id};
+use tern_replication::{Phase, TICK_MS, replica_id};
 use tern_state::{FlushDiskType, FoundingMember, GroupFounding};
 
 use super::start_context::StartContext;
@@ -12,7 +12,7 @@ use crate::channels::mailbox::{Input, MailboxReceiver};
 use crate::clock;
 use crate::random::random_id;
 
-const TICK_NS: u64 = 10_000_000;
+const TICK_NS: u64 = TICK_MS as u64 * 1_000_000;
 
 /// Runs until the group has begun; `None` if the process was asked to stop first.
 pub(super) fn run(

@@ -10,7 +10,7 @@ use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
     Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, RejectReason, Replica,
 };
-use tern_replication::{Progress, Role, replica_number};
+use tern_replication::{Progress, Role, TICK_MS, replica_number};
 
 use super::apply::ApplyCommand;
 use super::leader::LeaderHandle;
@@ -25,7 +25,7 @@ use crate::roles::RoleBoard;
 use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
-const TICK_NS: u64 = 10_000_000;
+const TICK_NS: u64 = TICK_MS as u64 * 1_000_000;
 
 /// Where effects go.
 pub(super) struct Outlets {
