@@ -164,9 +164,10 @@ fn a_peer_that_never_reads_is_closed_when_the_cap_and_the_overdraft_are_used_up(
     }
     assert!(!connection.is_open());
     eventually("the end is told", || server.control.closed() == 1);
-    assert_eq!(connection.queued_bytes(), 0);
     assert!(sent > 4 << 20, "the overdraft was not granted");
-    assert_eq!(overdraft.used(), 0);
+    // A thread that was writing when the connection closed drops what is queued, and may be told of it last.
+    eventually("all is dropped", || connection.queued_bytes() == 0);
+    eventually("all is given back", || overdraft.used() == 0);
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn a_peer_with_more_than_its_cap_queued_is_closed_if_it_takes_it_at_less_than_th
         let _ = std::io::Read::read(&mut peer.socket, &mut [0; 100]);
     }
     eventually("it is counted", || server.listener.counts().stalled == 1);
-    assert_eq!(overdraft.used(), 0);
+    eventually("all is given back", || overdraft.used() == 0);
 }
 
 #[test]
@@ -214,14 +215,8 @@ fn a_peer_that_asks_without_reading_is_read_no_further_and_then_closed() {
         .expect("a timeout can be set");
     while sending.write_all(&bytes).is_ok() {}
     eventually("it is closed", || server.listener.counts().stalled == 1);
-    let queued: Vec<_> = server
-        .control
-        .opened
-        .lock()
-        .iter()
-        .map(|one| one.queued_bytes())
-        .collect();
-    assert_eq!(queued, [0]);
+    let opened = Arc::clone(&server.control.opened.lock()[0]);
+    eventually("all is dropped", || opened.queued_bytes() == 0);
     assert_honest_clients_are_served(&server);
 }
 
