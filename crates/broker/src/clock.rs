@@ -1,6 +1,7 @@
 //! The two clocks of a process. Elections use the one that counts suspended time (D12).
 
 use rustix::time::{ClockId, clock_gettime};
+use tern_requests::Clocks;
 
 /// Nanoseconds since boot, suspension included.
 pub fn monotonic_ns() -> u64 {
@@ -15,6 +16,19 @@ pub fn monotonic_ms() -> u64 {
 /// Milliseconds since 1970: stamps messages and due times, decides nothing.
 pub fn wall_ms() -> u64 {
     nanoseconds(ClockId::Realtime) / 1_000_000
+}
+
+/// The clocks of this machine, for request handlers.
+pub(crate) struct MachineClock;
+
+impl Clocks for MachineClock {
+    fn monotonic_ms(&self) -> u64 {
+        monotonic_ms()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        wall_ms()
+    }
 }
 
 fn nanoseconds(clock: ClockId) -> u64 {

@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use tern_net::{Connection, Credit, Handler};
+use tern_requests::{RequestError, is_ready};
 use tern_wire::Command;
 use tern_wire::codes::response;
 
 use crate::events::NodeEvents;
-use crate::request_error::RequestError;
 use crate::requests::{Driver, RequestContext};
 use crate::routes::{self, WaitsFor};
 use crate::services::Services;
@@ -37,11 +37,10 @@ impl RequestDispatcher {
         }
     }
 
-    /// The driver, if this request can be served by now. Views that are being rebuilt are not shown; a request that
-    /// waits for ReadIndex or for its place in the log waits for them anyway.
+    /// The driver, if this request can be served by now.
     fn driver_for(&self, waits_for: WaitsFor) -> Option<&Arc<Driver>> {
         let services = self.serving.get()?;
-        if waits_for == WaitsFor::View && !services.views.have_replayed() {
+        if !is_ready(waits_for, &services.views) {
             return None;
         }
         Some(self.driver.get_or_init(|| Driver::start(services)))
@@ -58,7 +57,7 @@ impl Handler for RequestDispatcher {
                 let context = RequestContext::new(connection, command, credit, route.waits_for);
                 match self.driver_for(route.waits_for) {
                     Some(driver) => (route.serve)(driver, context),
-                    None => context.responder.refuse(not_yet()),
+                    None => context.responder.refuse(RequestError::not_yet()),
                 }
             }
             None if self.control_codes.binary_search(&code).is_ok() => {
@@ -84,14 +83,6 @@ fn unknown(code: i32) -> RequestError {
     RequestError::new(
         response::REQUEST_CODE_NOT_SUPPORTED,
         format!(" request type {code} not supported"),
-    )
-}
-
-fn not_yet() -> RequestError {
-    RequestError::new(
-        response::SERVICE_NOT_AVAILABLE,
-        "service not available now: this replica has started and does not serve yet, its group is being founded or \
-         its log is being read",
     )
 }
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use tern_net::{Connection, Credit};
+use tern_requests::RoleView;
 use tern_wire::Command;
-
-use crate::role_view::RoleView;
 
 /// What the control plane is told. Called on the replica's threads; must not block.
 pub trait NodeEvents: Send + Sync + 'static {

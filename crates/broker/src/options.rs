@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tern_replication::{RaftMember, Timing};
-
-use crate::settings::Settings;
+use tern_requests::Settings;
 
 /// How a group replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tern_replica::{Outcome, RejectReason, RoleChange};
 use tern_replication::{Role, replica_number};
+use tern_requests::RoleView;
 
 use crate::channels::mailbox::Mailbox;
 use crate::clock;
 use crate::events::NodeEvents;
-use crate::role_view::RoleView;
 
 /// Publishes the role, and knows the client addresses that other members named.
 pub struct RoleBoard {

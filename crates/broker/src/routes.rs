@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+pub use tern_requests::WaitsFor;
+use tern_requests::{self as handlers, RequestHandler};
 use tern_wire::codes::request;
 
-use crate::requests as handlers;
-pub use crate::requests::WaitsFor;
-use crate::requests::{Driver, RequestContext, RequestHandler};
+use crate::requests::{Driver, RequestContext};
 
 /// One row.
 pub struct Route {

@@ -1,14 +1,13 @@
 //! What unit tests of this crate share.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tern_log::QueueEntry;
 use tern_net::{Connection, Credit, Handler, Listener, ServerOptions, listen};
-use tern_replica::testing::LogBench;
 use tern_replica::{Proposal, RoleChange};
-use tern_state::{Op, State};
-use tern_wire::record::NewRecord;
+use tern_requests::testing::{ViewBench, settings};
+use tern_requests::{ClientRegistry, RoleView};
 use tern_wire::{Command, FrameLimits, decode_frame};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -17,20 +16,12 @@ use tokio::sync::oneshot::{Sender, channel};
 
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::events::NodeEvents;
-use crate::requests::{
-    ClientRequest, Consistency, Driver, Effects, NotServed, RequestContext, RequestHandler,
-    Verdict, View,
-};
-use crate::role_view::RoleView;
+use crate::requests::{Driver, RequestContext};
 use crate::roles::RoleBoard;
 use crate::services::Services;
 use crate::services::consumer_offset_manager::ConsumerOffsetManager;
 use crate::services::holds::HoldTable;
 use crate::services::metadata_changes::MetadataChanges;
-use crate::services::numbering::Numbering;
-use crate::services::registry::ClientRegistry;
-use crate::settings::{Settings, TableLimits};
-use crate::views::Views;
 use crate::{Ticket, routes};
 
 pub(crate) struct NoEvents;
@@ -59,111 +50,45 @@ pub(crate) fn leading() -> RoleBoard {
     roles
 }
 
-pub(crate) fn settings() -> Settings {
-    Settings {
-        cluster: "demo".to_owned(),
-        group: "group-a".to_owned(),
-        store_host: "127.0.0.1:10911".parse().expect("an address"),
-        auto_create_group: true,
-        max_message_bytes: 4 << 20,
-        slave_read: true,
-        limits: TableLimits::default(),
+/// A replica's log with published views, stepped by hand, and the box of its log thread.
+pub(crate) struct ReplicaBench {
+    pub mailbox: Mailbox,
+    pub inputs: MailboxReceiver,
+    bench: ViewBench,
+}
+
+impl Deref for ReplicaBench {
+    type Target = ViewBench;
+
+    fn deref(&self) -> &ViewBench {
+        &self.bench
     }
 }
 
-/// A replica's log with published views, stepped by hand.
-pub(crate) struct ReplicaBench {
-    pub views: Arc<Views>,
-    pub mailbox: Mailbox,
-    pub inputs: MailboxReceiver,
-    log: LogBench,
+impl DerefMut for ReplicaBench {
+    fn deref_mut(&mut self) -> &mut ViewBench {
+        &mut self.bench
+    }
 }
 
 impl ReplicaBench {
     /// With a founded group.
     pub fn new() -> Self {
-        Self::over(LogBench::new())
+        Self::over(ViewBench::new())
     }
 
     /// The same, but frames are read from their files; the newest stays in memory.
     pub fn cold() -> Self {
-        Self::over(LogBench::cold())
+        Self::over(ViewBench::cold())
     }
 
-    fn over(log: LogBench) -> Self {
+    fn over(bench: ViewBench) -> Self {
         let (mailbox, inputs) = Mailbox::new();
-        let views = Arc::new(Views::new(
-            log.reader.clone(),
-            Arc::clone(&log.queues),
-            Arc::clone(&log.keys),
-            State::new(),
-        ));
-        let bench = Self {
-            views,
+        Self {
             mailbox,
             inputs,
-            log,
-        };
-        bench.publish();
-        bench
-    }
-
-    fn publish(&self) {
-        let end = self.log.end_position();
-        self.views.publish(self.log.state(), end, 0);
-    }
-
-    /// The leader's clock from here on.
-    pub fn set_clock(&mut self, clock_ms: u64) {
-        self.log.clock_ms = Some(clock_ms);
-    }
-
-    /// As [`LogBench::rot`].
-    pub fn rot(&self, topic: &str, queue_id: u32, queue_offset: u64) -> QueueEntry {
-        self.log.rot(topic, queue_id, queue_offset)
-    }
-
-    /// As [`LogBench::rot_properties`].
-    pub fn rot_properties(
-        &self,
-        topic: &str,
-        queue_id: u32,
-        offset: u64,
-        text: &str,
-    ) -> QueueEntry {
-        self.log.rot_properties(topic, queue_id, offset, text)
-    }
-
-    /// As [`LogBench::entry`].
-    pub fn entry(&self, topic: &str, queue_id: u32, queue_offset: u64) -> QueueEntry {
-        self.log.entry(topic, queue_id, queue_offset)
-    }
-
-    /// Commit and apply ops.
-    pub fn commit_ops(&mut self, ops: &[Op]) {
-        self.log.commit_ops(ops);
-        self.publish();
-    }
-
-    /// Commit and apply one message; returns its queue offset.
-    pub fn commit_message(&mut self, topic: &str, queue_id: u32, tag: &str, body: &[u8]) -> u64 {
-        let queue_offset = self.log.commit_message(topic, queue_id, tag, body);
-        self.publish();
-        queue_offset
-    }
-
-    /// Commit and apply one message with a key, in the topic's first queue.
-    pub fn commit_keyed(&mut self, topic: &str, key: &str, body: &[u8]) -> u64 {
-        let queue_offset = self.log.commit_keyed(topic, key, body);
-        self.publish();
-        queue_offset
-    }
-
-    /// Commit and apply one record; returns its queue offset.
-    pub fn commit_record(&mut self, record: &NewRecord<'_>) -> u64 {
-        let queue_offset = self.log.commit_record(record);
-        self.publish();
-        queue_offset
+            bench,
+        }
     }
 
     /// The parts of a replica in this role, on the current runtime.
@@ -217,34 +142,6 @@ impl ReplicaBench {
     fn next(&self) -> Option<Input> {
         self.inputs.next(std::time::Duration::ZERO)
     }
-}
-
-/// What a handler says of a request to a replica in this role, with a view that is up to date.
-pub(crate) fn judge<H: RequestHandler>(
-    bench: &ReplicaBench,
-    roles: &RoleBoard,
-    command: &Command,
-) -> Result<Verdict<H::Pending>, NotServed> {
-    let (settings, clients) = (settings(), ClientRegistry::new());
-    let numbering = Numbering::new(settings.store_host.ip());
-    let view = View {
-        settings: &settings,
-        views: &bench.views,
-        clients: &clients,
-        numbering: &numbering,
-        role: roles.view(),
-        state: bench.views.state(),
-        consistency: Consistency::Linearizable,
-        is_leaving: false,
-    };
-    let request = ClientRequest {
-        command,
-        peer: "127.0.0.1:1234".parse().expect("an address"),
-        caller: None,
-    };
-    let header = H::decode(command)?;
-    H::check(&header, &request, &view)?;
-    H::judge(&header, &request, &view, &mut Effects::default())
 }
 
 /// A connection that a client has opened, and the client's end of it.

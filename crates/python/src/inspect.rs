@@ -1,13 +1,10 @@
 //! What can be asked about a replica: one queue, messages, one level, one group. Reads, changes nothing; the control plane
 //! puts the answers for operators together.
 
-use std::sync::Arc;
-
 use pyo3::prelude::*;
 use tern_broker::routes::{Route, WaitsFor, routes};
 use tern_broker::{ClientInfo, Services};
 use tern_log::{LogError, QueueEntry};
-use tern_net::Connection;
 use tern_state::delay;
 use tern_wire::codes::request;
 use tern_wire::record::{self, Record};
@@ -138,9 +135,9 @@ pub(crate) fn code_name(code: i32) -> Option<&'static str> {
     request::name(code)
 }
 
-fn client_rows(peers: &[ClientInfo<Arc<Connection>>]) -> Vec<ClientRow> {
-    let row = |peer: &ClientInfo<Arc<Connection>>| {
-        let address = peer.connection.peer().to_string();
+fn client_rows(peers: &[ClientInfo]) -> Vec<ClientRow> {
+    let row = |peer: &ClientInfo| {
+        let address = peer.address.to_string();
         (
             address,
             peer.client_id.to_string(),

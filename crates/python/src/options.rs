@@ -57,6 +57,7 @@ fn settings_of(from: &mut Entries<'_, '_>, port: u16) -> PyResult<Settings> {
         store_host: address(&from.take::<String>("store_host")?, port)?,
         auto_create_group: from.take("auto_create_group")?,
         max_message_bytes: from.take("max_message_bytes")?,
+        lock_lease_ms: Settings::LOCK_LEASE_MS,
         slave_read: from.take("slave_read")?,
         limits: TableLimits {
             topics: from.take("max_topics")?,

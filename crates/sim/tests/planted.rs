@@ -468,7 +468,7 @@ fn every_planted_bug_has_a_check() {
     // Seen by the simulator, or by a test above: this list and the labels of `PlantedBug::all` are one.
     let source = [
         include_str!("planted.rs"),
-        include_str!("../../broker/src/requests/pull.rs"),
+        include_str!("../../broker/src/requests/tests/pull.rs"),
     ]
     .concat();
     let unseen: Vec<&str> = PlantedBug::all()

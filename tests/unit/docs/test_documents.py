@@ -98,7 +98,7 @@ def test_the_tables_of_planted_bugs_name_every_one_and_a_check_that_exists() -> 
     bugs = [
         label for code in lists for label in re.findall(r'^    \w+ "(\w+)",$', (ROOT / code).read_text(), re.MULTILINE)
     ]
-    pull = (ROOT / "crates/broker/src/requests/pull.rs").read_text()
+    pull = (ROOT / "crates/broker/src/requests/tests/pull.rs").read_text()
     bugs += re.findall(r"planted bug ([A-Z]\d+)", pull)
     assert bugs == [label for label, _ in rows]
     tests = (ROOT / "crates/sim/tests/planted.rs").read_text() + pull

@@ -5,16 +5,18 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_net::Connection;
+use tern_requests::HeartbeatEffects;
 use tern_wire::Command;
 use tern_wire::codes::request;
 use tern_wire::headers::NotifyConsumerIdsChanged;
 
-use super::effects::HeartbeatEffects;
+use crate::clock;
 use crate::response_batch::ResponseBatch;
 use crate::services::Services;
 
@@ -42,6 +44,8 @@ static DISPUTE: RateLimitedLog = RateLimitedLog::new(
 pub(crate) struct ClientEvents {
     services: Arc<Services>,
     last_opaque: AtomicI32,
+    /// Connections by which heartbeats came, by their numbers, for pushes. Weak: the end of one is not always told here.
+    connections: Mutex<HashMap<u64, Weak<Connection>>>,
     /// Disputes that are still to be said.
     disputes: Mutex<Disputes>,
 }
@@ -59,6 +63,7 @@ impl ClientEvents {
         let events = Arc::new(Self {
             services: Arc::clone(services),
             last_opaque: AtomicI32::new(0),
+            connections: Mutex::default(),
             disputes: Mutex::default(),
         });
         services.runtime.spawn(sweep(Arc::downgrade(&events)));
@@ -66,7 +71,11 @@ impl ClientEvents {
     }
 
     /// A client was heard.
-    pub fn heartbeat(self: &Arc<Self>, effects: HeartbeatEffects, connection: &Connection) {
+    pub fn heartbeat(self: &Arc<Self>, effects: HeartbeatEffects, connection: &Arc<Connection>) {
+        self.connections
+            .lock()
+            .entry(connection.id())
+            .or_insert_with(|| Arc::downgrade(connection));
         if effects.left_out > 0 {
             LEFT_OUT.log(
                 connection.peer(),
@@ -91,6 +100,7 @@ impl ClientEvents {
 
     /// A connection ended: its clients are gone at once.
     pub fn closed(&self, connection: &Connection) {
+        self.connections.lock().remove(&connection.id());
         let changed = self.services.clients.closed(connection.id());
         self.notify(&changed);
     }
@@ -108,7 +118,10 @@ impl ClientEvents {
             {
                 continue;
             }
-            for connection in self.services.clients.connections(group) {
+            for id in self.services.clients.connections(group) {
+                let Some(connection) = self.connection(id) else {
+                    continue;
+                };
                 let opaque = self.last_opaque.fetch_add(1, Ordering::Relaxed);
                 let mut push =
                     Command::request(request::NOTIFY_CONSUMER_IDS_CHANGED, opaque).one_way();
@@ -119,6 +132,10 @@ impl ClientEvents {
                 connection.send_command(push);
             }
         }
+    }
+
+    fn connection(&self, id: u64) -> Option<Arc<Connection>> {
+        self.connections.lock().get(&id)?.upgrade()
     }
 
     /// One after the other, no faster than complaints are printed: what is said once must not be left out.
@@ -155,7 +172,11 @@ async fn sweep(events: Weak<ClientEvents>) {
         let Some(events) = events.upgrade() else {
             return;
         };
-        let changed = events.services.clients.expire(Instant::now());
+        events
+            .connections
+            .lock()
+            .retain(|_, connection| connection.strong_count() > 0);
+        let changed = events.services.clients.expire(clock::monotonic_ms());
         events.notify(&changed);
     }
 }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tern_net::{Connection, Credit};
+use tern_requests::{ClientRequest, RequestError, Response, WaitsFor};
 use tern_wire::codes::response;
 use tern_wire::{Command, HeaderEncoding, encode_frame};
 
-use super::handler::{ClientRequest, Response, WaitsFor};
 use crate::clock;
-use crate::request_error::RequestError;
 use crate::response_batch::ResponseBatch;
 
 /// A request, and the way back to its sender.
@@ -48,7 +47,7 @@ impl RequestContext {
         ClientRequest {
             command: &self.command,
             peer: self.responder.connection.peer(),
-            caller: Some(&self.responder.connection),
+            connection: self.responder.connection.id(),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The one place that acts on verdicts.
 //!
-//! Right after a change of leaders the views are behind the log, and topics and groups may come into being by use. So a
-//! leader refuses nothing because of a published view alone: the driver brings the view up to date by ReadIndex, or has
-//! created what is missing, and has the request judged once more; what the handler says then stands. Here alone it is
-//! known who must lead, which thread a handler runs on, how a pull is parked, what is counted, and how answers leave.
+//! `tern-requests` says what the next step of a request is; here alone it is known how the step is done: which thread a
+//! handler runs on, how a pull is parked, what is counted, and how answers leave.
 
 use std::sync::{Arc, Weak};
 
 use tern_net::Connection;
+use tern_requests::{
+    Append, Before, Consistency, Effects, GroupQueue, Hold, Looked, Missing, NextStep, Numbering,
+    Reads, RequestError, RequestHandler, Response, Verdict, View, before, is_judged_at_once, judge,
+};
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tokio::sync::Semaphore;
@@ -15,18 +17,11 @@ use tokio::time::Instant;
 
 use super::client_events::ClientEvents;
 use super::context::{RequestContext, Responder};
-use super::effects::Effects;
-use super::handler::{
-    Append, Consistency, Hold, Looked, Missing, NotServed, Reads, RequestHandler, Response,
-    Verdict, View, WaitsFor,
-};
-use crate::request_error::RequestError;
+use crate::clock::{self, MachineClock};
 use crate::response_batch::{ResponseBatch, Ticket};
 use crate::services::Services;
-use crate::services::consumer_offset_manager::GroupQueue;
 use crate::services::holds::{HeldRequest, HoldId};
 use crate::services::metadata_changes::ChangeCallback;
-use crate::services::numbering::Numbering;
 use tern_replica::{Outcome, Proposal};
 
 /// Requests that read many places of files, at a time.
@@ -77,7 +72,11 @@ impl Driver {
     pub fn start(services: &Arc<Services>) -> Arc<Self> {
         Arc::new(Self {
             services: Arc::clone(services),
-            numbering: Numbering::new(services.settings.store_host.ip()),
+            numbering: Numbering::new(
+                services.settings.store_host.ip(),
+                std::process::id(),
+                clock::monotonic_ns() as u32,
+            ),
             client_events: ClientEvents::start(services),
             searches: Arc::new(Semaphore::new(SEARCHES)),
         })
@@ -90,11 +89,10 @@ impl Driver {
 
     /// Serves a request. Called on a net thread.
     pub fn serve<H: RequestHandler>(self: &Arc<Self>, context: RequestContext) {
-        match H::READS {
-            Reads::Memory | Reads::Files if context.waits_for != WaitsFor::ReadIndex => {
-                self.judge::<H>(context, Consistency::Local, Out::Now);
-            }
-            _ => self.serve_later::<H>(context),
+        if is_judged_at_once::<H>(context.waits_for) {
+            self.judge::<H>(context, Consistency::Local, Out::Now);
+        } else {
+            self.serve_later::<H>(context);
         }
     }
 
@@ -105,30 +103,20 @@ impl Driver {
 
     /// Refuses what can be refused before it waits, then has it wait for ReadIndex or for a free search.
     fn serve_later<H: RequestHandler>(self: &Arc<Self>, context: RequestContext) {
-        let group = match self.check_first::<H>(&context) {
-            Ok(group) => group,
-            Err(error) => return self.refuse::<H>(context.responder, error, Out::Now),
-        };
-        if context.waits_for != WaitsFor::ReadIndex {
-            return self.judge_elsewhere::<H>(context, Consistency::Local);
-        }
-        let ticket = self.judge_when_confirmed::<H>(context);
-        ResponseBatch::at_once(|batch| match group {
-            Some(group) => self.services.offset_manager.settle(&group, ticket, batch),
-            None => batch.settle(self.services.mailbox.read(ticket)),
-        });
-    }
-
-    /// The group whose offset commits have to be applied first, if the request reads some.
-    fn check_first<H: RequestHandler>(
-        &self,
-        context: &RequestContext,
-    ) -> Result<Option<String>, RequestError> {
         let view = self.view(Consistency::Local);
-        check_leads(context.waits_for, &view)?;
-        let header = H::decode(&context.command)?;
-        H::check(&header, &context.request(), &view)?;
-        Ok(H::reads_offsets_of(&header).map(str::to_owned))
+        let before = before::<H>(&context.request(), context.waits_for, &view);
+        drop(view);
+        match before {
+            Err(error) => refuse::<H>(context.responder, error, Out::Now),
+            Ok(Before::Search) => self.judge_elsewhere::<H>(context, Consistency::Local),
+            Ok(Before::ReadIndex { offsets_of }) => {
+                let ticket = self.judge_when_confirmed::<H>(context);
+                ResponseBatch::at_once(|batch| match offsets_of {
+                    Some(group) => self.services.offset_manager.settle(&group, ticket, batch),
+                    None => batch.settle(self.services.mailbox.read(ticket)),
+                });
+            }
+        }
     }
 
     fn view(&self, consistency: Consistency) -> View<'_> {
@@ -138,6 +126,7 @@ impl Driver {
             views: &services.views,
             clients: &services.clients,
             numbering: &self.numbering,
+            clock: &MachineClock,
             role: services.roles.view(),
             state: services.views.state(),
             consistency,
@@ -152,27 +141,19 @@ impl Driver {
         out: Out<'_>,
     ) {
         let mut effects = Effects::default();
-        let (verdict, leads) = {
+        let step = {
             let view = self.view(consistency);
-            let verdict = check_leads(context.waits_for, &view)
-                .and_then(|()| H::decode(&context.command))
-                .map_err(NotServed::from)
-                .and_then(|header| H::judge(&header, &context.request(), &view, &mut effects));
-            (verdict, view.leads())
+            judge::<H>(&context.request(), context.waits_for, &view, &mut effects)
         };
         self.bring_about(effects, &context.responder);
-        match verdict {
-            Ok(verdict) => self.act::<H>(context, verdict, out),
-            // A replica that does not lead cannot confirm its view, and creates nothing.
-            Err(not_served) if consistency == Consistency::Linearizable || !leads => {
-                self.refuse::<H>(context.responder, not_served.into_error(), out);
-            }
-            Err(NotServed::Rejected(error)) => self.refuse::<H>(context.responder, error, out),
-            Err(NotServed::StaleView(_)) => {
+        match step {
+            NextStep::Act(verdict) => self.act::<H>(context, verdict, out),
+            NextStep::Refuse(error) => refuse::<H>(context.responder, error, out),
+            NextStep::Confirm => {
                 let ticket = self.judge_when_confirmed::<H>(context);
                 out.batch(|batch| batch.settle(self.services.mailbox.read(ticket)));
             }
-            Err(NotServed::Missing(missing, _)) => {
+            NextStep::Create(missing) => {
                 out.batch(|batch| self.create::<H>(context, *missing, batch));
             }
         }
@@ -206,8 +187,8 @@ impl Driver {
         Box::new(move |outcome, batch| match outcome {
             Outcome::Confirmed(_) | Outcome::Stored(_) => this.judge_again::<H>(context, batch),
             other => {
-                let error = RequestError::of_condition(&other, &this.services.roles);
-                this.refuse::<H>(context.responder, error, Out::Together(batch));
+                let error = RequestError::of_condition(&other, &this.services.roles.view());
+                refuse::<H>(context.responder, error, Out::Together(batch));
             }
         })
     }
@@ -222,15 +203,10 @@ impl Driver {
         let then: ChangeCallback = Box::new(move |created, batch| match created {
             Ok(()) => this.judge_again::<H>(context, batch),
             Err(error) => {
-                this.refuse::<H>(context.responder, error, Out::Together(batch));
+                refuse::<H>(context.responder, error, Out::Together(batch));
             }
         });
-        let metadata_changes = &self.services.metadata_changes;
-        match missing {
-            Missing::Topic(new) => metadata_changes.topic(new, then, batch),
-            Missing::OwnTopic(config) => metadata_changes.missing_topic(config, then, batch),
-            Missing::Group(name) => metadata_changes.group(name, (false, false), then, batch),
-        }
+        self.services.metadata_changes.missing(missing, then, batch);
     }
 
     /// Called on the apply thread, which must not wait for a disk.
@@ -329,8 +305,8 @@ impl Driver {
                 if counted_bytes.is_some() {
                     counters.put_failed();
                 }
-                let error = RequestError::of(other, &self.services.roles);
-                self.refuse::<H>(responder, error, Out::Together(batch));
+                let error = RequestError::of(other, &self.services.roles.view());
+                refuse::<H>(responder, error, Out::Together(batch));
             }
         }
     }
@@ -352,8 +328,8 @@ impl Driver {
             match outcome {
                 Outcome::Stored(_) => respond(responder, Response::new(response::SUCCESS), out),
                 other => {
-                    let error = RequestError::of(&other, &this.services.roles);
-                    this.refuse::<H>(responder, error, out);
+                    let error = RequestError::of(&other, &this.services.roles.view());
+                    refuse::<H>(responder, error, out);
                 }
             }
         });
@@ -435,7 +411,7 @@ impl Driver {
         match looked {
             Ok(Looked::Found(response)) => respond(responder, response, Out::Now),
             Ok(Looked::Nothing(hold)) => self.hold(responder, hold, Some((id, until))),
-            Err(error) => refuse(responder, error, |_| {}, Out::Now),
+            Err(error) => refuse_with(responder, error, |_| {}, Out::Now),
         }
     }
 
@@ -456,11 +432,6 @@ impl Driver {
         }
         self.client_events.notify(&effects.changed_groups);
     }
-
-    #[expect(clippy::unused_self, reason = "reads as the other verdicts do")]
-    fn refuse<H: RequestHandler>(&self, responder: Responder, error: RequestError, out: Out<'_>) {
-        refuse(responder, error, H::complete_refusal, out);
-    }
 }
 
 impl Out<'_> {
@@ -472,21 +443,21 @@ impl Out<'_> {
     }
 }
 
-fn check_leads(waits_for: WaitsFor, view: &View<'_>) -> Result<(), RequestError> {
-    match waits_for {
-        WaitsFor::Log | WaitsFor::ReadIndex if !view.leads() => {
-            Err(RequestError::not_leader(&view.role))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn respond(responder: Responder, response: Response, out: Out<'_>) {
     let answer = responder.answer(response);
     send(responder, answer, out);
 }
 
-fn refuse(responder: Responder, error: RequestError, complete: fn(&mut Command), out: Out<'_>) {
+fn refuse<H: RequestHandler>(responder: Responder, error: RequestError, out: Out<'_>) {
+    refuse_with(responder, error, H::complete_refusal, out);
+}
+
+fn refuse_with(
+    responder: Responder,
+    error: RequestError,
+    complete: fn(&mut Command),
+    out: Out<'_>,
+) {
     if responder.is_one_way() {
         return;
     }

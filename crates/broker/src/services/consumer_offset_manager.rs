@@ -13,14 +13,13 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_replica::{AnswerAt, Outcome, Proposal, RejectReason};
+use tern_requests::{GroupQueue, QueueKey, Views};
 use tern_state::{CommitOffsets, OffsetCommit, Op};
 use tokio::runtime::Handle;
 
 use crate::channels::mailbox::Mailbox;
 use crate::clock;
 use crate::response_batch::{ResponseBatch, Ticket};
-use crate::services::holds::QueueKey;
-use crate::views::Views;
 
 /// How long a one-way commit waits for others.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -45,15 +44,6 @@ struct PendingCommits {
     armed: bool,
     /// Proposed and not decided, by group.
     in_flight: HashMap<Arc<str>, u32>,
-}
-
-/// One queue of one group.
-#[derive(Debug, Clone)]
-pub(crate) struct GroupQueue {
-    pub group: Arc<str>,
-    pub topic: Arc<str>,
-    pub topic_id: u32,
-    pub queue_id: u32,
 }
 
 impl ConsumerOffsetManager {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use tern_requests::QueueKey;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -18,9 +19,6 @@ use tokio::time::Instant;
 const LIMIT: usize = 50_000;
 /// Waiters that run before others get a turn on the worker.
 const WAKES_AT_ONCE: usize = 64;
-
-/// A queue: topic id and queue id.
-pub type QueueKey = (u32, u32);
 
 /// Something that waits for a queue. Exactly one of its ends is called, once.
 pub(crate) trait HeldRequest: Send + 'static {

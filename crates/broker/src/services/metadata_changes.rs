@@ -14,17 +14,15 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_replica::{AnswerAt, Outcome, Proposal};
+use tern_requests::{RequestError, TableLimits, Views};
 use tern_state::{Op, State};
 use tern_wire::codes::response;
 
 use crate::channels::mailbox::Mailbox;
 use crate::clock;
-use crate::request_error::RequestError;
 use crate::response_batch::{ResponseBatch, Ticket};
 use crate::roles::RoleBoard;
-use crate::settings::TableLimits;
-use crate::views::Views;
-use table_growth::TableGrowth;
+use table_growth::{TableGrowth, refusal};
 
 /// Requests that wait for changes at most.
 const WAITING_LIMIT: usize = 10_000;
@@ -174,7 +172,7 @@ impl MetadataChanges {
     ) -> Result<(Vec<Op>, TableGrowth), RequestError> {
         let ops = (change.plan)(state)?;
         let added = TableGrowth::of(&ops, state);
-        match self.limits.refusal(state, growth, added) {
+        match refusal(self.limits, state, growth, added) {
             None => Ok((ops, added)),
             Some(remark) => Err(RequestError::new(limit_code(change, key), remark)),
         }
@@ -234,9 +232,9 @@ impl MetadataChanges {
         };
         for change in pending {
             let error = if change.is_request {
-                RequestError::of(outcome, &self.roles)
+                RequestError::of(outcome, &self.roles.view())
             } else {
-                RequestError::of_condition(outcome, &self.roles)
+                RequestError::of_condition(outcome, &self.roles.view())
             };
             (change.then)(Err(error), batch);
         }
@@ -255,10 +253,10 @@ fn limit_code(change: &PendingChange, key: &ChangeKey) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::plans::{NewTopic, missing_of_group};
     use super::*;
     use crate::testing::{ReplicaBench, leading};
     use tern_replica::{RejectReason, StoredRecords};
+    use tern_requests::{Missing, NewTopic, missing_of_group};
     use tern_state::{PutTopic, TopicConfig};
 
     type Ends = Arc<Mutex<Vec<Result<(), i32>>>>;
@@ -276,13 +274,13 @@ mod tests {
         Box::new(move |end, _| ends.lock().push(end.map_err(|error| error.code)))
     }
 
-    fn new_topic(name: &str, model: &str) -> NewTopic {
-        NewTopic {
+    fn new_topic(name: &str, model: &str) -> Missing {
+        Missing::Topic(NewTopic {
             name: Arc::from(name),
             model: model.to_owned(),
             queues: 4,
             unit: false,
-        }
+        })
     }
 
     fn confirm(bench: &ReplicaBench, batch: &mut ResponseBatch) {
@@ -294,12 +292,12 @@ mod tests {
         let mut bench = ReplicaBench::new();
         let metadata_changes = metadata_changes(&bench);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         let read = bench.read().expect("ReadIndex is asked for");
         assert!(bench.read().is_none(), "once");
         read(Outcome::Confirmed(1), &mut batch);
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         let proposal = bench.proposal().expect("the topic is proposed");
         assert!(bench.proposal().is_none() && ends.lock().is_empty());
         bench.commit_ops(&Op::decode_all(&proposal.ops).unwrap());
@@ -325,7 +323,7 @@ mod tests {
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
         let (again, noted) = (Arc::clone(&metadata_changes), note(&ends));
         let then: ChangeCallback = Box::new(move |_, _| again.delete_topic("orders".into(), noted));
-        metadata_changes.topic(new_topic("orders", "TBW102"), then, &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), then, &mut batch);
         confirm(&bench, &mut batch);
         for _ in 0..2 {
             let proposal = bench.proposal().expect("one op");
@@ -343,7 +341,7 @@ mod tests {
         let mut bench = ReplicaBench::new();
         let metadata_changes = metadata_changes(&bench);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: TopicConfig::new("orders", 8, 6),
@@ -368,8 +366,8 @@ mod tests {
         let bench = ReplicaBench::new();
         let metadata_changes = metadata_changes(&bench);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
-        metadata_changes.topic(new_topic("orders", "nothing"), note(&ends), &mut batch);
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "nothing"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         confirm(&bench, &mut batch);
         assert_eq!(*ends.lock(), [Err(17)]);
         assert!(bench.proposal().is_some());
@@ -380,7 +378,7 @@ mod tests {
         let bench = ReplicaBench::new();
         let metadata_changes = metadata_changes(&bench);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         metadata_changes.put_topic(TopicConfig::new("orders", 2, 6), note(&ends));
         confirm(&bench, &mut batch);
         let proposal = bench.proposal().unwrap();
@@ -424,7 +422,7 @@ mod tests {
         let mut bench = ReplicaBench::new();
         let metadata_changes = metadata_changes(&bench);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
-        metadata_changes.topic(new_topic("orders", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("orders", "TBW102"), note(&ends), &mut batch);
         metadata_changes.put_topic(TopicConfig::new("orders", 16, 6), note(&ends));
         confirm(&bench, &mut batch);
         for _ in 0..2 {
@@ -459,7 +457,7 @@ mod tests {
         let state = bench.views.state();
         assert!(state.group("g").is_some());
         assert_eq!(state.topic("%RETRY%g").unwrap().config.read_queues, 1);
-        assert!(missing_of_group(&state, "g", false, false).is_empty());
+        assert!(missing_of_group(&state, "g", (false, false), 0).is_empty());
     }
 
     /// With room for so many more than the system has of its own.
@@ -506,11 +504,11 @@ mod tests {
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
         let mut on_their_way = Vec::new();
         for name in ["a", "b"] {
-            metadata_changes.topic(new_topic(name, "TBW102"), note(&ends), &mut batch);
+            metadata_changes.missing(new_topic(name, "TBW102"), note(&ends), &mut batch);
             confirm(&bench, &mut batch);
             on_their_way.push(bench.proposal().expect("there is room"));
         }
-        metadata_changes.topic(new_topic("c", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("c", "TBW102"), note(&ends), &mut batch);
         confirm(&bench, &mut batch);
         assert_eq!(*ends.lock(), [Err(17)], "what is on its way counts");
         for proposal in on_their_way {
@@ -518,7 +516,7 @@ mod tests {
         }
         metadata_changes.put_topic(TopicConfig::new("c", 1, 6), note(&ends));
         confirm(&bench, &mut batch);
-        metadata_changes.topic(new_topic("c", "TBW102"), note(&ends), &mut batch);
+        metadata_changes.missing(new_topic("c", "TBW102"), note(&ends), &mut batch);
         confirm(&bench, &mut batch);
         assert!(bench.proposal().is_none());
         assert_eq!(*ends.lock(), [Err(17), Ok(()), Ok(()), Err(29), Err(17)]);
@@ -542,7 +540,7 @@ mod tests {
         let metadata_changes = limited(&bench, 1, 10);
         let (ends, mut batch) = (Ends::default(), ResponseBatch::default());
         for _ in 0..2 {
-            metadata_changes.topic(new_topic("a", "TBW102"), note(&ends), &mut batch);
+            metadata_changes.missing(new_topic("a", "TBW102"), note(&ends), &mut batch);
             confirm(&bench, &mut batch);
             let proposal = bench.proposal().expect("there is room");
             (proposal.ticket)(Outcome::NotStored, &mut batch);
@@ -558,7 +556,7 @@ mod tests {
         metadata_changes.group(Arc::from("g"), (false, false), note(&ends), &mut batch);
         store(&mut bench, &mut batch);
         let letters = TopicConfig::new("%DLQ%g", 1, 6);
-        metadata_changes.missing_topic(letters, note(&ends), &mut batch);
+        metadata_changes.missing(Missing::OwnTopic(letters), note(&ends), &mut batch);
         store(&mut bench, &mut batch);
         metadata_changes.group(Arc::from("h"), (false, false), note(&ends), &mut batch);
         confirm(&bench, &mut batch);
@@ -585,7 +583,7 @@ mod tests {
                 *note.lock() = end.expect_err("refused").remark.into_owned();
             });
             if key == "max_topics" {
-                metadata_changes.topic(new_topic("a", "TBW102"), then, &mut batch);
+                metadata_changes.missing(new_topic("a", "TBW102"), then, &mut batch);
             } else {
                 metadata_changes.group(Arc::from("g"), (false, false), then, &mut batch);
             }

@@ -3,22 +3,18 @@
 pub(crate) mod consumer_offset_manager;
 pub(crate) mod holds;
 pub(crate) mod metadata_changes;
-pub(crate) mod numbering;
-pub(crate) mod registry;
 
 use std::sync::Arc;
 
+use tern_requests::{ClientRegistry, Settings, Views};
 use tokio::runtime::Handle;
 
 use crate::channels::mailbox::Mailbox;
 use crate::counters::MessageCounters;
 use crate::roles::RoleBoard;
-use crate::settings::Settings;
-use crate::views::Views;
 use consumer_offset_manager::ConsumerOffsetManager;
 use holds::HoldTable;
 use metadata_changes::MetadataChanges;
-use registry::ClientRegistry;
 
 /// The parts, for wiring.
 pub struct Services {

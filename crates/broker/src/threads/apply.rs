@@ -8,6 +8,7 @@ use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_replica::{
     Applied, Applying, Committed, Fatal, Outcome, RebuildNextOffsets, RebuildOutcome,
 };
+use tern_requests::Views;
 
 use super::leader::LeaderHandle;
 use crate::channels::batch_queue::BatchReceiver;
@@ -16,7 +17,6 @@ use crate::clock;
 use crate::events::NodeEvents;
 use crate::response_batch::{ResponseBatch, Ticket};
 use crate::services::holds::HoldTable;
-use crate::views::Views;
 
 pub(super) enum ApplyCommand {
     Commit(Committed<Ticket>),

@@ -13,6 +13,7 @@ use tern_replica::{
     Strategy, TurnOptions,
 };
 use tern_replication::Phase;
+use tern_requests::{ClientRegistry, Views};
 use tern_state::State;
 
 use super::leader::{LeaderHandle, LeaderThread};
@@ -29,8 +30,6 @@ use crate::services::Services;
 use crate::services::consumer_offset_manager::ConsumerOffsetManager;
 use crate::services::holds::HoldTable;
 use crate::services::metadata_changes::MetadataChanges;
-use crate::services::registry::ClientRegistry;
-use crate::views::Views;
 
 /// The body of the log thread.
 pub(crate) fn begin(

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tern_journal::Level;
 use tern_log::{LogError, NewestKey};
 use tern_replica::index_keys;
+use tern_requests::Views;
 
 use super::plain::say;
-use crate::views::Views;
 
 /// How long to wait after an error: the disk may be full. It doubles, as each try to fill a lost index again reads some
 /// 16 MB of the log before it finds no room.

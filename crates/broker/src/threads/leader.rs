@@ -14,6 +14,7 @@ use tern_replica::{
     AnswerAt, LeaderTasks, Outcome, Proposal, TaskNotice, TaskProposal, TaskTicket, TaskTime,
     TaskView, TouchedQueues,
 };
+use tern_requests::Views;
 use tern_state::State;
 
 use crate::channels::batch_queue::{BatchReceiver, BatchSender, batch_queue};
@@ -21,7 +22,6 @@ use crate::channels::mailbox::Mailbox;
 use crate::clock;
 use crate::response_batch::Ticket;
 use crate::roles::{RoleBoard, confirm_leadership};
-use crate::views::Views;
 
 /// The wall clock may be set while the thread sleeps: it looks again after so long, and sees what a wrong clock stored.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use tern_replica::{
     Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, RejectReason, Replica,
 };
 use tern_replication::{Progress, Role, TICK_MS, replica_number};
+use tern_requests::Views;
 
 use super::apply::ApplyCommand;
 use super::leader::LeaderHandle;
@@ -22,7 +23,6 @@ use crate::clock;
 use crate::counters::MessageCounters;
 use crate::response_batch::{ResponseBatch, Ticket};
 use crate::roles::RoleBoard;
-use crate::views::Views;
 
 /// Length of a tick, nanoseconds.
 const TICK_NS: u64 = TICK_MS as u64 * 1_000_000;

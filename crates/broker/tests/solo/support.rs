@@ -221,6 +221,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
             store_host: listen,
             auto_create_group: true,
             max_message_bytes: 4 << 20,
+            lock_lease_ms: Settings::LOCK_LEASE_MS,
             slave_read: true,
             limits: TableLimits::default(),
         },

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tern_requests::{Missing, NewTopic, RequestError, missing_of_group};
 use tern_state::{
     DEFAULT_TOPIC, DeleteGroup, DeleteTopic, GroupConfig, Op, PutGroup, PutTopic, State,
     TopicConfig,
@@ -9,17 +10,7 @@ use tern_state::{
 
 use super::{ChangeCallback, ChangeKey, MetadataChanges, PendingChange, PlanOps};
 use crate::clock;
-use crate::request_error::RequestError;
 use crate::response_batch::ResponseBatch;
-
-/// The fields of a send that decide about a new topic.
-#[derive(Debug, Clone)]
-pub(crate) struct NewTopic {
-    pub name: Arc<str>,
-    pub model: String,
-    pub queues: i32,
-    pub unit: bool,
-}
 
 impl MetadataChanges {
     /// Create a topic or change it, as an operator asks.
@@ -51,7 +42,7 @@ impl MetadataChanges {
             queues,
             unit: false,
         };
-        ResponseBatch::at_once(|batch| self.topic(new, then, batch));
+        ResponseBatch::at_once(|batch| self.missing(Missing::Topic(new), then, batch));
     }
 
     /// Create a subscription group or change it, as an operator asks.
@@ -115,25 +106,23 @@ impl MetadataChanges {
         self.submit(key, plan, then);
     }
 
-    /// A send to a topic that the view does not know.
-    pub(crate) fn topic(
+    /// What a request needs and the view does not know.
+    pub(crate) fn missing(
         self: &Arc<Self>,
-        new: NewTopic,
+        missing: Missing,
         then: ChangeCallback,
         batch: &mut ResponseBatch,
     ) {
-        let key = ChangeKey::Topic(Arc::clone(&new.name));
-        let plan: PlanOps = Box::new(move |state| {
-            if state.topic(&new.name).is_some() {
-                return Ok(Vec::new());
+        let (key, refusal) = match &missing {
+            Missing::Topic(NewTopic { name, .. }) | Missing::OwnTopic(TopicConfig { name, .. }) => {
+                (ChangeKey::Topic(Arc::clone(name)), Arc::clone(name))
             }
-            let config =
-                tern_state::auto_create(state, &new.name, &new.model, new.queues, new.unit)
-                    .map_err(|_| RequestError::no_topic(&new.name))?;
-            Ok(vec![Op::PutTopic(PutTopic {
-                changed_at_ms: clock::wall_ms(),
-                config,
-            })])
+            Missing::Group(name) => (ChangeKey::Group(Arc::clone(name)), Arc::clone(name)),
+        };
+        let plan: PlanOps = Box::new(move |state| {
+            missing
+                .ops(state, clock::wall_ms())
+                .map_err(|_| RequestError::no_topic(&refusal))
         });
         self.enqueue(
             key,
@@ -146,31 +135,6 @@ impl MetadataChanges {
         );
     }
 
-    /// A topic of the system's own making that the view does not know.
-    pub(crate) fn missing_topic(
-        self: &Arc<Self>,
-        config: TopicConfig,
-        then: ChangeCallback,
-        batch: &mut ResponseBatch,
-    ) {
-        let key = ChangeKey::Topic(Arc::clone(&config.name));
-        let plan: PlanOps = Box::new(move |state| {
-            if state.topic(&config.name).is_some() {
-                return Ok(Vec::new());
-            }
-            Ok(vec![Op::PutTopic(PutTopic {
-                changed_at_ms: clock::wall_ms(),
-                config: config.clone(),
-            })])
-        });
-        let change = PendingChange {
-            plan,
-            then,
-            is_request: false,
-        };
-        self.enqueue(key, change, batch);
-    }
-
     /// A consumer of a group of which the view lacks the group or its retry topic. `unit` is its unit mode, `order`
     /// whether it subscribes to an ordered topic.
     pub(crate) fn group(
@@ -181,7 +145,14 @@ impl MetadataChanges {
         batch: &mut ResponseBatch,
     ) {
         let key = ChangeKey::Group(Arc::clone(&name));
-        let plan: PlanOps = Box::new(move |state| Ok(missing_of_group(state, &name, unit, order)));
+        let plan: PlanOps = Box::new(move |state| {
+            Ok(missing_of_group(
+                state,
+                &name,
+                (unit, order),
+                clock::wall_ms(),
+            ))
+        });
         self.enqueue(
             key,
             PendingChange {
@@ -200,37 +171,4 @@ fn checked(state: &State, op: Op) -> Result<Vec<Op>, RequestError> {
         .check(&op)
         .map_err(|violation| RequestError::invalid(violation.to_string()))?;
     Ok(vec![op])
-}
-
-/// The ops that a consumer's group lacks: the group itself, and the topic for what it could not consume.
-pub(crate) fn missing_of_group(state: &State, name: &str, unit: bool, order: bool) -> Vec<Op> {
-    let changed_at_ms = clock::wall_ms();
-    let mut ops = Vec::new();
-    let new;
-    let group = if let Some(group) = state.group(name) {
-        group
-    } else {
-        new = GroupConfig::new(name);
-        ops.push(Op::PutGroup(PutGroup {
-            changed_at_ms,
-            config: new.clone(),
-        }));
-        &new
-    };
-    if has_retry_topic(state, group) {
-        return ops;
-    }
-    ops.push(Op::PutTopic(PutTopic {
-        changed_at_ms,
-        config: tern_state::retry_topic(group, unit, order),
-    }));
-    ops
-}
-
-/// Whether a group has all that it needs. Names too long for a retry topic do without one.
-fn has_retry_topic(state: &State, group: &GroupConfig) -> bool {
-    let name = tern_state::retry_topic_name(&group.name);
-    group.retry_queue_nums <= 0
-        || name.len() > tern_wire::names::MAX_LEGACY
-        || state.topic(&name).is_some()
 }

@@ -5,10 +5,9 @@
 //! for retries and dead letters, are counted and never refused: a message must find its way back, and the number of
 //! groups bounds them.
 
+use tern_requests::TableLimits;
 use tern_state::{Op, PutGroup, PutTopic, State};
 use tern_wire::names;
-
-use crate::settings::TableLimits;
 
 /// New topics and groups.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -55,33 +54,31 @@ fn comes_with_a_group(topic: &str) -> bool {
     topic.starts_with(names::RETRY_PREFIX) || topic.starts_with(names::DLQ_PREFIX)
 }
 
-impl TableLimits {
-    /// The sentence with which new topics or groups are refused, if there is no room for them beside what there is and
-    /// what is on its way.
-    pub(super) fn refusal(
-        self,
-        state: &State,
-        growth: TableGrowth,
-        new: TableGrowth,
-    ) -> Option<String> {
-        let refusal = |what: &str, has: usize, key: &str, apache: &str, limit: usize| {
-            format!(
-                "the broker has {has} {what} and the limit is {limit}; delete some, or raise {key} in the topology \
-                 ({apache} in a broker.conf)"
-            )
-        };
-        let (topics, groups) = (state.topics().len(), state.groups().len());
-        if new.bounded_topics > 0 && topics + growth.topics + new.bounded_topics > self.topics {
-            let (key, apache) = ("max_topics", "maxTopicNums");
-            return Some(refusal("topics", topics, key, apache, self.topics));
-        }
-        if new.groups > 0 && groups + growth.groups + new.groups > self.groups {
-            let (key, apache) = ("max_groups", "maxSubscriptionGroupNums");
-            let what = "subscription groups";
-            return Some(refusal(what, groups, key, apache, self.groups));
-        }
-        None
+/// The sentence with which new topics or groups are refused, if there is no room for them beside what there is and
+/// what is on its way.
+pub(super) fn refusal(
+    limits: TableLimits,
+    state: &State,
+    growth: TableGrowth,
+    new: TableGrowth,
+) -> Option<String> {
+    let refusal = |what: &str, has: usize, key: &str, apache: &str, limit: usize| {
+        format!(
+            "the broker has {has} {what} and the limit is {limit}; delete some, or raise {key} in the topology \
+             ({apache} in a broker.conf)"
+        )
+    };
+    let (topics, groups) = (state.topics().len(), state.groups().len());
+    if new.bounded_topics > 0 && topics + growth.topics + new.bounded_topics > limits.topics {
+        let (key, apache) = ("max_topics", "maxTopicNums");
+        return Some(refusal("topics", topics, key, apache, limits.topics));
     }
+    if new.groups > 0 && groups + growth.groups + new.groups > limits.groups {
+        let (key, apache) = ("max_groups", "maxSubscriptionGroupNums");
+        let what = "subscription groups";
+        return Some(refusal(what, groups, key, apache, limits.groups));
+    }
+    None
 }
 
 #[cfg(test)]

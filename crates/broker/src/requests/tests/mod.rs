@@ -1,0 +1,8 @@
+//! Requests from a socket to their answers: the handlers of `tern-requests` behind this crate's driver.
+
+mod locks;
+mod lookups;
+mod pull;
+mod query;
+mod send;
+mod sendback;
