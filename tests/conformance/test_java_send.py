@@ -4,6 +4,8 @@ import pytest
 
 from conformance.messages import assert_came_back, by_queue
 from support.battery import Battery, events
+from support.processes import wait_for
+from support.speaker import ROUTE, ask
 from support.subject import Subject
 
 pytestmark = pytest.mark.java
@@ -67,6 +69,13 @@ def test_a_batch_is_stored_as_single_messages_with_consecutive_offsets_and_ids_o
 
 def test_the_first_send_to_an_unknown_topic_makes_it(subject: Subject, battery: Battery, topic: str) -> None:
     sent = events(battery.run(subject.nameservers, "unknown-topic", topic), "sent")
+    # The broker registers it right after. The producer knows it by its answer; the consumer asks one NameServer, once.
+    wait_for(lambda: is_routed(subject, topic), 30, "each NameServer to have the topic")
     lines = battery.run(subject.nameservers, "pull", topic)
     assert len(events(lines, "queue")) == 4, "the template's number of queues, as the producer asked"
     assert_came_back(sent, events(lines, "pulled"))
+
+
+def is_routed(subject: Subject, topic: str) -> bool:
+    """Whether each NameServer has a route of the topic."""
+    return all(ask(address, ROUTE, {"topic": topic}).code == 0 for address in subject.nameserver_addresses)

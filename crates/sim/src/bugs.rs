@@ -60,6 +60,8 @@ outer_bugs! {
     DelayProgressApart "B18",
     /// The commit index is forgotten at a restart.
     CommitForgotten "T9",
+    /// A pull outside of its queue is judged by a view that may be behind, as if ReadIndex had been made.
+    ViewNotConfirmed "B12",
 }
 
 /// A bug of either kind.

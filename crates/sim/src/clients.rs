@@ -1,17 +1,30 @@
-//! The clients of a simulated group: what they send, commit, change and read.
+//! The clients of a simulated group: what they send, commit, change, lock and read, and what they hold against the
+//! answers. They know what a client knows: codes, remarks, fields and bodies.
 
 use std::sync::Arc;
 
-use tern_replica::Outcome;
-use tern_state::{
-    CommitOffsets, DeleteTopic, GroupConfig, LockQueues, OffsetCommit, Op, PutGroup, PutTopic,
-    TopicConfig,
+use smallvec::SmallVec;
+use tern_replica::{AnswerAt, Outcome};
+use tern_requests::{
+    Append, LockHandler, MaxOffset, PullHandler, QueryConsumerOffsetHandler, QueueQuestionHandler,
+    RequestError, Response, SendHandler, UpdateConsumerOffsetHandler, WaitsFor,
 };
-use tern_wire::record::Record;
+use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
+use tern_wire::Command;
+use tern_wire::codes::{request, response};
+use tern_wire::headers::{
+    PullRequest, QueryConsumerOffsetRequest, QueueRequest, SendRequest, UpdateConsumerOffset,
+};
+use tern_wire::message_id::offset_id;
+use tern_wire::properties::to_text;
+use tern_wire::record;
+use tern_wire::sys_flag::pull as flags;
 
-use crate::ledger::{ASKED, BrokenPromise, TrackedRequest};
+use crate::ledger::{BrokenPromise, Send, SendOutcome};
 use crate::network::Micros;
-use crate::process::{Send, TOPIC};
+use crate::process::TOPIC;
+use crate::requests::{Answer, Reply, Request};
+use crate::serving::{HOST, LEASE_MS};
 use crate::world::{MILLISECOND, World, WorldEvent};
 
 /// Consumer groups.
@@ -21,7 +34,7 @@ const QUEUES: u64 = 4;
 /// Clients that want queues for themselves.
 const CLIENTS: u64 = 2;
 /// How long a queue stays with a client that does not renew its lock, microseconds.
-const LEASE: Micros = 2_000_000;
+const LEASE: Micros = LEASE_MS * MILLISECOND;
 /// Topics that come and go.
 const TOPICS: [&str; 2] = ["orders", "bills"];
 
@@ -35,7 +48,11 @@ impl World {
             _ => self.random.below(self.swarm.members as u64) as usize,
         };
         if self.random.chance(self.swarm.more_reads) {
-            return self.read(at);
+            return if self.random.chance(50) {
+                self.read(at)
+            } else {
+                self.pull(at)
+            };
         }
         match self.random.below(100) {
             0..64 => self.send(at),
@@ -62,18 +79,12 @@ impl World {
             level,
             length: self.random.below(self.swarm.body) as usize,
         };
+        // In the likeness of nothing no topic comes into being.
+        let model = if self.random.chance(50) { TOPIC } else { "-" };
         self.ledger.sends(&send, self.now);
-        let (now_ns, wall_ms) = (self.clock_ns(at), self.wall_ms(at));
-        let Some(running) = self.machines[at].running() else {
-            return Ok(());
-        };
-        running.send(&send, now_ns, wall_ms);
-        self.turn(at)
-    }
-
-    fn ticket(&mut self) -> u64 {
-        self.next_ticket += 1;
-        ASKED | self.next_ticket
+        let command = send_command(&send, model, self.wall_ms(at));
+        let reply = check_send(send.uid, send.queue_id);
+        self.serve::<SendHandler>(at, request(command, WaitsFor::Log), reply)
     }
 
     fn commit_offset(&mut self, at: usize) -> Result<(), BrokenPromise> {
@@ -82,31 +93,31 @@ impl World {
             self.random.below(QUEUES) as u32,
         );
         let chance = self.random.number();
-        if !self.ledger.has_group(group) {
-            let op = Op::PutGroup(PutGroup {
-                changed_at_ms: self.wall_ms(at),
-                config: GroupConfig::new(&group_name(group)),
-            });
-            return self.propose(at, &op, TrackedRequest::Group { group });
-        }
         let Some(offset) = self.ledger.committable(group, queue_id, chance) else {
             return Ok(());
         };
-        let op = Op::CommitOffsets(CommitOffsets(vec![OffsetCommit {
-            group: group_name(group),
-            topic: TOPIC.into(),
-            queue_id,
-            offset,
-            explicit: false,
-        }]));
-        let asked = TrackedRequest::Commit {
-            group,
-            queue_id,
-            offset,
-        };
-        self.propose(at, &op, asked)
+        let mut command = Command::request(request::UPDATE_CONSUMER_OFFSET, 1);
+        UpdateConsumerOffset {
+            consumer_group: &group_name(group),
+            topic: TOPIC,
+            queue_id: queue_id.cast_signed(),
+            commit_offset: offset.cast_signed(),
+        }
+        .encode(&mut command.fields);
+        let reply: Reply = Box::new(move |world, at, answer| match answer {
+            (Ok(told), Some(stored)) if told.code == response::SUCCESS => {
+                world.check_durable(at, stored.index, "acknowledged")?;
+                world.ledger.committed_offset(group, queue_id, offset);
+                Ok(())
+            }
+            (Err(_), None) => Ok(()),
+            other => Err(unexpected("a commit of an offset", &other)),
+        });
+        let request = request(command, WaitsFor::Log);
+        self.serve::<UpdateConsumerOffsetHandler>(at, request, reply)
     }
 
+    /// An operator's change goes its own way into the log.
     fn change_topic(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let name = TOPICS[self.random.below(2) as usize];
         let changed_at_ms = self.wall_ms(at);
@@ -121,17 +132,23 @@ impl World {
                 name: name.into(),
             })
         };
-        self.propose(at, &op, TrackedRequest::Topic)
-    }
-
-    fn propose(&mut self, at: usize, op: &Op, asked: TrackedRequest) -> Result<(), BrokenPromise> {
-        let ticket = self.ticket();
-        self.ledger.asks(ticket, asked);
-        let now_ns = self.clock_ns(at);
-        let Some(running) = self.machines[at].running() else {
-            return Ok(());
+        let mut ops = Vec::new();
+        op.encode(&mut ops);
+        let append = Append {
+            drafts: SmallVec::new(),
+            ops: ops.into(),
+            answer: AnswerAt::Apply,
+            counted_bytes: None,
+            pending: (),
         };
-        running.propose(ticket, op, now_ns);
+        self.propose(
+            at,
+            append,
+            Box::new(|world, at, outcome| match outcome {
+                Outcome::Stored(stored) => world.check_durable(at, stored.index, "acknowledged"),
+                _ => Ok(()),
+            }),
+        );
         self.turn(at)
     }
 
@@ -141,184 +158,278 @@ impl World {
             self.random.below(CLIENTS) as u32,
             self.random.below(QUEUES) as u32,
         );
-        let now_ns = self.clock_ns(at);
-        let Some(running) = self.machines[at].running() else {
-            return Ok(());
-        };
-        let time = running.lease_time(now_ns);
-        let op = Op::LockQueues(LockQueues {
-            group: group_name(0),
-            client: client_name(client),
-            at: time,
-            ttl_ms: LEASE / 1000,
-            queues: vec![(TOPIC.into(), queue_id)],
+        let body = format!(
+            r#"{{"consumerGroup":"{}","clientId":"client-{client}","mqSet":[{{"brokerName":"g","queueId":{queue_id},"topic":"{TOPIC}"}}]}}"#,
+            group_name(0)
+        );
+        let command = Command::request(request::LOCK_BATCH_MQ, 1).with_body(body.into_bytes());
+        let asked = self.now;
+        let reply: Reply = Box::new(move |world, _, answer| match answer {
+            (Ok(told), Some(_)) if told.code == response::SUCCESS => {
+                let body = String::from_utf8_lossy(&told.body);
+                if body.contains(&format!("\"queueId\":{queue_id}")) {
+                    let now = world.now;
+                    world.ledger.locked(queue_id, (client, asked), now, LEASE)?;
+                }
+                Ok(())
+            }
+            (Err(_), None) => Ok(()),
+            other => Err(unexpected("a lock", &other)),
         });
-        let asked = TrackedRequest::Lock {
-            client,
-            queue_id,
-            asked: self.now,
-            at: time,
-        };
-        self.propose(at, &op, asked)
+        self.serve::<LockHandler>(at, request(command, WaitsFor::Log), reply)
     }
 
-    /// Ask for offsets under confirmed leadership.
+    /// Ask for an offset of a group, or for the end of a queue, under confirmed leadership.
     fn read(&mut self, at: usize) -> Result<(), BrokenPromise> {
         let (group, queue_id) = (
             self.random.below(GROUPS) as u32,
             self.random.below(QUEUES) as u32,
         );
-        let ticket = self.ticket();
-        let asked = self.ledger.read(group, queue_id);
-        self.ledger.asks(ticket, asked);
-        let now_ns = self.clock_ns(at);
-        let Some(running) = self.machines[at].running() else {
-            return Ok(());
+        let promise = self.ledger.read(group, queue_id);
+        let is_of_group = self.random.chance(50);
+        let shall = if is_of_group {
+            promise.offset
+        } else {
+            Some(promise.next)
         };
-        running.read(ticket, now_ns);
-        self.turn(at)
-    }
-
-    /// The answer to a request that is no send.
-    pub(crate) fn asked(
-        &mut self,
-        at: usize,
-        ticket: u64,
-        outcome: &Outcome,
-    ) -> Result<(), BrokenPromise> {
-        let Some(asked) = self.ledger.take_asked(ticket) else {
-            return Err(BrokenPromise(format!(
-                "request {ticket:x} was answered twice"
-            )));
-        };
-        match (asked, outcome) {
-            (
-                TrackedRequest::Commit {
-                    group,
-                    queue_id,
-                    offset,
-                },
-                Outcome::Stored(stored),
-            ) => {
-                self.check_durable(at, stored.index, "acknowledged")?;
-                self.ledger.committed_offset(group, queue_id, offset);
-            }
-            (TrackedRequest::Group { group }, Outcome::Stored(stored)) => {
-                self.check_durable(at, stored.index, "acknowledged")?;
-                self.ledger.made(group);
-            }
-            (
-                TrackedRequest::Lock {
-                    client,
-                    queue_id,
-                    asked,
-                    at: time,
-                },
-                Outcome::Stored(_),
-            ) => {
-                let now_ns = self.clock_ns(at);
-                let Some(running) = self.machines[at].any_running() else {
-                    return Ok(());
-                };
-                let state = running.state();
-                let time = time.later(now_ns / 1_000_000);
-                let holder = state.lock_holder(&group_name(0), TOPIC, queue_id, time);
-                if holder == Some(&*client_name(client)) {
-                    let given = (client, asked);
-                    self.ledger.locked(queue_id, given, self.now, LEASE)?;
-                }
-            }
-            (TrackedRequest::Topic, Outcome::Stored(stored)) => {
-                self.check_durable(at, stored.index, "acknowledged")?;
-            }
-            (
-                TrackedRequest::Read {
-                    group,
-                    queue_id,
-                    offset,
-                    next,
-                },
-                Outcome::Confirmed(_),
-            ) => {
-                self.figures.reads += 1;
-                let Some(running) = self.machines[at].any_running() else {
-                    return Ok(());
-                };
-                let state = running.state();
-                let (shown, shown_next) = (
-                    state.offset(&group_name(group), TOPIC, queue_id),
-                    state.next_offset(TOPIC, queue_id),
-                );
-                if shown < offset || shown_next < next {
-                    return Err(BrokenPromise(format!(
-                        "node {at} answered a read of queue {queue_id} with offset {shown:?} and end {shown_next}; before it \
-                         was asked, {offset:?} and {next} were acknowledged"
-                    )));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Read a record from whichever replica, as consumers do.
-    fn pull(&mut self, at: usize) -> Result<(), BrokenPromise> {
-        let queue_id = self.random.below(QUEUES) as u32;
-        let (near_end, chance) = (self.random.chance(70), self.random.number());
-        let Some(running) = self.machines[at].running() else {
-            return Ok(());
-        };
-        let Some(topic) = running.state().topic(TOPIC) else {
-            return Ok(());
-        };
-        let (topic_id, next) = (topic.id, running.state().next_offset(TOPIC, queue_id));
-        if next == 0 {
-            return Ok(());
-        }
-        let back = if near_end { chance % 4 } else { chance % next };
-        let offset = (next - 1).saturating_sub(back);
-        let mut entries = Vec::new();
-        let read = running
-            .queues
-            .read(topic_id, queue_id, offset, 1, &mut entries);
-        let (Ok(()), Some(entry)) = (read.map(|_| ()), entries.first()) else {
-            return Ok(());
-        };
-        let reader = running.reader.clone();
-        let Ok((bytes, _)) = reader.bytes(entry.physical_offset, entry.size as usize) else {
-            return Ok(());
-        };
-        let record = match Record::parse(&bytes) {
-            Ok(record) if record.check_crc().is_ok() => record,
-            _ if self.machines[at].damage.is_some() => {
-                if let Some(running) = self.machines[at].running() {
-                    running.inbox.rotted = true;
-                }
+        let reply: Reply = Box::new(move |world, at, answer| {
+            let shown = match answer {
+                (Ok(told), None) if told.code == response::SUCCESS => Some(offset_of(&told)?),
+                (Err(error), None) if error.code == response::QUERY_NOT_FOUND => None,
+                (Err(_), None) => return Ok(()),
+                other => return Err(unexpected("a read", &other)),
+            };
+            world.figures.reads += 1;
+            if shown >= shall {
                 return Ok(());
             }
-            _ => {
-                return Err(BrokenPromise(format!(
-                    "node {at} showed a reader damaged bytes"
-                )));
+            Err(BrokenPromise(format!(
+                "node {at} answered a read of queue {queue_id} with {shown:?}; before it was asked, {shall:?} was acknowledged"
+            )))
+        });
+        if is_of_group {
+            let mut command = Command::request(request::QUERY_CONSUMER_OFFSET, 1);
+            QueryConsumerOffsetRequest {
+                consumer_group: &group_name(group),
+                topic: TOPIC,
+                queue_id: queue_id.cast_signed(),
+                set_zero_if_not_found: Some(false),
             }
-        };
-        if record.queue_offset() != offset {
-            return Err(BrokenPromise(format!(
-                "node {at} showed a reader offset {} for {offset}",
-                record.queue_offset()
-            )));
+            .encode(&mut command.fields);
+            let request = request(command, WaitsFor::ReadIndex);
+            return self.serve::<QueryConsumerOffsetHandler>(at, request, reply);
         }
-        self.figures.pulled += 1;
-        self.ledger.saw((topic_id, queue_id, offset), &record)?;
-        if let Ok(index) = reader.index_at(entry.physical_offset) {
-            self.check_durable(at, index, "shown to a reader")?;
+        let mut command = Command::request(request::GET_MAX_OFFSET, 1);
+        QueueRequest {
+            topic: TOPIC,
+            queue_id: queue_id.cast_signed(),
+            committed: None,
+        }
+        .encode(&mut command.fields);
+        let request = request(command, WaitsFor::ReadIndex);
+        self.serve::<QueueQuestionHandler<MaxOffset>>(at, request, reply)
+    }
+
+    /// Ask any replica for messages: near the end of a queue, anywhere in it, or a little behind what is known of it.
+    fn pull(&mut self, at: usize) -> Result<(), BrokenPromise> {
+        let queue_id = self.random.below(QUEUES) as u32;
+        let next = self.ledger.read(0, queue_id).next;
+        let begin = match self.random.below(10) {
+            0..2 => next,
+            2 => next + 1 + self.random.below(3),
+            3..8 => next.saturating_sub(1 + self.random.below(4)),
+            _ => self.random.below(next.max(1)),
+        };
+        let mut command = Command::request(request::PULL_MESSAGE, 1);
+        PullRequest {
+            consumer_group: &group_name(self.random.below(GROUPS) as u32),
+            topic: TOPIC,
+            queue_id: queue_id.cast_signed(),
+            queue_offset: begin.cast_signed(),
+            max_messages: 1 + self.random.below(8) as i32,
+            sys_flag: flags::SUBSCRIPTION,
+            commit_offset: 0,
+            suspend_timeout_ms: 0,
+            subscription: Some("*"),
+            subscription_version: 0,
+            expression_type: None,
+            max_bytes: None,
+            request_source: None,
+            proxy_forward_client_id: None,
+        }
+        .encode(&mut command.fields);
+        let reply: Reply = Box::new(move |world, at, answer| {
+            world.check_pull(at, (queue_id, begin, next), answer)
+        });
+        self.serve::<PullHandler>(at, request(command, WaitsFor::View), reply)
+    }
+
+    /// `next` is the end of the queue as far as it was acknowledged before the pull.
+    fn check_pull(
+        &mut self,
+        at: usize,
+        (queue_id, begin, next): (u32, u64, u64),
+        answer: Answer,
+    ) -> Result<(), BrokenPromise> {
+        match answer {
+            (Ok(told), None) if told.code == response::SUCCESS => {
+                self.check_messages(at, (queue_id, begin), &told)
+            }
+            (Ok(told), None)
+                if [response::PULL_NOT_FOUND, response::PULL_RETRY_IMMEDIATELY]
+                    .contains(&told.code) =>
+            {
+                Ok(())
+            }
+            (Ok(told), None) if told.code == response::PULL_OFFSET_MOVED && begin > next => Ok(()),
+            (Ok(told), None) if told.code == response::PULL_OFFSET_MOVED => {
+                Err(BrokenPromise(format!(
+                    "node {at} sent a consumer away from offset {begin} of queue {queue_id}, to {:?}; up to {next} was \
+                     acknowledged",
+                    told.fields.get("nextBeginOffset")
+                )))
+            }
+            (Err(error), None) if error.code == response::SYSTEM_ERROR => {
+                if self.machines[at].damage.is_some() || self.machines[at].injected {
+                    return Ok(());
+                }
+                Err(BrokenPromise(format!(
+                    "node {at} cannot read, and nothing is wrong with its disk: {}",
+                    error.remark
+                )))
+            }
+            (Err(_), None) => Ok(()),
+            other => Err(unexpected("a pull", &other)),
+        }
+    }
+
+    fn check_messages(
+        &mut self,
+        at: usize,
+        (queue_id, begin): (u32, u64),
+        told: &Response,
+    ) -> Result<(), BrokenPromise> {
+        let damaged = |what: String| {
+            BrokenPromise(format!(
+                "node {at} showed a reader {what} in queue {queue_id}"
+            ))
+        };
+        let mut expected = begin;
+        for found in record::iter(&told.body) {
+            let found = found.map_err(|error| damaged(error.to_string()))?;
+            found
+                .check_crc()
+                .map_err(|error| damaged(error.to_string()))?;
+            if found.queue_offset() != expected {
+                let shown = found.queue_offset();
+                return Err(damaged(format!("offset {shown} for {expected}")));
+            }
+            self.figures.pulled += 1;
+            self.ledger.saw((0, queue_id, expected), &found)?;
+            expected += 1;
+            let Some(running) = self.machines[at].any_running() else {
+                return Ok(());
+            };
+            if let Ok(index) = running.reader.index_at(found.physical_offset()) {
+                self.check_durable(at, index, "shown to a reader")?;
+            }
+        }
+        if expected == begin {
+            return Err(damaged("success and no message".to_owned()));
         }
         Ok(())
     }
 }
 
-fn client_name(client: u32) -> Arc<str> {
-    format!("client-{client}").into()
+fn request(command: Command, waits_for: WaitsFor) -> Request {
+    Request { command, waits_for }
+}
+
+/// Code 0 is a promise: at this moment a majority has it on disk, and it stands where the answer says. Any other code
+/// but 1 says that nothing was appended.
+fn check_send(uid: u64, queue_id: u32) -> Reply {
+    Box::new(move |world, at, answer| {
+        let outcome = match answer {
+            (Ok(told), Some(stored)) if told.code == response::SUCCESS => {
+                world.figures.acknowledged += 1;
+                world.check_durable(at, stored.index, "acknowledged")?;
+                let is = (
+                    told.fields.get("queueId").map(str::to_owned),
+                    told.fields.get("queueOffset").map(str::to_owned),
+                    told.fields.get("msgId").map(str::to_owned),
+                );
+                let shall = (
+                    Some(queue_id.to_string()),
+                    Some(stored.queue_offset.to_string()),
+                    Some(offset_id(HOST.into(), stored.physical_offsets[0])),
+                );
+                if is != shall {
+                    return Err(BrokenPromise(format!(
+                        "send {uid} is stored at {shall:?}, and its client was told {is:?}"
+                    )));
+                }
+                SendOutcome::Stored(stored)
+            }
+            (Err(error), None) if is_never_appended(&error) => {
+                world.figures.refused += 1;
+                SendOutcome::Refused
+            }
+            (Err(error), None) if error.code == response::SYSTEM_ERROR => {
+                world.figures.unknown += 1;
+                SendOutcome::Unknown
+            }
+            other => return Err(unexpected("a send", &other)),
+        };
+        world.ledger.answered(uid, outcome)
+    })
+}
+
+fn send_command(send: &Send, model: &str, wall_ms: u64) -> Command {
+    let mut body = send.uid.to_be_bytes().to_vec();
+    // Some bodies are zeros over whole sectors, as some of clients are.
+    let fill = if send.uid.is_multiple_of(3) {
+        0
+    } else {
+        send.uid as u8
+    };
+    body.resize(8 + send.length, fill);
+    let level = send.level.to_string();
+    let delay = [("DELAY", &*level)];
+    let properties = to_text(delay.into_iter().filter(|_| send.level > 0)).expect("one pair");
+    let mut command = Command::request(request::SEND_MESSAGE_V2, 1).with_body(body);
+    SendRequest {
+        producer_group: "producers",
+        topic: &send.topic,
+        default_topic: model,
+        default_topic_queue_nums: QUEUES as i32,
+        queue_id: send.queue_id.cast_signed(),
+        sys_flag: 0,
+        born_timestamp_ms: wall_ms.cast_signed(),
+        flag: 0,
+        properties: Some(&properties),
+        reconsume_times: None,
+        unit_mode: None,
+        max_reconsume_times: None,
+        batch: None,
+        broker_name: None,
+    }
+    .encode_v2(&mut command.fields);
+    command
+}
+
+/// What a client is told was never appended: every refusal but code 1, which may mean anything.
+fn is_never_appended(error: &RequestError) -> bool {
+    error.code != response::SYSTEM_ERROR
+}
+
+fn offset_of(told: &Response) -> Result<u64, BrokenPromise> {
+    let text = told.fields.get("offset").unwrap_or_default();
+    text.parse()
+        .map_err(|_| BrokenPromise(format!("{text:?} is no offset")))
+}
+
+fn unexpected(what: &str, answer: &Answer) -> BrokenPromise {
+    BrokenPromise(format!("{what} was answered with {answer:?}"))
 }
 
 fn group_name(group: u32) -> Arc<str> {

@@ -1,26 +1,35 @@
 //! What must hold in every history: remembered across the crashes of replicas, and told by nobody but clients and logs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tern_log::{Frame, FrameHeader, LogReader};
 use tern_replica::StoredRecords;
 use tern_replication::{MessageKind, PeerKind, PeerMessage};
 use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
-use tern_state::{DelayProgress, LeaseTime, Op};
+use tern_state::{DelayProgress, Op};
 use tern_wire::record::Record;
 
 use crate::network::Micros;
-use crate::process::{Send, TOPIC};
+use crate::process::TOPIC;
 
-/// Marks the ticket of a request that is no send.
-pub(crate) const ASKED: u64 = 1 << 61;
 /// How long after its time a message may wait in a healed group, microseconds.
 const LATE: Micros = 2_000_000;
 
 /// A broken promise, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenPromise(pub String);
+
+/// A message as a client sends it.
+#[derive(Debug, Clone)]
+pub struct Send {
+    pub uid: u64,
+    pub topic: Arc<str>,
+    pub queue_id: u32,
+    /// Delay level, 0 for none.
+    pub level: u16,
+    pub length: usize,
+}
 
 /// What the outside knows of one send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,33 +54,13 @@ struct SentMessage {
     floor: Option<u64>,
 }
 
-/// A request that is no send, by its ticket.
-#[derive(Debug, Clone)]
-pub enum TrackedRequest {
-    /// Commit a consumer offset.
-    Commit {
-        group: u32,
-        queue_id: u32,
-        offset: u64,
-    },
-    /// Read offsets afresh: what was acknowledged before has to be seen.
-    Read {
-        group: u32,
-        queue_id: u32,
-        offset: Option<u64>,
-        next: u64,
-    },
-    /// Make a consumer group.
-    Group { group: u32 },
-    /// Lock a queue, at a moment of a leadership.
-    Lock {
-        client: u32,
-        queue_id: u32,
-        asked: Micros,
-        at: LeaseTime,
-    },
-    /// Change topics.
-    Topic,
+/// What a read that begins now has to show.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadPromise {
+    /// Offset that the group committed.
+    pub offset: Option<u64>,
+    /// End of the queue.
+    pub next: u64,
 }
 
 /// Everything that is remembered.
@@ -86,11 +75,8 @@ pub struct Ledger {
     votes: BTreeMap<(usize, u64), u64>,
     hashes: HashMap<u64, u64>,
     sends: BTreeMap<u64, SentMessage>,
-    asked: HashMap<u64, TrackedRequest>,
     /// Greatest acknowledged queue offset, by queue of [`TOPIC`].
     acknowledged: HashMap<u32, u64>,
-    /// Consumer groups that were made.
-    groups: BTreeSet<u32>,
     /// Greatest acknowledged consumer offset, by group and queue.
     offsets: HashMap<(u32, u32), u64>,
     /// Who was given a queue last, and when it had asked for it.
@@ -252,16 +238,6 @@ impl Ledger {
             .any(|(_, sent)| matches!(sent.answer, SendOutcome::Stored(_)))
     }
 
-    /// A consumer group was made.
-    pub fn made(&mut self, group: u32) {
-        self.groups.insert(group);
-    }
-
-    /// Whether a consumer group was made.
-    pub fn has_group(&self, group: u32) -> bool {
-        self.groups.contains(&group)
-    }
-
     /// A value that a group may commit for a queue; none if nothing was acknowledged there.
     pub fn committable(&self, group: u32, queue_id: u32, chance: u64) -> Option<u64> {
         let most = self.acknowledged.get(&queue_id)? + 1;
@@ -269,24 +245,12 @@ impl Ledger {
         Some(least.min(most) + chance % (most - least.min(most) + 1))
     }
 
-    /// A client asks for something that is no send.
-    pub fn asks(&mut self, ticket: u64, asked: TrackedRequest) {
-        self.asked.insert(ticket, asked);
-    }
-
-    /// What a read has to show.
-    pub fn read(&self, group: u32, queue_id: u32) -> TrackedRequest {
-        TrackedRequest::Read {
-            group,
-            queue_id,
+    /// What a read has to show that begins now.
+    pub fn read(&self, group: u32, queue_id: u32) -> ReadPromise {
+        ReadPromise {
             offset: self.offsets.get(&(group, queue_id)).copied(),
             next: self.acknowledged.get(&queue_id).map_or(0, |at| at + 1),
         }
-    }
-
-    /// The request of a ticket, once.
-    pub fn take_asked(&mut self, ticket: u64) -> Option<TrackedRequest> {
-        self.asked.remove(&ticket)
     }
 
     /// A commit of a consumer offset was acknowledged.

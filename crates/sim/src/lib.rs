@@ -21,6 +21,8 @@ mod network;
 mod process;
 mod progress_apart;
 mod random;
+mod requests;
+mod serving;
 mod swarm;
 mod world;
 

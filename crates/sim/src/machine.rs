@@ -180,6 +180,7 @@ impl Machine {
             self.process_disk(),
             self.stop_record(),
             self.swarm.segment_size,
+            self.life,
         )
     }
 
@@ -344,11 +345,14 @@ fn open_cutting_at_rot(
     mut state: RaftState,
     mut file: RaftStateFile,
 ) -> Result<OpenedReplica<u64>, Fatal> {
+    let mut cut_at = u64::MAX;
     loop {
         let position = match opening.open(state.clone(), file) {
-            Err(Fatal::Log(LogError::Rotted { position, .. })) => position,
+            // What a cut does not mend, as the head of a segment, is not cut for ever.
+            Err(Fatal::Log(LogError::Rotted { position, .. })) if position < cut_at => position,
             opened => return opened,
         };
+        cut_at = position;
         cut_log(opening, position).map_err(|error| Fatal::MayNotServe(error.to_string()))?;
         (file, _) = RaftStateFile::load(Arc::clone(&opening.disk), opening.directory())?;
         state.commit = 0;

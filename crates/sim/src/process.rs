@@ -4,21 +4,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tern_log::{ConsumeQueues, Disk, LogReader, QueueLimits, StopRecord, prepare_segment};
+use tern_log::{
+    ConsumeQueues, Disk, KeyIndex, KeyLimits, LogReader, QueueLimits, StopRecord, prepare_segment,
+};
 use tern_replica::{
-    AnswerAt, Applier, Applying, DelayScheduler, Draft, Fatal, FlushRequest, FlushUnderWay,
-    Flusher, Inbox, LeaderTasks, OpenedReplica, Outbox, Outcome, PreparedSegment, Proposal,
+    AnswerAt, Applier, Applying, DelayScheduler, Fatal, FlushRequest, FlushUnderWay, Flusher,
+    Inbox, LeaderTasks, OpenedReplica, Outbox, Outcome, PreparedSegment, Proposal,
     RebuildNextOffsets, RebuildOutcome, Replica, TaskNotice, TaskTicket, TaskTime, TaskView,
 };
 use tern_replication::{PeerKind, PeerMessage, Role};
-use tern_state::delay::{SCHEDULE_TOPIC, level_queue};
-use tern_state::{LeaseTime, Op, State};
+use tern_requests::{RoleView, Views};
+use tern_state::State;
 use tern_testdisk::MemoryDisk;
-use tern_wire::properties::to_text;
 
 use crate::bugs::{OuterBug, outer};
-
 use crate::progress_apart::ProgressApart;
+use crate::serving::{HOST, Serving};
 
 /// The topic that every group has from its founding.
 pub const TOPIC: &str = "TBW102";
@@ -27,17 +28,6 @@ const READ: u64 = 1 << 62;
 /// Marks the ticket of due messages; the rest is term and level.
 const DUE: u64 = 1 << 63;
 
-/// A message as a client sends it.
-#[derive(Debug, Clone)]
-pub struct Send {
-    pub uid: u64,
-    pub topic: Arc<str>,
-    pub queue_id: u32,
-    /// Delay level, 0 for none.
-    pub level: u16,
-    pub length: usize,
-}
-
 /// A running replica.
 pub struct RunningReplica {
     pub replica: Replica<u64>,
@@ -45,7 +35,7 @@ pub struct RunningReplica {
     pub out: Outbox<u64>,
     pub reader: LogReader,
     pub applying: Applying<u64>,
-    pub queues: Arc<ConsumeQueues>,
+    pub serving: Serving,
     flusher: Flusher,
     /// The newest request to the flush thread, and the one that it carries out.
     flush: Option<FlushRequest>,
@@ -71,6 +61,7 @@ impl RunningReplica {
         disk: Arc<dyn Disk>,
         stop_record: StopRecord,
         segment_size: u64,
+        life: u64,
     ) -> Result<Self, Fatal> {
         stop_record.started()?;
         let views = directory().join("views");
@@ -79,13 +70,17 @@ impl RunningReplica {
         let _ = queues.clear();
         let reader = opened.replica.log().reader();
         let applier = Applier::new(State::new(), Arc::clone(&queues), reader.clone());
+        // Nobody asks for keys here.
+        let keys = KeyIndex::new(Arc::new(MemoryDisk::new()), "/keys", KeyLimits::default());
+        let views = Views::new(reader.clone(), queues, Arc::new(keys), State::new());
+        views.replay_to(opened.committed);
         Ok(Self {
             replica: opened.replica,
             inbox: Inbox::default(),
             out: Outbox::default(),
             reader,
             applying: Applying::new(applier),
-            queues,
+            serving: Serving::new(views, life as u32),
             flusher: opened.flusher,
             flush: None,
             under_way: None,
@@ -107,6 +102,7 @@ impl RunningReplica {
         self.inbox.now_ns = now_ns;
         self.inbox.wall_ms = wall_ms;
         self.inbox.applied_position = self.applying.applier().position();
+        self.inbox.rotted = self.serving.views.damage.is_met();
         self.replica.step(&mut self.inbox, &mut self.out)?;
         self.inbox.ticks = 0;
         Ok(())
@@ -116,72 +112,6 @@ impl RunningReplica {
     pub fn receive(&mut self, message: PeerMessage) {
         debug_assert_eq!(message.kind, PeerKind::Raft);
         self.inbox.peers.push(message);
-    }
-
-    /// A client's send.
-    pub fn send(&mut self, send: &Send, now_ns: u64, wall_ms: u64) {
-        let mut body = send.uid.to_be_bytes().to_vec();
-        // Some bodies are zeros over whole sectors, as some of clients are.
-        let fill = if send.uid.is_multiple_of(3) {
-            0
-        } else {
-            send.uid as u8
-        };
-        body.resize(8 + send.length, fill);
-        let host = ([127, 0, 0, 1], 10911).into();
-        let (topic, stored_in, properties) = if send.level == 0 {
-            (&*send.topic, send.queue_id, String::new())
-        } else {
-            let real_queue = send.queue_id.to_string();
-            let pairs = [("REAL_TOPIC", &*send.topic), ("REAL_QID", &real_queue)];
-            let properties = to_text(pairs).expect("two pairs");
-            (SCHEDULE_TOPIC, level_queue(send.level), properties)
-        };
-        let record = tern_wire::record::NewRecord {
-            queue_id: stored_in.cast_signed(),
-            flag: 0,
-            sys_flag: 0,
-            born_timestamp_ms: wall_ms.cast_signed(),
-            born_host: host,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: &body,
-            topic,
-            properties: properties.as_bytes(),
-        };
-        let mut bytes = Vec::new();
-        let size = tern_wire::record::encode(&record, &mut bytes).expect("a small record");
-        self.inbox.proposals.push(Proposal {
-            drafts: smallvec::smallvec![Draft {
-                topic: topic.into(),
-                queue_id: stored_in,
-                bytes,
-                sizes: [size as u32].into_iter().collect(),
-            }],
-            ops: bytes::Bytes::new(),
-            answer: AnswerAt::Commit,
-            ticket: send.uid,
-            received_ns: now_ns,
-        });
-    }
-
-    /// An op that somebody waits for.
-    pub fn propose(&mut self, ticket: u64, op: &Op, now_ns: u64) {
-        let mut ops = Vec::new();
-        op.encode(&mut ops);
-        self.inbox.proposals.push(Proposal {
-            drafts: smallvec::SmallVec::new(),
-            ops: ops.into(),
-            answer: AnswerAt::Apply,
-            ticket,
-            received_ns: now_ns,
-        });
-    }
-
-    /// A read under confirmed leadership.
-    pub fn read(&mut self, ticket: u64, now_ns: u64) {
-        self.inbox.reads.push((ticket, now_ns));
     }
 
     /// The role changed: a leader begins with a read that shows everything that was committed before.
@@ -197,17 +127,19 @@ impl RunningReplica {
     pub fn put_due(&mut self, now_ns: u64, wall_ms: u64) {
         let work = self.leader_tasks.work(&TaskView {
             state: self.applying.applier().state(),
-            queues: &self.queues,
+            queues: &self.serving.views.queues,
             log: &self.reader,
             now: TaskTime {
                 wall_ms,
                 monotonic_ms: now_ns / 1_000_000,
             },
-            store_host: ([127, 0, 0, 1], 10911).into(),
+            store_host: HOST.into(),
         });
-        self.inbox.rotted |= work.notices.iter().any(
-            |notice| matches!(notice, TaskNotice::Unreadable { error, .. } if error.is_damage()),
-        );
+        for notice in &work.notices {
+            if let TaskNotice::Unreadable { error, .. } = notice {
+                self.serving.views.damage.note(0, error);
+            }
+        }
         for proposal in work.proposals {
             let TaskTicket { term, task, number } = proposal.ticket;
             self.inbox.proposals.push(Proposal {
@@ -295,7 +227,7 @@ impl RunningReplica {
         if let Some(rebuild) = self.rebuild.take() {
             match self.applying.rebuild(rebuild)? {
                 RebuildOutcome::Rebuilt(rebuilt) => self.inbox.rebuilt = Some(rebuilt),
-                RebuildOutcome::Damaged(_) => self.inbox.rotted = true,
+                RebuildOutcome::Damaged(error) => self.serving.views.damage.note(0, &error),
                 RebuildOutcome::Overtaken => {}
             }
         }
@@ -306,10 +238,15 @@ impl RunningReplica {
     pub fn advance(&mut self, max_bytes: usize, now_ns: u64) -> Result<Vec<(u64, Outcome)>, Fatal> {
         let advanced = self.applying.advance(max_bytes, now_ns)?;
         if let Some(applied) = advanced.applied {
-            self.inbox.rotted |= applied.blocked.is_some_and(|error| error.is_damage());
+            let views = &self.serving.views;
+            let applier = self.applying.applier();
+            if let Some(error) = &applied.blocked {
+                views.damage.note(applier.position(), error);
+            }
+            views.publish(applier.state(), applier.position(), applied.records);
             self.leader_tasks.wake();
             for topic_id in applied.topics_deleted {
-                let _ = self.queues.drop_topic(topic_id);
+                let _ = views.queues.drop_topic(topic_id);
             }
         }
         Ok(advanced.answers)
@@ -340,12 +277,15 @@ impl RunningReplica {
         Ok(())
     }
 
-    /// A moment of this leadership, for the leases of queue locks.
-    pub fn lease_time(&self, now_ns: u64) -> LeaseTime {
-        LeaseTime {
-            term: self.replica.status().term,
+    /// Its role, as its process publishes it.
+    pub fn role(&self) -> RoleView {
+        let status = self.replica.status();
+        RoleView {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+            leader_address: None,
             since_ms: self.since_ms,
-            now_ms: now_ns / 1_000_000,
         }
     }
 

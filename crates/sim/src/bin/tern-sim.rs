@@ -1,6 +1,6 @@
 //! Runs histories: `tern-sim [first] [end] [seconds]`, seeds from `first` up to and without `end`.
-//! `tern-sim tell SEED` prints what happens in one.
-//! `tern-sim bugs [seeds]` plants each bug in turn and says which seed shows it.
+//! `tern-sim tell SEED [BUG]` prints what happens in one, with a bug planted in it.
+//! `tern-sim bugs [seeds] [BUG]` plants each bug in turn, or one by its label, and says which seed shows it.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -11,11 +11,13 @@ use tern_sim::{Figures, HistoryPlan, PlantedBug, plant, run, tell};
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("bugs") {
         let seeds = std::env::args().nth(2).and_then(|text| text.parse().ok());
-        return hunt(seeds.unwrap_or(500));
+        return hunt(seeds.unwrap_or(500), std::env::args().nth(3).as_deref());
     }
     if std::env::args().nth(1).as_deref() == Some("tell") {
         let seed = std::env::args().nth(2).and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or(0);
+        let label = std::env::args().nth(3);
+        plant(PlantedBug::all().find(|bug| Some(bug.label()) == label.as_deref()));
         return match tell(HistoryPlan { seed, seconds: 20 }) {
             Ok(_) => ExitCode::SUCCESS,
             Err(violation) => {
@@ -52,9 +54,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn hunt(seeds: u64) -> ExitCode {
-    let mut missed = 0;
-    for bug in PlantedBug::all() {
+fn hunt(seeds: u64, label: Option<&str>) -> ExitCode {
+    let (mut missed, mut all) = (0, 0);
+    for bug in PlantedBug::all().filter(|bug| label.is_none_or(|label| bug.label() == label)) {
+        all += 1;
         plant(Some(bug));
         let began = Instant::now();
         let caught = (0..seeds).find_map(|seed| {
@@ -71,7 +74,6 @@ fn hunt(seeds: u64) -> ExitCode {
             println!("{label:4} not seen in {seeds} seeds, {elapsed:.1} s");
         }
     }
-    let all = PlantedBug::all().count();
     println!("{} of {all} seen", all - missed);
     ExitCode::SUCCESS
 }

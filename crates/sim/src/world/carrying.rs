@@ -1,12 +1,12 @@
 //! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
 
-use tern_replica::{Committed, Fatal, Outcome, RejectReason};
+use tern_replica::{Committed, Fatal, Outcome};
 use tern_replication::{MessageKind, PeerMessage};
 
 use super::history::{BLOCKED_PAUSE, MILLISECOND, World, WorldEvent};
 use crate::auditor;
 use crate::bugs::{OuterBug, outer};
-use crate::ledger::{ASKED, BrokenPromise, SendOutcome};
+use crate::ledger::BrokenPromise;
 use crate::machine::Process;
 use crate::network::Micros;
 use crate::process::RunningReplica;
@@ -213,7 +213,7 @@ impl World {
         self.answer(at, ticket, outcome)
     }
 
-    /// Somebody gets an answer. Code 0 is a promise: at this moment a majority has it on disk.
+    /// Somebody who waits is told.
     pub(super) fn answer(
         &mut self,
         at: usize,
@@ -226,25 +226,7 @@ impl World {
         {
             return Ok(());
         }
-        if ticket & ASKED != 0 {
-            return self.asked(at, ticket, &outcome);
-        }
-        let answer = match outcome {
-            Outcome::Stored(stored) => {
-                self.figures.acknowledged += 1;
-                self.check_durable(at, stored.index, "acknowledged")?;
-                SendOutcome::Stored(stored)
-            }
-            refused if is_refusal(&refused) => {
-                self.figures.refused += 1;
-                SendOutcome::Refused
-            }
-            _ => {
-                self.figures.unknown += 1;
-                SendOutcome::Unknown
-            }
-        };
-        self.ledger.answered(ticket, answer)
+        self.decided(at, ticket, outcome)
     }
 
     /// A majority's disks have a frame, by what is on their platters.
@@ -346,26 +328,10 @@ impl World {
     }
 }
 
-/// What a client is told was never appended.
 fn raise_commit_of_heartbeats(messages: &mut [PeerMessage], commit: u64) {
     for message in messages {
         if message.message == MessageKind::Heartbeat {
             message.commit = commit;
         }
     }
-}
-
-fn is_refusal(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Rejected(
-            RejectReason::NotLeader { .. }
-                | RejectReason::Busy(_)
-                | RejectReason::NoRoom
-                | RejectReason::TooLarge
-                | RejectReason::Stopping
-                | RejectReason::NoTopic
-                | RejectReason::Outdated
-        )
-    )
 }

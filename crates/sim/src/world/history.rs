@@ -1,9 +1,10 @@
 //! One history: what happens in it, in which order, and how often.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tern_replica::Outcome;
 use tern_replication::PeerMessage;
 
 use crate::active_faults::{Ending, Faults};
@@ -22,6 +23,9 @@ pub(super) const HEALING: Micros = 30 * SECOND;
 pub(super) const BLOCKED_PAUSE: Micros = 500 * MILLISECOND;
 /// How long a peer is silent before its connection is given up.
 pub(super) const SILENCE: Micros = 300 * MILLISECOND;
+
+/// What happens when a proposal or a read of a client is decided.
+pub(crate) type Ticket = Box<dyn FnOnce(&mut World, usize, Outcome) -> Result<(), BrokenPromise>>;
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +112,8 @@ pub struct World {
     pub(crate) ledger: Ledger,
     pub(crate) next_uid: u64,
     pub(crate) next_ticket: u64,
+    /// What happens when a proposal or a read of a client is decided.
+    pub(crate) waiting: HashMap<u64, Ticket>,
     pub(crate) faults: Faults,
     pub(crate) figures: Figures,
     /// What happens is printed.
@@ -195,6 +201,7 @@ impl World {
             ledger: Ledger::default(),
             next_uid: 0,
             next_ticket: 0,
+            waiting: HashMap::new(),
             faults: Faults::new(&swarm),
             figures: Figures::default(),
             is_told: false,

@@ -78,10 +78,10 @@ impl World {
                 self.travel(packet.clone());
             }
         }
-        if damage.is_some()
-            && let Some(running) = self.machines[from].running()
+        if let Some(error) = damage
+            && let Some(running) = self.machines[from].any_running()
         {
-            running.inbox.rotted = true;
+            running.serving.views.damage.note(0, &error);
         }
     }
 
