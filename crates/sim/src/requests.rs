@@ -14,7 +14,7 @@ use tern_wire::codes::response;
 use crate::bugs::{OuterBug, outer};
 use crate::ledger::BrokenPromise;
 use crate::serving::MomentOfClocks;
-use crate::world::{Ticket, World};
+use crate::world::{WhenDecided, World};
 
 /// A request of a client.
 pub(crate) struct Request {
@@ -37,7 +37,7 @@ impl Request {
 }
 
 /// Has a request judged again as soon as what it waits for is there.
-fn judge_again<H: RequestHandler>(request: Request, reply: Reply) -> Ticket {
+fn judge_again<H: RequestHandler>(request: Request, reply: Reply) -> WhenDecided {
     Box::new(move |world, at, outcome| match outcome {
         Outcome::Confirmed(_) | Outcome::Stored(_) => {
             world.judge::<H>(at, request, Consistency::Linearizable, reply)
@@ -130,7 +130,7 @@ impl World {
                     offset,
                     explicit: false,
                 }]));
-                let ticket: Ticket = Box::new(move |world, at, outcome| match outcome {
+                let ticket: WhenDecided = Box::new(move |world, at, outcome| match outcome {
                     Outcome::Stored(stored) => {
                         let response = Response::new(response::SUCCESS);
                         reply(world, at, (Ok(response), Some(stored)))
@@ -176,7 +176,7 @@ impl World {
         missing: Missing,
         reply: Reply,
     ) {
-        let then: Ticket = Box::new(move |world, at, outcome| {
+        let then: WhenDecided = Box::new(move |world, at, outcome| {
             let Outcome::Confirmed(_) = outcome else {
                 return judge_again::<H>(request, reply)(world, at, outcome);
             };
@@ -229,7 +229,7 @@ impl World {
             counted_bytes,
             pending: (),
         };
-        let ticket: Ticket = Box::new(move |world, at, outcome| match outcome {
+        let ticket: WhenDecided = Box::new(move |world, at, outcome| match outcome {
             Outcome::Stored(stored) => {
                 let response = world.look(at, Consistency::Local, |view| {
                     H::stored(pending, &stored, view)
@@ -286,13 +286,13 @@ impl World {
         }
     }
 
-    fn ticket(&mut self, then: Ticket) -> u64 {
+    fn ticket(&mut self, then: WhenDecided) -> u64 {
         self.next_ticket += 1;
         self.waiting.insert(self.next_ticket, then);
         self.next_ticket
     }
 
-    fn read_index(&mut self, at: usize, then: Ticket) {
+    fn read_index(&mut self, at: usize, then: WhenDecided) {
         let ticket = self.ticket(then);
         let now_ns = self.clock_ns(at);
         if let Some(running) = self.machines[at].running() {
@@ -301,7 +301,7 @@ impl World {
     }
 
     /// Something is to be appended for a client or an operator.
-    pub(crate) fn propose(&mut self, at: usize, parts: Append<()>, then: Ticket) {
+    pub(crate) fn propose(&mut self, at: usize, parts: Append<()>, then: WhenDecided) {
         let ticket = self.ticket(then);
         let received_ns = self.clock_ns(at);
         if let Some(running) = self.machines[at].running() {

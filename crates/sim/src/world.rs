@@ -7,4 +7,4 @@ mod mail;
 mod steering;
 
 pub use history::{Figures, HistoryPlan, World, run, run_in, tell};
-pub(crate) use history::{MILLISECOND, SECOND, Ticket, WorldEvent};
+pub(crate) use history::{MILLISECOND, SECOND, WhenDecided, WorldEvent};

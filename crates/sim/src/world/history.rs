@@ -25,7 +25,8 @@ pub(super) const BLOCKED_PAUSE: Micros = 500 * MILLISECOND;
 pub(super) const SILENCE: Micros = 300 * MILLISECOND;
 
 /// What happens when a proposal or a read of a client is decided.
-pub(crate) type Ticket = Box<dyn FnOnce(&mut World, usize, Outcome) -> Result<(), BrokenPromise>>;
+pub(crate) type WhenDecided =
+    Box<dyn FnOnce(&mut World, usize, Outcome) -> Result<(), BrokenPromise>>;
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +114,7 @@ pub struct World {
     pub(crate) next_uid: u64,
     pub(crate) next_ticket: u64,
     /// What happens when a proposal or a read of a client is decided.
-    pub(crate) waiting: HashMap<u64, Ticket>,
+    pub(crate) waiting: HashMap<u64, WhenDecided>,
     pub(crate) faults: Faults,
     pub(crate) figures: Figures,
     /// What happens is printed.
