@@ -9,6 +9,7 @@ use crate::frame::Frame;
 use crate::header::FrameHeader;
 use crate::log_end::LogEnd;
 use crate::segment::SEGMENT_HEADER_SIZE;
+use crate::sound_frames::SoundFrames;
 
 /// One position is kept for so many frames.
 const SPARSE_EVERY: u64 = 256;
@@ -58,6 +59,7 @@ pub struct ReadIndex {
     frame_bytes: usize,
     sparse: Vec<Waypoint>,
     terms: Vec<TermRun>,
+    pub sound: SoundFrames,
 }
 
 impl ReadIndex {
@@ -73,6 +75,7 @@ impl ReadIndex {
             frame_bytes: 0,
             sparse: Vec::new(),
             terms: Vec::new(),
+            sound: SoundFrames::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl ReadIndex {
         self.frame_bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
         self.sparse.retain(|waypoint| waypoint.index <= end.index);
         self.terms.retain(|run| run.first_index <= end.index);
+        self.sound.cut(end.position);
         self.end = end;
         let kept = self
             .segments

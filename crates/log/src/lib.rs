@@ -50,6 +50,7 @@ mod recovery;
 mod reserve;
 mod scan;
 mod segment;
+mod sound_frames;
 mod syncer;
 mod truncate;
 mod zero_map;

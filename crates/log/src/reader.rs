@@ -190,6 +190,20 @@ impl LogReader {
         Ok(header.position..header.end_position())
     }
 
+    /// As [`check_around`](Self::check_around), but what was found whole once is not read again; returns where the frame
+    /// ends.
+    ///
+    /// # Errors
+    /// As [`check_around`](Self::check_around).
+    pub fn sound_until(&self, position: u64) -> Result<u64, LogError> {
+        if let Some(end) = self.index.read().sound.end_of(position) {
+            return Ok(end);
+        }
+        let frame = self.check_around(position)?;
+        self.index.read().sound.note(frame.start, frame.end);
+        Ok(frame.end)
+    }
+
     /// Position of a frame's header.
     ///
     /// # Errors

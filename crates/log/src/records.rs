@@ -1,9 +1,9 @@
 //! Records as queues name them.
 //!
-//! A frame's checksums cover the whole frame, and a reader that wants one record of it does not read the rest. So a
-//! record that comes from a file is held against the queue's entry and its own body checksum, and when it does not fit,
-//! the frame says whether the log or the queue is damaged. What comes from memory is as it was written: a pull of new
-//! messages pays nothing.
+//! A record's own checksum covers its body only; properties, times and hosts are covered by the checksum of its frame. So a
+//! record that comes from a file is held against the queue's entry, and its frame is checked, once for all of its records.
+//! Of a damaged frame none is given: what is wrong with it may be in any of them. What comes from memory is as it was
+//! written: a pull of new messages pays nothing.
 
 use std::ops::Range;
 
@@ -41,13 +41,20 @@ impl LogReader {
     /// [`LogError::Rotted`] if its frame is damaged, [`LogError::WrongEntry`] if the entry is; [`LogError::NotStored`],
     /// [`LogError::Io`].
     pub fn record(&self, entry: &QueueEntry) -> Result<Bytes, LogError> {
-        self.named(entry).map(|(bytes, _)| bytes)
+        let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
+        if source == Source::File {
+            self.sound_until(entry.physical_offset)?;
+            if !is_named(&bytes, entry) {
+                return Err(self.damage_at(entry.physical_offset));
+            }
+        }
+        Ok(bytes)
     }
 
-    /// The record that an entry names, down to its properties: for who writes the message again, or decides by what is
-    /// not its body. Its own checksum covers the body only, so what comes from a file is checked with its whole frame.
+    /// The same for who writes the message again: a frame that was found whole before is read again, as what rotted since
+    /// would be kept for ever.
     ///
-    /// `sound` holds the positions of the frame that was checked last, so the records of one frame cost one check.
+    /// `sound` holds the positions of the frame that was checked last, so that the records of one frame cost one check.
     ///
     /// # Errors
     /// As of [`record`](Self::record).
@@ -56,19 +63,16 @@ impl LogReader {
         entry: &QueueEntry,
         sound: &mut Range<u64>,
     ) -> Result<Bytes, LogError> {
-        let (bytes, source) = self.named(entry)?;
-        if source == Source::File && !sound.contains(&entry.physical_offset) {
-            *sound = self.check_around(entry.physical_offset)?;
+        let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
+        if source == Source::File {
+            if !sound.contains(&entry.physical_offset) {
+                *sound = self.check_around(entry.physical_offset)?;
+            }
+            if !is_named(&bytes, entry) {
+                return Err(self.damage_at(entry.physical_offset));
+            }
         }
         Ok(bytes)
-    }
-
-    fn named(&self, entry: &QueueEntry) -> Result<(Bytes, Source), LogError> {
-        let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
-        if source == Source::File && !is_named(&bytes, entry) {
-            return Err(self.damage_at(entry.physical_offset));
-        }
-        Ok((bytes, source))
     }
 
     /// Appends records to a buffer. Those that lie next to each other in the log are copied together.
@@ -111,28 +115,26 @@ impl LogReader {
                 });
             }
         }
-        for (
-            intact,
-            QueuedRecord {
-                queue_offset,
-                entry,
-            },
-        ) in run.iter().enumerate()
-        {
-            let bytes = &out[at..at + entry.size as usize];
+        let mut sound = 0;
+        for (intact, record) in run.iter().enumerate() {
+            let position = record.entry.physical_offset;
+            let unread = |error| Unread {
+                intact,
+                position,
+                error,
+            };
+            if position >= sound {
+                sound = self.sound_until(position).map_err(unread)?;
+            }
+            let bytes = &out[at..at + record.entry.size as usize];
             let named = Outline {
-                queue_offset: *queue_offset,
-                physical_offset: entry.physical_offset,
+                queue_offset: record.queue_offset,
+                physical_offset: position,
             };
             if outline(bytes) != Some(named) {
-                let position = entry.physical_offset;
-                return Err(Unread {
-                    intact,
-                    position,
-                    error: self.damage_at(position),
-                });
+                return Err(unread(self.damage_at(position)));
             }
-            at += entry.size as usize;
+            at += record.entry.size as usize;
         }
         Ok(())
     }
@@ -145,7 +147,8 @@ impl LogReader {
         Ok(())
     }
 
-    /// What it is that does not fit at a position that a queue names.
+    /// What it is that does not fit at a position that a queue names. A frame that was found whole before is read again:
+    /// it may have rotted since.
     fn damage_at(&self, position: u64) -> LogError {
         match self.check_around(position) {
             Ok(_) => LogError::WrongEntry { position },

@@ -123,8 +123,7 @@ pub(super) fn consumed_record_at(
     Ok(is_there.then_some(bytes))
 }
 
-/// As [`stored_record_at`], without reading the whole frame, so that of the record its body alone is checked; none if its
-/// topic was deleted.
+/// As [`stored_record_at`], but a frame that was found whole once is not read again; none if its topic was deleted.
 ///
 /// The queue that the record says it stands in must say the same. Where a file's bytes are no record, its frame says
 /// whether they were one.
@@ -164,6 +163,9 @@ fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogErro
     };
     if let Some((bytes, source)) = found {
         if is_queued(views, physical_offset, &bytes)? {
+            if source == Source::File {
+                views.log.sound_until(physical_offset)?;
+            }
             return Ok(Some(bytes));
         }
         if source == Source::Memory {
