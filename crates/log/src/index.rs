@@ -59,7 +59,10 @@ pub struct ReadIndex {
     frame_bytes: usize,
     sparse: Vec<Waypoint>,
     terms: Vec<TermRun>,
+    /// Frames found whole in their files.
     pub sound: SoundFrames,
+    /// How often frames were cut off.
+    pub cuts: u64,
 }
 
 impl ReadIndex {
@@ -76,6 +79,7 @@ impl ReadIndex {
             sparse: Vec::new(),
             terms: Vec::new(),
             sound: SoundFrames::default(),
+            cuts: 0,
         }
     }
 
@@ -138,6 +142,7 @@ impl ReadIndex {
         self.sparse.retain(|waypoint| waypoint.index <= end.index);
         self.terms.retain(|run| run.first_index <= end.index);
         self.sound.cut(end.position);
+        self.cuts += 1;
         self.end = end;
         let kept = self
             .segments

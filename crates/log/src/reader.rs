@@ -18,6 +18,8 @@ use crate::log_end::LogEnd;
 use crate::placement::align8;
 use crate::segment::SEGMENT_HEADER_SIZE;
 
+/// Bytes of frames that are checked at once.
+const CHECKED_AHEAD: usize = 256 << 10;
 /// One read of frames takes at least and at most so many bytes, a longer frame apart.
 const LEAST_READ: usize = 64 << 10;
 const MOST_READ: usize = 1 << 20;
@@ -190,18 +192,48 @@ impl LogReader {
         Ok(header.position..header.end_position())
     }
 
-    /// As [`check_around`](Self::check_around), but what was found whole once is not read again; returns where the frame
-    /// ends.
+    /// As [`check_around`](Self::check_around), but what was found whole once is not read again. Frames behind it are
+    /// checked with it: who reads records in their order pays one read for many.
     ///
     /// # Errors
-    /// As [`check_around`](Self::check_around).
-    pub fn sound_until(&self, position: u64) -> Result<u64, LogError> {
-        if let Some(end) = self.index.read().sound.end_of(position) {
-            return Ok(end);
+    /// [`LogError::NotStored`] if no frame holds the position; as [`header`](Self::header) if it cannot be read.
+    pub fn sound_around(&self, position: u64) -> Result<Range<u64>, LogError> {
+        let (from, last_index, cuts) = {
+            let held = self.index.read();
+            if let Some(known) = held.sound.around(position) {
+                return Ok(known);
+            }
+            let waypoint = held
+                .waypoint_before(position)
+                .filter(|_| position < held.end.position)
+                .ok_or_else(|| not_stored(&held, position, 1))?;
+            let behind = held.sound.last_before(position);
+            let from = match behind.filter(|(end, _)| *end > waypoint.position) {
+                Some((position, index)) => Waypoint {
+                    index: index + 1,
+                    position,
+                },
+                None => waypoint,
+            };
+            (from, held.end.index, held.cuts)
+        };
+        let header = self.walk(from, |header| {
+            header.end_position() > position || header.index == last_index
+        })?;
+        let positions = header.position..header.end_position();
+        if !positions.contains(&position) {
+            return Err(not_stored(&self.index.read(), position, 1));
         }
-        let frame = self.check_around(position)?;
-        self.index.read().sound.note(frame.start, frame.end);
-        Ok(frame.end)
+        let frames = self.read_frames(&header, CHECKED_AHEAD)?;
+        let held = self.index.read();
+        // Otherwise other frames may stand in the place of what was read.
+        if held.cuts == cuts {
+            for Frame { header, .. } in &frames {
+                let positions = header.position..header.end_position();
+                held.sound.note(positions, header.index);
+            }
+        }
+        Ok(positions)
     }
 
     /// Position of a frame's header.

@@ -43,7 +43,7 @@ impl LogReader {
     pub fn record(&self, entry: &QueueEntry) -> Result<Bytes, LogError> {
         let (bytes, source) = self.bytes(entry.physical_offset, entry.size as usize)?;
         if source == Source::File {
-            self.sound_until(entry.physical_offset)?;
+            self.sound_around(entry.physical_offset)?;
             if !is_named(&bytes, entry) {
                 return Err(self.damage_at(entry.physical_offset));
             }
@@ -85,8 +85,9 @@ impl LogReader {
         let adjacent = |one: &QueuedRecord, next: &QueuedRecord| {
             one.entry.physical_offset + u64::from(one.entry.size) == next.entry.physical_offset
         };
+        let mut sound = 0..0;
         for run in records.chunk_by(adjacent) {
-            if let Err(unread) = self.copy_run(run, out) {
+            if let Err(unread) = self.copy_run(run, &mut sound, out) {
                 out.truncate(start);
                 return Err(Unread {
                     intact: copied + unread.intact,
@@ -98,7 +99,13 @@ impl LogReader {
         Ok(())
     }
 
-    fn copy_run(&self, run: &[QueuedRecord], out: &mut BytesMut) -> Result<(), Unread> {
+    /// `sound` holds the positions of the frame that was found whole last.
+    fn copy_run(
+        &self,
+        run: &[QueuedRecord],
+        sound: &mut Range<u64>,
+        out: &mut BytesMut,
+    ) -> Result<(), Unread> {
         let position = run[0].entry.physical_offset;
         let length = run.iter().map(|record| record.entry.size as usize).sum();
         let mut at = out.len();
@@ -106,7 +113,7 @@ impl LogReader {
             Ok(Source::Memory) => return Ok(()),
             Ok(Source::File) => {}
             // One sector that cannot be read does not hide what stands before it.
-            Err(_) if run.len() > 1 => return self.copy_each(run, out),
+            Err(_) if run.len() > 1 => return self.copy_each(run, sound, out),
             Err(error) => {
                 return Err(Unread {
                     intact: 0,
@@ -115,7 +122,6 @@ impl LogReader {
                 });
             }
         }
-        let mut sound = 0;
         for (intact, record) in run.iter().enumerate() {
             let position = record.entry.physical_offset;
             let unread = |error| Unread {
@@ -123,8 +129,8 @@ impl LogReader {
                 position,
                 error,
             };
-            if position >= sound {
-                sound = self.sound_until(position).map_err(unread)?;
+            if !sound.contains(&position) {
+                *sound = self.sound_around(position).map_err(unread)?;
             }
             let bytes = &out[at..at + record.entry.size as usize];
             let named = Outline {
@@ -139,9 +145,14 @@ impl LogReader {
         Ok(())
     }
 
-    fn copy_each(&self, run: &[QueuedRecord], out: &mut BytesMut) -> Result<(), Unread> {
+    fn copy_each(
+        &self,
+        run: &[QueuedRecord],
+        sound: &mut Range<u64>,
+        out: &mut BytesMut,
+    ) -> Result<(), Unread> {
         for (intact, record) in run.iter().enumerate() {
-            self.copy_run(std::slice::from_ref(record), out)
+            self.copy_run(std::slice::from_ref(record), sound, out)
                 .map_err(|unread| Unread { intact, ..unread })?;
         }
         Ok(())

@@ -164,7 +164,7 @@ fn look_at(views: &Views, physical_offset: u64) -> Result<Option<Bytes>, LogErro
     if let Some((bytes, source)) = found {
         if is_queued(views, physical_offset, &bytes)? {
             if source == Source::File {
-                views.log.sound_until(physical_offset)?;
+                views.log.sound_around(physical_offset)?;
             }
             return Ok(Some(bytes));
         }
