@@ -164,6 +164,7 @@ impl Heartbeats {
                     Arc::clone(self),
                     Arc::clone(&schedule),
                     Arc::clone(address),
+                    now,
                 ));
             } else {
                 next = Some(next.map_or(target.due, |soonest| soonest.min(target.due)));
@@ -172,11 +173,19 @@ impl Heartbeats {
         next
     }
 
-    fn on_outcome(&self, schedule: &HeartbeatSchedule, address: &Arc<str>, answered: bool) {
+    /// `began` is when the heartbeat was sent: an address that was left out and named again since waits for one of its own.
+    fn on_outcome(
+        &self,
+        schedule: &HeartbeatSchedule,
+        address: &Arc<str>,
+        began: Instant,
+        answered: bool,
+    ) {
         let now = Instant::now();
         let mut state = self.state.lock();
         let version = state.schedule.as_ref().map(|current| current.version);
-        if let Some(target) = state.targets.get_mut(address) {
+        let target = state.targets.get_mut(address);
+        if let Some(target) = target.filter(|it| it.in_flight && it.began == began) {
             target.in_flight = false;
             let renewed = version != Some(schedule.version);
             target.due = match answered {
@@ -217,13 +226,14 @@ async fn send_heartbeat(
     heartbeats: Arc<Heartbeats>,
     schedule: Arc<HeartbeatSchedule>,
     address: Arc<str>,
+    began: Instant,
 ) {
     let command = Command::request(schedule.code, 0).with_body(schedule.body.clone());
     let answer = heartbeats
         .client
         .call(&address, command, schedule.timeout)
         .await;
-    heartbeats.on_outcome(&schedule, &address, answer.is_ok());
+    heartbeats.on_outcome(&schedule, &address, began, answer.is_ok());
 }
 
 async fn run(heartbeats: Arc<Heartbeats>) {
