@@ -264,7 +264,10 @@ pub fn send_until_seen(
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         peers.send(vec![message.clone()]);
-        if let Ok(PeerNotice::Message(got)) = seen.recv_timeout(Duration::from_millis(50)) {
+        // What came on another stream says nothing of this one, which may not stand yet.
+        if let Ok(PeerNotice::Message(got)) = seen.recv_timeout(Duration::from_millis(50))
+            && got.stream() == message.stream()
+        {
             return *got;
         }
     }
