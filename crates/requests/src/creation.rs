@@ -52,6 +52,15 @@ impl NewTopic {
 pub struct NotCreated;
 
 impl Missing {
+    /// The topic or group.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Topic(NewTopic { name, .. })
+            | Self::OwnTopic(TopicConfig { name, .. })
+            | Self::Group(name) => name,
+        }
+    }
+
     /// The ops that a state lacks for it.
     ///
     /// # Errors

@@ -193,8 +193,15 @@ pub struct Append<P> {
 impl<P> Append<P> {
     /// One op, answered when it is applied.
     pub fn op(op: &Op, pending: P) -> Self {
+        Self::ops(std::slice::from_ref(op), pending)
+    }
+
+    /// Ops that are applied together, answered then.
+    pub fn ops(ops: &[Op], pending: P) -> Self {
         let mut block = Vec::new();
-        op.encode(&mut block);
+        for op in ops {
+            op.encode(&mut block);
+        }
         Self {
             drafts: SmallVec::new(),
             ops: Bytes::from(block),

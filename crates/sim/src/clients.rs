@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-use tern_replica::{AnswerAt, Outcome};
+use tern_replica::Outcome;
 use tern_requests::{
     Append, LockHandler, MaxOffset, PullHandler, QueryConsumerOffsetHandler, QueueQuestionHandler,
     RequestError, Response, SendHandler, UpdateConsumerOffsetHandler, WaitsFor,
@@ -132,18 +131,9 @@ impl World {
                 name: name.into(),
             })
         };
-        let mut ops = Vec::new();
-        op.encode(&mut ops);
-        let append = Append {
-            drafts: SmallVec::new(),
-            ops: ops.into(),
-            answer: AnswerAt::Apply,
-            counted_bytes: None,
-            pending: (),
-        };
         self.propose(
             at,
-            append,
+            Append::op(&op, ()),
             Box::new(|world, at, outcome| match outcome {
                 Outcome::Stored(stored) => world.check_durable(at, stored.index, "acknowledged"),
                 _ => Ok(()),

@@ -1,8 +1,7 @@
 //! Requests to a simulated replica: the handlers of a broker with the steps around them, and in the place of its threads
 //! and sockets the world's order.
 
-use smallvec::SmallVec;
-use tern_replica::{AnswerAt, Outcome, Proposal, StoredRecords};
+use tern_replica::{Outcome, Proposal, StoredRecords};
 use tern_requests::{
     Append, Before, ClientRequest, Consistency, Effects, Hold, Missing, NextStep, RequestError,
     RequestHandler, Response, RoleView, Verdict, View, WaitsFor,
@@ -26,6 +25,7 @@ pub(crate) struct Request {
 pub(crate) type Answer = (Result<Response, RequestError>, Option<StoredRecords>);
 /// What a client makes of its answer.
 pub(crate) type Reply = Box<dyn FnOnce(&mut World, usize, Answer) -> Result<(), BrokenPromise>>;
+
 impl Request {
     fn as_handlers_see_it(&self) -> ClientRequest<'_> {
         ClientRequest {
@@ -189,24 +189,13 @@ impl World {
                 Some(Err(_)) => reply(
                     world,
                     at,
-                    (Err(RequestError::no_topic("what is sent to")), None),
+                    (Err(RequestError::no_topic(missing.name())), None),
                 ),
                 Some(Ok(ops)) if ops.is_empty() => {
                     world.judge::<H>(at, request, Consistency::Linearizable, reply)
                 }
                 Some(Ok(ops)) => {
-                    let mut block = Vec::new();
-                    for op in &ops {
-                        op.encode(&mut block);
-                    }
-                    let append = Append {
-                        drafts: SmallVec::new(),
-                        ops: block.into(),
-                        answer: AnswerAt::Apply,
-                        counted_bytes: None,
-                        pending: (),
-                    };
-                    world.propose(at, append, judge_again::<H>(request, reply));
+                    world.propose(at, Append::ops(&ops, ()), judge_again::<H>(request, reply));
                     Ok(())
                 }
             }

@@ -113,16 +113,15 @@ impl MetadataChanges {
         then: ChangeCallback,
         batch: &mut ResponseBatch,
     ) {
-        let (key, refusal) = match &missing {
-            Missing::Topic(NewTopic { name, .. }) | Missing::OwnTopic(TopicConfig { name, .. }) => {
-                (ChangeKey::Topic(Arc::clone(name)), Arc::clone(name))
-            }
-            Missing::Group(name) => (ChangeKey::Group(Arc::clone(name)), Arc::clone(name)),
+        let name = Arc::clone(missing.name());
+        let key = match &missing {
+            Missing::Topic(_) | Missing::OwnTopic(_) => ChangeKey::Topic(name),
+            Missing::Group(_) => ChangeKey::Group(name),
         };
         let plan: PlanOps = Box::new(move |state| {
             missing
                 .ops(state, clock::wall_ms())
-                .map_err(|_| RequestError::no_topic(&refusal))
+                .map_err(|_| RequestError::no_topic(missing.name()))
         });
         self.enqueue(
             key,
