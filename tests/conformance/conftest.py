@@ -24,7 +24,8 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A running cluster that no test damages."""
     _require_java_for(request.param)
     directory = tmp_path_factory.mktemp(request.param)
-    yield from _running(request.param, directory / "cluster", replicas=1 if request.param == "apache" else 3)
+    replicas = 1 if request.param == "apache" else 3
+    yield from _running(request.param, directory / "cluster", replicas=replicas, is_patient=True)
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -56,12 +57,12 @@ def group(topic: str) -> str:
     return f"group-of-{topic}"
 
 
-def _running(kind: str, directory: Path, replicas: int) -> Iterator[Subject]:
+def _running(kind: str, directory: Path, replicas: int, *, is_patient: bool = False) -> Iterator[Subject]:
     cluster: ApacheCluster | TernCluster
     if kind == "apache":
         cluster = ApacheCluster(directory, replicas=replicas, nameservers=replicas)
     else:
-        cluster = TernCluster(directory)
+        cluster = TernCluster(directory, is_patient=is_patient)
     try:
         cluster.up()
         yield cluster

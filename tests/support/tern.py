@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from support.ports import free_block
 from support.processes import Identity, wait_for
 from support.speaker import CLUSTER_INFO, SpeakerError, ask, lenient_json
+from ternmq.config import dump_topology, generate_topology
 
 PROGRAM = Path(sys.executable).with_name("ternmq")
 UP_SECONDS = 60
@@ -17,6 +20,8 @@ COMMAND_SECONDS = 30
 # What `ternmq start` says of a node that stopped by itself.
 ENDED_AT_ONCE = "ended while it started"
 PORTS_FOR_NAMESERVERS, PORTS_PER_GROUP = 20, 40
+# A machine that stands still for a second is no fault of what a test tries: no election comes of it.
+PATIENT_TIMES = {"heartbeat": "250ms", "election_min": "3s", "election_max": "6s"}
 
 
 @dataclass
@@ -37,23 +42,36 @@ class TernCluster:
         directory: the data directory; made by `up`.
         groups: number of broker groups.
         options: further options of `ternmq up`.
+        is_patient: replicas bear long silence before they elect, so that a slow machine moves no leader; the first
+            election takes seconds, too.
     """
 
-    def __init__(self, directory: Path, *, groups: int = 1, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, groups: int = 1, options: tuple[str, ...] = (), is_patient: bool = False
+    ) -> None:
         self.directory = directory
         self._groups = groups
         self._options = options
+        self._is_patient = is_patient
         self._starting: list[subprocess.Popen[str]] = []
         self.nodes: dict[str, Node] = {}
 
     def up(self) -> None:
         """Start everything; returns when every NameServer shows a master and all members of every group."""
+        base_port = free_block(PORTS_FOR_NAMESERVERS + self._groups * PORTS_PER_GROUP)
+        if self._is_patient:
+            self._lay_out_patient(base_port)
         shown = self._command(
-            "up", "--detach", "--json", "--no-restart", "--groups", str(self._groups), "--base-port",
-            str(free_block(PORTS_FOR_NAMESERVERS + self._groups * PORTS_PER_GROUP)), *self._options,
-            within=UP_SECONDS,
+            "up", "--detach", "--json", "--no-restart", "--groups", str(self._groups), "--base-port", str(base_port),
+            *self._options, within=UP_SECONDS,
         )  # fmt: skip
         self._take(json.loads(shown))
+
+    def _lay_out_patient(self, base_port: int) -> None:
+        topology = generate_topology(self.directory, groups=self._groups, base_port=base_port)
+        defaults = msgspec.structs.replace(topology.defaults, **PATIENT_TIMES)
+        topology = msgspec.structs.replace(topology, defaults=defaults)
+        (self.directory / "topology.toml").write_text(dump_topology(topology))
 
     @property
     def group(self) -> str:
