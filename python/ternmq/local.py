@@ -11,6 +11,8 @@ from pathlib import Path
 
 FOLDER = ".ternmq"
 STATE = "state.json"
+MODES = ("raft", "multi-master", "async-slave", "sync-double-write")
+"""How the groups of a cluster can replicate."""
 
 
 def find_folder(start: Path | None = None) -> Path | None:

@@ -98,7 +98,7 @@ async def test_a_group_elects_and_every_nameserver_shows_leader_and_followers(cl
     configs = three(cluster)
     await cluster.start_replicas(*configs)
     ids = await cluster.agreed(whole)
-    followers = {config.follower_broker_id: config.advertised for config in configs if config.advertised != ids[0]}
+    followers = {config.follower_broker_id(): config.advertised for config in configs if config.advertised != ids[0]}
     assert {number: address for number, address in ids.items() if number} == followers
 
 

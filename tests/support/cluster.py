@@ -109,8 +109,8 @@ class _Owned:
         self._failed_before = request.session.testsfailed
         self._clusters: list[Cluster] = []
 
-    def make(self, *, groups: int = 1) -> Cluster:
-        cluster = Cluster(self._folder / f"cluster-{len(self._clusters)}", groups=groups)
+    def make(self, *, groups: int = 1, options: tuple[str, ...] = ()) -> Cluster:
+        cluster = Cluster(self._folder / f"cluster-{len(self._clusters)}", groups=groups, options=options)
         self._clusters.append(cluster)
         cluster.up()
         return cluster

@@ -31,6 +31,7 @@ pub use services::Services;
 pub use services::consumer_offset_manager::ConsumerOffsetManager;
 pub use services::holds::HoldTable;
 pub use services::metadata_changes::{ChangeCallback, MetadataChanges};
+pub use tern_replica::Flush;
 pub use tern_requests::{
     ClientInfo, ClientRegistry, ConsumerListing, DamageLog, MetDamage, RequestError, RoleView,
     Settings, SubscriptionListing, TableLimits, Views,

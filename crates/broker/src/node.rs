@@ -112,6 +112,7 @@ impl Node {
             Arc::clone(&events),
         ));
         let serving = Arc::new(OnceLock::new());
+        check_mode(&options, state.as_ref())?;
         let member_status = Arc::new(member_status(&options, own, state.as_ref()));
         let fatal_errors = Arc::new(FatalErrorHandler::new(Arc::clone(&events)));
 
@@ -247,13 +248,58 @@ fn own_number(options: &NodeOptions) -> Result<u32, StartError> {
             options.members.len()
         )));
     }
+    if options.mode.has_slaves() && options.members.len() < 2 {
+        return Err(StartError::Options(format!(
+            "group {:?} has mode {} and no slave; add one, or use multi-master",
+            options.settings.group,
+            options.mode.name()
+        )));
+    }
     member_number(&options.member).map_err(|error| StartError::Options(error.to_string()))
+}
+
+/// The slaves of a group that is founded: everybody but its first member, which is the master.
+fn slaves(options: &NodeOptions) -> Vec<u32> {
+    let numbers = options.members.iter().map(|member| member.number);
+    let master = numbers.clone().min();
+    match options.mode {
+        Mode::AsyncSlave | Mode::SyncDoubleWrite => {
+            numbers.filter(|number| Some(*number) != master).collect()
+        }
+        Mode::Raft | Mode::MultiMaster => Vec::new(),
+    }
+}
+
+/// A group keeps the kind of replication with which it was founded: what it holds says who may lead.
+fn check_mode(options: &NodeOptions, state: Option<&RaftState>) -> Result<(), StartError> {
+    let Some(state) = state else { return Ok(()) };
+    let has_slaves = !state.learners.is_empty();
+    let fits = match options.mode {
+        Mode::MultiMaster => !has_slaves && state.voters.len() == 1,
+        Mode::Raft => !has_slaves,
+        Mode::AsyncSlave | Mode::SyncDoubleWrite => has_slaves,
+    };
+    if fits {
+        return Ok(());
+    }
+    let founded = if has_slaves {
+        "a master and slaves"
+    } else {
+        "replicas that elect their leader"
+    };
+    Err(StartError::Options(format!(
+        "group {:?} was founded with {founded} and is configured with mode {}; moving a group from one to the other is \
+         not there yet, so give it the mode that it has, or another data directory",
+        options.settings.group,
+        options.mode.name()
+    )))
 }
 
 fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> BootstrapPlan {
     BootstrapPlan {
         own,
         members: options.members.iter().map(|member| member.number).collect(),
+        learners: slaves(options),
         digest: members_digest(&options.members),
         directory,
     }
@@ -266,11 +312,9 @@ fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> 
         member: options.member.clone(),
         own,
         members: options.members.iter().map(|member| member.number).collect(),
+        learners: slaves(options),
         digest: members_digest(&options.members),
-        mode: match options.mode {
-            Mode::MultiMaster => 0,
-            Mode::Raft => 3,
-        },
+        mode: options.mode.number(),
         client_address: options.advertise.clone(),
         timing: options.timing,
     };

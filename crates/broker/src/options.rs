@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tern_replica::{Acknowledgement, Flush};
 use tern_replication::{RaftMember, Timing};
 use tern_requests::Settings;
 
@@ -13,6 +14,45 @@ pub enum Mode {
     Raft,
     /// One replica, no slaves.
     MultiMaster,
+    /// A master and slaves that follow it.
+    AsyncSlave,
+    /// A master that tells a sender of success when a slave has the message, too.
+    SyncDoubleWrite,
+}
+
+impl Mode {
+    /// Its number on the wire between replicas.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::MultiMaster => 0,
+            Self::AsyncSlave => 1,
+            Self::SyncDoubleWrite => 2,
+            Self::Raft => 3,
+        }
+    }
+
+    /// Its name, as configuration and documentation have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MultiMaster => "multi-master",
+            Self::AsyncSlave => "async-slave",
+            Self::SyncDoubleWrite => "sync-double-write",
+            Self::Raft => "raft",
+        }
+    }
+
+    /// Whether a group has one master and slaves, which decide nothing.
+    pub const fn has_slaves(self) -> bool {
+        matches!(self, Self::AsyncSlave | Self::SyncDoubleWrite)
+    }
+
+    /// Who must hold a message before its sender is told that it is stored.
+    pub const fn acknowledgement(self) -> Acknowledgement {
+        match self {
+            Self::SyncDoubleWrite => Acknowledgement::SlaveToo,
+            Self::MultiMaster | Self::AsyncSlave | Self::Raft => Acknowledgement::Committed,
+        }
+    }
 }
 
 /// Everything a replica is started with.
@@ -26,6 +66,8 @@ pub struct NodeOptions {
     pub members: Vec<RaftMember>,
     /// How the group replicates.
     pub mode: Mode,
+    /// When a frame counts as written. In mode `raft` always when it is on the disk.
+    pub flush: Flush,
     /// Where clients connect.
     pub listen: SocketAddr,
     /// The second client port, two below the first.

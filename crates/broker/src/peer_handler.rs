@@ -47,7 +47,10 @@ impl PeerHandler {
     fn bootstrap_message(&self, message: PeerMessage, room: MessagePermit) {
         if self.member_status.phase().0 != Phase::Started {
             self.mailbox.peer(message, room);
-        } else if let Some(answer) = self.member_status.answer_bootstrap(&message)
+            return;
+        }
+        let log = self.serving.get().map(|services| &services.views.log);
+        if let Some(answer) = self.member_status.answer_bootstrap(&message, log)
             && let Some(peers) = self.peers.get().and_then(Weak::upgrade)
         {
             peers.send(vec![answer]);

@@ -31,6 +31,7 @@ impl RoleBoard {
             term: 0,
             leader: 0,
             leader_address: None,
+            is_slave: false,
             since_ms: 0,
         };
         Self {
@@ -83,6 +84,7 @@ impl RoleBoard {
             term: change.term,
             leader: change.leader,
             leader_address,
+            is_slave: change.is_slave,
             since_ms: if is_same { before.since_ms } else { now_ms },
         };
         self.view.store(Arc::new(view.clone()));
@@ -146,6 +148,7 @@ mod tests {
             role,
             term,
             leader: OWN,
+            is_slave: false,
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) fn leading() -> RoleBoard {
         role: tern_replication::Role::Leader,
         term: 1,
         leader: 1 << 32 | 1,
+        is_slave: false,
     });
     roles
 }

@@ -62,6 +62,8 @@ bugs! {
     FrameOneToAnyone "T8",
     /// A frame that differs from the own one of the same index and term is passed over.
     DivergencePassedOver "T10",
+    /// Synchronous double write answers as soon as the master has a message.
+    SlaveNotAwaited "T11",
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tern_broker::{Mode, NodeOptions, Settings, TableLimits};
+use tern_broker::{Flush, Mode, NodeOptions, Settings, TableLimits};
 use tern_replication::{RaftMember, TICK_MS, Timing, member_number};
 
 use crate::dicts::Entries;
@@ -32,6 +32,7 @@ fn read(from: &mut Entries<'_, '_>) -> PyResult<NodeOptions> {
         member: from.take("member")?,
         members: members_of(from.take("members")?)?,
         mode: mode_of(&from.take::<String>("mode")?)?,
+        flush: flush_of(&from.take::<String>("flush")?)?,
         listen: address(&listen_host, port)?,
         fast_listen: fast_port
             .map(|port| address(&listen_host, port))
@@ -79,8 +80,20 @@ fn mode_of(mode: &str) -> PyResult<Mode> {
     match mode {
         "raft" => Ok(Mode::Raft),
         "multi-master" => Ok(Mode::MultiMaster),
+        "async-slave" => Ok(Mode::AsyncSlave),
+        "sync-double-write" => Ok(Mode::SyncDoubleWrite),
         other => Err(PyValueError::new_err(format!(
-            "mode {other:?} is not there yet: use raft or multi-master"
+            "mode {other:?}: use raft, multi-master, async-slave or sync-double-write"
+        ))),
+    }
+}
+
+fn flush_of(flush: &str) -> PyResult<Flush> {
+    match flush {
+        "sync" => Ok(Flush::Sync),
+        "async" => Ok(Flush::EVERY_HALF_SECOND),
+        other => Err(PyValueError::new_err(format!(
+            "flush {other:?}: use sync or async"
         ))),
     }
 }

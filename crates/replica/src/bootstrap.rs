@@ -6,6 +6,9 @@
 //! others hold it starts; a member that hears of one that has started may start as well, because that one had
 //! heard it of all. A crash in between resumes the same founding: the mark `founding` in `raft.state` says so.
 //!
+//! A slave decides nothing, so it may lose its memory: an empty one takes frame 1 from its started master, and then the
+//! rest of the log.
+//!
 //! An empty member that hears of a started one has lost its memory: it stops, and never votes under its old id. The
 //! same must hold where it does not meet the started one first, and two rules see to that, as either alone leaves a way:
 //!
@@ -116,6 +119,8 @@ pub struct BootstrapPlan {
     pub own: u32,
     /// Replica numbers of all members, the own one among them.
     pub members: Vec<u32>,
+    /// Those of them that decide nothing: the slaves of a master.
+    pub learners: Vec<u32>,
     /// Checksum of the members' ids and addresses.
     pub digest: u64,
     /// Id of the own data directory.
@@ -232,19 +237,20 @@ impl Bootstrap {
     }
 
     /// The answer of a started member to a message from one that has not: it lets the other start, or shows it
-    /// that it was wiped.
+    /// that it was wiped. `frame` is frame 1 for an empty slave, else nothing.
     pub fn answer_of_started(
         own: ReplicaId,
         to: ReplicaId,
         group_id: [u8; 16],
         members: u64,
+        frame: Bytes,
     ) -> PeerMessage {
         let message = BootstrapMessage {
             stage: BootstrapStage::Started,
             group_id,
             members,
             directory: [0; 16],
-            frame: Bytes::new(),
+            frame,
         };
         PeerMessage::status(own, to, message.encode())
     }
@@ -261,7 +267,7 @@ impl Bootstrap {
             ));
         }
         if self.stage == BootstrapStage::Empty && message.stage == BootstrapStage::Started {
-            return BootstrapStep::DataLost;
+            return self.meet_started(message);
         }
         if self.stage != BootstrapStage::Empty
             && message.stage != BootstrapStage::Empty
@@ -273,12 +279,27 @@ impl Bootstrap {
         }
         if let Some((stage, _)) = self.heard.get(&from)
             && *stage > message.stage
+            && !self.plan.learners.contains(&from)
         {
             // It held frame 1 and is empty now. It is not given the frame again: it may have voted.
             return BootstrapStep::Waiting;
         }
         self.heard.insert(from, (message.stage, message.directory));
         self.decide(message)
+    }
+
+    /// Empty, and the group has begun.
+    fn meet_started(&self, message: &BootstrapMessage) -> BootstrapStep {
+        if !self.plan.learners.contains(&self.plan.own) {
+            return BootstrapStep::DataLost;
+        }
+        if message.frame.is_empty() {
+            return BootstrapStep::Waiting;
+        }
+        BootstrapStep::Store {
+            group_id: message.group_id,
+            frame: message.frame.clone(),
+        }
     }
 
     fn decide(&self, message: &BootstrapMessage) -> BootstrapStep {
@@ -323,14 +344,16 @@ impl Bootstrap {
         self.plan.members.iter().copied().filter(move |n| *n != own)
     }
 
-    /// Nobody can have started: else an empty member may be one that has voted and forgotten it.
-    fn may_hand_out(&self) -> bool {
-        self.heard_all(|stage| stage < BootstrapStage::Started) || is_planted(Bug::FrameOneToAnyone)
+    /// Nobody can have started: else an empty member may be one that has voted and forgotten it. A slave never has.
+    fn may_hand_out(&self, to: u32) -> bool {
+        self.plan.learners.contains(&to)
+            || self.heard_all(|stage| stage < BootstrapStage::Started)
+            || is_planted(Bug::FrameOneToAnyone)
     }
 
     fn message_to(&self, to: u32) -> PeerMessage {
         let is_empty = matches!(self.heard.get(&to), Some((BootstrapStage::Empty, _)));
-        let needs_frame = self.stage == BootstrapStage::Stored && is_empty && self.may_hand_out();
+        let needs_frame = self.stage == BootstrapStage::Stored && is_empty && self.may_hand_out(to);
         let message = BootstrapMessage {
             stage: self.stage,
             group_id: self.group_id,
@@ -362,6 +385,7 @@ mod tests {
         BootstrapPlan {
             own,
             members: vec![1, 2, 3],
+            learners: Vec::new(),
             digest: 42,
             directory: [own as u8; 16],
         }
@@ -395,6 +419,7 @@ mod tests {
                             message.from,
                             GROUP,
                             42,
+                            Bytes::new(),
                         ));
                     }
                     continue;

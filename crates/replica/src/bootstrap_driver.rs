@@ -151,6 +151,10 @@ impl BootstrapDriver {
         let Some(Op::FoundGroup(FoundGroup(group))) = ops.into_iter().next() else {
             return Err(Fatal::MayNotServe("frame 1 founds no group".to_owned()));
         };
+        if self.plan.learners.contains(&self.plan.own) {
+            // A slave may come with an empty directory: it has promised nothing.
+            return Ok(true);
+        }
         let own = replica_id(self.plan.own, 1);
         let mut named = group.members.iter().zip(&group.directories);
         Ok(named.any(|(member, directory)| {
@@ -189,11 +193,12 @@ impl BootstrapDriver {
     }
 
     fn state(&self, group_id: [u8; 16], founding: bool) -> RaftState {
-        let voters = self
+        let (learners, voters) = self
             .plan
             .members
             .iter()
-            .map(|number| replica_id(*number, 1));
+            .partition::<Vec<u32>, _>(|number| self.plan.learners.contains(number));
+        let ids = |numbers: Vec<u32>| numbers.into_iter().map(|number| replica_id(number, 1));
         RaftState {
             group_id,
             own_id: replica_id(self.plan.own, 1),
@@ -201,7 +206,8 @@ impl BootstrapDriver {
             vote: 0,
             commit: 1,
             membership_index: 1,
-            voters: voters.collect(),
+            voters: ids(voters).collect(),
+            learners: ids(learners).collect(),
             founding,
             ..RaftState::default()
         }

@@ -176,4 +176,6 @@ pub struct RoleChange {
     pub term: u64,
     /// Who leads, 0 if unknown.
     pub leader: ReplicaId,
+    /// Whether this replica is the slave of a master, and so never elected.
+    pub is_slave: bool,
 }

@@ -47,6 +47,8 @@ pub use leader_tasks::{
 pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
 pub use next_queue_offsets::NextQueueOffsets;
 pub use opening::{OpenedReplica, ReplicaOpening, Strategy};
-pub use options::TurnOptions;
-pub use proposal::{AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, StoredRecords};
+pub use options::{Acknowledgement, Flush, TurnOptions};
+pub use proposal::{
+    AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, SlaveFault, StoredRecords,
+};
 pub use turn::Replica;

@@ -25,6 +25,8 @@ pub struct MemberIdentity {
     pub own: u32,
     /// Replica numbers of all members.
     pub members: Vec<u32>,
+    /// Those of them that decide nothing: the slaves of a master.
+    pub learners: Vec<u32>,
     /// Checksum of the members' ids and addresses.
     pub digest: u64,
     /// How the group replicates, as a number on the wire.
@@ -202,7 +204,10 @@ impl MemberStatus {
             Err(PeerRefusal::ReplacedIncarnation)
         } else if both_founded && theirs.group_id != group_id {
             Err(PeerRefusal::OtherFounding)
-        } else if phase == Phase::Started && theirs.phase == Phase::Empty {
+        } else if phase == Phase::Started
+            && theirs.phase == Phase::Empty
+            && !identity.learners.contains(&number)
+        {
             Err(PeerRefusal::EmptyReplicaOfFoundedGroup)
         } else if theirs.phase == Phase::Started && theirs.last_index > 0 {
             self.judge_log(theirs, confirmed, log)
@@ -218,7 +223,9 @@ impl MemberStatus {
         confirmed: u64,
         log: Option<&LogReader>,
     ) -> Result<(), PeerRefusal> {
-        if theirs.last_index < confirmed {
+        // A slave has promised nothing, and is asked anew.
+        let is_slave = self.identity.learners.contains(&replica_number(theirs.id));
+        if theirs.last_index < confirmed && !is_slave {
             return Err(PeerRefusal::ShowsLessThanConfirmed);
         }
         let own = log.and_then(|log| log.header(theirs.commit_index).ok());
@@ -258,14 +265,34 @@ impl MemberStatus {
     }
 
     /// The answer of a started replica to the bootstrap message of one that has not: it lets the other start, or shows it
-    /// that it was emptied. None where this one has not started, and the bootstrap itself reads the mail, or nothing is
-    /// to be said.
-    pub fn answer_bootstrap(&self, message: &PeerMessage) -> Option<PeerMessage> {
+    /// that it was emptied; an empty slave is given frame 1, if this one leads and its log can be read. None where this
+    /// one has not started, and the bootstrap itself reads the mail, or nothing is to be said.
+    pub fn answer_bootstrap(
+        &self,
+        message: &PeerMessage,
+        log: Option<&LogReader>,
+    ) -> Option<PeerMessage> {
         let (phase, group_id) = self.phase();
         let received = BootstrapMessage::decode(&message.context)?;
-        (phase == Phase::Started && received.stage != BootstrapStage::Started).then(|| {
-            Bootstrap::answer_of_started(self.own(), message.from, group_id, self.identity.digest)
-        })
+        if phase != Phase::Started || received.stage == BootstrapStage::Started {
+            return None;
+        }
+        let is_empty_slave = received.stage == BootstrapStage::Empty
+            && self
+                .identity
+                .learners
+                .contains(&replica_number(message.from))
+            && self.leads.load(Ordering::Acquire);
+        let first = log
+            .filter(|_| is_empty_slave)
+            .and_then(|log| log.frame(1).ok());
+        Some(Bootstrap::answer_of_started(
+            self.own(),
+            message.from,
+            group_id,
+            self.identity.digest,
+            first.map(|frame| frame.bytes).unwrap_or_default(),
+        ))
     }
 }
 
@@ -288,6 +315,7 @@ mod tests {
             member: "n0".to_owned(),
             own: 1,
             members: vec![1, 2, 3],
+            learners: Vec::new(),
             digest: 0,
             mode: 3,
             client_address: "127.0.0.1:10911".to_owned(),

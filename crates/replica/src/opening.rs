@@ -100,6 +100,7 @@ impl ReplicaOpening {
         let options = RaftOptions {
             id: state.own_id,
             voters: state.voters.clone(),
+            learners: state.learners.clone(),
             hard_state: HardState {
                 term: state.term,
                 vote: state.vote,

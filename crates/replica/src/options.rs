@@ -1,4 +1,35 @@
-//! Bounds and times of a replica's turn.
+//! Bounds and times of a replica's turn, and what its mode promises.
+
+/// Who must hold a message before its sender is told that it is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// Whoever the commit takes: a majority, or the master alone.
+    #[default]
+    Committed,
+    /// A slave, too: synchronous double write.
+    SlaveToo,
+}
+
+/// What has to happen to a frame before it counts as written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// It is on the disk.
+    #[default]
+    Sync,
+    /// It is in the page cache: the death of the process takes nothing, a power cut what came after the last flush.
+    /// Flushes follow one another at this distance, nanoseconds.
+    Async {
+        /// The distance.
+        every_ns: u64,
+    },
+}
+
+impl Flush {
+    /// As RocketMQ flushes by default (`flushIntervalCommitLog`).
+    pub const EVERY_HALF_SECOND: Self = Self::Async {
+        every_ns: 500_000_000,
+    };
+}
 
 /// What a turn has to know besides its parts.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +57,12 @@ pub struct TurnOptions {
     pub election_slot_ns: u64,
     /// Spreads the slots of survivors.
     pub seed: u64,
+    /// Who must hold a message before its sender is told.
+    pub acknowledgement: Acknowledgement,
+    /// When a frame counts as written.
+    pub flush: Flush,
+    /// A slave that is more bytes behind is taken for one that is not there (RocketMQ's `haSlaveFallbehindMax`).
+    pub slave_behind_bytes: u64,
 }
 
 impl Default for TurnOptions {
@@ -42,6 +79,9 @@ impl Default for TurnOptions {
             segment_size: 64 << 20,
             election_slot_ns: 25_000_000,
             seed: 0,
+            acknowledgement: Acknowledgement::Committed,
+            flush: Flush::Sync,
+            slave_behind_bytes: 256 << 20,
         }
     }
 }

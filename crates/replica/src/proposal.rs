@@ -70,6 +70,9 @@ pub enum AnswerAt {
 pub enum Outcome {
     /// Committed under the mode's rule, at these places.
     Stored(StoredRecords),
+    /// Committed on the master and readable there, and not on a slave as synchronous double write promises. Code 11 or
+    /// 12.
+    OnMasterAlone(StoredRecords, SlaveFault),
     /// Nothing was appended, for this reason.
     Rejected(RejectReason),
     /// Another leader's frame stands at its index: certainly not stored, but it was appended once.
@@ -78,6 +81,26 @@ pub enum Outcome {
     Unknown,
     /// A read: leadership was confirmed, and everything up to this index must be applied before it is answered.
     Confirmed(u64),
+}
+
+impl Outcome {
+    /// Where it is stored, and what the mode promised beside that and did not keep; none if it is not known to be stored.
+    pub fn stored(&self) -> Option<(&StoredRecords, Option<SlaveFault>)> {
+        match self {
+            Self::Stored(stored) => Some((stored, None)),
+            Self::OnMasterAlone(stored, fault) => Some((stored, Some(*fault))),
+            Self::Rejected(_) | Self::NotStored | Self::Unknown | Self::Confirmed(_) => None,
+        }
+    }
+}
+
+/// Why a message is on the master alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlaveFault {
+    /// No slave is connected, or all are far behind. Code 11.
+    NotAvailable,
+    /// A slave is there, and has not confirmed in time. Code 12.
+    Late,
 }
 
 /// Where the records of a proposal stand.

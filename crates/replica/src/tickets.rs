@@ -1,6 +1,6 @@
 //! Pending answers of frames that were placed and are not decided.
 
-use crate::proposal::{AnswerAt, Outcome, StoredRecords};
+use crate::proposal::{AnswerAt, Outcome, SlaveFault, StoredRecords};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One ticket inside a placed frame.
@@ -46,6 +46,11 @@ impl<T> Tickets<T> {
         self.count
     }
 
+    /// Index of the oldest frame whose tickets wait.
+    pub fn first(&self) -> Option<u64> {
+        self.frames.keys().next().copied()
+    }
+
     pub fn insert(
         &mut self,
         index: u64,
@@ -62,7 +67,22 @@ impl<T> Tickets<T> {
     }
 
     /// Decide everything up to `commit`; `term_at` names the term that won an index.
-    pub fn commit(&mut self, commit: u64, mut term_at: impl FnMut(u64) -> u64) -> Decided<T> {
+    pub fn commit(&mut self, commit: u64, term_at: impl FnMut(u64) -> u64) -> Decided<T> {
+        self.decide(commit, None, term_at)
+    }
+
+    /// Decide everything up to `commit`, which no slave will confirm now: messages are on the master alone. What is no
+    /// message is not promised to be on a slave.
+    pub fn commit_alone(&mut self, commit: u64, term_at: impl FnMut(u64) -> u64) -> Decided<T> {
+        self.decide(commit, Some(SlaveFault::NotAvailable), term_at)
+    }
+
+    fn decide(
+        &mut self,
+        commit: u64,
+        fault: Option<SlaveFault>,
+        mut term_at: impl FnMut(u64) -> u64,
+    ) -> Decided<T> {
         let mut decided = Decided {
             at_once: Vec::new(),
             at_apply: Vec::new(),
@@ -76,15 +96,16 @@ impl<T> Tickets<T> {
             for frame in entry.remove() {
                 self.count -= 1;
                 for placed in frame.tickets {
-                    decided.add(index, frame.term == winner, placed);
+                    decided.add(index, frame.term == winner, fault, placed);
                 }
             }
         }
         decided
     }
 
-    /// Tickets whose time is over: their outcome stays unknown.
-    pub fn expire(&mut self, now_ns: u64) -> Vec<(T, Outcome)> {
+    /// Tickets whose time is over: their outcome stays unknown, or no slave has confirmed what is committed, up to
+    /// `commit`, on the master.
+    pub fn expire(&mut self, now_ns: u64, commit: u64) -> Vec<(T, Outcome)> {
         let mut expired = Vec::new();
         while let Some(&(deadline, index, term)) = self.deadlines.front() {
             if deadline > now_ns {
@@ -101,7 +122,7 @@ impl<T> Tickets<T> {
                     frame
                         .tickets
                         .into_iter()
-                        .map(|p| (p.ticket, Outcome::Unknown)),
+                        .map(|placed| placed.expired(index <= commit)),
                 );
             }
             if frames.is_empty() {
@@ -112,13 +133,34 @@ impl<T> Tickets<T> {
     }
 }
 
+impl<T> PendingTicket<T> {
+    fn expired(self, is_committed: bool) -> (T, Outcome) {
+        match self.answer {
+            AnswerAt::Commit if is_committed => {
+                let outcome = Outcome::OnMasterAlone(self.stored, SlaveFault::Late);
+                (self.ticket, outcome)
+            }
+            _ => (self.ticket, Outcome::Unknown),
+        }
+    }
+}
+
 impl<T> Decided<T> {
-    fn add(&mut self, index: u64, stored: bool, placed: PendingTicket<T>) {
+    fn add(
+        &mut self,
+        index: u64,
+        stored: bool,
+        fault: Option<SlaveFault>,
+        placed: PendingTicket<T>,
+    ) {
         match (stored, placed.answer) {
             (false, _) => self.at_once.push((placed.ticket, Outcome::NotStored)),
             (true, AnswerAt::Commit) => {
-                self.at_once
-                    .push((placed.ticket, Outcome::Stored(placed.stored)));
+                let outcome = match fault {
+                    None => Outcome::Stored(placed.stored),
+                    Some(fault) => Outcome::OnMasterAlone(placed.stored, fault),
+                };
+                self.at_once.push((placed.ticket, outcome));
             }
             (true, AnswerAt::Apply) => {
                 let outcome = Outcome::Stored(placed.stored);
@@ -153,11 +195,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_committed_and_on_no_slave_is_on_the_master_alone() {
+        let mut tickets = Tickets::new();
+        tickets.insert(5, 1, placed(10), 100);
+        tickets.insert(6, 1, placed(11), 100);
+        tickets.insert(7, 1, placed(12), 100);
+        let absent = tickets.commit_alone(5, |_| 1).at_once;
+        let not_available = |(ticket, outcome): &(u32, Outcome)| {
+            *ticket == 10 && matches!(outcome, Outcome::OnMasterAlone(_, SlaveFault::NotAvailable))
+        };
+        assert!(absent.len() == 1 && not_available(&absent[0]));
+        let expired = tickets.expire(100, 6);
+        assert!(matches!(
+            expired[0].1,
+            Outcome::OnMasterAlone(_, SlaveFault::Late)
+        ));
+        assert_eq!(expired[1], (12, Outcome::Unknown));
+    }
+
+    #[test]
     fn an_undecided_ticket_expires_as_unknown_and_is_answered_once() {
         let mut tickets = Tickets::new();
         tickets.insert(5, 1, placed(10), 100);
-        assert!(tickets.expire(99).is_empty());
-        assert_eq!(tickets.expire(100), vec![(10, Outcome::Unknown)]);
+        assert!(tickets.expire(99, 0).is_empty());
+        assert_eq!(tickets.expire(100, 0), vec![(10, Outcome::Unknown)]);
         assert!(tickets.commit(9, |_| 1).at_once.is_empty());
         assert_eq!(tickets.frames(), 0);
     }

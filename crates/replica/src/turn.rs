@@ -7,6 +7,7 @@ mod health;
 mod leadership;
 mod proposing;
 mod refusing;
+mod slaves;
 mod suspecting;
 
 use crate::disk_room::DiskRoom;
@@ -16,7 +17,7 @@ use crate::inputs::{
     Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuiltNextOffsets, RoleChange,
 };
 use crate::next_queue_offsets::NextQueueOffsets;
-use crate::options::TurnOptions;
+use crate::options::{Flush, TurnOptions};
 use crate::proposal::Outcome;
 use crate::proposal_queue::ProposalQueue;
 use crate::tickets::Tickets;
@@ -79,6 +80,12 @@ pub struct Replica<T> {
     suspicion: Option<Suspicion>,
     /// When this replica last was a leader that was handing over.
     handed_over_ns: Option<u64>,
+    /// Slaves of this master from which something came since they were connected.
+    slaves_in_reach: Vec<ReplicaId>,
+    /// When the next flush is due, where none is waited for.
+    flush_due_ns: u64,
+    /// The newest work that wrote something and for which no flush was asked, where none is waited for; else 0.
+    unflushed: Persisted,
 }
 
 impl<T> Replica<T> {
@@ -116,6 +123,9 @@ impl<T> Replica<T> {
             health: Health::default(),
             suspicion: None,
             handed_over_ns: None,
+            slaves_in_reach: Vec::new(),
+            flush_due_ns: 0,
+            unflushed: 0,
         }
     }
 
@@ -157,6 +167,7 @@ impl<T> Replica<T> {
         self.heed_suspicion();
         for peer in inbox.unreachable.drain(..) {
             self.engine.unreachable(peer);
+            self.lost(peer);
         }
         self.tick(inbox.ticks);
         if let Some(to) = inbox.transfer.take() {
@@ -173,6 +184,8 @@ impl<T> Replica<T> {
         self.ask_reads(out);
         self.drain_ready(out)?;
         self.notice_role(out);
+        self.acknowledge(out);
+        self.flush_in_time(out);
         self.refuse(inbox.now_ns, inbox.applied_position, out);
         self.want_segment(out);
         self.look_after_room(inbox.ticks, out);
@@ -192,6 +205,12 @@ impl<T> Replica<T> {
             .max(self.floor.max(self.committed).min(self.log.end().index));
         self.state_file.store(&self.state)?;
         Ok(())
+    }
+
+    /// Before a clean stop: have flushed what no answer waits for.
+    pub fn flush_rest(&mut self, out: &mut Outbox<T>) {
+        self.flush_due_ns = 0;
+        self.flush_in_time(out);
     }
 
     /// Whether appended proposals wait to be decided.
@@ -243,6 +262,10 @@ impl<T> Replica<T> {
 
     fn step_peer(&mut self, mut message: PeerMessage, out: &mut Outbox<T>) -> Result<(), Fatal> {
         if message.kind != PeerKind::Raft || !self.has_room(&message)? {
+            return Ok(());
+        }
+        self.heard_of(message.from);
+        if self.is_from_before(&message) {
             return Ok(());
         }
         self.check(&message)?;
@@ -345,7 +368,12 @@ impl<T> Replica<T> {
             out.messages.append(&mut work.after_durable);
             self.engine.durable(work.number);
         }
-        if wrote || (!self.unsynced.is_empty() && !work.after_durable.is_empty()) {
+        if let Flush::Async { .. } = self.options.flush {
+            // In the page cache is enough; what is behind the last flush goes to the disk in its time.
+            out.messages.append(&mut work.after_durable);
+            self.engine.durable(work.number);
+            self.unflushed = self.unflushed.max(if wrote { work.number } else { 0 });
+        } else if wrote || (!self.unsynced.is_empty() && !work.after_durable.is_empty()) {
             self.unsynced.push_back(UnsyncedWrite {
                 number: work.number,
                 messages: work.after_durable,
@@ -365,6 +393,20 @@ impl<T> Replica<T> {
         self.publish(work.commit, out);
         self.confirm_reads(work.reads, out);
         Ok(())
+    }
+
+    /// Where no answer waits for a flush, one is asked for now and then.
+    fn flush_in_time(&mut self, out: &mut Outbox<T>) {
+        let Flush::Async { every_ns } = self.options.flush else {
+            return;
+        };
+        if self.unflushed > 0 && self.now_ns >= self.flush_due_ns {
+            self.flush_due_ns = self.now_ns + every_ns;
+            out.flush = Some(FlushRequest {
+                number: std::mem::take(&mut self.unflushed),
+                position: self.log.end().position,
+            });
+        }
     }
 
     fn store_state(&mut self) -> Result<(), Fatal> {
@@ -435,16 +477,24 @@ impl<T> Replica<T> {
             // The end of a frame that cannot be read is not known, and its mark waits for a later one.
             self.health.met_rot();
         }
+        self.decide(self.acknowledgeable(commit), true, out);
+    }
+
+    /// Decide tickets up to an index; `is_kept`: as the mode promises, or on the master alone.
+    fn decide(&mut self, upto: u64, is_kept: bool, out: &mut Outbox<T>) {
         let log = &self.log;
-        let decided = self
-            .tickets
-            .commit(commit, |index| log.term(index).ok().flatten().unwrap_or(0));
+        let term_at = |index| log.term(index).ok().flatten().unwrap_or(0);
+        let decided = if is_kept {
+            self.tickets.commit(upto, term_at)
+        } else {
+            self.tickets.commit_alone(upto, term_at)
+        };
         let committed = out.commit.get_or_insert_with(|| Committed {
-            index: commit,
+            index: self.committed,
             decided: Vec::new(),
             at_apply: Vec::new(),
         });
-        committed.index = commit;
+        committed.index = self.committed;
         committed.decided.extend(decided.at_once);
         committed.at_apply.extend(decided.at_apply);
     }
@@ -471,6 +521,7 @@ impl<T> Replica<T> {
             role: status.role,
             term: status.term,
             leader: status.leader,
+            is_slave: self.is_slave(),
         };
         if self.reported_role == Some(now) {
             return;

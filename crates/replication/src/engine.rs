@@ -37,8 +37,10 @@ pub struct Timing {
 pub struct RaftOptions {
     /// Own id.
     pub id: ReplicaId,
-    /// All voters, this replica among them.
+    /// All voters. This replica is among them or among the learners.
     pub voters: Vec<ReplicaId>,
+    /// Replicas that are sent everything and decide nothing: the slaves of a master, which is the only voter then.
+    pub learners: Vec<ReplicaId>,
     /// Term and vote as they were stored.
     pub hard_state: HardState,
     /// An index known to be committed and durable here.
@@ -49,7 +51,8 @@ pub struct RaftOptions {
     pub seed: u64,
 }
 
-/// The strategy of a group of three or more replicas that elect their leader.
+/// The strategy of a group of three or more replicas that elect their leader, and of a master with slaves: a group whose
+/// only voter is the master, and whose learners are the slaves.
 pub struct Raft<S: EntrySource> {
     raw: RawNode<Engine<S>>,
     pending: Option<(Ready, Option<u64>)>,
@@ -58,6 +61,7 @@ pub struct Raft<S: EntrySource> {
     seed: u64,
     attempt: u64,
     may_stand: bool,
+    voters: usize,
 }
 
 impl<S: EntrySource> std::fmt::Debug for Raft<S> {
@@ -88,8 +92,8 @@ impl<S: EntrySource> Raft<S> {
             pre_vote: true,
             read_only_option: ReadOnlyOption::Safe,
             // Followers learn a commit with the next append, or with the next heartbeat: one message less a frame and
-            // follower. Nobody waits for them.
-            skip_bcast_commit: true,
+            // follower. Nobody waits for them, but for slaves, from which consumers may be reading.
+            skip_bcast_commit: options.learners.is_empty(),
             // With batching, 0.7.0 adds entries to a queued append that has none without looking at its index: after
             // a rejection has moved `next` back, the message then claims to follow what it does not follow.
             batch_append: false,
@@ -113,9 +117,19 @@ impl<S: EntrySource> Raft<S> {
             seed: options.seed,
             attempt: 0,
             may_stand: true,
+            voters: options.voters.len(),
         };
         raft.spread_timeout();
+        if raft.is_sole_voter() {
+            // Nobody else is to be asked, and nobody else may lead.
+            raft.campaign();
+        }
         Ok(raft)
+    }
+
+    /// Whether this replica leads for ever, as nobody else may.
+    fn is_sole_voter(&self) -> bool {
+        self.raw.raft.promotable() && self.voters == 1
     }
 
     /// The engine draws election timeouts from a thread-local generator. They are set anew after every call
@@ -139,6 +153,22 @@ impl<S: EntrySource> Raft<S> {
         self.raw.raft.state == StateRole::Leader
     }
 
+    /// A slave may come back with less than it had, or with nothing: it has promised nothing. The engine takes what a
+    /// follower once confirmed for granted, so it is asked anew where its log ends.
+    fn forget_learner(&mut self, peer: ReplicaId) {
+        let raft = &mut self.raw.raft;
+        let next = raft.raft_log.last_index() + 1;
+        if raft.state != StateRole::Leader || !raft.prs().conf().learners().contains(&peer) {
+            return;
+        }
+        if let Some(progress) = raft.mut_prs().get_mut(peer) {
+            progress.matched = 0;
+            progress.become_probe();
+            // What comes from `matched` would send the whole log.
+            progress.next_idx = next;
+        }
+    }
+
     fn may_append(&self) -> Result<(), AppendRejected> {
         if !self.is_leader() {
             return Err(AppendRejected::NotLeader);
@@ -159,6 +189,7 @@ fn initial_state(options: &RaftOptions) -> RaftState {
     };
     let mut members = ConfState::default();
     members.voters.clone_from(&options.voters);
+    members.learners.clone_from(&options.learners);
     RaftState::new(hard, members)
 }
 
@@ -314,6 +345,9 @@ impl<S: EntrySource> Replication for Raft<S> {
     }
 
     fn step_down(&mut self) {
+        if self.is_sole_voter() {
+            return;
+        }
         let raft = &mut self.raw.raft;
         if raft.state == StateRole::Leader {
             let term = raft.term;
@@ -323,7 +357,7 @@ impl<S: EntrySource> Replication for Raft<S> {
     }
 
     fn may_stand(&mut self, may: bool) {
-        self.may_stand = may;
+        self.may_stand = may || self.is_sole_voter();
     }
 
     fn forget_leader(&mut self, peer: ReplicaId) -> bool {
@@ -365,9 +399,11 @@ impl<S: EntrySource> Replication for Raft<S> {
 
     fn successor(&self) -> Option<ReplicaId> {
         let own = self.raw.raft.id;
-        let others = self.raw.raft.prs().iter();
+        let tracker = self.raw.raft.prs();
+        let is_voter = |id: u64| tracker.conf().voters().contains(id);
+        let others = tracker.iter();
         others
-            .filter(|(id, progress)| **id != own && progress.recent_active)
+            .filter(|(id, progress)| **id != own && progress.recent_active && is_voter(**id))
             .max_by_key(|(id, progress)| (progress.matched, **id))
             .map(|(id, _)| *id)
             .filter(|_| self.is_leader())
@@ -375,6 +411,7 @@ impl<S: EntrySource> Replication for Raft<S> {
 
     fn unreachable(&mut self, peer: ReplicaId) {
         self.raw.report_unreachable(peer);
+        self.forget_learner(peer);
         self.spread_timeout();
     }
 

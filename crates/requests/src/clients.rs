@@ -111,7 +111,7 @@ impl RequestHandler for ConsumerListHandler {
         view: &View<'_>,
         _: &mut Effects,
     ) -> Result<Verdict<()>, NotServed> {
-        if !view.leads() {
+        if !view.leads() && !view.role.reads_alone() {
             let error = RequestError::not_leader(&view.role);
             return Err(error.with_code(response::SYSTEM_ERROR).into());
         }

@@ -27,7 +27,7 @@ use crate::request_error::RequestError;
 use crate::role_view::RoleView;
 use crate::settings::Settings;
 use crate::views::Views;
-use tern_replica::{AnswerAt, Draft, StoredRecords};
+use tern_replica::{AnswerAt, Draft, SlaveFault, StoredRecords};
 
 /// The handler of one request code, or of several that differ in their header's form.
 pub trait RequestHandler: 'static {
@@ -361,6 +361,14 @@ impl Response {
             body: body.into(),
             ..self
         }
+    }
+
+    /// With a fault, the same of a message that no slave has confirmed: the fields say where it is.
+    #[must_use]
+    pub fn but(self, fault: Option<SlaveFault>) -> Self {
+        let Some(fault) = fault else { return self };
+        let RequestError { code, remark, .. } = RequestError::on_master_alone(fault);
+        Self { code, ..self }.with_remark(remark)
     }
 
     /// An answer with this remark.

@@ -65,7 +65,7 @@ pub fn before<H: RequestHandler>(
     check_leads(waits_for, view)?;
     let header = H::decode(request.command)?;
     H::check(&header, request, view)?;
-    if waits_for != WaitsFor::ReadIndex {
+    if waits_for != WaitsFor::ReadIndex || view.role.reads_alone() {
         return Ok(Before::Search);
     }
     Ok(Before::ReadIndex {
@@ -98,6 +98,7 @@ pub fn judge<H: RequestHandler>(
 
 fn check_leads(waits_for: WaitsFor, view: &View<'_>) -> Result<(), RequestError> {
     match waits_for {
+        WaitsFor::ReadIndex if view.role.reads_alone() => Ok(()),
         WaitsFor::Log | WaitsFor::ReadIndex if !view.leads() => {
             Err(RequestError::not_leader(&view.role))
         }

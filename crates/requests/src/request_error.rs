@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tern_replica::{Outcome, RejectReason};
+use tern_replica::{Outcome, RejectReason, SlaveFault};
 use tern_wire::codes::response;
 use tern_wire::headers::LeaderHint;
 use tern_wire::names::NameError;
@@ -181,9 +181,24 @@ impl RequestError {
                 response::SYSTEM_ERROR,
                 "outcome unknown: not enough replicas confirmed in time, it may still be stored",
             ),
+            Outcome::OnMasterAlone(_, fault) => Self::on_master_alone(*fault),
             Outcome::Stored(_) | Outcome::Confirmed(_) => Self::new(
                 response::SYSTEM_ERROR,
                 "an outcome that this request does not have",
+            ),
+        }
+    }
+
+    /// What the sender of a message is told that no slave has confirmed: it is stored, and readable on the master.
+    pub fn on_master_alone(fault: SlaveFault) -> Self {
+        match fault {
+            SlaveFault::NotAvailable => Self::new(
+                response::SLAVE_NOT_AVAILABLE,
+                "stored on the master alone: no slave is there, or all are far behind",
+            ),
+            SlaveFault::Late => Self::new(
+                response::FLUSH_SLAVE_TIMEOUT,
+                "stored on the master alone so far: no slave has confirmed it in time",
             ),
         }
     }
@@ -266,6 +281,7 @@ mod tests {
             term: 7,
             leader: 2 << 32 | 1,
             leader_address: Some("127.0.0.1:10921".to_owned()),
+            is_slave: false,
             since_ms: 0,
         };
         let mut answer = Command::request(0, 1);
@@ -287,6 +303,7 @@ mod tests {
             term: 7,
             leader: 0,
             leader_address: None,
+            is_slave: false,
             since_ms: 0,
         };
         let mut answer = Command::request(0, 1);

@@ -14,6 +14,8 @@ pub struct RoleView {
     pub leader: ReplicaId,
     /// Client address of the leader, if it is known.
     pub leader_address: Option<String>,
+    /// Whether it is the slave of a master, and so never elected.
+    pub is_slave: bool,
     /// Since when it has this role in this term, by the monotonic clock, ms.
     pub since_ms: u64,
 }
@@ -22,6 +24,12 @@ impl RoleView {
     /// Whether this replica may take what only the leader may.
     pub fn leads(&self) -> bool {
         self.role == Role::Leader
+    }
+
+    /// Whether it answers what otherwise the leader alone does: a slave whose master is gone, by what it has. It may be
+    /// behind what the master had, as any slave of RocketMQ.
+    pub fn reads_alone(&self) -> bool {
+        self.is_slave && !self.leads() && self.leader == 0
     }
 
     /// A moment of this leadership, for the leases of queue locks.

@@ -44,6 +44,7 @@ pub fn follower() -> RoleView {
         term: 0,
         leader: 0,
         leader_address: None,
+        is_slave: false,
         since_ms: 0,
     }
 }
@@ -55,6 +56,7 @@ pub fn leader() -> RoleView {
         term: 1,
         leader: 1 << 32 | 1,
         leader_address: Some(ADDRESS.to_owned()),
+        is_slave: false,
         since_ms: 0,
     }
 }

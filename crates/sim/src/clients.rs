@@ -190,7 +190,8 @@ impl World {
                 other => return Err(unexpected("a read", &other)),
             };
             world.figures.reads += 1;
-            if shown >= shall {
+            // A slave whose master is gone answers by what it has, and promises no more.
+            if shown >= shall || world.machines[at].is_slave() {
                 return Ok(());
             }
             Err(BrokenPromise(format!(
@@ -342,7 +343,7 @@ fn check_send(uid: u64, queue_id: u32) -> Reply {
         let outcome = match answer {
             (Ok(told), Some(stored)) if told.code == response::SUCCESS => {
                 world.figures.acknowledged += 1;
-                world.check_durable(at, stored.index, "acknowledged")?;
+                world.check_acknowledged(at, stored.index)?;
                 let is = (
                     told.fields.get("queueId").map(str::to_owned),
                     told.fields.get("queueOffset").map(str::to_owned),
@@ -359,6 +360,10 @@ fn check_send(uid: u64, queue_id: u32) -> Reply {
                     )));
                 }
                 SendOutcome::Stored(stored)
+            }
+            (Ok(told), Some(_)) if is_on_master_alone(told.code) => {
+                world.figures.on_master_alone += 1;
+                SendOutcome::Unknown
             }
             (Err(error), None) if is_never_appended(&error) => {
                 world.figures.refused += 1;
@@ -424,4 +429,12 @@ fn unexpected(what: &str, answer: &Answer) -> BrokenPromise {
 
 fn group_name(group: u32) -> Arc<str> {
     format!("readers-{group}").into()
+}
+
+/// Whether a code says that no slave has confirmed a message.
+const fn is_on_master_alone(code: i32) -> bool {
+    matches!(
+        code,
+        response::SLAVE_NOT_AVAILABLE | response::FLUSH_SLAVE_TIMEOUT
+    )
 }

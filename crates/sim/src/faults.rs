@@ -46,8 +46,11 @@ impl World {
         self.random.below(self.swarm.members as u64) as usize
     }
 
-    /// One of the machines that may lose what they promised.
+    /// One of the machines that may lose what they promised; never the master of slaves, who decide nothing.
     fn doomed(&mut self) -> usize {
+        if self.swarm.mode.has_slaves() {
+            return 1;
+        }
         while self.faults.doomed.len() < self.swarm.minority() {
             let at = self.anyone();
             if !self.faults.doomed.contains(&at) {
@@ -368,7 +371,12 @@ impl World {
     fn wipe_one(&mut self) {
         let at = self.doomed();
         self.counted("wiped disk");
-        self.machines[at].damage = Some("wiped disk");
+        if self.swarm.mode.has_slaves() {
+            // A slave with an empty disk comes back and is as good as any.
+            self.machines[at].forgot_until = self.now + SECOND;
+        } else {
+            self.machines[at].damage = Some("wiped disk");
+        }
         if self.machines[at].process.is_some() {
             self.end_process(at, true, false);
         }
@@ -410,19 +418,25 @@ impl World {
             return Ok(());
         }
         self.counted("old copy");
-        self.machines[at].damage = Some("old copy");
+        let may_forget = self.swarm.mode.has_slaves();
+        if may_forget {
+            self.machines[at].forgot_until = self.now + SECOND;
+        } else {
+            self.machines[at].damage = Some("old copy");
+        }
         if self.machines[at].process.is_some() {
             self.machines[at].kill();
             self.process_ended(at, true);
         }
         self.machines[at].disk.restore(&copy);
+        self.machines[at].disk.clear_failures();
         self.restart(at)?;
         let Some(running) = self.machines[at].any_running() else {
             return Ok(());
         };
         let shows = running.reader.end().index;
         self.dial(leader, at)?;
-        if shows < confirmed && self.machines[at].halted.is_none() {
+        if shows < confirmed && self.machines[at].halted.is_none() && !may_forget {
             return Err(BrokenPromise(format!(
                 "node {at} shows {shows} frames, had confirmed {confirmed} to its leader, and takes part"
             )));

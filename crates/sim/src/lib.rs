@@ -30,5 +30,5 @@ pub use buggy_disk::process_disk;
 pub use bugs::{OuterBug, PlantedBug, plant};
 pub use ledger::BrokenPromise;
 pub use random::Random;
-pub use swarm::{FaultKind, Swarm};
-pub use world::{Figures, HistoryPlan, World, run, run_in, tell};
+pub use swarm::{FaultKind, Swarm, SwarmMode};
+pub use world::{Figures, HistoryPlan, World, run, run_in, run_mode, tell};

@@ -78,6 +78,8 @@ pub struct Machine {
     boots: u64,
     /// Its disk lost or changed what it had promised to keep: the process may stop for good.
     pub damage: Option<&'static str>,
+    /// Until when answers may be on their way that it gave before its disk forgot, where that is no damage.
+    pub forgot_until: Micros,
     /// An error was put in that may end this process.
     pub injected: bool,
     /// The process has stopped for good, with this sentence.
@@ -99,6 +101,7 @@ impl Machine {
             life: 0,
             boots: 1,
             damage: None,
+            forgot_until: 0,
             injected: false,
             halted: None,
             swarm: swarm.clone(),
@@ -130,6 +133,7 @@ impl Machine {
                 let plan = BootstrapPlan {
                     own: self.at as u32 + 1,
                     members: (1..=self.swarm.members as u32).collect(),
+                    learners: self.swarm.mode.learners(self.swarm.members),
                     digest: DIGEST,
                     directory: id,
                 };
@@ -165,6 +169,7 @@ impl Machine {
                 leader_catch_up_ticks: 2 * TIMING.election_max_ticks,
                 seed,
                 election_slot_ns: self.swarm.election_slot_ns,
+                acknowledgement: self.swarm.mode.acknowledgement(),
                 ..TurnOptions::default()
             },
         };
@@ -210,6 +215,7 @@ impl Machine {
             member: format!("n{}", self.at),
             own: self.at as u32 + 1,
             members: (1..=self.swarm.members as u32).collect(),
+            learners: self.swarm.mode.learners(self.swarm.members),
             digest: DIGEST,
             mode: 3,
             client_address: String::new(),
@@ -223,6 +229,12 @@ impl Machine {
             Some(Process::Running(running)) if !self.paused => Some(running),
             _ => None,
         }
+    }
+
+    /// Whether it is a slave.
+    pub fn is_slave(&self) -> bool {
+        let learners = self.swarm.mode.learners(self.swarm.members);
+        learners.contains(&(self.at as u32 + 1))
     }
 
     /// The running replica, paused or not.
@@ -244,7 +256,9 @@ impl Machine {
         let founded_at_ms = self.clock.wall_ms(now);
         let started = match &mut self.process {
             None => return Ok(None),
-            Some(Process::Running(_)) => return Ok(member_status.answer_bootstrap(message)),
+            Some(Process::Running(running)) => {
+                return Ok(member_status.answer_bootstrap(message, Some(&running.reader)));
+            }
             Some(Process::Bootstrapping(driver)) => {
                 let taken = driver.take().expect("a driver is put back");
                 let group = || (group(&self.swarm, founded_at_ms), id_of(seed));

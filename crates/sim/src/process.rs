@@ -285,6 +285,7 @@ impl RunningReplica {
             term: status.term,
             leader: status.leader,
             leader_address: None,
+            is_slave: self.replica.is_slave(),
             since_ms: self.since_ms,
         }
     }

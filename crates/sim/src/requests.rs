@@ -218,19 +218,17 @@ impl World {
             counted_bytes,
             pending: (),
         };
-        let ticket: WhenDecided = Box::new(move |world, at, outcome| match outcome {
-            Outcome::Stored(stored) => {
-                let response = world.look(at, Consistency::Local, |view| {
-                    H::stored(pending, &stored, view)
-                });
-                match response {
-                    Some(response) => reply(world, at, (Ok(response), Some(stored))),
-                    None => Ok(()),
-                }
-            }
-            other => {
-                let error = world.refusal(at, &other, RequestError::of);
-                reply(world, at, (Err(error), None))
+        let ticket: WhenDecided = Box::new(move |world, at, outcome| {
+            let Some((stored, fault)) = outcome.stored() else {
+                let error = world.refusal(at, &outcome, RequestError::of);
+                return reply(world, at, (Err(error), None));
+            };
+            let response = world.look(at, Consistency::Local, |view| {
+                H::stored(pending, stored, view).but(fault)
+            });
+            match response {
+                Some(response) => reply(world, at, (Ok(response), Some(stored.clone()))),
+                None => Ok(()),
             }
         });
         self.propose(at, parts, ticket);

@@ -2,7 +2,44 @@
 //!
 //! A history in which everything goes wrong at once shows little: nothing gets far enough to be lost.
 
+use tern_replica::Acknowledgement;
+
 use crate::random::Random;
+
+/// How a group replicates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SwarmMode {
+    /// Three or five replicas that elect their leader.
+    #[default]
+    Raft,
+    /// A master, and a slave that follows it.
+    AsyncSlave,
+    /// A master, and a slave for which senders wait.
+    SyncDoubleWrite,
+}
+
+impl SwarmMode {
+    /// Whether there is one master, with slaves that decide nothing.
+    pub const fn has_slaves(self) -> bool {
+        matches!(self, Self::AsyncSlave | Self::SyncDoubleWrite)
+    }
+
+    /// The replicas that decide nothing, of so many.
+    pub fn learners(self, members: usize) -> Vec<u32> {
+        match self {
+            Self::Raft => Vec::new(),
+            Self::AsyncSlave | Self::SyncDoubleWrite => (2..=members as u32).collect(),
+        }
+    }
+
+    /// Who must hold a message before its sender is told.
+    pub const fn acknowledgement(self) -> Acknowledgement {
+        match self {
+            Self::SyncDoubleWrite => Acknowledgement::SlaveToo,
+            Self::Raft | Self::AsyncSlave => Acknowledgement::Committed,
+        }
+    }
+}
 
 /// A kind of fault that a history may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +120,9 @@ const ELECTION_TURN_NS: u64 = 25_000_000;
 /// The shape of a history.
 #[derive(Debug, Clone)]
 pub struct Swarm {
-    /// Members of the group: 3 or 5.
+    /// How the group replicates.
+    pub mode: SwarmMode,
+    /// Members of the group: 3 or 5; 2 with a master and a slave.
     pub members: usize,
     /// Bytes of a segment: small, so that the log rolls.
     pub segment_size: u64,
@@ -130,6 +169,7 @@ impl Swarm {
         }
         let is_slow = random.chance(30);
         Self {
+            mode: SwarmMode::Raft,
             members: if random.chance(25) { 5 } else { 3 },
             segment_size: [512 << 10, 1 << 20, 4 << 20][random.below(3) as usize],
             ring_bytes: [16 << 10, 128 << 10, 16 << 20][random.below(3) as usize],
@@ -153,6 +193,7 @@ impl Swarm {
     /// A history in which nothing goes wrong but what a test does to it.
     pub fn fair() -> Self {
         Self {
+            mode: SwarmMode::Raft,
             members: 3,
             segment_size: 4 << 20,
             ring_bytes: 16 << 20,
@@ -169,8 +210,41 @@ impl Swarm {
         }
     }
 
-    /// Machines that may lose what they promised to keep.
+    /// The same history of a master and a slave.
+    #[must_use]
+    pub fn in_mode(self, mode: SwarmMode) -> Self {
+        let members = match mode {
+            SwarmMode::Raft => self.members,
+            SwarmMode::AsyncSlave | SwarmMode::SyncDoubleWrite => 2,
+        };
+        Self {
+            mode,
+            members,
+            ..self
+        }
+    }
+
+    /// Machines that may lose what they promised to keep, of a group that is to go on.
     pub fn minority(&self) -> usize {
-        (self.members - 1) / 2
+        match self.mode {
+            SwarmMode::Raft => (self.members - 1) / 2,
+            SwarmMode::AsyncSlave | SwarmMode::SyncDoubleWrite => self.members - 1,
+        }
+    }
+
+    /// Disks that must have what is committed.
+    pub fn disks_for_commit(&self) -> usize {
+        match self.mode {
+            SwarmMode::Raft => self.members / 2 + 1,
+            SwarmMode::AsyncSlave | SwarmMode::SyncDoubleWrite => 1,
+        }
+    }
+
+    /// Disks that must have a message of which its sender was told code 0.
+    pub fn disks_for_success(&self) -> usize {
+        match self.mode {
+            SwarmMode::Raft | SwarmMode::AsyncSlave => self.disks_for_commit(),
+            SwarmMode::SyncDoubleWrite => 2,
+        }
     }
 }

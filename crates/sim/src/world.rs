@@ -6,5 +6,5 @@ mod history;
 mod mail;
 mod steering;
 
-pub use history::{Figures, HistoryPlan, World, run, run_in, tell};
+pub use history::{Figures, HistoryPlan, World, run, run_in, run_mode, tell};
 pub(crate) use history::{MILLISECOND, SECOND, WhenDecided, WorldEvent};

@@ -126,7 +126,8 @@ class BrokerApp:
     async def _transfer_leadership(self) -> None:
         """Have another member lead, and send clients there while this one can still say where it is."""
         engine = self._engine
-        if engine is None or self._failure.done():
+        if engine is None or self._failure.done() or self._config.mode != "raft":
+            # Nobody else may lead.
             return
         patience = TRANSFER_TIMEOUTS * self._config.election_min_ms / 1000
         # A turn of the log thread, which may write.
@@ -230,7 +231,10 @@ class BrokerApp:
         if len(topics) < 2:
             # Nothing is applied yet; a NameServer refuses a table of one topic.
             return None
-        broker_id = 0 if role.is_leader else self._config.follower_broker_id
+        broker_id = 0 if role.is_leader else self._config.follower_broker_id(role.leader)
+        if broker_id == 0 and not role.is_leader:
+            # It was the master: who is it now is about to be known.
+            return None
         return RegistrationState(broker_id, role.term, DataVersion(counter, role.term, changed_ms), topics)
 
 

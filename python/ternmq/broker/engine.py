@@ -152,14 +152,14 @@ def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, 
     Raises:
         ConfigError: the advertised host does not resolve here; message records hold an IP.
     """
-    is_raft = config.mode == "raft"
+    has_numbers = config.mode != "multi-master"
     return {
         "cluster": config.cluster,
         "group": config.group,
-        "member": config.member if is_raft else _SINGLE_MEMBER,
+        "member": config.member if has_numbers else _SINGLE_MEMBER,
         "mode": config.mode,
         "members": [
-            (member.id if is_raft else _SINGLE_MEMBER, member.host, member.peer_port) for member in config.members
+            (member.id if has_numbers else _SINGLE_MEMBER, member.host, member.peer_port) for member in config.members
         ],
         "listen_host": config.listen_host,
         "port": config.port,

@@ -13,7 +13,7 @@ from ternmq.cli import failures
 from ternmq.cli.options import with_data, with_new_data, with_output
 from ternmq.cli.output import Output
 from ternmq.cli.progress import Progress
-from ternmq.local import FOLDER
+from ternmq.local import FOLDER, MODES
 
 if TYPE_CHECKING:
     from ternmq.cluster.launch import LaunchOptions
@@ -28,26 +28,33 @@ def _with_launch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--no-restart", is_flag=True, help="Leave nodes dead that die."),
         click.option("--base-port", type=click.IntRange(1024, 32767), help="Where ports start, else 9876 and 10911."),
-        click.option("--groups", type=click.IntRange(1, 26), help="Broker groups of three; 2 in a new cluster."),
+        click.option(
+            "--flush",
+            type=click.Choice(["sync", "async"]),
+            help="When a message counts as written; sync in a new cluster, and always in mode raft.",
+        ),
+        click.option("--mode", type=click.Choice(list(MODES)), help="How groups replicate; raft in a new cluster."),
+        click.option("--groups", type=click.IntRange(1, 26), help="Broker groups; 2 in a new cluster."),
     ):
         command = option(command)
     return with_new_data(command)
 
 
-def _options(groups: int | None, base_port: int | None, no_restart: bool) -> LaunchOptions:
+def _options(no_restart: bool, layout: dict[str, Any]) -> LaunchOptions:
+    from ternmq.cluster.blueprint import Layout
     from ternmq.cluster.launch import LaunchOptions
 
-    return LaunchOptions(groups=groups, base_port=base_port, restart=not no_restart)
+    return LaunchOptions(Layout(**layout), restart=not no_restart)
 
 
 @click.command()
 @_with_launch_options
 @click.option("--detach", "-d", is_flag=True, help="Return when it is ready; it runs on in the background.")
 @with_output
-def up(
-    data: Path, groups: int | None, base_port: int | None, no_restart: bool, detach: bool, out: Output
-) -> int | None:
-    """Start a cluster on this machine: three NameServers and broker groups of three, a process each.
+def up(data: Path, no_restart: bool, detach: bool, out: Output, **layout: Any) -> int | None:
+    """Start a cluster on this machine: three NameServers and two broker groups, a process for each node.
+
+    A group has three replicas that elect their master, and with another --mode a master alone, or a master and a slave.
 
     A folder that holds a cluster is continued. Without --detach it runs until Ctrl-C, which drains; a second one kills.
     With --detach a cluster that runs already is shown, and that is no failure.
@@ -55,7 +62,7 @@ def up(
     from ternmq.cluster.layout import DataDir
 
     folder = DataDir.at(data)
-    options = _options(groups, base_port, no_restart)
+    options = _options(no_restart, layout)
     if detach:
         from ternmq.cluster.detach import start_or_join
 
@@ -99,12 +106,12 @@ def _run_here(folder: Any, options: LaunchOptions, out: Output) -> int:
 @click.command(hidden=True)
 @_with_launch_options
 @click.option("--report-fd", type=int, required=True, help="Pipe to the command that started this one.")
-def supervise(data: Path, groups: int | None, base_port: int | None, no_restart: bool, report_fd: int) -> None:
+def supervise(data: Path, no_restart: bool, report_fd: int, **layout: Any) -> None:
     """Be the background process of `up --detach`."""
     from ternmq.cluster.detach import run_detached
     from ternmq.cluster.layout import DataDir
 
-    run_detached(DataDir.at(data), _options(groups, base_port, no_restart), report_fd)
+    run_detached(DataDir.at(data), _options(no_restart, layout), report_fd)
 
 
 @click.command()

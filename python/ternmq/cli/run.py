@@ -104,7 +104,7 @@ def _broker_config(
     insecure: bool,
 ) -> BrokerConfig:
     from ternmq.config import broker_config, load_topology, read_broker_conf
-    from ternmq.config.rules import ASYNC_FLUSH
+    from ternmq.config.rules import async_flush
 
     if _is_conf(conf, topology, node):
         assert conf is not None
@@ -117,7 +117,7 @@ def _broker_config(
     assert node is not None
     config = broker_config(load_topology(topology), node, insecure=insecure, secret=secret)
     if config.flush == "async":
-        print(f'note: flush = "async": {ASYNC_FLUSH}', file=sys.stderr, flush=True)
+        print(f'note: flush = "async": {async_flush(config.mode)}', file=sys.stderr, flush=True)
     return config
 
 

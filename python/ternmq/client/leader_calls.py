@@ -1,4 +1,8 @@
-"""Requests that only a group's leader answers, and that may be repeated without harm."""
+"""Requests that only a group's leader answers, and that may be repeated without harm.
+
+A group of a master and slaves elects nobody when its master is gone: its slaves then answer questions by what they
+have.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from ternmq.remoting import Answer, Endpoint
 
 _TRY_SECONDS = 3.0
 _PAUSE_SECONDS = 0.05
+# An election is over by then; a master with slaves has none, and its slaves answer by what they have.
+_ASK_SLAVE_SECONDS = 1.0
+_ASK_SLAVE_AGAIN_SECONDS = 0.5
 
 
 class LeaderCalls:
@@ -27,7 +34,16 @@ class LeaderCalls:
         self._metadata = metadata
         self._loop = asyncio.get_running_loop()
 
-    async def ask(self, broker: str, code: int, fields: dict[str, str], body: bytes = b"", *, within: float) -> Answer:
+    async def ask(
+        self,
+        broker: str,
+        code: int,
+        fields: dict[str, str],
+        body: bytes = b"",
+        *,
+        within: float,
+        or_slave: bool = False,
+    ) -> Answer:
         """Ask the leader of a group; goes on with the next leader when it moves.
 
         Args:
@@ -36,17 +52,25 @@ class LeaderCalls:
             fields: header fields.
             body: body.
             within: seconds.
+            or_slave: the request changes nothing, and a slave whose master is gone may answer by what it has.
 
         Raises:
             NotWritableError: no leader in time.
             MQError: the last failure, when the time is up.
         """
         deadline = self._loop.time() + within
+        ask_slave = self._loop.time() + _ASK_SLAVE_SECONDS if or_slave else deadline
         failure: MQError | None = None
         while True:
             try:
-                address = await self._metadata.wait_for_master(broker, deadline)
+                address = await self._metadata.wait_for_master(broker, min(deadline, ask_slave))
             except NotWritableError:
+                if self._loop.time() < deadline:
+                    ask_slave = self._loop.time() + _ASK_SLAVE_AGAIN_SECONDS
+                    answer = await self._ask_slaves(broker, code, fields, body, deadline - self._loop.time())
+                    if answer is not None:
+                        return answer
+                    continue
                 if failure is not None:
                     raise failure from None
                 raise
@@ -66,15 +90,35 @@ class LeaderCalls:
                 self._metadata.reject(broker, address, answer)
             await asyncio.sleep(_PAUSE_SECONDS)  # two replicas that name each other must not be asked in a circle
 
+    async def _ask_slaves(
+        self, broker: str, code: int, fields: dict[str, str], body: bytes, within: float
+    ) -> Answer | None:
+        """Ask those that do not lead: a slave whose master is gone answers questions; None if nobody does."""
+        for address in self._metadata.leaders.readable(broker):
+            try:
+                answer = await self._endpoint.call(address, code, fields, body, min(within, _TRY_SECONDS))
+            except MQError:
+                continue
+            if answer.code not in (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY):
+                return answer
+        return None
+
     async def demand(
-        self, broker: str, code: int, fields: dict[str, str], body: bytes = b"", *, within: float
+        self,
+        broker: str,
+        code: int,
+        fields: dict[str, str],
+        body: bytes = b"",
+        *,
+        within: float,
+        or_slave: bool = False,
     ) -> Answer:
         """As `ask`, but any answer other than success is raised.
 
         Raises:
             MQError: what the leader answered.
         """
-        answer = await self.ask(broker, code, fields, body, within=within)
+        answer = await self.ask(broker, code, fields, body, within=within, or_slave=or_slave)
         if answer.code != ResponseCode.SUCCESS:
             raise response_error(answer.code, answer.remark, broker=broker)
         return answer

@@ -38,14 +38,15 @@ class MemberLookup:
     async def find(self, within: float) -> GroupMembers | None:
         """The group, as the first broker of the topic tells that leads and knows it; None if none does.
 
-        All members that read the topic ask the brokers in the same order, so that they see the same list.
+        Where a master is gone its slave is asked. All members that read the topic ask the brokers in the same order, so
+        that they see the same list.
 
         Raises:
             BodyError: an answer cannot be read.
         """
         route = self._metadata.known(self._topic)
         for broker in route.groups if route is not None else ():
-            address = self._metadata.master(broker)
+            address = self._metadata.master(broker) or next(iter(self._metadata.leaders.readable(broker)), None)
             if address is None:
                 continue
             fields = {"consumerGroup": self._group, "withSubscriptions": "true"}

@@ -45,7 +45,9 @@ class Offsets:
         """
         # Without the last field, brokers from 5.0 on answer 0 for young queues whatever the group asks for.
         fields = {**self._fields(queue), "setZeroIfNotFound": "false"}
-        answer = await self._calls.ask(queue.broker, RequestCode.QUERY_CONSUMER_OFFSET, fields, within=within)
+        answer = await self._calls.ask(
+            queue.broker, RequestCode.QUERY_CONSUMER_OFFSET, fields, within=within, or_slave=True
+        )
         if answer.code == ResponseCode.SUCCESS:
             self.resumed |= queue.topic != retry_topic(self._group)
             return _offset(answer, queue)
@@ -64,7 +66,9 @@ class Offsets:
             MQError: the leader did not answer in time, or refused.
         """
         fields = {**self._fields(queue), "setZeroIfNotFound": "false"}
-        answer = await self._calls.ask(queue.broker, RequestCode.QUERY_CONSUMER_OFFSET, fields, within=within)
+        answer = await self._calls.ask(
+            queue.broker, RequestCode.QUERY_CONSUMER_OFFSET, fields, within=within, or_slave=True
+        )
         if answer.code == ResponseCode.QUERY_NOT_FOUND:
             return 0
         if answer.code != ResponseCode.SUCCESS:
@@ -106,7 +110,7 @@ class Offsets:
             fields["timestamp"] = str(entered_ms)
         else:
             code = RequestCode.GET_MAX_OFFSET
-        return _offset(await self._calls.demand(queue.broker, code, fields, within=within), queue)
+        return _offset(await self._calls.demand(queue.broker, code, fields, within=within, or_slave=True), queue)
 
     def _fields(self, queue: MessageQueue) -> dict[str, str]:
         return {"consumerGroup": self._group, "topic": queue.topic, "queueId": str(queue.id)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.layout import DataDir
@@ -21,21 +22,36 @@ from ternmq.config import (
 )
 from ternmq.config.addresses import join_address
 from ternmq.config.generate import BLOCK, port_is_free
-from ternmq.config.topology import NAMESERVER_PORT
+from ternmq.config.settings import Flush
+from ternmq.config.topology import NAMESERVER_PORT, Mode
 from ternmq.errors import LaunchError
 
 DEFAULT_GROUPS = 2
 
 
-def topology_for(
-    data: DataDir, groups: int | None, base_port: int | None, report: Callable[[str], None], claims: PortClaims
-) -> Topology:
+@dataclass(frozen=True)
+class Layout:
+    """What a person asked for; what is None is as in the folder, or as usual in a new one.
+
+    Args:
+        groups: number of broker groups; usually two.
+        base_port: where ports start.
+        mode: how the groups replicate; usually "raft".
+        flush: when a message counts as written; usually "sync".
+    """
+
+    groups: int | None = None
+    base_port: int | None = None
+    mode: Mode | None = None
+    flush: Flush | None = None
+
+
+def topology_for(data: DataDir, layout: Layout, report: Callable[[str], None], claims: PortClaims) -> Topology:
     """Read a folder's topology, or lay out a new one.
 
     Args:
         data: the cluster's folder.
-        groups: number of broker groups; None takes what is there, or two.
-        base_port: where ports start; None takes what is there, or the usual ones.
+        layout: what a person asked for.
         report: learns that usual ports were taken.
         claims: takes the ports of a new one while they are drawn.
 
@@ -45,35 +61,41 @@ def topology_for(
     """
     if data.topology.exists():
         topology = load_topology(data.topology)
-        check_fits(data, topology, groups, base_port)
+        check_fits(data, topology, layout)
         return topology
     topology = generate_topology(
         data.root,
-        groups=DEFAULT_GROUPS if groups is None else groups,
-        base_port=base_port,
+        groups=DEFAULT_GROUPS if layout.groups is None else layout.groups,
+        base_port=layout.base_port,
+        mode=layout.mode or "raft",
+        flush=layout.flush or "sync",
         is_free=lambda port: port_is_free(port) and claims.take(port),
     )
     fresh = data.topology.with_suffix(".new")
     fresh.write_text(dump_topology(topology))
     fresh.replace(data.topology)
     first = nameserver_config(topology, topology.nameserver[0].id).port
-    wanted = NAMESERVER_PORT if base_port is None else base_port
+    wanted = NAMESERVER_PORT if layout.base_port is None else layout.base_port
     if first != wanted:
         report(f"port {wanted} is taken: NameServers start at {first}")
     return topology
 
 
-def check_fits(data: DataDir, topology: Topology, groups: int | None, base_port: int | None) -> None:
+def check_fits(data: DataDir, topology: Topology, layout: Layout) -> None:
     """Refuse another layout than a folder has.
 
     Raises:
-        LaunchError: its cluster was laid out with other groups or ports.
+        LaunchError: its cluster was laid out with other groups, ports, mode or flush.
     """
     elsewhere = "leave the option out to continue that cluster, or choose another --data folder"
-    if groups is not None and groups != len(topology.group):
-        raise LaunchError(
-            f"the cluster in {data.root} was laid out with --groups {len(topology.group)}, not {groups}", elsewhere
-        )
+    has = {"groups": len(topology.group), "mode": topology.group[0].mode, "flush": topology.defaults.flush}
+    for option, there in has.items():
+        wanted = getattr(layout, option)
+        if wanted not in (None, there):
+            raise LaunchError(
+                f"the cluster in {data.root} was laid out with --{option} {there}, not {wanted}", elsewhere
+            )
+    base_port = layout.base_port
     first = min(nameserver_config(topology, server.id).port for server in topology.nameserver)
     # New ones lie in the block that starts at the base port; taken ports in it are skipped.
     if base_port is not None and not base_port <= first < base_port + BLOCK:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +60,7 @@ def start_or_join(data: DataDir, options: LaunchOptions, report: Report) -> tupl
                 raise
             time.sleep(_LOOK_EVERY_S)
             continue
-        check_fits(data, load_topology(data.topology), options.groups, options.base_port)
+        check_fits(data, load_topology(data.topology), options.layout)
         return items, "runs already"
 
 
@@ -122,10 +123,9 @@ def _failure(line: dict[str, Any]) -> ConfigError | LaunchError:
 def _command(data: DataDir, options: LaunchOptions, report_fd: int) -> list[str]:
     command = [sys.executable, "-m", "ternmq.cli.main", "supervise"]
     command += ["--data", str(data.root), "--report-fd", str(report_fd)]
-    if options.groups is not None:
-        command += ["--groups", str(options.groups)]
-    if options.base_port is not None:
-        command += ["--base-port", str(options.base_port)]
+    for name, value in asdict(options.layout).items():
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
     return command if options.restart else [*command, "--no-restart"]
 
 

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ternmq.cluster import requests
 from ternmq.cluster.asking import asker
-from ternmq.cluster.blueprint import node_specs, topology_for
+from ternmq.cluster.blueprint import Layout, node_specs, topology_for
 from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.control import ControlServer
 from ternmq.cluster.layout import DataDir
@@ -30,13 +30,11 @@ class LaunchOptions:
     """What a person may choose about a local cluster.
 
     Args:
-        groups: number of broker groups; None takes the folder's, or two in a new one.
-        base_port: where port numbers start; None takes the folder's, or the usual ones in a new one.
+        layout: its groups and ports.
         restart: start nodes again that die.
     """
 
-    groups: int | None = None
-    base_port: int | None = None
+    layout: Layout = field(default_factory=Layout)
     restart: bool = True
 
 
@@ -84,7 +82,7 @@ async def _started(
     while True:
         draws_left -= 1
         is_new = data.is_new
-        nodes = node_specs(topology_for(data, options.groups, options.base_port, report, claims), data)
+        nodes = node_specs(topology_for(data, options.layout, report, claims), data)
         claims.keep([port.port for node in nodes for port in node.ports])
         supervisor = Supervisor(data, nodes, asker(endpoint), RestartPolicy(options.restart), report, claims)
         try:

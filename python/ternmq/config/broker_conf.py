@@ -16,7 +16,7 @@ from ternmq.config.conf_members import own_addresses, raft_members, single_maste
 from ternmq.config.names import check_broker_name
 from ternmq.config.node import BrokerConfig, check_listening, check_secret, chosen_settings
 from ternmq.config.properties import read_properties
-from ternmq.config.rules import ASYNC_FLUSH
+from ternmq.config.rules import async_flush
 from ternmq.config.settings import BROKER, Flush
 from ternmq.config.timing import Profile
 from ternmq.config.topology import BROKER_PORT
@@ -180,5 +180,5 @@ def _flush(values: Values, summary: Summary, is_raft: bool, keep_flush: bool) ->
             )
         return "sync"
     what = "flushDiskType is missing, so asynchronous as by Apache" if text is None else f"{key} = {text}"
-    summary.notices.append(f"{what}: {ASYNC_FLUSH}")
+    summary.notices.append(f"{what}: {async_flush('raft' if is_raft else 'multi-master')}")
     return "async"

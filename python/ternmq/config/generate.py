@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ternmq.config.rules import EPHEMERAL_RANGE, check_topology
 from ternmq.config.secrets import make_secret_file
+from ternmq.config.settings import Flush
 from ternmq.config.topology import (
     BROKER_PORT,
     NAMESERVER_PORT,
@@ -19,12 +20,15 @@ from ternmq.config.topology import (
     DefaultsSection,
     GroupSection,
     MemberSection,
+    Mode,
     NameServerSection,
     Topology,
 )
 from ternmq.errors import ConfigError
 
 BLOCK = 10
+MEMBERS: dict[Mode, int] = {"raft": 3, "multi-master": 1, "async-slave": 2, "sync-double-write": 2}
+"""Members of a group of each mode, unless somebody asks for others."""
 SECRET_FILE = "cluster.secret"
 # A block begins with the fast port, two below the client port.
 _FAST, _HA, _RAFT, _METRICS = -2, 1, 3, 4
@@ -71,8 +75,10 @@ def generate_topology(
     directory: Path,
     *,
     groups: int = 2,
-    replicas: int = 3,
+    replicas: int | None = None,
     nameservers: int = 3,
+    mode: Mode = "raft",
+    flush: Flush = "sync",
     base_port: int | None = None,
     is_free: Callable[[int], bool] = port_is_free,
 ) -> Topology:
@@ -80,9 +86,11 @@ def generate_topology(
 
     Args:
         directory: where the topology file will lie; made if missing. The secret is written there.
-        groups: number of Raft groups.
-        replicas: members of each, 1, 3 or 5.
+        groups: number of broker groups.
+        replicas: members of each; without it 3 of a Raft group, a master and a slave, or one master.
         nameservers: number of NameServers.
+        mode: how the groups replicate.
+        flush: when a message counts as written; a Raft group always syncs.
         base_port: NameServers from here, blocks of ten for the replicas from 10 above; without it 9876 and 10911.
         is_free: says whether a port can be listened on.
 
@@ -108,12 +116,13 @@ def generate_topology(
             " --base-port"
         )
     blocks = _free_blocks(first_broker, is_free)
+    members = MEMBERS[mode] if replicas is None else replicas
     directory.mkdir(parents=True, exist_ok=True)
     make_secret_file(directory / SECRET_FILE)
     topology = Topology(
         cluster=ClusterSection(secret=f"file:{SECRET_FILE}"),
         # Sizes for nine processes on one machine.
-        defaults=DefaultsSection(segment_size="64MiB", frame_ring="16MiB", in_flight="64MiB"),
+        defaults=DefaultsSection(segment_size="64MiB", frame_ring="16MiB", in_flight="64MiB", flush=flush),
         nameserver=tuple(
             NameServerSection(id=f"ns{number}", listen=f"127.0.0.1:{port}")
             for number, port in enumerate(server_ports, start=1)
@@ -121,9 +130,9 @@ def generate_topology(
         group=tuple(
             GroupSection(
                 name=f"group-{letter}",
-                mode="raft",
-                dev=replicas == 1,
-                members=tuple(_member(number, next(blocks)) for number in range(replicas)),
+                mode=mode,
+                dev=mode == "raft" and members == 1,
+                members=tuple(_member(number, next(blocks)) for number in range(members)),
             )
             for letter in string.ascii_lowercase[:groups]
         ),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ternmq.config.addresses import is_loopback, join_address, split_address
 from ternmq.config.names import raft_member_number
@@ -11,7 +11,7 @@ from ternmq.config.rules import advertised_host
 from ternmq.config.secrets import read_secret
 from ternmq.config.settings import BROKER, BrokerSettings, NameServerSettings
 from ternmq.config.timing import PROFILES, Profile, Timing, check_timing, profile_for, usable_cores, worker_threads
-from ternmq.config.topology import DefaultsSection, GroupSection, MemberSection, Topology, member_ports
+from ternmq.config.topology import DefaultsSection, GroupSection, MemberSection, Mode, Topology, member_ports
 from ternmq.errors import ConfigError
 
 
@@ -53,7 +53,7 @@ class BrokerConfig(BrokerSettings):
         cluster: cluster name.
         group: broker name, the same on all members.
         member: own member id, "n0".
-        mode: "raft" or "multi-master".
+        mode: how the group replicates.
         members: every member of the group, itself included.
         listen_host: address to listen on for clients.
         port: client port.
@@ -71,7 +71,7 @@ class BrokerConfig(BrokerSettings):
     cluster: str
     group: str
     member: str
-    mode: Literal["raft", "multi-master"]
+    mode: Mode
     members: tuple[Member, ...]
     listen_host: str
     port: int
@@ -95,10 +95,24 @@ class BrokerConfig(BrokerSettings):
         """Address that clients are told."""
         return join_address(self.advertise_host, self.port)
 
-    @property
-    def follower_broker_id(self) -> int:
-        """Broker id while this replica does not lead: the number in its member id, plus 1."""
-        return raft_member_number(self.member, "member") + 1 if self.mode == "raft" else 0
+    def follower_broker_id(self, leader: str | None = None) -> int:
+        """Broker id while this replica does not lead.
+
+        In a Raft group the number in its member id, plus 1. A slave has its own number; the one with number 0, which
+        is the master unless another was promoted, has that of who leads in its place.
+
+        Args:
+            leader: member id of who leads, if known.
+
+        Returns:
+            The id; 0 where it would not be known from the master's.
+        """
+        if self.mode == "multi-master":
+            return 0
+        own = raft_member_number(self.member, "member")
+        if self.mode == "raft":
+            return own + 1
+        return own or (raft_member_number(leader, "leader") if leader else 0)
 
 
 def check_listening(name: str, hosts: Sequence[str], insecure: bool) -> None:
@@ -197,7 +211,7 @@ def broker_config(
         cluster=topology.cluster.name,
         group=group.name,
         member=member.id,
-        mode="raft" if group.mode == "raft" else "multi-master",
+        mode=group.mode,
         members=members,
         listen_host=listen,
         port=ports.client,

@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from ternmq.config.addresses import is_loopback, is_wildcard, split_address
 from ternmq.config.names import check_broker_name, check_node_name, raft_member_number
 from ternmq.config.settings import BROKER
-from ternmq.config.topology import GroupSection, MemberSection, Topology, member_ports
+from ternmq.config.topology import SLAVE_MODES, GroupSection, MemberSection, Mode, Topology, member_ports
 from ternmq.errors import ConfigError
 
 RAFT_SIZES = (3, 5)
+MOST_SLAVES = 4
 # What is so, in words for every start that asks for it.
 ASYNC_FLUSH = (
-    "asynchronous flush is not there yet, and every acknowledgement waits for the disk, as with synchronous flush"
+    "an acknowledged message may be lost when the power goes within half a second; the death of the process takes none"
 )
-
-_LATER_MODES = {
-    "async-slave": "master/slave groups are not there yet",
-    "sync-double-write": "master/slave groups are not there yet",
-}
+ASYNC_FLUSH_IN_RAFT = (
+    "a Raft group does not flush asynchronously, and every acknowledgement waits for the disks of a majority"
+)
 
 
 def check_topology(topology: Topology) -> None:
@@ -70,11 +69,6 @@ def _check_nameservers(topology: Topology) -> None:
 
 def _check_group(group: GroupSection) -> None:
     check_broker_name(group.name, "group.name")
-    if group.mode in _LATER_MODES:
-        raise ConfigError(
-            f'group {group.name} has mode = "{group.mode}": {_LATER_MODES[group.mode]}; use "raft" with three members,'
-            ' or "multi-master" with one'
-        )
     names = [member.id for member in group.members]
     for name in names:
         check_node_name(name, f"member id in group {group.name}")
@@ -82,6 +76,8 @@ def _check_group(group: GroupSection) -> None:
             raise ConfigError(f'two members of group {group.name} are called "{name}"; give each its own id')
     if group.mode == "raft":
         _check_raft_group(group)
+    elif group.mode in SLAVE_MODES:
+        _check_slave_group(group)
     elif len(names) != 1:
         raise ConfigError(
             f'group {group.name} has mode = "multi-master" and {len(names)} members; a multi-master group has one,'
@@ -100,16 +96,34 @@ def _check_raft_group(group: GroupSection) -> None:
             f"Raft group {group.name} has {count} members; use 3 or 5: an even number survives no more failures"
             " than one member less"
         )
-    numbers = [raft_member_number(member.id, f"member id in Raft group {group.name}") for member in group.members]
-    if len(set(numbers)) != len(numbers):
+    _check_replicas(group, "Raft group")
+
+
+def _check_slave_group(group: GroupSection) -> None:
+    count = len(group.members)
+    if not 2 <= count <= 1 + MOST_SLAVES:
         raise ConfigError(
-            f"two members of Raft group {group.name} have the same number; their broker ids would be equal"
+            f'group {group.name} has mode = "{group.mode}" and {count} members; it has a master and 1 to {MOST_SLAVES}'
+            ' slaves, and a master without a slave has mode = "multi-master"'
         )
+    _check_replicas(group, "group")
+    numbers = [raft_member_number(member.id, f"member id in group {group.name}") for member in group.members]
+    if numbers[0] != min(numbers):
+        raise ConfigError(
+            f'the first member of group {group.name}, its master, is "{group.members[0].id}"; give the master the'
+            " smallest number, for example n0"
+        )
+
+
+def _check_replicas(group: GroupSection, kind: str) -> None:
+    numbers = [raft_member_number(member.id, f"member id in {kind} {group.name}") for member in group.members]
+    if len(set(numbers)) != len(numbers):
+        raise ConfigError(f"two members of {kind} {group.name} have the same number; their broker ids would be equal")
     hosts = [member.host for member in group.members if not is_loopback(member.host)]
     shared = next((host for host in hosts if hosts.count(host) > 1), None)
     if shared is not None and not group.colocate:
         raise ConfigError(
-            f"two members of Raft group {group.name} are on {shared}, which may fail with both; spread them, or write"
+            f"two members of {kind} {group.name} are on {shared}, which may fail with both; spread them, or write"
             " colocate = true to accept that"
         )
 
@@ -179,17 +193,28 @@ def _check_loopback_beside_remote(topology: Topology) -> None:
             )
 
 
+def async_flush(mode: Mode) -> str:
+    """Say what asynchronous flush means in a mode."""
+    return ASYNC_FLUSH_IN_RAFT if mode == "raft" else ASYNC_FLUSH
+
+
+def _has(modes: set[Mode], mode: Mode) -> bool:
+    """Whether one of the modes flushes like this one."""
+    return any((each == "raft") == (mode == "raft") for each in modes)
+
+
 def topology_warnings(topology: Topology) -> list[str]:
     """List what is allowed but worth a line at start."""
     warnings = []
     if len(topology.nameserver) == 1:
         warnings.append("one NameServer only: while it is down, no client starts and no new leader is found")
     if topology.defaults.flush == "async":
-        warnings.append(f'flush = "async": {ASYNC_FLUSH}')
+        modes = {group.mode for group in topology.group}
+        warnings += [f'flush = "async": {async_flush(mode)}' for mode in ("raft", "multi-master") if _has(modes, mode)]
     for group, member in _members(topology):
         low, high = EPHEMERAL_RANGE
         for kind, port in member_ports(group, member)._asdict().items():
-            if low <= port <= high and not (kind == "raft" and group.mode != "raft"):
+            if low <= port <= high and not (kind == "raft" and len(group.members) == 1):
                 warnings.append(
                     f"the {kind} port {port} of {group.name}/{member.id} lies in the range of outgoing connections"
                     f" ({low} to {high}); after a restart it may be taken"

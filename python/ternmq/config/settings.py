@@ -38,10 +38,10 @@ class BrokerSettings:
     )
     flush: Flush = setting(
         "sync",
-        '"sync": acknowledged means fdatasync on a majority; "async" is not there yet and syncs, too.',
+        '"sync": acknowledged means on the disk; "async": in the page cache, on the disk half a second later. A Raft'
+        " group always syncs.",
         words={"sync": "SYNC_FLUSH", "async": "ASYNC_FLUSH"},
         apache="flushDiskType",
-        in_engine=False,
     )
     segment_size_bytes: int = setting(
         1 << 30,

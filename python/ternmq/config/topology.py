@@ -21,6 +21,8 @@ BROKER_PORT = 10_911
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 OwnFolder = Annotated[str | None, Meta(description="Data folder in place of the common one.")]
 Mode = Literal["raft", "multi-master", "async-slave", "sync-double-write"]
+SLAVE_MODES: tuple[Mode, ...] = ("async-slave", "sync-double-write")
+"""A master and its slaves, which never elect."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,11 +101,15 @@ class MemberSection(Section, frozen=True):
 
 
 class GroupSection(Section, frozen=True):
-    """`[[group]]`: one broker group, one Raft group in mode "raft"."""
+    """`[[group]]`: one broker group, one Raft group in mode "raft"; of a master and slaves the first is the master."""
 
     name: Annotated[str, Meta(description="Broker name, as clients and tools show it.")]
     mode: Annotated[
-        Mode, Meta(description='"raft", or "multi-master" with one member; the others are not there yet.')
+        Mode,
+        Meta(
+            description='"raft" with 3 or 5 members, "multi-master" with one, "async-slave" or "sync-double-write" with'
+            " a master and its slaves."
+        ),
     ] = "raft"
     port: Annotated[Port, Meta(description="Client port of members that name none.")] = BROKER_PORT
     advertise: Annotated[str | None, Meta(description="Host that clients are told; {id} is the member id.")] = None

@@ -16,15 +16,18 @@ from ternmq.cluster.blueprint import node_specs
 from ternmq.cluster.claims import PortClaims
 from ternmq.cluster.layout import DataDir
 from ternmq.config import Topology
+from ternmq.config.topology import Mode
 from ternmq.errors import LaunchError
 
 _PORTS = 60
 
 
-def topology_for(data: DataDir, groups: int | None, first: int | None, say: Callable[[str], None]) -> Topology:
+def topology_for(
+    data: DataDir, groups: int | None, first: int | None, say: Callable[[str], None], mode: Mode | None = None
+) -> Topology:
     """Lay out with claims that end at once: what comes next is as in another process, later."""
     with PortClaims() as claims:
-        return blueprint.topology_for(data, groups, first, say, claims)
+        return blueprint.topology_for(data, blueprint.Layout(groups, first, mode), say, claims)
 
 
 def _nothing(_text: str) -> None:

@@ -76,7 +76,7 @@ def test_asynchronous_flush_does_not_lower_a_raft_group_unless_insisted(read: Re
 def test_a_single_master_without_flush_setting_is_asynchronous_as_at_apache(read: Reader) -> None:
     conf = read(SINGLE)
     assert (conf.config.mode, conf.config.flush) == ("multi-master", "async")
-    assert any("waits for the disk" in notice for notice in conf.summary.notices)
+    assert any("when the power goes within half a second" in notice for notice in conf.summary.notices)
     assert read(SINGLE + "flushDiskType=SYNC_FLUSH\n").config.flush == "sync"
 
 

@@ -1,14 +1,17 @@
 """The topology of a local cluster: every port written out, taken ones skipped, the same after writing and reading."""
 
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ternmq.config import broker_config, dump_topology, generate_topology, load_topology
-from ternmq.config.topology import member_ports
+from ternmq.config.topology import Mode, member_ports
+from ternmq.config.topology_file import parse_topology
 from ternmq.errors import ConfigError
+from ternmq.local import MODES
 
 
 def everything_free(port: int) -> bool:
@@ -47,11 +50,23 @@ def test_no_free_port_is_said_with_what_to_do(tmp_path: Path) -> None:
         generate_topology(tmp_path, is_free=lambda port: False)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_group_of_each_mode_has_its_usual_members(tmp_path: Path, mode: Mode) -> None:
+    topology = generate_topology(tmp_path, is_free=everything_free, mode=mode, flush="async")
+    members = {"raft": 3, "multi-master": 1, "async-slave": 2, "sync-double-write": 2}
+    assert [(group.mode, len(group.members)) for group in topology.group] == [(mode, members[mode])] * 2
+    assert parse_topology(dump_topology(topology).encode(), "t", topology.base) == topology
+
+
+def test_the_modes_of_the_command_line_are_those_of_the_file() -> None:
+    assert get_args(Mode) == MODES
+
+
 @pytest.mark.parametrize(
     "counts",
     [{"groups": 0}, {"groups": 27}, {"nameservers": 0}, {"nameservers": 11}, {"replicas": 2}, {"base_port": 80}],
 )
-def test_counts_out_of_bounds_are_refused(tmp_path: Path, counts: dict[str, int]) -> None:
+def test_counts_out_of_bounds_are_refused(tmp_path: Path, counts: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         generate_topology(tmp_path, is_free=everything_free, **counts)
 

@@ -23,6 +23,7 @@ MEMBERS = """members = [
 """
 GROUP = f'[[group]]\nname = "a"\n{MEMBERS}'
 GOOD = NAMESERVER + GROUP
+SLAVES = NAMESERVER + '[[group]]\nname = "a"\nmode = "async-slave"\n'
 
 
 def checked(text: str) -> None:
@@ -51,7 +52,18 @@ def test_derived_ports_are_those_that_rocketmq_users_know() -> None:
     assert (config.port, config.fast_port, config.peer_port) == (10911, 10909, 40911)
     assert config.data == Path("/base/data/a/n1")
     assert config.advertised == "10.0.0.2:10911"
-    assert config.follower_broker_id == 2
+    assert config.follower_broker_id() == 2
+
+
+@pytest.mark.parametrize("mode", ["async-slave", "sync-double-write"])
+def test_a_slave_has_the_broker_id_of_its_number_and_a_former_master_that_of_its_successor(mode: str) -> None:
+    text = NAMESERVER + f'[[group]]\nname = "a"\nmode = "{mode}"\n' + members("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    topology = parse_topology((text + "[cluster]\n").encode(), "t", Path("/base"))
+    master, *slaves = (broker_config(topology, f"a/n{at}", insecure=True, secret=b"s" * 16) for at in range(3))
+    assert [slave.follower_broker_id("n0") for slave in slaves] == [1, 2]
+    assert master.follower_broker_id("n2") == 2
+    assert master.follower_broker_id(None) == 0
+    assert {config.mode for config in (master, *slaves)} == {mode}
 
 
 @pytest.mark.parametrize(
@@ -96,8 +108,26 @@ def test_a_key_or_value_that_cannot_be_read_is_named(text: str, words: str) -> N
             NAMESERVER + '[[group]]\nname = "a"\nmode = "multi-master"\n' + members("10.0.0.1", "10.0.0.2"),
             "a group of its own",
         ),
-        (NAMESERVER + '[[group]]\nname = "a"\nmode = "async-slave"\n' + members("10.0.0.1"), "not there yet"),
-        (NAMESERVER + '[[group]]\nname = "a"\nmode = "sync-double-write"\n' + members("10.0.0.1"), "not there yet"),
+        (
+            SLAVES + members("10.0.0.1"),
+            'has mode = "multi-master"',
+        ),
+        (
+            NAMESERVER
+            + '[[group]]\nname = "a"\nmode = "async-slave"\n'
+            + members(*(f"10.0.0.{n}" for n in range(1, 7))),
+            "a master and 1 to 4 slaves",
+        ),
+        (
+            NAMESERVER + '[[group]]\nname = "a"\nmode = "sync-double-write"\n' + members("10.0.0.1", "10.0.0.1"),
+            "colocate = true",
+        ),
+        (
+            NAMESERVER
+            + '[[group]]\nname = "a"\nmode = "sync-double-write"\n'
+            + 'members = [{ id = "n1", host = "10.0.0.1" }, { id = "n0", host = "10.0.0.2" }]\n',
+            "give the master the smallest number",
+        ),
         (NAMESERVER + '[[group]]\nname = "a"\n' + members("10.0.0.1", "10.0.0.2", "127.0.0.1"), "loopback host"),
         (GOOD.replace("11022", "11013"), "both use port 11013"),
         (GOOD.replace("11022", "11014"), "the fast port of a/n1 and the client port of a/n0"),
@@ -216,5 +246,5 @@ def test_what_is_allowed_but_risky_is_warned_of() -> None:
     text = "[defaults]\nflush = 'async'\n" + GOOD.replace("raft = 11025", "raft = 41025")
     warnings = "\n".join(topology_warnings(parse_topology(text.encode(), "t", Path())))
     assert "one NameServer only" in warnings
-    assert "every acknowledgement waits for the disk" in warnings
+    assert "every acknowledgement waits for the disks of a majority" in warnings
     assert "the raft port 41025 of a/n1 lies in the range of outgoing connections" in warnings

@@ -101,7 +101,11 @@ def test_the_tables_of_planted_bugs_name_every_one_and_a_check_that_exists() -> 
     assert bugs == [label for label, _ in rows]
     tests = "".join(
         (ROOT / file).read_text()
-        for file in ("crates/sim/tests/planted.rs", "crates/broker/src/requests/tests/pull.rs")
+        for file in (
+            "crates/sim/tests/planted.rs",
+            "crates/sim/tests/slaves.rs",
+            "crates/broker/src/requests/tests/pull.rs",
+        )
     )
     named = [name for _, cell in rows for name in NAMED.findall(cell)]
     assert named

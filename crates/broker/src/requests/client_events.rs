@@ -107,7 +107,8 @@ impl ClientEvents {
 
     /// 40 to the members of groups that changed.
     pub fn notify(&self, groups: &[Arc<str>]) {
-        if groups.is_empty() || !self.services.roles.view().leads() {
+        let role = self.services.roles.view();
+        if groups.is_empty() || !(role.leads() || role.reads_alone()) {
             return;
         }
         for group in groups {

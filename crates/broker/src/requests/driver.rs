@@ -291,23 +291,19 @@ impl Driver {
         batch: &mut ResponseBatch,
     ) {
         let counters = &self.services.counters;
-        match outcome {
-            Outcome::Stored(stored) => {
-                if let Some(bytes) = counted_bytes {
-                    counters.put(stored.physical_offsets.len(), bytes);
-                }
-                if responder.is_awaited() {
-                    let response = H::stored(pending, stored, &self.view(Consistency::Local));
-                    respond(responder, response, Out::Together(batch));
-                }
+        let Some((stored, fault)) = outcome.stored() else {
+            if counted_bytes.is_some() {
+                counters.put_failed();
             }
-            other => {
-                if counted_bytes.is_some() {
-                    counters.put_failed();
-                }
-                let error = RequestError::of(other, &self.services.roles.view());
-                refuse::<H>(responder, error, Out::Together(batch));
-            }
+            let error = RequestError::of(outcome, &self.services.roles.view());
+            return refuse::<H>(responder, error, Out::Together(batch));
+        };
+        if let Some(bytes) = counted_bytes {
+            counters.put(stored.physical_offsets.len(), bytes);
+        }
+        if responder.is_awaited() {
+            let response = H::stored(pending, stored, &self.view(Consistency::Local));
+            respond(responder, response.but(fault), Out::Together(batch));
         }
     }
 

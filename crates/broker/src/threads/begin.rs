@@ -9,8 +9,8 @@ use tern_log::{
     ScanResult,
 };
 use tern_replica::{
-    Applier, Applying, DelayScheduler, Fatal, Flusher, LeaderTasks, OpenedReplica, ReplicaOpening,
-    Strategy, TurnOptions,
+    Applier, Applying, DelayScheduler, Fatal, Flush, Flusher, LeaderTasks, OpenedReplica,
+    ReplicaOpening, Strategy, TurnOptions,
 };
 use tern_replication::Phase;
 use tern_requests::{ClientRegistry, Views};
@@ -132,7 +132,7 @@ fn opening(start: &StartContext) -> ReplicaOpening {
         log: bootstrap::log_options(start, [0; 16]),
         strategy: match options.mode {
             Mode::MultiMaster => Strategy::Solo,
-            Mode::Raft => Strategy::Raft(options.timing),
+            Mode::Raft | Mode::AsyncSlave | Mode::SyncDoubleWrite => Strategy::Raft(options.timing),
         },
         seed: crate::clock::monotonic_ns(),
         turn: TurnOptions {
@@ -142,6 +142,11 @@ fn opening(start: &StartContext) -> ReplicaOpening {
             // 25 ms for `shared`: a twelfth of the least election timeout of 10 ms ticks.
             election_slot_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
             seed: crate::clock::monotonic_ns(),
+            acknowledgement: options.mode.acknowledgement(),
+            flush: match options.mode {
+                Mode::Raft => Flush::Sync,
+                _ => options.flush,
+            },
             ..TurnOptions::default()
         },
     }

@@ -76,6 +76,8 @@ pub(super) fn run(
         if let Some(end_ns) = end_ns {
             refuse_new(&mut inbox);
             if !replica.has_undecided() || inbox.now_ns >= end_ns {
+                replica.flush_rest(&mut out);
+                deliver(&mut out, outlets);
                 return Ok(replica);
             }
         }

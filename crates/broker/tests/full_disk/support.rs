@@ -144,6 +144,7 @@ impl One {
             let raft = RaftOptions {
                 id: state.own_id,
                 voters,
+                learners: Vec::new(),
                 hard_state: HardState { term: 1, vote: 0 },
                 commit: 1,
                 timing: Timing {

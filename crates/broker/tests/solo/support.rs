@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tern_broker::{Mode, Node, NodeEvents, NodeOptions, RoleView, Settings, TableLimits};
+use tern_broker::{Flush, Mode, Node, NodeEvents, NodeOptions, RoleView, Settings, TableLimits};
 use tern_net::{Client, ClientOptions, Connection, Credit, PushHandler};
 use tern_replication::{RaftMember, Timing};
 use tern_wire::headers::{PullRequest, SendRequest};
@@ -232,6 +232,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
             address: "127.0.0.1:1".to_owned(),
         }],
         mode: Mode::MultiMaster,
+        flush: Flush::Sync,
         listen,
         fast_listen: None,
         peer_listen: listen,

@@ -25,6 +25,14 @@ impl<T> Replica<T> {
         Ok(())
     }
 
+    /// Whether a message speaks of what a slave held before it came back with less. It has promised nothing; its master
+    /// asks it anew.
+    pub(super) fn is_from_before(&self, message: &PeerMessage) -> bool {
+        message.message == MessageKind::Heartbeat
+            && self.is_slave()
+            && message.commit > self.log.end().index
+    }
+
     /// A leader sends a commit index that the receiver has confirmed. A log that ends below it has lost something since.
     fn check_confirmed(&self, message: &PeerMessage) -> Result<(), Fatal> {
         let (end, term) = (self.log.end().index, self.engine.status().term);

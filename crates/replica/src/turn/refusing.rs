@@ -10,7 +10,8 @@ use tern_log::planted::{Bug, is_planted};
 impl<T> Replica<T> {
     /// Answer what will not be done: not the leader, waited too long, no room, undecided for too long.
     pub(super) fn refuse(&mut self, now_ns: u64, applied_position: u64, out: &mut Outbox<T>) {
-        out.answers.extend(self.tickets.expire(now_ns));
+        out.answers
+            .extend(self.tickets.expire(now_ns, self.committed_alone()));
         if self.engine.status().role == Role::Leader {
             self.handed_over_ns = self.engine.transferring().then_some(now_ns);
             self.refuse_waiting(now_ns, applied_position, out);
@@ -46,7 +47,7 @@ impl<T> Replica<T> {
     fn refuse_all(&mut self, out: &mut Outbox<T>) {
         if is_planted(Bug::BusyAfterAppend) {
             let busy = Outcome::Rejected(RejectReason::Busy(Bound::Waiting));
-            let expired = self.tickets.expire(u64::MAX);
+            let expired = self.tickets.expire(u64::MAX, 0);
             out.answers.extend(
                 expired
                     .into_iter()

@@ -1,33 +1,60 @@
-//! Runs histories: `tern-sim [first] [end] [seconds]`, seeds from `first` up to and without `end`.
-//! `tern-sim tell SEED [BUG]` prints what happens in one, with a bug planted in it.
-//! `tern-sim bugs [seeds] [BUG]` plants each bug in turn, or one by its label, and says which seed shows it.
+//! Runs histories: `tern-sim [--mode MODE] [first] [end] [seconds]`, seeds from `first` up to and without `end`.
+//! `tern-sim [--mode MODE] tell SEED [BUG]` prints what happens in one, with a bug planted in it.
+//! `tern-sim [--mode MODE] bugs [seeds] [BUG]` plants each bug in turn, or one by its label, and says which seed shows it.
+//! MODE is `raft`, `async-slave` or `sync-double-write`.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tern_sim::{Figures, HistoryPlan, PlantedBug, plant, run, tell};
+use tern_sim::{Figures, HistoryPlan, PlantedBug, SwarmMode, plant, run_mode, tell};
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("bugs") {
-        let seeds = std::env::args().nth(2).and_then(|text| text.parse().ok());
-        return hunt(seeds.unwrap_or(500), std::env::args().nth(3).as_deref());
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mode = match take_mode(&mut arguments) {
+        Ok(mode) => mode,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let number = |at: usize| arguments.get(at).and_then(|text| text.parse().ok());
+    let label = arguments.get(2).map(String::as_str);
+    match arguments.first().map(String::as_str) {
+        Some("bugs") => hunt(mode, number(1).unwrap_or(500), label),
+        Some("tell") => tell_one(mode, number(1).unwrap_or(0), label),
+        _ => run_all(mode, &arguments),
     }
-    if std::env::args().nth(1).as_deref() == Some("tell") {
-        let seed = std::env::args().nth(2).and_then(|text| text.parse().ok());
-        let seed = seed.unwrap_or(0);
-        let label = std::env::args().nth(3);
-        plant(PlantedBug::all().find(|bug| Some(bug.label()) == label.as_deref()));
-        return match tell(HistoryPlan { seed, seconds: 20 }) {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(violation) => {
-                println!("{}", violation.0);
-                ExitCode::FAILURE
-            }
-        };
+}
+
+/// Takes `--mode MODE` out of the arguments.
+fn take_mode(arguments: &mut Vec<String>) -> Result<SwarmMode, String> {
+    let Some(at) = arguments.iter().position(|argument| argument == "--mode") else {
+        return Ok(SwarmMode::Raft);
+    };
+    let named: Vec<String> = arguments.drain(at..arguments.len().min(at + 2)).collect();
+    match named.get(1).map(String::as_str) {
+        Some("raft") => Ok(SwarmMode::Raft),
+        Some("async-slave") => Ok(SwarmMode::AsyncSlave),
+        Some("sync-double-write") => Ok(SwarmMode::SyncDoubleWrite),
+        _ => Err("--mode is raft, async-slave or sync-double-write".to_owned()),
     }
-    let numbers: Vec<u64> = std::env::args()
-        .skip(1)
+}
+
+fn tell_one(mode: SwarmMode, seed: u64, label: Option<&str>) -> ExitCode {
+    plant(PlantedBug::all().find(|bug| Some(bug.label()) == label));
+    match tell(HistoryPlan { seed, seconds: 20 }, mode) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(violation) => {
+            println!("{}", violation.0);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_all(mode: SwarmMode, arguments: &[String]) -> ExitCode {
+    let numbers: Vec<u64> = arguments
+        .iter()
         .filter_map(|text| text.parse().ok())
         .collect();
     let first = numbers.first().copied().unwrap_or(0);
@@ -37,7 +64,7 @@ fn main() -> ExitCode {
     let mut sum = Sum::default();
     let mut failed = 0;
     for seed in first..end {
-        match run(HistoryPlan { seed, seconds }) {
+        match run_mode(HistoryPlan { seed, seconds }, mode) {
             Ok(figures) => sum.add(&figures),
             Err(violation) => {
                 failed += 1;
@@ -54,14 +81,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn hunt(seeds: u64, label: Option<&str>) -> ExitCode {
+fn hunt(mode: SwarmMode, seeds: u64, label: Option<&str>) -> ExitCode {
     let (mut missed, mut all) = (0, 0);
     for bug in PlantedBug::all().filter(|bug| label.is_none_or(|label| bug.label() == label)) {
         all += 1;
         plant(Some(bug));
         let began = Instant::now();
         let caught = (0..seeds).find_map(|seed| {
-            let broken = run(HistoryPlan { seed, seconds: 20 }).err()?;
+            let broken = run_mode(HistoryPlan { seed, seconds: 20 }, mode).err()?;
             Some((seed, broken))
         });
         plant(None);
@@ -82,6 +109,7 @@ fn hunt(seeds: u64, label: Option<&str>) -> ExitCode {
 struct Sum {
     hours: f64,
     acknowledged: u64,
+    on_master_alone: u64,
     reads: u64,
     pulled: u64,
     elections: u64,
@@ -93,6 +121,7 @@ impl Sum {
     fn add(&mut self, figures: &Figures) {
         self.hours += figures.time as f64 / 3.6e9;
         self.acknowledged += figures.acknowledged;
+        self.on_master_alone += figures.on_master_alone;
         self.reads += figures.reads;
         self.pulled += figures.pulled;
         self.elections += figures.elections;
@@ -112,6 +141,9 @@ impl Sum {
             "{} acknowledged, {} fresh reads, {} pulled, {} elections, {} halted as they had to",
             self.acknowledged, self.reads, self.pulled, self.elections, self.halted
         );
+        if self.on_master_alone > 0 {
+            println!("{:>8} answered 11 or 12", self.on_master_alone);
+        }
         for (fault, count) in &self.faults {
             println!("{count:>8} {fault}");
         }

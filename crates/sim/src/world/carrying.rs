@@ -7,7 +7,7 @@ use super::history::{BLOCKED_PAUSE, MILLISECOND, World, WorldEvent};
 use crate::auditor;
 use crate::bugs::{OuterBug, outer};
 use crate::ledger::BrokenPromise;
-use crate::machine::Process;
+use crate::machine::{Machine, Process};
 use crate::network::Micros;
 use crate::process::RunningReplica;
 
@@ -229,12 +229,28 @@ impl World {
         self.decided(at, ticket, outcome)
     }
 
-    /// A majority's disks have a frame, by what is on their platters.
+    /// What a sender was told of is where the mode promises.
+    pub(crate) fn check_acknowledged(&self, at: usize, index: u64) -> Result<(), BrokenPromise> {
+        let disks = self.swarm.disks_for_success();
+        self.check_disks(at, index, "acknowledged", disks)
+    }
+
+    /// As many disks have a frame as its commit takes, by what is on their platters.
     pub(crate) fn check_durable(
         &self,
         at: usize,
         index: u64,
         what: &str,
+    ) -> Result<(), BrokenPromise> {
+        self.check_disks(at, index, what, self.swarm.disks_for_commit())
+    }
+
+    fn check_disks(
+        &self,
+        at: usize,
+        index: u64,
+        what: &str,
+        disks: usize,
     ) -> Result<(), BrokenPromise> {
         let Some(running) = self.machines[at].any_running() else {
             return Ok(());
@@ -244,8 +260,9 @@ impl World {
             return Ok(());
         };
         let holders = auditor::holders(&self.machines, &frame, self.swarm.segment_size);
-        let damaged = self.machines.iter().filter(|m| m.damage.is_some()).count();
-        if (holders + damaged) * 2 > self.swarm.members {
+        let has_lost = |m: &&Machine| m.damage.is_some() || self.now < m.forgot_until;
+        let damaged = self.machines.iter().filter(has_lost).count();
+        if holders + damaged >= disks {
             return Ok(());
         }
         Err(BrokenPromise(format!(

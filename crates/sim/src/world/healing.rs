@@ -25,12 +25,15 @@ impl World {
                 self.kill(at);
             }
             self.restart(at)?;
+            self.replace_slave(at)?;
         }
         let fresh = self.next_uid + 1;
         let end = self.now + HEALING;
         let mut missing = "nothing was looked at".to_owned();
         while self.now < end {
             self.run_until(self.now + 200 * MILLISECOND)?;
+            // It may meet damage after its start only.
+            self.replace_slave(self.swarm.members - 1)?;
             match self.agreed(fresh) {
                 Ok(leader) => return self.settle(leader),
                 Err(what) => missing = what,
@@ -47,6 +50,18 @@ impl World {
             HEALING / SECOND,
             states.join("; ")
         )))
+    }
+
+    /// A slave that has stopped for good is started with an empty disk by its operator: its master has everything.
+    fn replace_slave(&mut self, at: usize) -> Result<(), BrokenPromise> {
+        let machine = &mut self.machines[at];
+        if at == 0 || !self.swarm.mode.has_slaves() || machine.halted.take().is_none() {
+            return Ok(());
+        }
+        machine.disk.wipe();
+        machine.damage = None;
+        self.tails[at].clear();
+        self.restart(at)
     }
 
     /// A leader whose commits every sound replica has applied, among them a send made after healing.

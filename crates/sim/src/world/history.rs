@@ -12,7 +12,7 @@ use crate::ledger::{BrokenPromise, Ledger};
 use crate::machine::{Clock, Machine};
 use crate::network::{Micros, Packet, Weather};
 use crate::random::Random;
-use crate::swarm::Swarm;
+use crate::swarm::{Swarm, SwarmMode};
 
 pub(crate) const MILLISECOND: Micros = 1_000;
 pub(crate) const SECOND: Micros = 1_000_000;
@@ -42,6 +42,8 @@ pub struct HistoryPlan {
 pub struct Figures {
     /// Sends answered with code 0.
     pub acknowledged: u64,
+    /// Sends answered 11 or 12.
+    pub on_master_alone: u64,
     /// Sends answered 2 or 14.
     pub refused: u64,
     /// Sends with any other outcome.
@@ -137,12 +139,27 @@ pub fn run_in(plan: HistoryPlan, swarm: Option<Swarm>) -> Result<Figures, Broken
     run_world(plan, swarm, false)
 }
 
-/// As [`run`], and print what happens to whom.
+/// As [`run`], of a group in this mode: the same shape, with a master and a slave in the place of the members.
 ///
 /// # Errors
 /// The first broken promise.
-pub fn tell(plan: HistoryPlan) -> Result<Figures, BrokenPromise> {
-    run_world(plan, None, true)
+pub fn run_mode(plan: HistoryPlan, mode: SwarmMode) -> Result<Figures, BrokenPromise> {
+    run_in(plan, swarm_in(plan.seed, mode))
+}
+
+/// As [`run_mode`], and print what happens to whom.
+///
+/// # Errors
+/// The first broken promise.
+pub fn tell(plan: HistoryPlan, mode: SwarmMode) -> Result<Figures, BrokenPromise> {
+    run_world(plan, swarm_in(plan.seed, mode), true)
+}
+
+fn swarm_in(seed: u64, mode: SwarmMode) -> Option<Swarm> {
+    match mode {
+        SwarmMode::Raft => None,
+        slaves => Some(Swarm::draw(&mut Random::new(seed)).in_mode(slaves)),
+    }
 }
 
 fn run_world(

@@ -150,7 +150,14 @@ impl World {
             }
             return Ok(());
         }
-        self.links.insert((from, to), lives);
+        let (before, peer) = (self.links.insert((from, to), lives), self.machines[to].id());
+        if before.is_some_and(|before| before.0 == lives.0)
+            && let Some(running) = self.machines[from].running()
+        {
+            // The connection to the life before had ended.
+            running.inbox.unreachable.push(peer);
+            return self.turn(from);
+        }
         Ok(())
     }
 

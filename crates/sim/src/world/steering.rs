@@ -58,7 +58,9 @@ impl World {
 
     /// Put an empty disk into a machine whose process is dead.
     pub fn wipe(&mut self, at: usize) {
-        self.machines[at].damage = Some("wiped disk");
+        if !self.machines[at].is_slave() {
+            self.machines[at].damage = Some("wiped disk");
+        }
         self.machines[at].disk.wipe();
     }
 
@@ -84,6 +86,16 @@ impl World {
         if let Some(lives) = self.links.get(&(from, to)).copied() {
             self.after(0, WorldEvent::Lost(from, to, lives));
         }
+    }
+
+    /// Checksums of the frames' headers in the log of a process that runs; empty if none does.
+    pub fn headers(&self, at: usize) -> Vec<u32> {
+        let running = self.machines[at].any_running();
+        running.map_or_else(Vec::new, |running| {
+            let end = running.reader.end().index;
+            let headers = running.reader.headers(1, end + 1).unwrap_or_default();
+            headers.iter().map(|header| header.header_crc).collect()
+        })
     }
 
     /// The greatest term that a running replica has seen.

@@ -51,6 +51,7 @@ impl Solitary {
         let plan = BootstrapPlan {
             own: 1,
             members: vec![1],
+            learners: Vec::new(),
             digest: 0,
             directory: [1; 16],
         };
@@ -213,6 +214,16 @@ impl Solitary {
         let mut answers = self.answers.iter();
         let at = answers.position(|(answered, _)| *answered == ticket);
         self.answers.swap_remove(at.expect("it was answered")).1
+    }
+
+    /// What became of everything that was handed in, since this was last asked.
+    pub fn answers(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Whether a flush was asked for that has not been made.
+    pub fn wants_flush(&self) -> bool {
+        self.flush.is_some()
     }
 
     /// A replica that has applied nothing yet, on the same log.

@@ -13,6 +13,7 @@ import psutil
 
 from ternmq.admin import replica_status
 from ternmq.client import Client, connect
+from ternmq.cluster.blueprint import Layout
 from ternmq.cluster.demo.display import Display, Snapshot
 from ternmq.cluster.demo.load import Load
 from ternmq.cluster.demo.meter import MASTER_DEAD, NAMESERVERS_DEAD, RECOVERED, STEADY
@@ -51,7 +52,7 @@ async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: 
         MQError: a node could not be reached.
     """
     began = time.monotonic()
-    options = LaunchOptions(groups=2, base_port=base_port, restart=False)
+    options = LaunchOptions(Layout(groups=2, base_port=base_port), restart=False)
     display.step("starting 3 NameServers and 2 groups of 3 brokers, a process each")
     async with running_cluster(DataDir.at(folder), options, display.say) as supervisor:
         figures = Figures(ready_s=time.monotonic() - began)

@@ -1,0 +1,106 @@
+//! Masters and slaves: a master is the only voter of its group, slaves are its learners. What a sender is told in
+//! synchronous double write, and how slaves are known to be there.
+//!
+//! The commit is the master's own: consumers of the master read a message before a slave has it, as in RocketMQ. The
+//! promise to the sender waits for the slave, and is never broken in silence: without a slave the answer is 11, and
+//! after the time for an acknowledgement 12.
+
+use tern_log::planted::{Bug, is_planted};
+use tern_replication::{ReplicaId, Role};
+
+use super::Replica;
+use crate::inputs::Outbox;
+use crate::options::Acknowledgement;
+
+/// Frames behind which the place of a slave is not looked up: it is then not far behind.
+const NEAR_FRAMES: u64 = 64;
+
+impl<T> Replica<T> {
+    /// Whether this replica is a slave: it follows, and is never asked for a vote.
+    pub fn is_slave(&self) -> bool {
+        self.state.learners.contains(&self.state.own_id)
+    }
+
+    /// Whether senders wait for a slave.
+    pub(super) fn double_writes(&self) -> bool {
+        self.options.acknowledgement == Acknowledgement::SlaveToo
+            && self.engine.status().role == Role::Leader
+            && !self.state.learners.is_empty()
+            && !is_planted(Bug::SlaveNotAwaited)
+    }
+
+    /// Up to where messages are on the master, if that is not enough for their senders; else 0.
+    pub(super) fn committed_alone(&self) -> u64 {
+        if self.double_writes() {
+            self.committed
+        } else {
+            0
+        }
+    }
+
+    /// Something came from a slave.
+    pub(super) fn heard_of(&mut self, peer: ReplicaId) {
+        if self.state.learners.contains(&peer) && !self.slaves_in_reach.contains(&peer) {
+            self.slaves_in_reach.push(peer);
+        }
+    }
+
+    /// A connection is lost. A slave that is without its master says so at once; a master does not count on that slave.
+    pub(super) fn lost(&mut self, peer: ReplicaId) {
+        self.slaves_in_reach.retain(|slave| *slave != peer);
+        if self.is_slave() {
+            self.engine.forget_leader(peer);
+        }
+    }
+
+    /// Up to where a sender may be told that its message is stored, of what is committed.
+    pub(super) fn acknowledgeable(&self, commit: u64) -> u64 {
+        if !self.double_writes() {
+            return commit;
+        }
+        let matched = self
+            .state
+            .learners
+            .iter()
+            .map(|slave| self.engine.matched(*slave));
+        matched.max().unwrap_or(0).min(commit)
+    }
+
+    /// Slaves' answers make no work for the engine, so this is asked in every turn.
+    pub(super) fn acknowledge(&mut self, out: &mut Outbox<T>) {
+        if !self.double_writes() {
+            return;
+        }
+        let upto = self.acknowledgeable(self.committed);
+        if self.waits_for_one_upto(upto) {
+            self.decide(upto, true, out);
+        }
+        if self.waits_for_one_upto(self.committed) && !self.has_slave() {
+            self.decide(self.committed, false, out);
+        }
+    }
+
+    fn waits_for_one_upto(&self, index: u64) -> bool {
+        self.tickets.first().is_some_and(|first| first <= index)
+    }
+
+    /// Whether a slave is there that can be expected to confirm in time.
+    fn has_slave(&self) -> bool {
+        self.slaves_in_reach
+            .iter()
+            .any(|slave| !self.is_far_behind(*slave))
+    }
+
+    fn is_far_behind(&self, slave: ReplicaId) -> bool {
+        let (end, matched) = (self.log.end(), self.engine.matched(slave));
+        if matched + NEAR_FRAMES >= end.index {
+            return false;
+        }
+        // A frame that cannot be read says nothing about the slave.
+        let position = self
+            .log
+            .header(matched.max(1))
+            .map(|header| header.position);
+        position.is_ok_and(|at| end.position.saturating_sub(at) > self.options.slave_behind_bytes)
+    }
+}

@@ -1,0 +1,140 @@
+//! Groups of a master and a slave: what each mode promises, what it may lose, and how a slave comes back.
+
+use tern_log::planted::Bug;
+use tern_sim::{HistoryPlan, Swarm, SwarmMode, World, plant, run_mode};
+
+const SECOND: u64 = 1_000_000;
+const MODES: [SwarmMode; 2] = [SwarmMode::AsyncSlave, SwarmMode::SyncDoubleWrite];
+const MASTER: usize = 0;
+const SLAVE: usize = 1;
+
+fn settled(mode: SwarmMode, seed: u64) -> World {
+    plant(None);
+    let mut world = World::new(seed, Some(Swarm::fair().in_mode(mode)));
+    let there = world.run_while(10 * SECOND, |world| !world.is_settled());
+    assert!(there.unwrap(), "seed {seed}: no master after 10 s");
+    world.run_until(world.now() + 2 * SECOND).unwrap();
+    world
+}
+
+#[test]
+fn no_promise_of_a_master_and_its_slave_is_broken_in_any_history() {
+    plant(None);
+    for mode in MODES {
+        let (mut acknowledged, mut alone) = (0, 0);
+        for seed in 0..60 {
+            let figures = run_mode(HistoryPlan { seed, seconds: 20 }, mode)
+                .unwrap_or_else(|violation| panic!("{mode:?}, seed {seed}: {}", violation.0));
+            acknowledged += figures.acknowledged;
+            alone += figures.on_master_alone;
+        }
+        println!("{mode:?}: {acknowledged} acknowledged, {alone} on the master alone");
+        assert!(acknowledged > 0);
+        assert_eq!(alone > 0, mode == SwarmMode::SyncDoubleWrite);
+    }
+}
+
+#[test]
+fn double_write_that_does_not_wait_for_the_slave_is_seen() {
+    plant(Some(Bug::SlaveNotAwaited.into()));
+    let seen = (0..100).find_map(|seed| {
+        run_mode(
+            HistoryPlan { seed, seconds: 20 },
+            SwarmMode::SyncDoubleWrite,
+        )
+        .err()
+    });
+    plant(None);
+    assert!(seen.expect("a seed shows it").0.contains("acknowledged"));
+}
+
+#[test]
+fn the_master_leads_whatever_becomes_of_its_slave_and_the_slave_never() {
+    for mode in MODES {
+        let mut world = settled(mode, 1);
+        world.kill(SLAVE);
+        world.run_until(world.now() + 2 * SECOND).unwrap();
+        assert_eq!(world.leader(), Some(MASTER));
+        world.start(SLAVE).unwrap();
+        world.run_until(world.now() + SECOND).unwrap();
+        world.kill(MASTER);
+        world.run_until(world.now() + 5 * SECOND).unwrap();
+        assert_eq!(world.leader(), None);
+        world.start(MASTER).unwrap();
+        world.heal().unwrap();
+        assert_eq!(world.leader(), Some(MASTER));
+    }
+}
+
+#[test]
+fn without_a_slave_double_write_stores_and_never_says_success() {
+    let mut world = settled(SwarmMode::SyncDoubleWrite, 2);
+    let before = world.figures().clone();
+    assert!(before.acknowledged > 20 && before.on_master_alone == 0);
+    world.kill(SLAVE);
+    // What the slave had confirmed before it was gone may still be on its way.
+    world.run_until(world.now() + SECOND).unwrap();
+    let gone = world.figures().clone();
+    world.run_until(world.now() + 3 * SECOND).unwrap();
+    let alone = world.figures().clone();
+    assert_eq!(alone.acknowledged, gone.acknowledged);
+    assert!(alone.on_master_alone > gone.on_master_alone + 50);
+    world.start(SLAVE).unwrap();
+    world.run_until(world.now() + 3 * SECOND).unwrap();
+    assert!(world.figures().acknowledged > alone.acknowledged + 50);
+    world.heal().unwrap();
+}
+
+#[test]
+fn without_a_slave_an_asynchronous_master_goes_on_as_before() {
+    let mut world = settled(SwarmMode::AsyncSlave, 2);
+    world.kill(SLAVE);
+    let before = world.figures().acknowledged;
+    world.run_until(world.now() + 2 * SECOND).unwrap();
+    assert!(world.figures().acknowledged > before + 50);
+}
+
+#[test]
+fn a_slave_has_what_its_master_had_up_to_an_end_of_its_own_and_no_more() {
+    for seed in 0..20 {
+        let mut world = settled(SwarmMode::AsyncSlave, seed);
+        let master = world.headers(MASTER);
+        world.kill(MASTER);
+        world.run_until(world.now() + SECOND).unwrap();
+        let slave = world.headers(SLAVE);
+        assert!(slave.len() <= master.len());
+        assert_eq!(slave[..], master[..slave.len()], "seed {seed}");
+        // In fair weather it is a few frames behind.
+        assert!(slave.len() + 20 > master.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_slave_whose_disk_was_replaced_takes_everything_from_its_master() {
+    for mode in MODES {
+        for seed in 0..5 {
+            let mut world = settled(mode, seed);
+            world.kill(SLAVE);
+            world.wipe(SLAVE);
+            world.run_until(world.now() + SECOND).unwrap();
+            world.start(SLAVE).unwrap();
+            let back = world.run_while(10 * SECOND, |world| {
+                !world.takes_part(SLAVE) || world.headers(SLAVE).len() < world.headers(MASTER).len()
+            });
+            assert!(back.unwrap(), "{mode:?}, seed {seed}: it did not catch up");
+            world.heal().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_master_whose_disk_was_emptied_does_not_lead_what_its_slave_has() {
+    let mut world = settled(SwarmMode::AsyncSlave, 3);
+    let had = world.headers(SLAVE).len();
+    world.kill(MASTER);
+    world.wipe(MASTER);
+    world.start(MASTER).unwrap();
+    world.run_until(world.now() + 3 * SECOND).unwrap();
+    assert!(!world.takes_part(MASTER), "it has lost its memory");
+    assert!(world.headers(SLAVE).len() >= had);
+}

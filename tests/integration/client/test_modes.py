@@ -1,0 +1,204 @@
+"""Each mode of a broker group keeps what it promises, and may lose what it says: real processes, our client."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Collection
+
+import pytest
+
+import ternmq
+from support.cluster import Cluster, MakeCluster
+from support.processes import wait_for
+from support.reading import fresh, until, with_client
+from support.speaker import MAX_OFFSET, SpeakerError, ask
+from support.tern import PROGRAM
+from ternmq import StoredUnconfirmedError
+
+SLAVE_MODES = ("async-slave", "sync-double-write")
+
+
+def made(make_cluster: MakeCluster, mode: str, *, groups: int = 1, flush: str = "sync") -> Cluster:
+    return make_cluster(groups=groups, options=("--mode", mode, "--flush", flush))
+
+
+async def sent(mq: ternmq.Client, topic: str, bodies: list[str]) -> None:
+    async with mq.producer(fresh("p"), timeout=15) as out:
+        await asyncio.gather(*(out.send(topic, body.encode()) for body in bodies))
+
+
+async def read(mq: ternmq.Client, group: str, topic: str, wanted: Collection[str]) -> set[str]:
+    """Consume until all that is wanted has come; gives everything that came."""
+    found: set[str] = set()
+    async with mq.consumer(group, topic, start="earliest") as inbox, asyncio.timeout(30):
+        async for message in inbox:
+            async with message:
+                found.add(message.body.decode())
+            if found.issuperset(wanted):
+                break
+    return found
+
+
+def end_of(cluster: Cluster, name: str, topic: str) -> int:
+    """Messages of a topic that a replica shows; -1 where it does not answer, as a slave that has its master."""
+    total = 0
+    for queue in range(4):
+        try:
+            answer = ask(cluster.address(name), MAX_OFFSET, {"topic": topic, "queueId": str(queue)}, timeout=2)
+        except SpeakerError:
+            return -1
+        if answer.code != 0:
+            return -1
+        total += int(answer.fields["offset"])
+    return total
+
+
+@pytest.mark.parametrize("flush", ["sync", "async"])
+def test_a_master_that_restarts_disturbs_no_sender_and_its_own_messages_wait_for_it(
+    make_cluster: MakeCluster, flush: str
+) -> None:
+    cluster = made(make_cluster, "multi-master", groups=2, flush=flush)
+    gone = cluster.leader(cluster.groups[0])
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("multi-master")
+        await mq.admin.create_topic(topic, queues=4)
+        acknowledged: list[str] = []
+        stop = asyncio.Event()
+
+        async def send(key: int) -> None:
+            async with mq.producer(fresh("p"), timeout=5) as out:
+                while not stop.is_set():
+                    body = f"{key}/{len(acknowledged)}"
+                    await out.send(topic, body.encode())
+                    acknowledged.append(body)
+
+        async with asyncio.TaskGroup() as tasks:
+            for key in range(4):
+                tasks.create_task(send(key))
+            await until(lambda: len(acknowledged) > 200, "some messages on both masters")
+            await asyncio.to_thread(cluster.kill, gone)
+            before = len(acknowledged)
+            await until(lambda: len(acknowledged) > before + 400, "sends to go on at the other master")
+            stop.set()
+        await asyncio.to_thread(cluster.start, gone)
+        await read(mq, fresh("g"), topic, acknowledged)
+
+    with_client(cluster.nameservers, scenario)
+
+
+@pytest.mark.parametrize(("mode", "flush"), [("async-slave", "sync"), ("sync-double-write", "async")])
+def test_a_consumer_goes_on_at_the_slave_and_everything_goes_on_when_the_master_is_back(
+    make_cluster: MakeCluster, mode: str, flush: str
+) -> None:
+    cluster = made(make_cluster, mode, flush=flush)
+    master, slave = cluster.members()
+    assert cluster.leader() == master
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic, group = fresh("slave"), fresh("g")
+        await mq.admin.create_topic(topic, queues=4)
+        first, second, third = ([f"{part}/{number}" for number in range(200)] for part in "abc")
+        await sent(mq, topic, first)
+        # The group is known from here on: without a master none is made.
+        await read(mq, group, topic, first)
+        await sent(mq, topic, second)
+        await asyncio.to_thread(wait_for, lambda: end_of(cluster, master, topic) == 400, 10, "the master's own count")
+        await asyncio.to_thread(cluster.kill, master)
+        await asyncio.to_thread(wait_for, lambda: end_of(cluster, slave, topic) == 400, 10, "the slave to have all")
+        await read(mq, group, topic, second)
+        async with mq.producer(fresh("p"), timeout=2) as out:
+            with pytest.raises(ternmq.NotWritableError):
+                await out.send(topic, b"nobody takes it")
+        await asyncio.to_thread(cluster.start, master)
+        await sent(mq, topic, third)
+        await read(mq, group, topic, third)
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_without_its_slave_double_write_answers_11_and_stores(make_cluster: MakeCluster) -> None:
+    cluster = made(make_cluster, "sync-double-write")
+    _, slave = cluster.members()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("double-write")
+        await mq.admin.create_topic(topic, queues=4)
+        await sent(mq, topic, ["both"])
+        await asyncio.to_thread(cluster.kill, slave)
+        async with mq.producer(fresh("p"), timeout=5) as out:
+            with pytest.raises(StoredUnconfirmedError) as alone:
+                await out.send(topic, b"alone")
+            assert alone.value.code == 11
+        await asyncio.to_thread(cluster.start, slave)
+        await sent(mq, topic, ["both again"])
+        assert await read(mq, fresh("g"), topic, ("both again", "alone", "both")) == {"both", "alone", "both again"}
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_a_slave_that_stands_still_makes_double_write_answer_12_or_11_and_never_0(make_cluster: MakeCluster) -> None:
+    cluster = made(make_cluster, "sync-double-write")
+    _, slave = cluster.members()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("double-write")
+        await mq.admin.create_topic(topic, queues=4)
+        await asyncio.to_thread(cluster.pause, slave)
+        try:
+            async with mq.producer(fresh("p"), timeout=8) as out:
+                for body in (b"first", b"second"):
+                    with pytest.raises(StoredUnconfirmedError) as late:
+                        await out.send(topic, body)
+                    assert late.value.code in (11, 12)
+        finally:
+            cluster.resume(slave)
+
+    with_client(cluster.nameservers, scenario)
+
+
+@pytest.mark.parametrize("mode", SLAVE_MODES)
+def test_a_slave_whose_disk_was_replaced_has_everything_again(make_cluster: MakeCluster, mode: str) -> None:
+    cluster = made(make_cluster, mode)
+    master, slave = cluster.members()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("replaced")
+        await mq.admin.create_topic(topic, queues=4)
+        await sent(mq, topic, [str(number) for number in range(300)])
+        await asyncio.to_thread(cluster.kill, slave)
+        shutil.rmtree(cluster.data(slave))
+        await asyncio.to_thread(cluster.start, slave)
+        await sent(mq, topic, ["more"])
+        await asyncio.to_thread(cluster.kill, master)
+        await asyncio.to_thread(wait_for, lambda: end_of(cluster, slave, topic) == 301, 20, "the slave to have all")
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_a_master_whose_disk_was_emptied_does_not_begin_anew(make_cluster: MakeCluster) -> None:
+    cluster = made(make_cluster, "async-slave")
+    master, _ = cluster.members()
+    cluster.kill(master)
+    shutil.rmtree(cluster.data(master))
+    cluster.launch(master)
+    wait_for(lambda: not cluster.identity(master).is_alive(), 20, "the empty master to stop")
+    assert (
+        "the data directory of group-a/n0 is empty, but its group was founded with it"
+        in cluster.log(master).read_text()
+    )
+
+
+def test_a_group_is_not_moved_to_another_kind_of_mode_by_an_edit(make_cluster: MakeCluster) -> None:
+    cluster = made(make_cluster, "raft")
+    cluster.down()
+    file = cluster.directory / "topology.toml"
+    file.write_text(file.read_text().replace('mode = "raft"', 'mode = "async-slave"'))
+    said = subprocess.run(
+        [PROGRAM, "run", "broker", "--topology", file, "--node", "group-a/n0"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert said.returncode != 0
+    assert "was founded with replicas that elect their leader and is configured with mode async-slave" in (
+        said.stderr + said.stdout
+    )
