@@ -65,17 +65,25 @@ class Output:
         """Whether a live display on stderr makes sense."""
         return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
-    def items(self, schema: str, items: Sequence[Item], *, columns: Sequence[str] | None = None) -> None:
+    def items(
+        self,
+        schema: str,
+        items: Sequence[Item],
+        *,
+        columns: Sequence[str] | None = None,
+        summary: Item | None = None,
+    ) -> None:
         """Print the answer of a command.
 
         Args:
             schema: name and number of the document, such as ``ternmq.topic.list/1``.
             items: plain values under snake-case keys with units.
             columns: which keys tables and TSV show; all by default. JSON always has all.
+            summary: what a script asks first, beside the items of the JSON document.
         """
         match self.chosen:
             case "json":
-                print(json_text({"schema": schema, "items": list(items)}))
+                print(json_text({"schema": schema, **(summary or {}), "items": list(items)}))
             case "jsonl":
                 for item in items:
                     print(json_text(item))

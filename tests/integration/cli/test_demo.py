@@ -43,6 +43,24 @@ def test_nothing_is_lost_and_nothing_is_left_behind(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize(("mode", "processes"), [("multi-master", 5), ("async-slave", 7), ("sync-double-write", 7)])
+def test_every_mode_shows_that_it_keeps_its_promise(temporary: Path, mode: str, processes: int) -> None:
+    done = subprocess.run(
+        _demo("--seconds", "3", "--mode", mode, "--json"), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["mode"] == mode
+    assert figures["acknowledged"] == figures["delivered"] > 100
+    assert figures["lost"] == 0
+    (item,) = figures["items"]
+    assert len(item["rss_bytes"]) == processes
+    assert item["new_master"] is None
+    assert item["only_on_killed_master"] == {"multi-master": None, "sync-double-write": 0}.get(
+        mode, item["only_on_killed_master"]
+    )
+
+
 def test_ctrl_c_cleans_up(temporary: Path) -> None:
     with subprocess.Popen(_demo(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

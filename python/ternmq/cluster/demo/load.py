@@ -12,6 +12,7 @@ from ternmq.cluster.demo.verify import Delivery, QueuePosition, SendRecord
 from ternmq.errors import LaunchError, MQError
 
 SEQUENCE = "sequence"
+KEY = "producer"
 NEWCOMER = "newcomer"
 _BODY_BYTES = 128
 # A send may outlive an election: it waits for the new master inside this time.
@@ -29,13 +30,23 @@ class Load:
         client: connected to the cluster; not closed here.
         topic: exists already.
         keys: number of producers; each has a key of its own and one message on its way at a time.
+        ordered: a producer's messages go to one queue, and wait for it; else wherever a master is.
         clock: monotonic seconds.
     """
 
-    def __init__(self, client: Client, topic: str, keys: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: Client,
+        topic: str,
+        keys: int,
+        *,
+        ordered: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._topic = topic
         self._keys = [f"key-{number:02}" for number in range(keys)]
+        self._ordered = ordered
         self._clock = clock
         self._stopping = False
         self._producing: asyncio.Task[None] | None = None
@@ -131,7 +142,9 @@ class Load:
                 await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
 
     async def _send(self, producer: Producer[bytes], key: str, sequence: int, body: bytes) -> SendReceipt:
-        return await producer.send(self._topic, body, shard=key, keys=[key], properties={SEQUENCE: str(sequence)})
+        shard = key if self._ordered else None
+        properties = {SEQUENCE: str(sequence), KEY: key}
+        return await producer.send(self._topic, body, shard=shard, keys=[key], properties=properties)
 
     async def _follow(self) -> None:
         async with self._client.consumer("demo-followers", self._topic, start="earliest") as inbox:
@@ -155,7 +168,7 @@ def delivery_of(message: Message[bytes]) -> Delivery:
     """Note a message as a consumer got it; a missing or damaged property makes it a message that nobody sent."""
     sequence = message.properties.get(SEQUENCE, "")
     return Delivery(
-        message.shard or "",
+        message.properties.get(KEY, ""),
         int(sequence) if sequence.isdigit() else -1,
         message.body,
         QueuePosition(f"{message.queue.broker}:{message.queue.id}", message.queue_offset),

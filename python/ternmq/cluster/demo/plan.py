@@ -17,7 +17,7 @@ from ternmq.cluster.blueprint import Layout
 from ternmq.cluster.demo.display import Display, Snapshot
 from ternmq.cluster.demo.load import Load
 from ternmq.cluster.demo.meter import MASTER_DEAD, NAMESERVERS_DEAD, RECOVERED, STEADY
-from ternmq.cluster.demo.reading import queue_ends, read_all
+from ternmq.cluster.demo.reading import end_of, queue_ends, read_all
 from ternmq.cluster.demo.report import Election, Figures
 from ternmq.cluster.demo.verify import check
 from ternmq.cluster.launch import LaunchOptions, running_cluster
@@ -25,6 +25,7 @@ from ternmq.cluster.layout import DataDir
 from ternmq.cluster.node import NAMESRV
 from ternmq.cluster.readiness import agreed_master
 from ternmq.cluster.supervisor import Supervisor
+from ternmq.config.topology import Mode
 from ternmq.errors import LaunchError
 from ternmq.remoting import Endpoint, open_endpoint
 
@@ -36,9 +37,23 @@ _ELECTION_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.01
 _SHOW_EVERY_S = 0.25
 _SILENCE_S = 10.0
+_WHAT: dict[Mode, str] = {
+    "raft": "of 3 replicas",
+    "multi-master": "of a master alone",
+    "async-slave": "of a master and a slave",
+    "sync-double-write": "of a master and a slave",
+}
+_GOES_ON: dict[Mode, str] = {
+    "raft": "the load goes on with the new master",
+    "multi-master": "the load goes on with the other master",
+    "async-slave": "sends go on with the other master, reads with the slave",
+    "sync-double-write": "sends go on with the other master, reads with the slave",
+}
 
 
-async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: int | None = None) -> Figures:
+async def run_demo(
+    folder: Path, display: Display, *, load_s: float, base_port: int | None = None, mode: Mode = "raft"
+) -> Figures:
     """Run all steps; everything that was started is stopped afterwards, also on cancellation.
 
     Args:
@@ -46,17 +61,18 @@ async def run_demo(folder: Path, display: Display, *, load_s: float, base_port: 
         display: shows what goes on.
         load_s: how long the load runs, apart from the waits for elections and starts; the phases share it.
         base_port: where ports start; None takes the usual ones, and skips those that are taken.
+        mode: how the two groups replicate.
 
     Raises:
         LaunchError: the cluster did not start, or a step could not be done.
         MQError: a node could not be reached.
     """
     began = time.monotonic()
-    options = LaunchOptions(Layout(groups=2, base_port=base_port), restart=False)
-    display.step("starting 3 NameServers and 2 groups of 3 brokers, a process each")
+    options = LaunchOptions(Layout(groups=2, base_port=base_port, mode=mode), restart=False)
+    display.step(f"starting 3 NameServers and 2 groups {_WHAT[mode]}, a process for each node")
     async with running_cluster(DataDir.at(folder), options, display.say) as supervisor:
-        figures = Figures(ready_s=time.monotonic() - began)
-        display.done(f"9 processes ready in {figures.ready_s:.1f} s")
+        figures = Figures(mode=mode, ready_s=time.monotonic() - began)
+        display.done(f"{len(supervisor.processes())} processes ready in {figures.ready_s:.1f} s")
         try:
             await _perform(supervisor, display, figures, load_s / 4)
         except BaseException:
@@ -75,7 +91,7 @@ async def _perform(supervisor: Supervisor, display: Display, figures: Figures, p
     try:
         async with connect(";".join(nameservers)) as client:
             await client.admin.create_topic(TOPIC, queues=_QUEUES)
-            load = Load(client, TOPIC, _PRODUCERS)
+            load = Load(client, TOPIC, _PRODUCERS, ordered=figures.mode == "raft")
             steps = _Steps(supervisor, endpoint, client, load, display, figures, phase_s)
             async with steps.shown():
                 try:
@@ -116,7 +132,7 @@ class _Steps:
         self.load.start()
         await self._let_run(STEADY, f"{_PRODUCERS} producers send, a consumer follows")
         await self._kill_master()
-        await self._let_run(MASTER_DEAD, "the load goes on with the new master")
+        await self._let_run(MASTER_DEAD, _GOES_ON[self.figures.mode])
         await self._kill_nameservers()
         await self._let_run(NAMESERVERS_DEAD, "the load goes on with one NameServer")
         await self._bring_back()
@@ -139,9 +155,12 @@ class _Steps:
             self.display.say(f"{count:,} of {sum(ends.values()):,}")
 
         deliveries = await read_all(self.client, "demo-checkers", TOPIC, ends, progress, silence_s=_SILENCE_S)
-        verdict = self.figures.verdict = await asyncio.to_thread(check, self.load.record, deliveries)
+        ordered = self.figures.mode == "raft"
+        verdict = await asyncio.to_thread(check, self.load.record, deliveries, ordered=ordered)
+        self.figures.verdict = verdict
         order = "held" if verdict.order_held else f"broken {len(verdict.reordered)} times"
-        self.display.done(f"read {len(deliveries):,} messages: {len(verdict.lost)} lost, order per key {order}")
+        of_order = f", order per key {order}" if ordered else ""
+        self.display.done(f"read {len(deliveries):,} messages: {len(verdict.lost)} lost{of_order}")
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
@@ -177,6 +196,9 @@ class _Steps:
         self.load.meter.phase = MASTER_DEAD
         began = time.monotonic()
         await self.supervisor.kill(leader.name)
+        if self.figures.mode != "raft":
+            await self._look_at_slave(leader.name, group)
+            return
         address = await self._successor(group, leader.address)
         took_s = time.monotonic() - began
         successor = self.supervisor.node_at(address)
@@ -186,6 +208,31 @@ class _Steps:
         self.display.done(
             f"killed {leader.name}: {successor} leads {group} in term {term} after {took_s * 1000:.0f} ms"
         )
+
+    async def _look_at_slave(self, master: str, group: str) -> None:
+        """Nobody takes over. Count what the slave had not got of what the master had acknowledged."""
+        record = dict(self.load.record.acknowledged)
+        slaves = [item for item in await self.supervisor.ps() if item["group"] == group and item["name"] != master]
+        if not slaves:
+            self.display.done(f"killed {master}: what it holds waits until it is back")
+            return
+        slave = slaves[0]
+        ends = {number: await self._end_at_slave(slave["address"], number) for number in range(_QUEUES)}
+        queues = {f"{group}:{number}": end for number, end in ends.items()}
+        missing = [at for at in record.values() if at.queue_offset >= queues.get(at.queue, at.queue_offset + 1)]
+        self.figures.destroyed = len(missing)
+        self.display.done(f"killed {master}: {slave['name']} had all but {len(missing)} of what it had acknowledged")
+
+    async def _end_at_slave(self, address: str, number: int) -> int:
+        """Ask a slave for the end of a queue; it answers as soon as it has noticed that its master is gone."""
+        deadline = time.monotonic() + _ELECTION_WITHIN_S
+        while True:
+            try:
+                return await end_of(self.endpoint, address, TOPIC, number)
+            except LaunchError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _successor(self, group: str, former: str) -> str:
         deadline = time.monotonic() + _ELECTION_WITHIN_S

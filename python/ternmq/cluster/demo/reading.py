@@ -44,15 +44,27 @@ async def queue_ends(endpoint: Endpoint, nameserver: str, topic: str) -> dict[st
         if master is None:
             raise LaunchError(f"group {queues.broker_name} has no master after all faults")
         for number in range(queues.read_queue_nums):
-            ends[f"{queues.broker_name}:{number}"] = await _end_of(endpoint, master, topic, number)
+            ends[f"{queues.broker_name}:{number}"] = await end_of(endpoint, master, topic, number)
     return ends
 
 
-async def _end_of(endpoint: Endpoint, master: str, topic: str, number: int) -> int:
+async def end_of(endpoint: Endpoint, broker: str, topic: str, number: int) -> int:
+    """Ask one broker where a queue ends.
+
+    Args:
+        endpoint: to ask through.
+        broker: its address.
+        topic: name of the topic.
+        number: queue id.
+
+    Raises:
+        LaunchError: the question was refused.
+        MQError: it cannot be reached.
+    """
     fields = {"topic": topic, "queueId": str(number)}
-    answer = await endpoint.call(master, RequestCode.GET_MAX_OFFSET, fields, timeout=_ANSWER_WITHIN_S)
+    answer = await endpoint.call(broker, RequestCode.GET_MAX_OFFSET, fields, timeout=_ANSWER_WITHIN_S)
     if answer.code != 0:
-        raise LaunchError(f"{master} does not say where queue {number} of {topic} ends: {answer.remark}")
+        raise LaunchError(f"{broker} does not say where queue {number} of {topic} ends: {answer.remark}")
     return int(answer.fields["offset"])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ternmq.cluster.demo.meter import Gap
 from ternmq.cluster.demo.verify import Verdict
+from ternmq.config.topology import Mode
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Figures:
     """All that a run found out; filled step by step.
 
     Args:
+        mode: how the groups replicate.
+        destroyed: what would have been lost with the disk of the master that was killed: acknowledged messages that its
+            slave did not have; None where there is no slave.
         ready_s: from the first process to a complete cluster.
         election: the new leader, and how fast it took over.
         nameservers_killed: their names.
@@ -45,6 +49,8 @@ class Figures:
         total_s: the whole run.
     """
 
+    mode: Mode = "raft"
+    destroyed: int | None = None
     ready_s: float = 0.0
     election: Election | None = None
     nameservers_killed: list[str] = field(default_factory=list)
@@ -65,6 +71,7 @@ class Figures:
         """Write everything as plain values with units, one JSON object."""
         verdict = self.verdict
         return {
+            "mode": self.mode,
             "acknowledged": verdict.acknowledged,
             "delivered": verdict.delivered,
             "lost": len(verdict.lost),
@@ -79,6 +86,7 @@ class Figures:
             "killed_master": None if self.election is None else self.election.killed,
             "new_master": None if self.election is None else self.election.successor,
             "new_term": None if self.election is None else self.election.term,
+            "only_on_killed_master": self.destroyed,
             "killed_nameservers": self.nameservers_killed,
             "longest_gap_ms": _ms(self.longest_gap.seconds),
             "longest_gap_phase": self.longest_gap.phase,
@@ -91,6 +99,27 @@ class Figures:
             "rss_total_bytes": sum(self.rss_bytes.values()),
         }
 
+    def promise(self) -> str:
+        """Say what the mode promises, and what it may lose."""
+        if self.mode == "async-slave":
+            return (
+                "async-slave: acknowledged is on the master's disk; its slave did not have"
+                f" {self.destroyed} acknowledged messages when it was killed, and with its disk they would be lost"
+            )
+        if self.mode == "sync-double-write":
+            return (
+                "sync-double-write: acknowledged is on the disks of master and slave; its slave did not have"
+                f" {self.destroyed} acknowledged messages when it was killed"
+            )
+        if self.mode == "multi-master":
+            return "multi-master: acknowledged is on one master's disk, and waits there while that master is down"
+        return "raft: acknowledged is on the disks of a majority, and a master that dies has a successor"
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every promise was kept: in synchronous double write nothing may be on the master alone."""
+        return self.verdict.is_clean and not (self.mode == "sync-double-write" and self.destroyed)
+
     def lines(self) -> list[str]:
         """Tell it to a person."""
         told = [
@@ -101,6 +130,7 @@ class Figures:
                 f"{self.election.killed} killed: {self.election.successor} leads {self.election.group} "
                 f"in term {self.election.term} after {_ms(self.election.duration_s)} ms"
             )
+        told.append(self.promise())
         told += [f"longest gap a producer saw, {gap.phase}: {_ms(gap.seconds)} ms" for gap in self.gaps]
         memory = " · ".join(f"{name} {size / 1e6:.0f}" for name, size in self.rss_bytes.items())
         told.append(f"memory in MB: {memory} · together {sum(self.rss_bytes.values()) / 1e6:.0f}")
