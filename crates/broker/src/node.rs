@@ -279,7 +279,9 @@ fn check_mode(options: &NodeOptions, state: Option<&RaftState>) -> Result<(), St
         Mode::Raft => !has_slaves,
         Mode::AsyncSlave | Mode::SyncDoubleWrite => has_slaves,
     };
-    if fits {
+    // A master alone may take slaves from now on.
+    let becomes_open = options.open && !has_slaves && state.voters.len() == 1;
+    if fits || becomes_open {
         return Ok(());
     }
     let founded = if has_slaves {
@@ -298,9 +300,10 @@ fn check_mode(options: &NodeOptions, state: Option<&RaftState>) -> Result<(), St
 fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> BootstrapPlan {
     BootstrapPlan {
         own,
-        members: options.members.iter().map(|member| member.number).collect(),
+        // Who is not listed with an address is not waited for.
+        members: known(options).map(|member| member.number).collect(),
         learners: slaves(options),
-        digest: members_digest(&options.members),
+        digest: members_digest(options),
         directory,
     }
 }
@@ -313,17 +316,30 @@ fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> 
         own,
         members: options.members.iter().map(|member| member.number).collect(),
         learners: slaves(options),
-        digest: members_digest(&options.members),
+        digest: members_digest(options),
         mode: options.mode.number(),
         client_address: options.advertise.clone(),
+        peer_address: known(options)
+            .find(|member| member.number == own)
+            .map_or_else(String::new, |member| member.address.clone()),
         timing: options.timing,
     };
     MemberStatus::new(identity, state)
 }
 
-/// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree.
-fn members_digest(members: &[RaftMember]) -> u64 {
-    let mut lines: Vec<String> = members
+/// The members that are listed with an address.
+fn known(options: &NodeOptions) -> impl Iterator<Item = &RaftMember> {
+    let members = options.members.iter();
+    members.filter(|member| !member.address.is_empty())
+}
+
+/// Checksum of ids and addresses, in the order of numbers: equal where the topologies agree. An open group has no list.
+fn members_digest(options: &NodeOptions) -> u64 {
+    if options.open {
+        return 0;
+    }
+    let mut lines: Vec<String> = options
+        .members
         .iter()
         .map(|m| format!("{}={}", m.id, m.address))
         .collect();

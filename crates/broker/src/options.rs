@@ -66,6 +66,8 @@ pub struct NodeOptions {
     pub members: Vec<RaftMember>,
     /// How the group replicates.
     pub mode: Mode,
+    /// The slaves of this master, or other slaves than this one, are in nobody's list: they come and say who they are.
+    pub open: bool,
     /// When a frame counts as written. In mode `raft` always when it is on the disk.
     pub flush: Flush,
     /// Where clients connect.

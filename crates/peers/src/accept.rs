@@ -110,6 +110,7 @@ async fn serve(
     let accepted = Arc::clone(&slot.accepted);
     drop(slot);
     let number = replica_number(opened.hello.id);
+    shared.heard(&opened.hello);
     shared.events.connected(number, &opened.hello);
     begin(&shared, &accepted, stream, opened);
     for peer_stream in [PeerStream::Control, PeerStream::Bulk] {

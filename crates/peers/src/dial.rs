@@ -94,9 +94,12 @@ async fn open(
     peer: &RaftMember,
     peer_stream: PeerStream,
 ) -> Result<Stream, Failed> {
+    let Some(address) = shared.address(peer) else {
+        return Err(Failed::Io);
+    };
     let confirmed = shared.events.confirmed(peer.number);
     // The name is resolved again at each attempt.
-    let connecting = connect(&peer.address).await;
+    let connecting = connect(&address).await;
     let mut stream = connecting.map_err(|error| not_connected(error.kind()))?;
     tune(&stream, unacknowledged(peer_stream, shared.options.silence))?;
     let own = shared.events.hello();
@@ -132,7 +135,8 @@ fn refused(shared: &PeersShared, peer: &RaftMember, failed: &Failed) {
         Failed::ByThem(why) => (true, why),
     };
     let side = if by_them { "refuses us" } else { "is refused" };
-    REFUSED.log(&peer.address, format_args!("{} {side}: {why}", peer.id));
+    let address = shared.address(peer).unwrap_or_default();
+    REFUSED.log(address, format_args!("{} {side}: {why}", peer.id));
     shared.events.refused(peer.number, by_them, why);
 }
 

@@ -61,6 +61,7 @@ impl Peers {
             queues,
             rooms,
             evidence,
+            heard_addresses: Mutex::default(),
         });
         let guard = runtime.enter();
         let port = ListeningSocket::open(listen)?;

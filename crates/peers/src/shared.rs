@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tern_replication::{FrameSource, Hello, PeerRefusal, PeerStream, replica_number};
+use tern_replication::{FrameSource, Hello, PeerRefusal, PeerStream, RaftMember, replica_number};
 
 use crate::events::PeerEvents;
 use crate::evidence::Evidence;
@@ -20,6 +20,8 @@ pub(crate) struct PeersShared {
     pub queues: HashMap<(u32, PeerStream), StreamQueue>,
     pub rooms: MessagePermits,
     pub evidence: HashMap<u32, Mutex<Evidence>>,
+    /// Where members are that had to say so themselves.
+    pub heard_addresses: Mutex<HashMap<u32, String>>,
 }
 
 impl PeersShared {
@@ -30,6 +32,23 @@ impl PeersShared {
             Ok(())
         } else {
             Err(PeerRefusal::UnknownMember)
+        }
+    }
+
+    /// Where to dial a member; none if nobody has said.
+    pub fn address(&self, peer: &RaftMember) -> Option<String> {
+        if peer.address.is_empty() {
+            return self.heard_addresses.lock().get(&peer.number).cloned();
+        }
+        Some(peer.address.clone())
+    }
+
+    /// A member that has proven to be one says where it is.
+    pub fn heard(&self, theirs: &Hello) {
+        if !theirs.peer_address.is_empty() {
+            let number = replica_number(theirs.id);
+            let mut heard = self.heard_addresses.lock();
+            heard.insert(number, theirs.peer_address.clone());
         }
     }
 

@@ -32,6 +32,7 @@ fn read(from: &mut Entries<'_, '_>) -> PyResult<NodeOptions> {
         member: from.take("member")?,
         members: members_of(from.take("members")?)?,
         mode: mode_of(&from.take::<String>("mode")?)?,
+        open: from.take("open")?,
         flush: flush_of(&from.take::<String>("flush")?)?,
         listen: address(&listen_host, port)?,
         fast_listen: fast_port
@@ -108,7 +109,12 @@ fn members_of(members: Vec<(String, String, u16)>) -> PyResult<Vec<RaftMember>> 
             Ok(RaftMember {
                 id,
                 number,
-                address: format!("{host}:{port}"),
+                // Without a host it comes and says where it is.
+                address: if host.is_empty() {
+                    String::new()
+                } else {
+                    format!("{host}:{port}")
+                },
             })
         })
         .collect()

@@ -119,7 +119,7 @@ pub struct BootstrapPlan {
     pub own: u32,
     /// Replica numbers of all members, the own one among them.
     pub members: Vec<u32>,
-    /// Those of them that decide nothing: the slaves of a master.
+    /// Those that decide nothing: the slaves of a master. What is not among the members may come later.
     pub learners: Vec<u32>,
     /// Checksum of the members' ids and addresses.
     pub digest: u64,

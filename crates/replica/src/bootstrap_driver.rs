@@ -193,12 +193,10 @@ impl BootstrapDriver {
     }
 
     fn state(&self, group_id: [u8; 16], founding: bool) -> RaftState {
-        let (learners, voters) = self
-            .plan
-            .members
-            .iter()
-            .partition::<Vec<u32>, _>(|number| self.plan.learners.contains(number));
-        let ids = |numbers: Vec<u32>| numbers.into_iter().map(|number| replica_id(number, 1));
+        let learners = &self.plan.learners;
+        let id = |number: &u32| replica_id(*number, 1);
+        let decide = |number: &&u32| !learners.contains(number);
+        let voters = self.plan.members.iter().filter(decide);
         RaftState {
             group_id,
             own_id: replica_id(self.plan.own, 1),
@@ -206,8 +204,8 @@ impl BootstrapDriver {
             vote: 0,
             commit: 1,
             membership_index: 1,
-            voters: ids(voters).collect(),
-            learners: ids(learners).collect(),
+            voters: voters.map(id).collect(),
+            learners: learners.iter().map(id).collect(),
             founding,
             ..RaftState::default()
         }

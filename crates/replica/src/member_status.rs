@@ -33,6 +33,8 @@ pub struct MemberIdentity {
     pub mode: u8,
     /// Where clients reach it.
     pub client_address: String,
+    /// Where peers reach it.
+    pub peer_address: String,
     /// Heartbeat and election times.
     pub timing: Timing,
 }
@@ -172,6 +174,7 @@ impl MemberStatus {
             election_min_ms,
             election_max_ms,
             client_address: identity.client_address.clone(),
+            peer_address: identity.peer_address.clone(),
         }
     }
 
@@ -196,7 +199,7 @@ impl MemberStatus {
             Err(PeerRefusal::UnknownGroup)
         } else if !identity.members.contains(&number) {
             Err(PeerRefusal::UnknownMember)
-        } else if theirs.mode != identity.mode {
+        } else if kind_of_mode(theirs.mode) != kind_of_mode(identity.mode) {
             Err(PeerRefusal::WrongMode)
         } else if theirs.members_digest != identity.digest {
             Err(PeerRefusal::MembersDiffer)
@@ -296,6 +299,16 @@ impl MemberStatus {
     }
 }
 
+/// Modes that differ in what a master tells its senders alone are of one kind: a slave does the same in both.
+const fn kind_of_mode(mode: u8) -> u8 {
+    const ASYNC_SLAVE: u8 = 1;
+    const SYNC_DOUBLE_WRITE: u8 = 2;
+    match mode {
+        SYNC_DOUBLE_WRITE => ASYNC_SLAVE,
+        other => other,
+    }
+}
+
 /// What an operator reads when a replica comes back with an empty directory.
 pub fn data_lost_sentence(group: &str, member: &str) -> String {
     format!(
@@ -319,6 +332,7 @@ mod tests {
             digest: 0,
             mode: 3,
             client_address: "127.0.0.1:10911".to_owned(),
+            peer_address: "127.0.0.1:10912".to_owned(),
             timing: Timing {
                 heartbeat_ticks: 10,
                 election_min_ticks: 30,

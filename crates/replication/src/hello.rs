@@ -3,7 +3,7 @@
 //! Layout, big-endian; strings are a u16 length and UTF-8:
 //! cluster, group, group id (16), member, id (u64), phase (u8), members digest (u64), mode (u8), last index,
 //! last term, commit index, commit term (u64 each), header CRC at the commit index, feature level, heartbeat, least and greatest election
-//! timeout (u32 each, ms), client address (string).
+//! timeout (u32 each, ms), client address, peers' address (strings).
 
 use thiserror::Error;
 
@@ -59,6 +59,8 @@ pub struct Hello {
     pub election_max_ms: u32,
     /// Where its clients reach it.
     pub client_address: String,
+    /// Where its peers reach it: whom nobody has listed is dialled there.
+    pub peer_address: String,
 }
 
 /// Why a peer was not connected. One byte on the wire.
@@ -182,6 +184,7 @@ impl Hello {
             out.extend_from_slice(&value.to_be_bytes());
         }
         string(&mut out, &self.client_address);
+        string(&mut out, &self.peer_address);
         out
     }
 
@@ -212,6 +215,7 @@ impl Hello {
             election_min_ms: from.u32()?,
             election_max_ms: from.u32()?,
             client_address: from.string()?,
+            peer_address: from.string()?,
         };
         from.0.is_empty().then_some(hello)
     }
@@ -266,6 +270,7 @@ mod tests {
             election_min_ms: 300,
             election_max_ms: 600,
             client_address: "127.0.0.1:10911".to_owned(),
+            peer_address: "127.0.0.1:10912".to_owned(),
         }
     }
 

@@ -15,7 +15,7 @@ pub struct RaftMember {
     pub id: String,
     /// The number in the id plus 1; the broker id of a follower in routes.
     pub number: u32,
-    /// `host:port` where the member listens for its peers.
+    /// `host:port` where the member listens for its peers; empty where it is to say so itself when it comes.
     pub address: String,
 }
 

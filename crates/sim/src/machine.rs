@@ -219,6 +219,7 @@ impl Machine {
             digest: DIGEST,
             mode: 3,
             client_address: String::new(),
+            peer_address: String::new(),
             timing: TIMING,
         }
     }

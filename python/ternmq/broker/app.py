@@ -27,6 +27,7 @@ from ternmq.broker.handlers.admin.settings import SettingsHandlers
 from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.leadership_transfer import LeadershipTransfer
+from ternmq.broker.master_lookup import asker, with_master
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.registration import Registrar, RegistrationState, ReplicaIdentity
 from ternmq.broker.roles import Role, Roles
@@ -90,6 +91,7 @@ class BrokerApp:
             endpoint, config.nameservers, _identity(config), self._registration_state, self._topic
         )
         try:
+            config = self._config = await with_master(config, asker(endpoint, config))
             # Recovery reads the log, which takes as long as it takes: not on the event loop.
             self._engine = await asyncio.to_thread(start_engine, endpoint, config, list(table))
         except BaseException:
@@ -245,7 +247,7 @@ def _identity(config: BrokerConfig) -> ReplicaIdentity:
 
 
 def _peer_addresses(config: BrokerConfig) -> dict[str, str]:
-    return {member.id: join_address(member.host, member.peer_port) for member in config.members}
+    return {member.id: join_address(member.host, member.peer_port) for member in config.members if member.host}
 
 
 def _own_names(config: BrokerConfig) -> frozenset[str]:

@@ -158,6 +158,7 @@ def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, 
         "group": config.group,
         "member": config.member if has_numbers else _SINGLE_MEMBER,
         "mode": config.mode,
+        "open": config.open,
         "members": [
             (member.id if has_numbers else _SINGLE_MEMBER, member.host, member.peer_port) for member in config.members
         ],

@@ -151,7 +151,7 @@ _ignored(
 )
 _ignored(
     "Raft members replicate over the ports in dLegerPeers; there is no HA stream",
-    """haListenPort brokerIP2 haMasterAddress haSendHeartbeatInterval haHousekeepingInterval haTransferBatchSize
+    """brokerIP2 haSendHeartbeatInterval haHousekeepingInterval haTransferBatchSize
     haSlaveFallbehindMax haMaxGapNotInSync slaveTimeout totalReplicas inSyncReplicas minInSyncReplicas
     enableAutoInSyncReplicas allAckInSyncStateSet haFlowControlEnable maxHaTransferByteInSecond
     haMaxTimeSlaveNotCatchup syncMasterFlushOffsetWhenStartup syncFromLastFile asyncLearner skipPreOnline

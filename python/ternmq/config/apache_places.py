@@ -46,6 +46,8 @@ BROKER_PLACES: tuple[Place[BrokerConfig], ...] = (
     Place("namesrvAddr", "namesrv", lambda config: ";".join(config.nameservers)),
     Place("listenPort", "port, fast port (two below)", lambda config: str(config.port)),
     Place("bindAddress", "listen"),
+    Place("haListenPort", "peers' port of a master or a slave; without it listenPort + 1"),
+    Place("haMasterAddress", "peers' address of a slave's master; without it found through the NameServers"),
     Place("enableDLegerCommitLog", 'mode = "raft"', lambda config: str(config.mode == "raft").lower()),
     Place("dLegerGroup", "group", _in_raft(lambda config: config.group)),
     Place("dLegerPeers", "members", _in_raft(_peers)),

@@ -12,7 +12,7 @@ from pathlib import Path
 from ternmq.config.addresses import is_loopback, split_nameservers
 from ternmq.config.apache_files import Summary, Values, sort_keys
 from ternmq.config.apache_keys import BROKER_KEYS
-from ternmq.config.conf_members import own_addresses, raft_members, single_master
+from ternmq.config.conf_members import ConfGroup, master_or_slave, own_addresses, raft_members
 from ternmq.config.names import check_broker_name
 from ternmq.config.node import BrokerConfig, check_listening, check_secret, chosen_settings
 from ternmq.config.properties import read_properties
@@ -67,7 +67,11 @@ def read_broker_conf(
     is_raft = values.boolean("enableDLegerCommitLog", False)
     group, cluster = _names(values, summary, is_raft)
     port = values.integer("listenPort", BROKER_PORT, 3, 65_535)
-    member, members = raft_members(values, summary, group, port) if is_raft else single_master(values)
+    if is_raft:
+        found = ConfGroup("raft", *raft_members(values, summary, group, port), open=False)
+    else:
+        found = master_or_slave(values, summary, port)
+    member, members = found.member, found.members
     own = next(peer for peer in members if peer.id == member)
     addresses = own_addresses(values, members, own, insecure)
     nodes = _nameservers(values, nameservers)
@@ -77,7 +81,8 @@ def read_broker_conf(
             " takes the machine's address; write brokerIP1 to be reached from elsewhere"
         )
     check_listening(f"{path}: {group}/{member}", [addresses.listen], insecure)
-    check_secret(f"{path}: {group}/{member}", members, secret)
+    if not found.open:
+        check_secret(f"{path}: {group}/{member}", members, secret)
     neighbours = sum(peer.host == own.host for peer in members)
     settings = chosen_settings(timing, neighbours)
     settings |= {row.name: values.setting(row) for row in BROKER if row.apache is not None}
@@ -86,7 +91,8 @@ def read_broker_conf(
         cluster=cluster,
         group=group,
         member=member,
-        mode="raft" if is_raft else "multi-master",
+        mode=found.mode,
+        open=found.open,
         members=members,
         listen_host=addresses.listen,
         port=port,

@@ -6,13 +6,13 @@ from ternmq.config.addresses import check_host, is_loopback, is_wildcard, split_
 from ternmq.config.apache_files import Summary, Values
 from ternmq.config.names import raft_member_number
 from ternmq.config.node import Member
-from ternmq.config.rules import RAFT_SIZES
+from ternmq.config.rules import MOST_SLAVES, RAFT_SIZES
+from ternmq.config.topology import Mode
 from ternmq.errors import ConfigError
 
 # A single master has no peers; its peers' port is never opened.
 NO_PEERS_PORT = 0
 _ROLES = ("ASYNC_MASTER", "SYNC_MASTER", "SLAVE")
-_RAFT_INSTEAD = "use a Raft group (enableDLegerCommitLog=true, dLegerGroup, dLegerPeers, dLegerSelfId)"
 
 
 class Addresses(NamedTuple):
@@ -105,33 +105,65 @@ def _size_problem(count: int) -> str:
     return f"dLegerPeers has {count} members; a Raft group has 3 or 5{even}"
 
 
-def single_master(values: Values) -> tuple[str, tuple[Member, ...]]:
-    """Give the id of the only member, and it.
+class ConfGroup(NamedTuple):
+    """The group of a file without DLedger.
+
+    Attributes:
+        mode: how it replicates.
+        member: id of this member.
+        members: this member and the places of the others; their hosts are not known.
+        open: the others come, or are found, while it runs.
+    """
+
+    mode: Mode
+    member: str
+    members: tuple[Member, ...]
+    open: bool
+
+
+def master_or_slave(values: Values, summary: Summary, port: int) -> ConfGroup:
+    """Give the group of a master or a slave: files of this kind say nothing of the other members.
+
+    A master whose file names its role takes slaves, as Apache's does; one that names none is a master alone.
+
+    Args:
+        values: of the file.
+        summary: gets what differs from Apache.
+        port: client port.
 
     Raises:
-        ConfigError: a slave, a master that promises slaves, or keys of a Raft group without its switch.
+        ConfigError: a role and an id that contradict each other, too many slaves, or keys of a Raft group without its
+            switch.
     """
-    role = _role(values)
-    if role == "SYNC_MASTER":
-        raise values.error(
-            "brokerRole = SYNC_MASTER promises a copy on a slave before the answer, and master/slave groups are not"
-            f" there yet; {_RAFT_INSTEAD}, or write ASYNC_MASTER if one copy is enough",
-            "brokerRole",
-        )
-    if role == "SLAVE":
-        raise values.error(
-            f"brokerRole = SLAVE: master/slave groups are not there yet; {_RAFT_INSTEAD} in place of master and slaves",
-            "brokerRole",
-        )
-    number = values.integer("brokerId", 0, -1, 1 << 31)
-    if number != 0:
-        raise values.error(
-            f"brokerId = {number} in a group without a master; a single master has brokerId = 0", "brokerId"
-        )
     for key in ("dLegerPeers", "dLegerSelfId"):
         if values.text(key) is not None:
             raise values.error(f"{key} is set, but enableDLegerCommitLog is not true; set it, or remove {key}", key)
-    return "0", (Member("0", values.text("brokerIP1") or "127.0.0.1", NO_PEERS_PORT),)
+    role = _role(values)
+    number = values.integer("brokerId", 0, -1, 1 << 31)
+    host = values.text("brokerIP1") or "127.0.0.1"
+    peer_port = values.integer("haListenPort", port + 1, 1, 65_535)
+    if role != "SLAVE" and number != 0:
+        raise values.error(f"brokerId = {number} of a master; a master has brokerId = 0", "brokerId")
+    if role != "SLAVE" and values.text("brokerRole") is None:
+        return ConfGroup("multi-master", "0", (Member("0", host, NO_PEERS_PORT),), open=False)
+    if role != "SLAVE":
+        slaves = tuple(Member(f"n{slave}", "", NO_PEERS_PORT) for slave in range(1, MOST_SLAVES + 1))
+        if role == "SYNC_MASTER" and values.text("inSyncReplicas") == "1":
+            summary.notices.append(
+                "brokerRole = SYNC_MASTER means here what it says: a sender waits for a slave. Apache 5 with"
+                " inSyncReplicas=1 does not wait; write ASYNC_MASTER for that"
+            )
+        mode: Mode = "sync-double-write" if role == "SYNC_MASTER" else "async-slave"
+        return ConfGroup(mode, "n0", (Member("n0", host, peer_port), *slaves), open=True)
+    if not 1 <= number <= MOST_SLAVES:
+        raise values.error(f"brokerId = {number} of a slave; slaves have the ids 1 to {MOST_SLAVES}", "brokerId")
+    master = Member("n0", "", NO_PEERS_PORT)
+    where = values.text("haMasterAddress")
+    if where is not None:
+        with values.at("haMasterAddress"):
+            master = Member("n0", *split_address(where, "haMasterAddress"))
+    # Which of the two modes it is, its master says; a slave does the same in both.
+    return ConfGroup("async-slave", f"n{number}", (master, Member(f"n{number}", host, peer_port)), open=True)
 
 
 def _role(values: Values) -> str:
@@ -153,7 +185,7 @@ def own_addresses(values: Values, members: tuple[Member, ...], own: Member, inse
         raise values.error(f"{key} = {advertise} is a wildcard, to which nobody can connect; name an address", key)
     with values.at(key):
         check_host(advertise, key)
-    if is_loopback(advertise) and any(not is_loopback(peer.host) for peer in members):
+    if is_loopback(advertise) and any(peer.host and not is_loopback(peer.host) for peer in members):
         raise values.error(
             f"brokerIP1 = {advertise} is loopback, but the group has members on other machines; name an address that"
             " clients reach",

@@ -54,7 +54,8 @@ class BrokerConfig(BrokerSettings):
         group: broker name, the same on all members.
         member: own member id, "n0".
         mode: how the group replicates.
-        members: every member of the group, itself included.
+        members: every member of the group, itself included; a host that is empty is not known yet.
+        open: slaves are in nobody's list, as in Apache's files: they find their master through the NameServers.
         listen_host: address to listen on for clients.
         port: client port.
         fast_port: second client port with the same handlers.
@@ -84,6 +85,7 @@ class BrokerConfig(BrokerSettings):
     advertise_key: str = "advertise"
     secret: bytes | None = field(default=None, repr=False)
     insecure: bool = False
+    open: bool = False
 
     @property
     def name(self) -> str:

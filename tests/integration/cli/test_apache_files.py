@@ -81,3 +81,64 @@ def test_a_value_that_cannot_be_meant_ends_the_start_with_file_and_line(
     assert node.returncode == 2, said
     assert f"error: {file}{sentence}" in said
     assert "0.0.0.0" not in said
+
+
+# The keys of the samples that RocketMQ ships, by their folders, a file a broker; ports and folders are added below.
+_COMMON = "brokerClusterName=DefaultCluster\ndeleteWhen=04\nfileReservedTime=48\n"
+_ASYNC = "flushDiskType=ASYNC_FLUSH\n"
+
+
+def _master(name: str, role: str) -> str:
+    return f"{_COMMON}brokerName={name}\nbrokerId=0\nbrokerRole={role}\n{_ASYNC}"
+
+
+def _slave(name: str) -> str:
+    return f"{_COMMON}brokerName={name}\nbrokerId=1\nbrokerRole=SLAVE\n{_ASYNC}"
+
+
+SAMPLES = {
+    "2m-noslave": [_master("broker-a", "ASYNC_MASTER"), _master("broker-b", "ASYNC_MASTER")],
+    "2m-2s-async": [
+        _slave("broker-a"), _master("broker-a", "ASYNC_MASTER"), _master("broker-b", "ASYNC_MASTER"),
+        _slave("broker-b"),
+    ],
+    "2m-2s-sync": [
+        _slave("broker-a"), _master("broker-a", "SYNC_MASTER"), _master("broker-b", "SYNC_MASTER"), _slave("broker-b"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_files_that_rocketmq_ships_start_masters_and_slaves_that_find_them(tmp_path: Path, sample: str) -> None:
+    port = free_block(20 + 10 * len(SAMPLES[sample]))
+    nameserver = f"127.0.0.1:{port}"
+    (tmp_path / "namesrv.conf").write_text(f"listenPort={port}\nkvConfigPath={tmp_path}/kv.json\n")
+    nodes = [run("namesrv", "-c", tmp_path / "namesrv.conf")]
+    expected: dict[str, dict[str, str]] = {}
+    try:
+        for number, text in enumerate(SAMPLES[sample], start=1):
+            listen = port + 2 + 10 * number
+            file = tmp_path / f"{number}.properties"
+            file.write_text(f"{text}listenPort={listen}\nstorePathRootDir={tmp_path}/store-{number}\n"
+                            "mappedFileSizeCommitLog=67108864\n")  # fmt: skip
+            name, identity = (text.split(f"{key}=")[1].split("\n")[0] for key in ("brokerName", "brokerId"))
+            expected.setdefault(name, {})[identity] = f"127.0.0.1:{listen}"
+            nodes.append(run("broker", "-c", file, "-n", nameserver))
+        wait_for(lambda: shown(nameserver) == expected, 2 * STOP_SECONDS, "all to register under their ids")
+        ternmq("topic", "create", "orders", "-n", nameserver)
+        sent = ternmq("produce", "orders", "-n", nameserver, "--json", said="\n".join(map(str, range(500))))
+        assert '"acknowledged": 500' in sent
+        read = ternmq("consume", "orders", "-n", nameserver, "--from", "earliest", "--count", "500")
+        assert len(read.splitlines()) == 500
+    finally:
+        for node in nodes:
+            node.kill()
+            node.communicate()
+
+
+def ternmq(*arguments: str, said: str | None = None) -> str:
+    done = subprocess.run(
+        [PROGRAM, *arguments], input=said, capture_output=True, text=True, timeout=STOP_SECONDS * 2, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

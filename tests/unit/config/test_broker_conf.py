@@ -141,10 +141,11 @@ def test_what_cannot_be_honoured_stops_the_start_and_says_what_to_change(read: R
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        ("brokerRole=SYNC_MASTER", "or write ASYNC_MASTER if one copy is enough"),
         ("brokerRole=MASTER", "is none of ASYNC_MASTER, SYNC_MASTER, SLAVE"),
-        ("brokerRole=SLAVE\nbrokerId=1", "master/slave groups are not there yet"),
-        ("brokerId=2", "a single master has brokerId = 0"),
+        ("brokerRole=SLAVE", "slaves have the ids 1 to 4"),
+        ("brokerRole=SLAVE\nbrokerId=5", "slaves have the ids 1 to 4"),
+        ("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=10.0.0.1", "haMasterAddress"),
+        ("brokerId=2", "a master has brokerId = 0"),
         ("dLegerSelfId=n0", "enableDLegerCommitLog is not true"),
     ],
 )
@@ -152,6 +153,34 @@ def test_a_single_master_file_that_contradicts_itself_is_refused(read: Reader, e
     with pytest.raises(ConfigError) as caught:
         read(SINGLE + extra + "\n")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("role", "mode"), [("ASYNC_MASTER", "async-slave"), ("SYNC_MASTER", "sync-double-write"), ("SLAVE", "async-slave")]
+)
+def test_a_file_that_names_its_role_is_a_master_that_takes_slaves_or_a_slave(
+    read: Reader, role: str, mode: str
+) -> None:
+    number = 2 if role == "SLAVE" else 0
+    config = read(SINGLE + f"brokerRole={role}\nbrokerId={number}\nlistenPort=20911\n").config
+    assert (config.mode, config.open, config.member, config.peer_port) == (mode, True, f"n{number}", 20912)
+    unknown = [member.id for member in config.members if not member.host]
+    assert unknown == (["n0"] if role == "SLAVE" else ["n1", "n2", "n3", "n4"])
+    assert config.follower_broker_id("n0") == number
+
+
+def test_a_slave_takes_the_address_of_its_master_where_its_file_says_it(read: Reader) -> None:
+    text = SINGLE + "brokerRole=SLAVE\nbrokerId=1\nhaListenPort=7001\nhaMasterAddress=127.0.0.1:10912\n"
+    config = read(text).config
+    assert [(member.id, member.host, member.peer_port) for member in config.members] == [
+        ("n0", "127.0.0.1", 10912),
+        ("n1", "127.0.0.1", 7001),
+    ]
+
+
+def test_a_synchronous_master_of_apache_5_that_would_not_wait_is_noticed(read: Reader) -> None:
+    notices = read(SINGLE + "brokerRole=SYNC_MASTER\ninSyncReplicas=1\n").summary.notices
+    assert any("a sender waits for a slave" in notice for notice in notices)
 
 
 def test_all_faults_of_a_file_are_said_at_once(read: Reader) -> None:

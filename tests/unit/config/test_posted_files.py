@@ -69,10 +69,13 @@ REFUSED = {
         NAMES + "storePathRootDir=D:\\\\store\n",
         "4: storePathRootDir = D:\\store is a path of Windows",
     ),
-    "a lone synchronous master": (NAMES + "brokerRole=SYNC_MASTER\n", "4: brokerRole = SYNC_MASTER promises a copy"),
-    "a slave": (
-        NAMES + "brokerRole=SLAVE\nbrokerId=1\n",
-        "4: brokerRole = SLAVE: master/slave groups are not there yet",
+    "a slave with the id of a master": (
+        NAMES + "brokerRole=SLAVE\nbrokerId=0\n",
+        "5: brokerId = 0 of a slave; slaves have the ids 1 to 4",
+    ),
+    "a master with the id of a slave": (
+        NAMES + "brokerRole=SYNC_MASTER\nbrokerId=1\n",
+        "5: brokerId = 1 of a master",
     ),
     "two members": (
         RAFT.replace(";n2-mq-2.mq-headless:40911", ""),

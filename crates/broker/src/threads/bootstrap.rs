@@ -22,7 +22,7 @@ pub(super) fn run(
     mailbox: &MailboxReceiver,
 ) -> Result<Option<(RaftState, RaftStateFile)>, Fatal> {
     let state = match state {
-        Some(state) if !state.founding => return Ok(Some((state, state_file))),
+        Some(state) if !state.founding => return Ok(Some(open_up(start, state, state_file)?)),
         other => other,
     };
     let options = log_options(start, [0; 16]);
@@ -70,6 +70,20 @@ pub(super) fn run(
     }
 }
 
+/// A master that was alone takes slaves from now on: their places are in its state before one of them may come.
+fn open_up(
+    start: &StartContext,
+    mut state: RaftState,
+    mut state_file: RaftStateFile,
+) -> Result<(RaftState, RaftStateFile), Fatal> {
+    if start.options.open && state.learners.is_empty() {
+        let numbers = start.plan.learners.iter();
+        state.learners = numbers.map(|number| replica_id(*number, 1)).collect();
+        state_file.store(&state)?;
+    }
+    Ok((state, state_file))
+}
+
 fn send_bootstrap_messages(start: &StartContext, driver: &mut BootstrapDriver, ticks: u32) {
     let mut messages = Vec::new();
     driver.bootstrap().tick(ticks, &mut messages);
@@ -89,7 +103,9 @@ fn wiped(start: &StartContext) -> String {
 
 fn group(start: &StartContext) -> GroupFounding {
     let options = &start.options;
-    let members = options.members.iter().map(|member| FoundingMember {
+    let listed = options.members.iter();
+    let listed = listed.filter(|member| !member.address.is_empty());
+    let members = listed.map(|member| FoundingMember {
         name: member.id.as_str().into(),
         replica_id: replica_id(member.number, 1),
     });

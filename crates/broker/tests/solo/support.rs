@@ -232,6 +232,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
             address: "127.0.0.1:1".to_owned(),
         }],
         mode: Mode::MultiMaster,
+        open: false,
         flush: Flush::Sync,
         listen,
         fast_listen: None,

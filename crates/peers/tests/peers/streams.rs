@@ -119,6 +119,20 @@ fn a_peer_that_comes_back_is_connected_again() {
 }
 
 #[test]
+fn a_member_that_nobody_has_listed_is_dialled_where_it_says_that_it_is() {
+    let pair = Pair::new();
+    let (one, seen_by_one) = pair.start(
+        1,
+        |_, options| options.members[1].address.clear(),
+        Vec::new(),
+    );
+    let address = pair.addresses[1].to_string();
+    let (two, seen_by_two) = pair.start(2, |hello, _| hello.peer_address = address, Vec::new());
+    send_until_seen(&two, &seen_by_one, &heartbeat(2, 1));
+    send_until_seen(&one, &seen_by_two, &heartbeat(1, 2));
+}
+
+#[test]
 fn a_frame_that_cannot_be_read_is_told_and_the_stream_goes_on() {
     let pair = Pair::new();
     let stored = frames(2, 1000);

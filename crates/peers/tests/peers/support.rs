@@ -219,6 +219,7 @@ impl Pair {
             election_min_ms: 300,
             election_max_ms: 600,
             client_address: "127.0.0.1:1".to_owned(),
+            peer_address: String::new(),
         };
         let listen = self.addresses[own as usize - 1];
         let mut options = PeerOptions {
