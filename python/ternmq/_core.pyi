@@ -247,6 +247,13 @@ class Records:
     """Stored messages of one pull answer; made by `decode_messages`."""
 
     def __len__(self) -> int: ...
+    def place(self, number: int) -> tuple[str, int]:
+        """Topic and queue id of a message.
+
+        Raises:
+            IndexError: there is no such message.
+        """
+
     def details(self, number: int) -> tuple[int, int, int, int, int, str, int, dict[str, str]]:
         """Decode the rest of a message.
 
@@ -480,6 +487,13 @@ class Broker:
 
     def send_away(self) -> None:
         """Refuse pulls with 14 and where the leader is, those that wait as well: for a replica that is going."""
+
+    def promote(self, force: bool) -> tuple[int, int]:
+        """Make this slave the master; its last frame and when that was stored, ms since 1970.
+
+        Raises:
+            ValueError: it is no slave, its master lives, or messages may be lost and that was not forced.
+        """
 
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member, if this replica leads.

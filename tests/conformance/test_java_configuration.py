@@ -35,7 +35,8 @@ def test_a_file_with_every_key_of_apaches_broker_at_its_default_starts(tmp_path:
     own = {"namesrvAddr": "127.0.0.1:9876", "listenPort": "10911", "storePathRootDir": str(tmp_path / "store")}
     entries = {key.name: key.default for key in keys(version, BROKER_CLASSES[version])} | own
     conf = read_broker_conf(write(tmp_path, entries), insecure=True)
-    assert conf.config.mode == "multi-master"
+    # Its role is a master's, which takes slaves.
+    assert (conf.config.mode, conf.config.open) == ("async-slave", True)
     assert conf.summary.unknown == []
     assert len(conf.summary.lines()) < 70
 

@@ -134,6 +134,12 @@ class FakeEngine:
         """Remember it."""
         self.sent_away = True
 
+    def promote(self, force: bool) -> tuple[int, int]:
+        """A slave that has frames up to 7, or the refusal that a test has set."""
+        if not force:
+            raise ValueError("its master is gone, and messages may be lost")
+        return 7, 1_700_000_000_000
+
     def transfer_leader(self, member: str) -> None:
         """Remember it."""
         self.transferred.append(member)

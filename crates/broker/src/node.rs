@@ -315,7 +315,6 @@ fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> 
         member: options.member.clone(),
         own,
         members: options.members.iter().map(|member| member.number).collect(),
-        learners: slaves(options),
         digest: members_digest(options),
         mode: options.mode.number(),
         client_address: options.advertise.clone(),
@@ -324,7 +323,7 @@ fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> 
             .map_or_else(String::new, |member| member.address.clone()),
         timing: options.timing,
     };
-    MemberStatus::new(identity, state)
+    MemberStatus::new(identity, slaves(options), state)
 }
 
 /// The members that are listed with an address.

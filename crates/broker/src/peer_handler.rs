@@ -86,6 +86,10 @@ impl PeerEvents for PeerHandler {
 
     fn connected(&self, peer: u32, theirs: &Hello) {
         self.roles.learn_address(peer, &theirs.client_address);
+        if let Some(last_term) = theirs.shown_term() {
+            let connected = Input::Connected(replica_id(peer, 1), last_term);
+            self.mailbox.tell(connected);
+        }
     }
 
     fn disconnected(&self, peer: u32) {

@@ -99,6 +99,30 @@ pub fn stored_position(disk: &dyn Disk, directory: &Path) -> Result<StoredPositi
     })
 }
 
+/// Forgets which index was known to be committed; for the start of a replica that another master has superseded.
+///
+/// # Errors
+/// [`LogError`] if the file cannot be read or written.
+pub fn forget_commit(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+    let StoredPosition::At {
+        position,
+        commit,
+        is_cutting,
+    } = stored_position(disk, directory)?
+    else {
+        return Ok(());
+    };
+    if commit > 0 {
+        let mark = Mark {
+            position,
+            commit: 0,
+            is_cutting,
+        };
+        store_position(disk, directory, mark)?;
+    }
+    Ok(())
+}
+
 /// Writes `flushed.pos` durably; for the start, before threads share it.
 pub fn store_position(
     disk: &dyn Disk,

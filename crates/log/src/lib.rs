@@ -60,7 +60,7 @@ pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};
 pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
 pub use disk::{Disk, DiskFile, Space, is_no_space};
 pub use draft::{FrameDraft, MAX_AHEAD_MS, fits_frame};
-pub use durability::Syncing;
+pub use durability::{Syncing, forget_commit};
 pub use error::LogError;
 pub use fault::Fault;
 pub use frame::Frame;

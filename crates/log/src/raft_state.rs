@@ -5,7 +5,7 @@
 //! ```text
 //!    0     8  magic "TERNRAFT"
 //!    8     4  format version, 1
-//!   12     4  flags: bit 0 memory_acked, bit 1 founding; others 0
+//!   12     4  flags: bit 0 memory_acked, bit 1 founding, bit 2 superseded; others 0
 //!   16     8  generation; the valid copy with the greater one wins
 //!   24    16  group id
 //!   40     8  own id
@@ -39,6 +39,7 @@ const MEMBERS: usize = (CRC_AT - IDS_AT) / 8;
 const OFFSETS: [u64; 2] = [0, 64 << 10];
 const MEMORY_ACKED: u32 = 1;
 const FOUNDING: u32 = 2;
+const SUPERSEDED: u32 = 4;
 
 /// What `raft.state` holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct RaftState {
     pub memory_acked: bool,
     /// The group is being founded: frame 1 is stored, not all members have confirmed.
     pub founding: bool,
+    /// Another master was promoted while this replica was away: what was committed here may have to go.
+    pub superseded: bool,
 }
 
 impl RaftState {
@@ -89,10 +92,11 @@ impl RaftState {
         }
         let memory_acked = if self.memory_acked { MEMORY_ACKED } else { 0 };
         let founding = if self.founding { FOUNDING } else { 0 };
+        let superseded = if self.superseded { SUPERSEDED } else { 0 };
         let mut bytes = Vec::with_capacity(COPY);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
-        bytes.extend_from_slice(&(memory_acked | founding).to_be_bytes());
+        bytes.extend_from_slice(&(memory_acked | founding | superseded).to_be_bytes());
         bytes.extend_from_slice(&generation.to_be_bytes());
         bytes.extend_from_slice(&self.group_id);
         for number in [
@@ -123,7 +127,7 @@ impl RaftState {
         let right = crc32c::crc32c(&bytes[..CRC_AT]) == be32(bytes, CRC_AT)
             && bytes[..8] == MAGIC
             && be32(bytes, 8) == VERSION
-            && flags & !(MEMORY_ACKED | FOUNDING) == 0;
+            && flags & !(MEMORY_ACKED | FOUNDING | SUPERSEDED) == 0;
         if !right {
             return None;
         }
@@ -152,6 +156,7 @@ impl RaftState {
             learners_next,
             memory_acked: flags & MEMORY_ACKED != 0,
             founding: flags & FOUNDING != 0,
+            superseded: flags & SUPERSEDED != 0,
         };
         Some((be64(bytes, 16), state))
     }

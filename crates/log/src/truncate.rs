@@ -1,10 +1,41 @@
 //! Truncation: a follower is told that frames of its own were never committed.
 
+use std::path::PathBuf;
+
 use crate::error::LogError;
+use crate::files::sync_directory;
 use crate::log::Log;
 use crate::recovery::{unlink_segments, zero_behind};
 
+/// Where what is cut off is kept, if it was anybody's only copy.
+const SET_ASIDE: &str = "set-aside";
+
 impl Log {
+    /// Keeps bytes that are about to be cut off, in a file beside the log; durable when this returns. A file of that name
+    /// is one that a crash left before the cut.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::NoSpace`], [`LogError::Write`] or [`LogError::Sync`]: nothing may be cut.
+    pub fn set_aside(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, LogError> {
+        let root = &self.options.directory;
+        let directory = root.join(SET_ASIDE);
+        let path = directory.join(name);
+        self.disk
+            .create_dir(&directory)
+            .map_err(|error| LogError::allocation(&directory, error))?;
+        let file = self
+            .disk
+            .create(&path)
+            .map_err(|error| LogError::allocation(&path, error))?;
+        file.write_at(bytes, 0)
+            .map_err(|error| LogError::allocation(&path, error))?;
+        file.sync_data()
+            .map_err(|error| LogError::sync(&path, error))?;
+        sync_directory(&*self.disk, &directory)?;
+        sync_directory(&*self.disk, root)?;
+        Ok(path)
+    }
+
     /// Cuts every frame behind an index. The caller has made sure that none of them is committed.
     ///
     /// The order lets a crash at any point leave a valid log, and no cut frame can come back: first

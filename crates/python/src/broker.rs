@@ -279,6 +279,18 @@ impl Broker {
         self.node.send_away();
     }
 
+    /// Make this slave the master. Answers its last frame and when the messages of that were stored, ms since 1970.
+    fn promote(&self, py: Python<'_>, force: bool) -> PyResult<(u64, u64)> {
+        let asked = py.detach(|| self.node.mailbox().promote(force, PROGRESS_WITHIN));
+        match asked {
+            Some(Ok(promotion)) => Ok((promotion.last_index, promotion.stored_ms)),
+            Some(Err(refusal)) => Err(PyValueError::new_err(refusal.to_string())),
+            None => Err(PyValueError::new_err(
+                "this replica did not answer in time; ask again",
+            )),
+        }
+    }
+
     /// Hand leadership to a member of the group.
     fn transfer_leader(&self, member: &str) -> PyResult<()> {
         let members = &self.node.options().members;

@@ -36,12 +36,14 @@ impl Records {
         self.known.len()
     }
 
+    fn place(&self, py: Python<'_>, number: usize) -> PyResult<(String, i32)> {
+        let record = self.record(py, number)?;
+        Ok((record.topic().to_owned(), record.queue_id()))
+    }
+
     fn details<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Details<'py>> {
-        let known = self
-            .known
-            .get(number)
-            .ok_or_else(|| PyIndexError::new_err(format!("no record {number}")))?;
-        let record = Record::parse(&self.data.as_bytes(py)[known.start..]).map_err(refused)?;
+        let record = self.record(py, number)?;
+        let known = &self.known[number];
         Ok((
             record.physical_offset(),
             record.flag(),
@@ -52,6 +54,14 @@ impl Records {
             record.reconsume_times(),
             properties_of(py, record.properties())?,
         ))
+    }
+}
+
+impl Records {
+    fn record<'a>(&'a self, py: Python<'a>, number: usize) -> PyResult<Record<'a>> {
+        let known = self.known.get(number);
+        let known = known.ok_or_else(|| PyIndexError::new_err(format!("no record {number}")))?;
+        Record::parse(&self.data.as_bytes(py)[known.start..]).map_err(refused)
     }
 }
 

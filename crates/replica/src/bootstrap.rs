@@ -103,6 +103,8 @@ pub enum BootstrapStep {
         group_id: [u8; 16],
         /// Frame 1 as the founder built it.
         frame: Bytes,
+        /// The master that gave it to an empty slave; none while the group is founded.
+        master: Option<u32>,
     },
     /// Clear the mark, start the engine.
     Start,
@@ -267,7 +269,7 @@ impl Bootstrap {
             ));
         }
         if self.stage == BootstrapStage::Empty && message.stage == BootstrapStage::Started {
-            return self.meet_started(message);
+            return self.meet_started(from, message);
         }
         if self.stage != BootstrapStage::Empty
             && message.stage != BootstrapStage::Empty
@@ -288,18 +290,19 @@ impl Bootstrap {
         self.decide(message)
     }
 
-    /// Empty, and the group has begun.
-    fn meet_started(&self, message: &BootstrapMessage) -> BootstrapStep {
-        if !self.plan.learners.contains(&self.plan.own) {
-            return BootstrapStep::DataLost;
+    /// Empty, and the group has begun. A master gives frame 1 to its slaves alone, and knows who they are.
+    fn meet_started(&self, from: u32, message: &BootstrapMessage) -> BootstrapStep {
+        if !message.frame.is_empty() {
+            return BootstrapStep::Store {
+                group_id: message.group_id,
+                frame: message.frame.clone(),
+                master: Some(from),
+            };
         }
-        if message.frame.is_empty() {
+        if self.plan.learners.contains(&self.plan.own) {
             return BootstrapStep::Waiting;
         }
-        BootstrapStep::Store {
-            group_id: message.group_id,
-            frame: message.frame.clone(),
-        }
+        BootstrapStep::DataLost
     }
 
     fn decide(&self, message: &BootstrapMessage) -> BootstrapStep {
@@ -310,6 +313,7 @@ impl Bootstrap {
                 BootstrapStep::Store {
                     group_id: message.group_id,
                     frame: message.frame.clone(),
+                    master: None,
                 }
             }
             BootstrapStage::Empty
@@ -431,7 +435,9 @@ mod tests {
                         assert_eq!(to, 0, "only the lowest member founds");
                         members[to].stored(GROUP, Bytes::from_static(b"frame 1"));
                     }
-                    BootstrapStep::Store { group_id, frame } => {
+                    BootstrapStep::Store {
+                        group_id, frame, ..
+                    } => {
                         members[to].stored(group_id, frame);
                     }
                     BootstrapStep::Start => {

@@ -18,6 +18,8 @@ pub struct BootstrapDriver {
     disk: Arc<dyn Disk>,
     options: LogOptions,
     state_file: RaftStateFile,
+    /// The master that has given frame 1 to this slave.
+    master: Option<u32>,
 }
 
 /// What a step of the bootstrap led to.
@@ -47,6 +49,7 @@ impl BootstrapDriver {
         state: Option<&RaftState>,
     ) -> Result<Self, Fatal> {
         let mut bootstrap = Bootstrap::empty(plan.clone());
+        let mut master = None;
         if let Some(state) = state {
             let options = LogOptions {
                 group_id: state.group_id,
@@ -54,6 +57,7 @@ impl BootstrapDriver {
             };
             let (log, _) = Log::open(Arc::clone(&disk), options)?;
             if log.end().index > 0 {
+                master = master_of(state);
                 let frame = log.reader().frame(1)?;
                 bootstrap = Bootstrap::resumed(plan.clone(), state.group_id, frame.bytes);
             }
@@ -64,6 +68,7 @@ impl BootstrapDriver {
             disk,
             options,
             state_file,
+            master,
         })
     }
 
@@ -123,10 +128,17 @@ impl BootstrapDriver {
                 self.found(group, group_id)?;
                 BootstrapProgress::Holds(group_id)
             }
-            BootstrapStep::Store { frame, .. } if !self.is_named_in(&frame)? => {
-                BootstrapProgress::DataLost
-            }
-            BootstrapStep::Store { group_id, frame } => {
+            BootstrapStep::Store {
+                frame,
+                master: None,
+                ..
+            } if !self.is_named_in(&frame)? => BootstrapProgress::DataLost,
+            BootstrapStep::Store {
+                group_id,
+                frame,
+                master,
+            } => {
+                self.master = master;
                 self.store(group_id, &frame)?;
                 BootstrapProgress::Holds(group_id)
             }
@@ -193,7 +205,11 @@ impl BootstrapDriver {
     }
 
     fn state(&self, group_id: [u8; 16], founding: bool) -> RaftState {
-        let learners = &self.plan.learners;
+        let mut learners = self.plan.learners.clone();
+        if let Some(master) = self.master {
+            let others = self.plan.members.iter().filter(|number| **number != master);
+            learners = others.copied().collect();
+        }
         let id = |number: &u32| replica_id(*number, 1);
         let decide = |number: &&u32| !learners.contains(number);
         let voters = self.plan.members.iter().filter(decide);
@@ -210,4 +226,10 @@ impl BootstrapDriver {
             ..RaftState::default()
         }
     }
+}
+
+/// The master of a group with slaves, as a replica remembers it.
+fn master_of(state: &RaftState) -> Option<u32> {
+    let master = state.voters.first().filter(|_| !state.learners.is_empty());
+    master.map(|id| replica_number(*id))
 }

@@ -15,6 +15,9 @@ pub enum Fatal {
     /// This replica may not take part, or cannot begin: a whole sentence for a person.
     #[error("{0}")]
     MayNotServe(String),
+    /// Another master was promoted: this replica follows it, from its next start on.
+    #[error("{0}")]
+    Superseded(String),
     /// The consensus engine is in a state it must not be in.
     #[error("consensus: {0}")]
     Consensus(String),

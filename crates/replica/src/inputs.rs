@@ -1,5 +1,6 @@
 //! What goes into a replica's turn, and what comes out of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use tern_log::LogError;
 use tern_replication::{PeerMessage, ReplicaId, Role};
@@ -38,6 +39,8 @@ pub struct Inbox<T> {
     pub transfer: Option<ReplicaId>,
     /// Peers whose connection was lost.
     pub unreachable: Vec<ReplicaId>,
+    /// Peers that were connected, each with the term of its last frame.
+    pub connected: Vec<(ReplicaId, u64)>,
     /// Peers whose process is gone, each with the number of messages in `peers` that came before that.
     pub gone: Vec<(usize, ReplicaId)>,
     /// Damage was met while the log was read.
@@ -60,6 +63,7 @@ impl<T> Default for Inbox<T> {
             applied_position: 0,
             transfer: None,
             unreachable: Vec::new(),
+            connected: Vec::new(),
             gone: Vec::new(),
             rotted: false,
         }
@@ -126,6 +130,8 @@ pub struct Outbox<T> {
     pub rebuild: Option<RebuildNextOffsets>,
     /// Role, term, or leader changed.
     pub role: Option<RoleChange>,
+    /// Messages were set aside before they were cut off.
+    pub set_aside: Option<SetAside>,
 }
 
 impl<T> Default for Outbox<T> {
@@ -141,8 +147,23 @@ impl<T> Default for Outbox<T> {
             answers: Vec::new(),
             rebuild: None,
             role: None,
+            set_aside: None,
         }
     }
+}
+
+/// Messages that no other replica is known to have, kept in a file before the log was cut: their records back to back, as
+/// in the body of a pull's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// The file.
+    pub file: PathBuf,
+    /// How many.
+    pub messages: u64,
+    /// The first frame that was cut off.
+    pub first_index: u64,
+    /// The last one.
+    pub last_index: u64,
 }
 
 /// A request to the apply thread.
@@ -176,6 +197,6 @@ pub struct RoleChange {
     pub term: u64,
     /// Who leads, 0 if unknown.
     pub leader: ReplicaId,
-    /// Whether this replica is the slave of a master, and so never elected.
+    /// Whether this replica is the slave of a master, and answers by what it has while that is gone.
     pub is_slave: bool,
 }

@@ -9,6 +9,7 @@ mod bootstrap;
 mod bootstrap_driver;
 mod delay_scheduler;
 mod disk_room;
+mod engine_maker;
 mod entries;
 mod fatal;
 mod flusher;
@@ -34,11 +35,12 @@ pub use bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStage, 
 pub use bootstrap_driver::{BootstrapDriver, BootstrapProgress};
 pub use delay_scheduler::DelayScheduler;
 pub use disk_room::DiskRoomChange;
+pub use engine_maker::{EngineMaker, Strategy};
 pub use fatal::Fatal;
 pub use flusher::{Durable, FlushRequest, FlushUnderWay, Flusher};
 pub use inputs::{
     Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuildOutcome,
-    RebuiltNextOffsets, RoleChange,
+    RebuiltNextOffsets, RoleChange, SetAside,
 };
 pub use keys::{index_keys, words};
 pub use leader_tasks::{
@@ -46,9 +48,9 @@ pub use leader_tasks::{
 };
 pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
 pub use next_queue_offsets::NextQueueOffsets;
-pub use opening::{OpenedReplica, ReplicaOpening, Strategy};
+pub use opening::{OpenedReplica, ReplicaOpening};
 pub use options::{Acknowledgement, Flush, TurnOptions};
 pub use proposal::{
     AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, SlaveFault, StoredRecords,
 };
-pub use turn::Replica;
+pub use turn::{Promotion, PromotionRefusal, Replica};

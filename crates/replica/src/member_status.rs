@@ -25,8 +25,6 @@ pub struct MemberIdentity {
     pub own: u32,
     /// Replica numbers of all members.
     pub members: Vec<u32>,
-    /// Those of them that decide nothing: the slaves of a master.
-    pub learners: Vec<u32>,
     /// Checksum of the members' ids and addresses.
     pub digest: u64,
     /// How the group replicates, as a number on the wire.
@@ -48,6 +46,8 @@ pub struct MemberStatus {
     /// Replica numbers that the founding waits for.
     awaited: Mutex<Vec<u32>>,
     leads: AtomicBool,
+    /// Members that decide nothing: the slaves of a master. Another one may become the master.
+    learners: Mutex<Vec<u32>>,
     /// For each member what it has confirmed to this leader and the group has committed: it cannot show less.
     confirmed: Vec<(u32, AtomicU64)>,
 }
@@ -55,7 +55,12 @@ pub struct MemberStatus {
 impl MemberStatus {
     /// A replica whose engine may not have started, with what its `raft.state` says. One that is marked as being founded
     /// calls itself empty until its log has been [read](Self::read).
-    pub fn new(identity: MemberIdentity, state: Option<&RaftState>) -> Self {
+    /// `learners`: of a group that has not been founded.
+    pub fn new(identity: MemberIdentity, learners: Vec<u32>, state: Option<&RaftState>) -> Self {
+        let remembered = state.map(|state| {
+            let learners = state.learners.iter();
+            learners.map(|id| replica_number(*id)).collect()
+        });
         let phase = match state {
             Some(state) if !state.founding => (Phase::Started, state.group_id),
             _ => (Phase::Empty, [0; 16]),
@@ -71,6 +76,7 @@ impl MemberStatus {
             is_read: AtomicBool::new(is_read),
             awaited: Mutex::new(Vec::new()),
             leads: AtomicBool::new(false),
+            learners: Mutex::new(remembered.unwrap_or(learners)),
         }
     }
 
@@ -114,6 +120,15 @@ impl MemberStatus {
             Phase::Started => Vec::new(),
             _ => self.awaited.lock().clone(),
         }
+    }
+
+    /// Another member has become the master.
+    pub fn set_learners(&self, learners: Vec<u32>) {
+        *self.learners.lock() = learners;
+    }
+
+    fn is_learner(&self, number: u32) -> bool {
+        self.learners.lock().contains(&number)
     }
 
     /// After a turn: whether this replica leads, and what its members have confirmed.
@@ -209,7 +224,7 @@ impl MemberStatus {
             Err(PeerRefusal::OtherFounding)
         } else if phase == Phase::Started
             && theirs.phase == Phase::Empty
-            && !identity.learners.contains(&number)
+            && !self.is_learner(number)
         {
             Err(PeerRefusal::EmptyReplicaOfFoundedGroup)
         } else if theirs.phase == Phase::Started && theirs.last_index > 0 {
@@ -227,7 +242,7 @@ impl MemberStatus {
         log: Option<&LogReader>,
     ) -> Result<(), PeerRefusal> {
         // A slave has promised nothing, and is asked anew.
-        let is_slave = self.identity.learners.contains(&replica_number(theirs.id));
+        let is_slave = self.is_learner(replica_number(theirs.id));
         if theirs.last_index < confirmed && !is_slave {
             return Err(PeerRefusal::ShowsLessThanConfirmed);
         }
@@ -281,10 +296,7 @@ impl MemberStatus {
             return None;
         }
         let is_empty_slave = received.stage == BootstrapStage::Empty
-            && self
-                .identity
-                .learners
-                .contains(&replica_number(message.from))
+            && self.is_learner(replica_number(message.from))
             && self.leads.load(Ordering::Acquire);
         let first = log
             .filter(|_| is_empty_slave)
@@ -328,7 +340,6 @@ mod tests {
             member: "n0".to_owned(),
             own: 1,
             members: vec![1, 2, 3],
-            learners: Vec::new(),
             digest: 0,
             mode: 3,
             client_address: "127.0.0.1:10911".to_owned(),
@@ -339,7 +350,7 @@ mod tests {
                 election_max_ticks: 60,
             },
         };
-        MemberStatus::new(identity, state)
+        MemberStatus::new(identity, Vec::new(), state)
     }
 
     fn is_told_that_it_was_emptied(member_status: &MemberStatus) -> bool {

@@ -3,22 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery};
-use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo, Timing};
-
+use crate::engine_maker::{EngineMaker, Strategy};
 use crate::fatal::Fatal;
 use crate::flusher::Flusher;
 use crate::options::TurnOptions;
 use crate::turn::Replica;
-
-/// Who may append, and what is committed.
-#[derive(Debug, Clone, Copy)]
-pub enum Strategy {
-    /// One replica alone.
-    Solo,
-    /// Replicas that elect their leader, with these times.
-    Raft(Timing),
-}
+use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery, forget_commit};
 
 /// What a replica is opened with.
 pub struct ReplicaOpening {
@@ -65,54 +55,29 @@ impl ReplicaOpening {
             group_id: state.group_id,
             ..self.log.clone()
         };
+        if state.superseded {
+            // What it had committed by itself goes where its new master has something else.
+            forget_commit(&*self.disk, &self.log.directory)?;
+        }
         let (log, recovery) = Log::open(Arc::clone(&self.disk), options)?;
         let mut commit = committed(&log, &state, &recovery)?;
         if matches!(self.strategy, Strategy::Solo) {
             // Nobody else has to agree: what is in the log is committed.
             commit = log.end().index;
         }
-        let engine = self.engine(&state, &log, commit)?;
+        let makes = EngineMaker {
+            strategy: self.strategy,
+            seed: self.seed,
+        };
+        let engine = makes.engine(&state, &log, commit)?;
         let flusher = Flusher::new(log.syncer());
         Ok(OpenedReplica {
-            replica: Replica::new(log, engine, file, state, self.turn, commit),
+            replica: Replica::new(log, engine, file, state, self.turn, commit)
+                .with_engine_maker(makes),
             flusher,
             recovery,
             committed: commit,
         })
-    }
-
-    fn engine(
-        &self,
-        state: &RaftState,
-        log: &Log,
-        commit: u64,
-    ) -> Result<Box<dyn Replication>, Fatal> {
-        let timing = match self.strategy {
-            Strategy::Solo => {
-                return Ok(Box::new(Solo::new(
-                    state.own_id,
-                    state.term,
-                    log.end().index,
-                )));
-            }
-            Strategy::Raft(timing) => timing,
-        };
-        let options = RaftOptions {
-            id: state.own_id,
-            voters: state.voters.clone(),
-            learners: state.learners.clone(),
-            hard_state: HardState {
-                term: state.term,
-                vote: state.vote,
-            },
-            commit,
-            timing,
-            seed: self.seed,
-        };
-        let raft = Raft::new(&options, log.reader());
-        Ok(Box::new(
-            raft.map_err(|error| Fatal::Consensus(error.to_string()))?,
-        ))
     }
 }
 
@@ -124,7 +89,11 @@ fn committed(log: &Log, state: &RaftState, recovery: &Recovery) -> Result<u64, F
             recovery.first_index
         )));
     }
-    let commit = state.commit.max(recovery.commit);
+    let commit = if state.superseded {
+        1
+    } else {
+        state.commit.max(recovery.commit)
+    };
     if log.end().index < commit {
         return Err(Fatal::MayNotServe(format!(
             "the log ends at {} but {commit} was known to be committed here: this replica lost acknowledged frames",

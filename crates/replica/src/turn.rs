@@ -5,12 +5,14 @@
 mod checking;
 mod health;
 mod leadership;
+mod promotion;
 mod proposing;
 mod refusing;
 mod slaves;
 mod suspecting;
 
 use crate::disk_room::DiskRoom;
+use crate::engine_maker::EngineMaker;
 use crate::fatal::Fatal;
 use crate::flusher::FlushRequest;
 use crate::inputs::{
@@ -32,6 +34,8 @@ use tern_replication::{
     MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
     ThinEntry, Work,
 };
+
+pub use leadership::{Promotion, PromotionRefusal};
 
 /// Whether a message may lead to this replica's being elected.
 const fn makes_leaders(kind: MessageKind) -> bool {
@@ -80,8 +84,16 @@ pub struct Replica<T> {
     suspicion: Option<Suspicion>,
     /// When this replica last was a leader that was handing over.
     handed_over_ns: Option<u64>,
-    /// Slaves of this master from which something came since they were connected.
-    slaves_in_reach: Vec<ReplicaId>,
+    /// Peers that are connected, as far as is known.
+    peers_in_reach: Vec<ReplicaId>,
+    /// Slaves of this master that were connected since its start, and when that was; it does not lead before.
+    slaves_met: Vec<ReplicaId>,
+    started_ns: Option<u64>,
+    /// This slave has been told to become the master.
+    is_promoted: bool,
+    /// This master is handing over to a slave, since then.
+    handing_to: Option<(ReplicaId, u64)>,
+    engine_maker: Option<EngineMaker>,
     /// When the next flush is due, where none is waited for.
     flush_due_ns: u64,
     /// The newest work that wrote something and for which no flush was asked, where none is waited for; else 0.
@@ -123,9 +135,23 @@ impl<T> Replica<T> {
             health: Health::default(),
             suspicion: None,
             handed_over_ns: None,
-            slaves_in_reach: Vec::new(),
+            peers_in_reach: Vec::new(),
+            slaves_met: Vec::new(),
+            started_ns: None,
+            is_promoted: false,
+            handing_to: None,
+            engine_maker: None,
             flush_due_ns: 0,
             unflushed: 0,
+        }
+    }
+
+    /// What makes another engine, where a group's master may change by hand.
+    #[must_use]
+    pub fn with_engine_maker(self, maker: EngineMaker) -> Self {
+        Self {
+            engine_maker: Some(maker),
+            ..self
         }
     }
 
@@ -162,6 +188,9 @@ impl<T> Replica<T> {
         if let Some(durable) = inbox.durable.take() {
             self.durable(durable.number(), out);
         }
+        for (peer, last_term) in inbox.connected.drain(..) {
+            self.meet(peer, last_term)?;
+        }
         self.step_peers(inbox, out)?;
         self.heed_health(std::mem::take(&mut inbox.rotted));
         self.heed_suspicion();
@@ -169,9 +198,10 @@ impl<T> Replica<T> {
             self.engine.unreachable(peer);
             self.lost(peer);
         }
+        self.promote_in_time()?;
         self.tick(inbox.ticks);
         if let Some(to) = inbox.transfer.take() {
-            self.engine.transfer(to);
+            self.transfer(to);
         }
         // What was committed before the start is shown at once: reads do not wait for a leader.
         self.publish(self.floor, out);
@@ -185,6 +215,7 @@ impl<T> Replica<T> {
         self.drain_ready(out)?;
         self.notice_role(out);
         self.acknowledge(out);
+        self.hand_over_in_time(out)?;
         self.flush_in_time(out);
         self.refuse(inbox.now_ns, inbox.applied_position, out);
         self.want_segment(out);
@@ -265,7 +296,7 @@ impl<T> Replica<T> {
             return Ok(());
         }
         self.heard_of(message.from);
-        if self.is_from_before(&message) {
+        if self.is_from_before(&message) || self.is_of_another_master(&message)? {
             return Ok(());
         }
         self.check(&message)?;
@@ -361,7 +392,7 @@ impl<T> Replica<T> {
         out.messages.append(&mut work.messages);
         out.messages.append(&mut work.early);
         planted_early(&mut work.after_durable, out);
-        self.write(&work.entries)?;
+        self.write(&work.entries, out)?;
         self.engine.written();
         let wrote = !work.entries.is_empty();
         if is_planted(Bug::AckBeforeSync) {
@@ -420,13 +451,14 @@ impl<T> Replica<T> {
     }
 
     /// Append the frames of entries. Frames that the engine made by itself are built here, at the log end.
-    fn write(&mut self, entries: &[ThinEntry]) -> Result<(), Fatal> {
+    fn write(&mut self, entries: &[ThinEntry], out: &mut Outbox<T>) -> Result<(), Fatal> {
         let Some(first) = entries.first() else {
             return Ok(());
         };
         if first.index <= self.log.end().index {
             let floor = self.floor.max(self.committed);
             assert!(first.index > floor, "committed frames stay (L22)");
+            self.set_aside(first.index, out)?;
             self.log.truncate_after(first.index - 1)?;
         }
         let mut end = self.log.end();
@@ -473,6 +505,7 @@ impl<T> Replica<T> {
             return;
         }
         self.committed = commit;
+        self.follows_again();
         if self.log.committed(commit).is_err() {
             // The end of a frame that cannot be read is not known, and its mark waits for a later one.
             self.health.met_rot();
@@ -521,7 +554,7 @@ impl<T> Replica<T> {
             role: status.role,
             term: status.term,
             leader: status.leader,
-            is_slave: self.is_slave(),
+            is_slave: self.answers_alone(),
         };
         if self.reported_role == Some(now) {
             return;

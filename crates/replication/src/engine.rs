@@ -120,10 +120,6 @@ impl<S: EntrySource> Raft<S> {
             voters: options.voters.len(),
         };
         raft.spread_timeout();
-        if raft.is_sole_voter() {
-            // Nobody else is to be asked, and nobody else may lead.
-            raft.campaign();
-        }
         Ok(raft)
     }
 
@@ -357,7 +353,7 @@ impl<S: EntrySource> Replication for Raft<S> {
     }
 
     fn may_stand(&mut self, may: bool) {
-        self.may_stand = may || self.is_sole_voter();
+        self.may_stand = may;
     }
 
     fn forget_leader(&mut self, peer: ReplicaId) -> bool {

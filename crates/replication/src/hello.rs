@@ -150,6 +150,12 @@ impl PeerRefusal {
 }
 
 impl Hello {
+    /// Term of its last frame; none if it has not read its log yet, and says nothing of it.
+    pub fn shown_term(&self) -> Option<u64> {
+        let is_reading = self.phase == Phase::Started && self.last_index == 0;
+        (!is_reading).then_some(self.last_term)
+    }
+
     /// The bytes on the wire. Names and addresses are shorter than 64 KiB.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);

@@ -262,6 +262,9 @@ impl World {
         (queue_id, begin, next): (u32, u64, u64),
         answer: Answer,
     ) -> Result<(), BrokenPromise> {
+        if self.ledger.is_astray(at) {
+            return Ok(());
+        }
         match answer {
             (Ok(told), None) if told.code == response::SUCCESS => {
                 self.check_messages(at, (queue_id, begin), &told)
@@ -281,7 +284,9 @@ impl World {
                 )))
             }
             (Err(error), None) if error.code == response::SYSTEM_ERROR => {
-                if self.machines[at].damage.is_some() || self.machines[at].injected {
+                let machine = &self.machines[at];
+                let has_ended = machine.disk.has_stopped();
+                if machine.damage.is_some() || machine.injected || has_ended {
                     return Ok(());
                 }
                 Err(BrokenPromise(format!(

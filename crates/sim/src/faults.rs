@@ -477,6 +477,14 @@ impl World {
             self.crash_at_write(at);
             return Ok(());
         }
+        if let Fatal::Superseded(_) = fatal {
+            machine.kill();
+            self.counted("superseded");
+            self.ledger.found(at);
+            self.process_ended(at, true);
+            self.come_back(at);
+            return Ok(());
+        }
         let is_disk_error = matches!(
             fatal,
             Fatal::Log(

@@ -1,6 +1,6 @@
 //! What must hold in every history: remembered across the crashes of replicas, and told by nobody but clients and logs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tern_log::{Frame, FrameHeader, LogReader};
@@ -83,6 +83,10 @@ pub struct Ledger {
     locks: HashMap<u32, (u32, Micros)>,
     /// What readers saw: by topic id, queue and queue offset.
     seen: HashMap<(u32, u32, u64), (u64, u32)>,
+    /// What was committed and is void, as an operator had another replica go on without it.
+    void: HashMap<u64, (u64, u32)>,
+    /// Replicas that still show it, until they hear of their new master.
+    astray: BTreeSet<usize>,
 }
 
 impl Ledger {
@@ -153,6 +157,10 @@ impl Ledger {
         for header in log.headers(from + 1, commit + 1).unwrap_or_default() {
             let index = header.index;
             let here = (header.term, header.header_crc);
+            if self.void.get(&index) == Some(&here) {
+                self.astray.insert(node);
+                return Ok(());
+            }
             let at = index as usize;
             if self.committed.len() <= at {
                 self.committed.resize(at + 1, None);
@@ -182,6 +190,9 @@ impl Ledger {
 
     /// State hashes at an index are equal wherever they were seen.
     pub fn hashed(&mut self, node: usize, index: u64, hash: u64) -> Result<(), BrokenPromise> {
+        if self.is_astray(node) {
+            return Ok(());
+        }
         let known = *self.hashes.entry(index).or_insert(hash);
         if known == hash {
             return Ok(());
@@ -189,6 +200,53 @@ impl Ledger {
         Err(BrokenPromise(format!(
             "state of node {node} at {index} has hash {hash:x}, elsewhere {known:x}"
         )))
+    }
+
+    /// An operator has a slave go on without what its master alone had: everything behind this index. What was told of
+    /// that is void, and nothing else is.
+    pub fn forget_after(&mut self, index: u64) {
+        let committed = self.committed.iter().enumerate().skip(index as usize + 1);
+        let void = committed.filter_map(|(at, frame)| Some((at as u64, (*frame)?)));
+        self.void.extend(void);
+        self.committed.truncate(index as usize + 1);
+        self.last_committed = self.last_committed.min(index);
+        self.hashes.retain(|at, _| *at <= index);
+        self.acknowledged.clear();
+        for sent in self.sends.values_mut() {
+            let SendOutcome::Stored(stored) = &sent.answer else {
+                continue;
+            };
+            if stored.index > index {
+                sent.answer = SendOutcome::Unknown;
+            } else if sent.level == 0 && &*sent.topic == TOPIC {
+                let greatest = self.acknowledged.entry(sent.queue_id).or_default();
+                *greatest = (*greatest).max(stored.queue_offset);
+            }
+        }
+        // Commits of offsets, locks, and what readers saw of the lost part, are not known by their index.
+        self.offsets.clear();
+        self.locks.clear();
+        self.seen.clear();
+    }
+
+    /// Whether a replica still shows what is void.
+    pub fn is_astray(&self, node: usize) -> bool {
+        self.astray.contains(&node)
+    }
+
+    /// It has heard of its new master.
+    pub fn found(&mut self, node: usize) {
+        self.astray.remove(&node);
+    }
+
+    /// Sends that were acknowledged in frames behind an index.
+    pub fn acknowledged_after(&self, index: u64) -> u64 {
+        let sends = self.sends.values();
+        let lost = sends.filter(|sent| match &sent.answer {
+            SendOutcome::Stored(stored) => stored.index > index,
+            SendOutcome::Refused | SendOutcome::Unknown => false,
+        });
+        lost.count() as u64
     }
 
     /// A client sends.

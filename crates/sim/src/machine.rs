@@ -123,7 +123,11 @@ impl Machine {
         let stops = self.stop_record();
         let last_stop = stops.last_stop()?;
         let (file, state) = RaftStateFile::load(self.process_disk(), &directory())?;
-        self.member_status = Some(MemberStatus::new(self.identity(), state.as_ref()));
+        self.member_status = Some(MemberStatus::new(
+            self.identity(),
+            self.swarm.mode.learners(self.swarm.members),
+            state.as_ref(),
+        ));
         let log = self.log_options(last_stop);
         self.process = Some(match state {
             Some(state) if !state.founding => {
@@ -215,7 +219,6 @@ impl Machine {
             member: format!("n{}", self.at),
             own: self.at as u32 + 1,
             members: (1..=self.swarm.members as u32).collect(),
-            learners: self.swarm.mode.learners(self.swarm.members),
             digest: DIGEST,
             mode: 3,
             client_address: String::new(),
@@ -232,8 +235,11 @@ impl Machine {
         }
     }
 
-    /// Whether it is a slave.
+    /// Whether it is a slave: as its process knows, or as its group was founded.
     pub fn is_slave(&self) -> bool {
+        if let Some(running) = self.any_running() {
+            return running.replica.is_slave();
+        }
         let learners = self.swarm.mode.learners(self.swarm.members);
         learners.contains(&(self.at as u32 + 1))
     }

@@ -285,7 +285,7 @@ impl RunningReplica {
             term: status.term,
             leader: status.leader,
             leader_address: None,
-            is_slave: self.replica.is_slave(),
+            is_slave: self.replica.answers_alone(),
             since_ms: self.since_ms,
         }
     }

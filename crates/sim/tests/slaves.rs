@@ -1,6 +1,7 @@
 //! Groups of a master and a slave: what each mode promises, what it may lose, and how a slave comes back.
 
 use tern_log::planted::Bug;
+use tern_replica::PromotionRefusal;
 use tern_sim::{HistoryPlan, Swarm, SwarmMode, World, plant, run_mode};
 
 const SECOND: u64 = 1_000_000;
@@ -107,6 +108,106 @@ fn a_slave_has_what_its_master_had_up_to_an_end_of_its_own_and_no_more() {
         // In fair weather it is a few frames behind.
         assert!(slave.len() + 20 > master.len(), "seed {seed}");
     }
+}
+
+#[test]
+fn a_forced_promotion_loses_what_the_master_alone_had_and_that_is_set_aside_when_it_comes_back() {
+    let (mut lost, mut kept) = (0, 0);
+    for seed in 0..30 {
+        let mut world = settled(SwarmMode::AsyncSlave, seed);
+        // The slave falls behind, and is there again just before its master is gone.
+        world.cut(MASTER, SLAVE);
+        world.run_until(world.now() + SECOND / 5).unwrap();
+        let master = world.headers(MASTER);
+        world.kill(MASTER);
+        world.mend();
+        world.run_until(world.now() + SECOND).unwrap();
+        assert_eq!(
+            world.ask_promotion(SLAVE),
+            Err(PromotionRefusal::MayLose),
+            "nobody loses by accident"
+        );
+        let slave = world.headers(SLAVE);
+        let missing = world.promote(SLAVE).unwrap();
+        world.run_until(world.now() + SECOND).unwrap();
+        assert_eq!(world.leader(), Some(SLAVE), "seed {seed}");
+        let before = world.figures().acknowledged;
+        world.start(MASTER).unwrap();
+        // It stops when it hears of its successor, and is started again.
+        world.run_until(world.now() + 5 * SECOND).unwrap();
+        let back = world.run_while(10 * SECOND, |world| !world.takes_part(MASTER));
+        assert!(back.unwrap(), "seed {seed}: it did not come back");
+        world.run_until(world.now() + SECOND).unwrap();
+        assert_eq!(world.leader(), Some(SLAVE), "seed {seed}");
+        assert!(world.figures().acknowledged > before + 50, "seed {seed}");
+        assert!(master.len() >= slave.len());
+        let aside = world.set_aside(MASTER);
+        assert!(
+            aside >= missing,
+            "seed {seed}: {missing} lost, {aside} set aside"
+        );
+        lost += missing;
+        kept += aside;
+        let (one, other) = (world.headers(MASTER), world.headers(SLAVE));
+        let common = one.len().min(other.len());
+        assert_eq!(
+            one[..common],
+            other[..common],
+            "seed {seed}: the old master follows"
+        );
+    }
+    println!("{lost} acknowledged messages lost, {kept} set aside");
+    assert!(lost > 20, "the slave was behind");
+}
+
+#[test]
+fn a_master_that_hands_over_loses_nothing_and_follows_at_once() {
+    for mode in MODES {
+        for seed in 0..20 {
+            let mut world = settled(mode, seed);
+            let before = world.figures().acknowledged;
+            world.hand_over(SLAVE);
+            let done = world.run_while(5 * SECOND, |world| world.leader() != Some(SLAVE));
+            assert!(done.unwrap(), "{mode:?}, seed {seed}: it did not take over");
+            world.run_until(world.now() + 2 * SECOND).unwrap();
+            assert!(
+                world.figures().acknowledged > before + 20,
+                "{mode:?}, seed {seed}"
+            );
+            assert!(world.takes_part(MASTER) && world.set_aside(MASTER) == 0);
+            // And back again.
+            world.hand_over(MASTER);
+            let back = world.run_while(5 * SECOND, |world| world.leader() != Some(MASTER));
+            assert!(
+                back.unwrap(),
+                "{mode:?}, seed {seed}: it did not take over again"
+            );
+            world.run_until(world.now() + SECOND).unwrap();
+            world.heal().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_slave_is_not_promoted_beside_a_master_that_lives() {
+    let mut world = settled(SwarmMode::AsyncSlave, 4);
+    assert_eq!(world.promote(SLAVE), Err(PromotionRefusal::MasterLives));
+    assert_eq!(world.promote(MASTER), Err(PromotionRefusal::NoSlave));
+}
+
+#[test]
+fn a_former_master_with_an_empty_disk_takes_everything_from_its_successor() {
+    let mut world = settled(SwarmMode::AsyncSlave, 5);
+    world.kill(MASTER);
+    world.run_until(world.now() + SECOND).unwrap();
+    world.promote(SLAVE).unwrap();
+    world.run_until(world.now() + SECOND).unwrap();
+    world.wipe(MASTER);
+    world.start(MASTER).unwrap();
+    let back = world.run_while(10 * SECOND, |world| {
+        !world.takes_part(MASTER) || world.headers(MASTER).len() < world.headers(SLAVE).len()
+    });
+    assert!(back.unwrap(), "it did not catch up");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Who leads a Raft group, and handing leadership to another member."""
+"""Who leads a group, handing leadership to another member, and promoting a slave whose master is gone."""
 
 from __future__ import annotations
 
@@ -55,6 +55,27 @@ class Transfer:
     old_leader: str
     new_leader: str
     term: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A slave that has become the master.
+
+    Args:
+        group: broker group.
+        master: member id of the new master.
+        term: in which it leads.
+        last_index: its last frame when it was promoted; what the old master had behind it is not there.
+        stored_ms: when that frame was stored, ms since 1970.
+        duration_s: from the request until it said that it leads.
+    """
+
+    group: str
+    master: str
+    term: int
+    last_index: int
+    stored_ms: int
     duration_s: float
 
 
@@ -146,6 +167,41 @@ async def transfer_leader(
     if term is None:
         raise NotWritableError(f"{group}/{target} does not lead after {within_s:g} s; {group}/{old} may go on")
     return Transfer(group, old, target, term, time.monotonic() - began)
+
+
+async def promote_slave(
+    endpoint: Endpoint, cluster: ClusterInfo, group: str, member: str, *, force: bool, within_s: float
+) -> Promotion:
+    """Make a slave the master of its group, as its master is gone; returns when it leads.
+
+    Args:
+        endpoint: the network.
+        cluster: what a NameServer shows.
+        group: broker name.
+        member: member id of the slave.
+        force: accept that what the master alone had is lost.
+        within_s: longest wait until it leads.
+
+    Raises:
+        NotFoundError: no such group or member.
+        NotWritableError: it does not lead in time.
+        MQError: it refused: it is no slave, its master lives, or messages may be lost and `force` is not set.
+    """
+    members = await group_members(endpoint, cluster, group)
+    address = next((address for address, status in members.items() if status.member == member), None)
+    if address is None:
+        known = ", ".join(sorted(status.member for status in members.values())) or "none"
+        raise NotFoundError(f"{group} has no member {member} that answers; these do: {known}")
+    began = time.monotonic()
+    fields = {"force": "true" if force else "false"}
+    answer = await endpoint.call(address, RequestCode.PROMOTE_SLAVE, fields, timeout=_ANSWER_WITHIN_S)
+    if answer.code != ResponseCode.SUCCESS:
+        raise response_error(answer.code, answer.remark, broker=address)
+    term = await _wait_for_leader(endpoint, address, began + within_s)
+    if term is None:
+        raise NotWritableError(f"{group}/{member} does not lead after {within_s:g} s; read its log")
+    last_index, stored_ms = (int(answer.fields[key]) for key in ("lastIndex", "storedTimestamp"))
+    return Promotion(group, member, term, last_index, stored_ms, time.monotonic() - began)
 
 
 def _target(group: str, members: Mapping[str, ReplicaStatus], leader: str, wanted: str | None) -> str:

@@ -50,5 +50,6 @@ def admin_dispatch_table(to: AdminHandlers) -> dict[int, Handler]:
         RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG: to.groups.one,
         RequestCode.GET_REPLICA_STATUS: to.replica.status,
         RequestCode.TRANSFER_LEADER: to.replica.transfer,
+        RequestCode.PROMOTE_SLAVE: to.replica.promote,
         RequestCode.USE_TOPIC: to.topics.use,
     }

@@ -117,6 +117,13 @@ class Engine(Protocol):
     def transfer_leader(self, member: str) -> None:
         """Hand leadership to a member."""
 
+    def promote(self, force: bool) -> tuple[int, int]:
+        """Make this slave the master; gives its last frame and when that was stored, ms since 1970.
+
+        Raises:
+            ValueError: it is no slave, its master lives, or messages may be lost and that was not forced.
+        """
+
     def first_stored(self, index: int, max_bytes: int) -> tuple[int | None, int | None]:
         """Store time of the first message in the frames from an index on, and the index to go on at. Reads the log."""
 

@@ -1,4 +1,4 @@
-"""``ternmq cluster``: info, transfer-leader."""
+"""``ternmq cluster``: info, transfer-leader, promote, set-aside."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 INFO_SCHEMA = "ternmq.cluster.info/1"
 TRANSFER_SCHEMA = "ternmq.cluster.transfer-leader/1"
+PROMOTE_SCHEMA = "ternmq.cluster.promote/1"
 
 
 @click.group()
@@ -97,3 +98,68 @@ def transfer_leader(
     with Progress(out, f"handing over {group}"):
         item = with_client(endpoints, data, work)
     out.items(TRANSFER_SCHEMA, [item])
+
+
+@cluster.command("promote")
+@click.argument("group")
+@click.argument("member")
+@click.option("--force", is_flag=True, help="Accept that what the master alone had is lost.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Seconds.")
+@with_endpoints
+@with_output
+def promote(
+    group: str, member: str, force: bool, timeout: float, endpoints: str | None, data: Path | None, out: Output
+) -> None:
+    """Make the slave MEMBER the master of GROUP, whose master is gone; returns when it leads.
+
+    What the master had stored last may not be on the slave, so nothing is done without --force. When the old master
+    comes back it follows, and sets aside in a file what it alone has. A master that lives hands over without loss:
+    `ternmq cluster transfer-leader`.
+    """
+    from datetime import UTC, datetime
+
+    from ternmq import admin
+    from ternmq.cli.progress import Progress
+    from ternmq.cli.with_client import with_client
+    from ternmq.remoting import open_endpoint
+
+    async def work(client: Client) -> dict[str, Any]:
+        endpoint = open_endpoint()
+        try:
+            shown = await client.admin.cluster_info()
+            promotion = await admin.promote_slave(endpoint, shown, group, member, force=force, within_s=timeout)
+        finally:
+            await endpoint.close()
+        stored = datetime.fromtimestamp(promotion.stored_ms / 1000, UTC)
+        return {
+            "group": promotion.group,
+            "new_master": f"{promotion.group}/{promotion.master}",
+            "term": promotion.term,
+            "has_all_until": stored.isoformat(timespec="milliseconds"),
+            "last_index": promotion.last_index,
+            "duration_ms": round(promotion.duration_s * 1000),
+        }
+
+    with Progress(out, f"promoting {group}/{member}"):
+        item = with_client(endpoints, data, work)
+    out.items(PROMOTE_SCHEMA, [item])
+    out.note(
+        f"it has everything up to frame {item['last_index']}, stored {item['has_all_until']}; what the old master"
+        " stored after that is lost to the group, and set aside in its data directory when it comes back"
+    )
+
+
+@cluster.command("set-aside")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def set_aside(file: Path) -> None:
+    """Print the messages of FILE, which a former master has set aside, as the JSON lines that `ternmq produce` reads.
+
+    Such a file is in the folder `set-aside` of a replica's data directory, and its log names it. Nothing is sent: look
+    at them first, then `ternmq produce TOPIC --format jsonl`.
+    """
+    import json
+
+    from ternmq.client.set_aside import read_set_aside
+
+    for message in read_set_aside(file):
+        click.echo(json.dumps(message, ensure_ascii=False))

@@ -83,6 +83,7 @@ class RequestCode(IntEnum):
     GET_REPLICA_STATUS = 30_001
     TRANSFER_LEADER = 30_002
     USE_TOPIC = 30_003
+    PROMOTE_SLAVE = 30_004
 
 
 class ResponseCode(IntEnum):

@@ -1,9 +1,11 @@
 """Each mode of a broker group keeps what it promises, and may lose what it says: real processes, our client."""
 
 import asyncio
+import json
 import shutil
 import subprocess
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +189,101 @@ def test_a_master_whose_disk_was_emptied_does_not_begin_anew(make_cluster: MakeC
         "the data directory of group-a/n0 is empty, but its group was founded with it"
         in cluster.log(master).read_text()
     )
+
+
+def test_a_slave_is_promoted_by_force_and_the_old_master_follows_and_sets_aside_what_it_alone_has(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = made(make_cluster, "async-slave")
+    master, slave = cluster.members()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("promoted")
+        await mq.admin.create_topic(topic, queues=4)
+        both = [f"both/{number}" for number in range(100)]
+        await sent(mq, topic, both)
+        # What comes now the slave does not get.
+        await asyncio.to_thread(cluster.kill, slave)
+        await sent(mq, topic, [f"alone/{number}" for number in range(50)])
+        await asyncio.to_thread(cluster.kill, master)
+        await asyncio.to_thread(cluster.start, slave)
+        group, member = slave.split("/")
+        refused = await asyncio.to_thread(command, cluster, "cluster", "promote", group, member)
+        assert refused.returncode != 0
+        assert "may be there alone" in refused.stderr
+        forced = await asyncio.to_thread(command, cluster, "cluster", "promote", group, member, "--force", "--json")
+        assert forced.returncode == 0, forced.stderr
+        assert json.loads(forced.stdout)["items"][0]["new_master"] == slave
+        await sent(mq, topic, ["after"])
+        # The old master learns of it, ends, and follows when it is started again.
+        await asyncio.to_thread(cluster.launch, master)
+        await asyncio.to_thread(wait_for, lambda: not cluster.identity(master).is_alive(), 20, "the old master to end")
+        await asyncio.to_thread(cluster.start, master)
+        assert await asyncio.to_thread(cluster.leader) == slave
+        await asyncio.to_thread(wait_for, lambda: aside(cluster, master) != [], 20, "what it alone had")
+        assert "50 messages that the master does not have were set aside" in cluster.log(master).read_text()
+        assert await read(mq, fresh("g"), topic, {*both, "after"}) == {*both, "after"}
+        (file,) = aside(cluster, master)
+        shown = await asyncio.to_thread(ternmq_says, "cluster", "set-aside", str(file))
+        kept = [json.loads(line) for line in shown.splitlines()]
+        assert sorted(message["body"] for message in kept) == sorted(f"alone/{number}" for number in range(50))
+        assert {message["topic"] for message in kept} == {topic}
+        produce = ("produce", topic, "--format", "jsonl", "-n", cluster.nameservers)
+        await asyncio.to_thread(ternmq_says, *produce, given=shown)
+        await read(mq, fresh("g"), topic, {*both, "after", "alone/0", "alone/49"})
+
+    with_client(cluster.nameservers, scenario)
+
+
+@pytest.mark.parametrize("mode", SLAVE_MODES)
+def test_a_master_that_lives_hands_over_and_nothing_is_lost(make_cluster: MakeCluster, mode: str) -> None:
+    cluster = made(make_cluster, mode)
+    master, slave = cluster.members()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("handed-over")
+        await mq.admin.create_topic(topic, queues=4)
+        acknowledged: list[str] = []
+        stop = asyncio.Event()
+
+        async def send(key: int) -> None:
+            async with mq.producer(fresh("p"), timeout=15) as out:
+                while not stop.is_set():
+                    body = f"{key}/{len(acknowledged)}"
+                    await out.send(topic, body.encode())
+                    acknowledged.append(body)
+
+        async with asyncio.TaskGroup() as tasks:
+            for key in range(4):
+                tasks.create_task(send(key))
+            for target in (slave, master):
+                before = len(acknowledged)
+                await until(lambda before=before: len(acknowledged) > before + 200, "sends to go on")  # type: ignore[misc]
+                group, member = target.split("/")
+                done = await asyncio.to_thread(command, cluster, "cluster", "transfer-leader", group, "--to", member)
+                assert done.returncode == 0, done.stderr
+                assert await asyncio.to_thread(cluster.leader) == target
+            stop.set()
+        await read(mq, fresh("g"), topic, acknowledged)
+
+    with_client(cluster.nameservers, scenario)
+
+
+def command(cluster: Cluster, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [PROGRAM, *arguments, "-n", cluster.nameservers], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def ternmq_says(*arguments: str, given: str | None = None) -> str:
+    return subprocess.run(
+        [PROGRAM, *arguments], input=given, capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+
+
+def aside(cluster: Cluster, name: str) -> list[Path]:
+    """Files that a replica has set aside."""
+    return list(cluster.data(name).glob("set-aside/*"))
 
 
 def test_a_group_is_not_moved_to_another_kind_of_mode_by_an_edit(make_cluster: MakeCluster) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from ternmq.admin import group_members, transfer_leader
+from ternmq.admin import group_members, promote_slave, transfer_leader
 from ternmq.client import BrokerInfo, ClusterInfo
 from ternmq.errors import MQError, NotFoundError, NotWritableError, UnreachableError, UnsupportedError
 from ternmq.protocol.codes import RequestCode
@@ -41,6 +41,8 @@ class Group:
             return Answer(3, 513, "request type not supported", {}, b"")
         if code == RequestCode.TRANSFER_LEADER:
             return self._transfer(address, (fields or {})["member"])
+        if code == RequestCode.PROMOTE_SLAVE:
+            return self._promote(address, (fields or {})["force"])
         assert code == RequestCode.GET_REPLICA_STATUS
         role = "leader" if address == self.leader else "follower"
         status: dict[str, Any] = {"role": role, "term": 7, "member": self.members[address], "commit_index": 1}
@@ -53,6 +55,13 @@ class Group:
         if self.obeys:
             self.leader = next(place for place, name in self.members.items() if name == member)
         return Answer(0, 513, None, {}, b"")
+
+    def _promote(self, address: str, force: str) -> Answer:
+        if force != "true":
+            return Answer(1, 513, "what its master stored last may be there alone", {}, b"")
+        if self.obeys:
+            self.leader = address
+        return Answer(0, 513, None, {"lastIndex": "8", "storedTimestamp": "1700000000000"}, b"")
 
 
 @pytest.fixture
@@ -109,3 +118,28 @@ async def test_a_group_that_is_not_ours_is_said_to_be_so(group: Group) -> None:
     group.speaks = False
     with pytest.raises(UnsupportedError, match="no Raft group of ternmq"):
         await group_members(_endpoint(group), SHOWN, "group-a")
+
+
+async def test_a_slave_of_a_dead_master_is_promoted_by_force_alone(group: Group) -> None:
+    group.dead.add(A)
+    group.leader = None
+    with pytest.raises(MQError, match="may be there alone"):
+        await promote_slave(_endpoint(group), SHOWN, "group-a", "n1", force=False, within_s=5)
+    promotion = await promote_slave(_endpoint(group), SHOWN, "group-a", "n1", force=True, within_s=5)
+    assert (promotion.master, promotion.term, promotion.last_index, promotion.stored_ms) == (
+        "n1",
+        7,
+        8,
+        1_700_000_000_000,
+    )
+    assert group.leader == B
+
+
+async def test_a_promotion_of_nobody_or_without_effect_is_an_error(group: Group) -> None:
+    group.dead.add(A)
+    with pytest.raises(NotFoundError, match="no member n0 that answers; these do: n1, n2"):
+        await promote_slave(_endpoint(group), SHOWN, "group-a", "n0", force=True, within_s=5)
+    group.obeys = False
+    group.leader = None
+    with pytest.raises(NotWritableError, match="does not lead after"):
+        await promote_slave(_endpoint(group), SHOWN, "group-a", "n1", force=True, within_s=0.05)

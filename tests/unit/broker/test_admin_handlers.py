@@ -313,3 +313,12 @@ def test_each_role_is_told_once(replica: Replica) -> None:
     replica.roles.changed("follower", 4, "n1")
     assert told == ["follower 4", "follower 4"]
     assert not replica.roles.current.is_leader
+
+
+def test_a_slave_is_promoted_when_that_is_forced_and_says_where_it_stands(replica: Replica) -> None:
+    refused = replica.replica.promote(request(30_004, {}))
+    assert (refused.code, "may be lost" in (refused.remark or "")) == (1, True)
+    answer = replica.replica.promote(request(30_004, {"force": "true"}))
+    assert answer == Reply(fields={"lastIndex": "7", "storedTimestamp": "1700000000000"})
+    with pytest.raises(HeaderError, match="neither true nor false"):
+        replica.replica.promote(request(30_004, {"force": "yes"}))

@@ -188,6 +188,7 @@ def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig
     )
     assert sorted(admin_dispatch_table(handlers)) == [
         17, 18, 21, 25, 26, 28, 43, 200, 201, 202, 203, 204, 207, 208, 215, 225, 300, 351, 352, 30_001, 30_002, 30_003,
+        30_004,
     ]  # fmt: skip
 
 

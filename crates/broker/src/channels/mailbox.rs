@@ -9,7 +9,8 @@ use std::time::Duration;
 use tern_log::Space;
 use tern_peers::MessagePermit;
 use tern_replica::{
-    Bound, Durable, Outcome, PreparedSegment, Proposal, RebuiltNextOffsets, RejectReason,
+    Bound, Durable, Outcome, PreparedSegment, Promotion, PromotionRefusal, Proposal,
+    RebuiltNextOffsets, RejectReason,
 };
 use tern_replication::{PeerMessage, Progress, ReplicaId};
 use tokio::runtime::Handle;
@@ -35,9 +36,13 @@ pub(crate) enum Input {
     /// What a look at the disk showed; none if the disk does not tell.
     Space(Option<Space>),
     Unreachable(ReplicaId),
+    /// A peer was connected; the term of its last frame.
+    Connected(ReplicaId, u64),
     /// A peer's process is gone. It comes behind everything that the peer had sent.
     Gone(ReplicaId),
     Transfer(ReplicaId),
+    /// Become the master, forced or not; somebody waits for the answer.
+    Promote(bool, SyncSender<Result<Promotion, PromotionRefusal>>),
     /// Somebody waits to be told how far the others are.
     Progress(SyncSender<Vec<Progress>>),
     /// Another thread met an error after which the replica must stop.
@@ -127,6 +132,17 @@ impl Mailbox {
     /// Hand leadership to another replica, if this one leads.
     pub fn transfer(&self, to: ReplicaId) {
         self.tell(Input::Transfer(to));
+    }
+
+    /// Make this slave the master; none if the log thread did not answer within `limit`.
+    pub fn promote(
+        &self,
+        force: bool,
+        limit: Duration,
+    ) -> Option<Result<Promotion, PromotionRefusal>> {
+        let (sender, receiver) = sync_channel(1);
+        self.tell(Input::Promote(force, sender));
+        receiver.recv_timeout(limit).ok()
     }
 
     /// How far the others are, after the next turn; empty if this replica does not lead, or has no turn within `limit`.

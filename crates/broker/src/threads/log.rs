@@ -8,7 +8,8 @@ use std::time::Duration;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, RejectReason, Replica,
+    Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, Promotion,
+    PromotionRefusal, RejectReason, Replica,
 };
 use tern_replication::{Progress, Role, TICK_MS, replica_number};
 use tern_requests::Views;
@@ -92,16 +93,28 @@ pub(super) fn run(
         outlets
             .member_status
             .progressed(&replica.status(), |peer| replica.matched(peer));
+        if out.role.is_some() {
+            outlets.member_status.set_learners(replica.learners());
+        }
         deliver(&mut out, outlets);
-        for sender in asked {
+        for (force, sender) in asked.promotions {
+            let _ = sender.try_send(replica.promote(force));
+        }
+        for sender in asked.progress {
             // Who asked may have given up.
             let _ = sender.try_send(replica.progress());
         }
     }
 }
 
-/// Who waits to be told how far the others are.
-type ProgressWaiters = Vec<SyncSender<Vec<Progress>>>;
+/// Who waits for an answer of the turn.
+#[derive(Default)]
+struct Waiters {
+    /// How far the others are.
+    progress: Vec<SyncSender<Vec<Progress>>>,
+    /// Whether this slave becomes the master, forced or not.
+    promotions: Vec<(bool, SyncSender<Result<Promotion, PromotionRefusal>>)>,
+}
 
 /// A replica that stops takes nothing new.
 fn refuse_new(inbox: &mut Inbox<Ticket>) {
@@ -119,8 +132,8 @@ fn sort(
     inputs: VecDeque<Input>,
     inbox: &mut Inbox<Ticket>,
     rooms: &mut Vec<MessagePermit>,
-) -> Result<(Option<Duration>, ProgressWaiters), Fatal> {
-    let (mut stop, mut asked) = (None, ProgressWaiters::new());
+) -> Result<(Option<Duration>, Waiters), Fatal> {
+    let (mut stop, mut asked) = (None, Waiters::default());
     for input in inputs {
         match input {
             Input::Propose(proposal) => inbox.proposals.push(proposal),
@@ -134,10 +147,12 @@ fn sort(
             Input::Segment(segment) => inbox.segments.push(segment),
             Input::Space(space) => inbox.space = Some(space),
             Input::Unreachable(peer) => inbox.unreachable.push(peer),
+            Input::Connected(peer, last_term) => inbox.connected.push((peer, last_term)),
             Input::Gone(peer) => inbox.gone.push((inbox.peers.len(), peer)),
             Input::Transfer(to) => inbox.transfer = Some(to),
             Input::Failed(sentence) => return Err(Fatal::MayNotServe(sentence)),
-            Input::Progress(sender) => asked.push(sender),
+            Input::Progress(sender) => asked.progress.push(sender),
+            Input::Promote(force, sender) => asked.promotions.push((force, sender)),
             Input::Stop(drain) => stop = Some(drain),
         }
     }
@@ -167,6 +182,19 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         } else {
             outlets.leader.follow();
         }
+    }
+    if let Some(aside) = out.set_aside.take() {
+        say(
+            Level::Warning,
+            format_args!(
+                "{} messages that the master does not have were set aside before they were cut off the log (frames {} to \
+                 {}): {}",
+                aside.messages,
+                aside.first_index,
+                aside.last_index,
+                aside.file.display()
+            ),
+        );
     }
     if let Some(rebuild) = out.rebuild.take() {
         tell(&outlets.apply, ApplyCommand::Rebuild(rebuild));

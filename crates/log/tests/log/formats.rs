@@ -173,6 +173,7 @@ fn both_copies_of_raft_state_have_the_computed_bytes() {
         learners_next: vec![3],
         memory_acked: true,
         founding: true,
+        superseded: false,
     };
     file.store(&state).expect("a healthy disk");
     let content = disk

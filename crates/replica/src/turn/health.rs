@@ -20,6 +20,15 @@ impl<T> Replica<T> {
         let oldest = self.unsynced.front().map_or(self.now_ns, |f| f.since_ns);
         let unsynced = self.now_ns.saturating_sub(oldest);
         let is_fit = !self.health.rotted && unsynced <= SLOW_NS;
+        if self.is_master_of_slaves() {
+            // Nobody could take its place, so it leads whatever its disk does; but not before it knows that it may.
+            let may = self.knows_that_it_is_master();
+            self.engine.may_stand(may);
+            if may && self.engine.status().role == tern_replication::Role::Follower {
+                self.engine.campaign();
+            }
+            return;
+        }
         self.engine.may_stand(is_fit);
         let leads = self.engine.status().role == tern_replication::Role::Leader;
         if is_fit || !leads {

@@ -1,4 +1,6 @@
-//! What a turn remembers of its fitness to lead, and of a leader that seems gone.
+//! What a turn remembers of its fitness to lead and of a leader that seems gone, and what it says of a promotion.
+
+use thiserror::Error;
 
 /// What keeps this replica from leading.
 #[derive(Debug, Default)]
@@ -24,4 +26,29 @@ pub(super) struct Suspicion {
     pub survivors: u64,
     pub campaign_ns: u64,
     pub tries: u32,
+}
+
+/// Where a slave stands that becomes the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promotion {
+    /// Its last frame.
+    pub last_index: u64,
+    /// When the messages of that were stored, ms since 1970.
+    pub stored_ms: u64,
+}
+
+/// Why a slave does not become the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PromotionRefusal {
+    /// It is none.
+    #[error("this replica is no slave")]
+    NoSlave,
+    /// The master is connected, and can hand over.
+    #[error("its master lives: hand over (transfer-leader), and nothing is lost")]
+    MasterLives,
+    /// What the master alone had would be lost.
+    #[error(
+        "its master is gone, and what that stored last may be there alone: start the master again, or force the promotion"
+    )]
+    MayLose,
 }

@@ -161,7 +161,7 @@ impl<T> Replica<T> {
     }
 
     fn is_blocked(&mut self, applied_position: u64) -> bool {
-        self.blocked = self.engine.transferring() || self.bound(applied_position).is_some();
+        self.blocked = self.is_transferring() || self.bound(applied_position).is_some();
         self.blocked
     }
 

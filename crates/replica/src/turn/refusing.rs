@@ -13,7 +13,7 @@ impl<T> Replica<T> {
         out.answers
             .extend(self.tickets.expire(now_ns, self.committed_alone()));
         if self.engine.status().role == Role::Leader {
-            self.handed_over_ns = self.engine.transferring().then_some(now_ns);
+            self.handed_over_ns = self.is_transferring().then_some(now_ns);
             self.refuse_waiting(now_ns, applied_position, out);
             self.refuse_reads(now_ns, out);
         } else if !self.knows_successor_soon(now_ns) {
@@ -74,7 +74,7 @@ impl<T> Replica<T> {
                 RejectReason::NoRoom
             } else if waited <= self.options.wait_limit_ns {
                 return;
-            } else if self.engine.transferring() {
+            } else if self.is_transferring() {
                 self.not_leader()
             } else {
                 RejectReason::Busy(self.bound(applied_position).unwrap_or(Bound::Waiting))

@@ -21,6 +21,12 @@ impl<T> Replica<T> {
         self.state.learners.contains(&self.state.own_id)
     }
 
+    /// Whether it may answer by what it has while its master is gone: not before it has followed a master that was
+    /// promoted, as it has forgotten what is committed.
+    pub fn answers_alone(&self) -> bool {
+        self.is_slave() && !self.state.superseded
+    }
+
     /// Whether senders wait for a slave.
     pub(super) fn double_writes(&self) -> bool {
         self.options.acknowledgement == Acknowledgement::SlaveToo
@@ -38,16 +44,16 @@ impl<T> Replica<T> {
         }
     }
 
-    /// Something came from a slave.
+    /// Something came from a peer.
     pub(super) fn heard_of(&mut self, peer: ReplicaId) {
-        if self.state.learners.contains(&peer) && !self.slaves_in_reach.contains(&peer) {
-            self.slaves_in_reach.push(peer);
+        if !self.peers_in_reach.contains(&peer) {
+            self.peers_in_reach.push(peer);
         }
     }
 
     /// A connection is lost. A slave that is without its master says so at once; a master does not count on that slave.
     pub(super) fn lost(&mut self, peer: ReplicaId) {
-        self.slaves_in_reach.retain(|slave| *slave != peer);
+        self.peers_in_reach.retain(|known| *known != peer);
         if self.is_slave() {
             self.engine.forget_leader(peer);
         }
@@ -86,9 +92,9 @@ impl<T> Replica<T> {
 
     /// Whether a slave is there that can be expected to confirm in time.
     fn has_slave(&self) -> bool {
-        self.slaves_in_reach
-            .iter()
-            .any(|slave| !self.is_far_behind(*slave))
+        let reach = self.peers_in_reach.iter();
+        let slaves = reach.filter(|peer| self.state.learners.contains(peer));
+        slaves.into_iter().any(|slave| !self.is_far_behind(*slave))
     }
 
     fn is_far_behind(&self, slave: ReplicaId) -> bool {

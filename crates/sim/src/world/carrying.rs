@@ -87,6 +87,9 @@ impl World {
         if let Some(member_status) = &machine.member_status {
             let replica = &running.replica;
             member_status.progressed(&replica.status(), |peer| replica.matched(peer));
+            if running.out.role.is_some() {
+                member_status.set_learners(replica.learners());
+            }
         }
         let mut out = std::mem::take(&mut running.out);
         if outer() == Some(OuterBug::HeartbeatCommit) {

@@ -150,15 +150,27 @@ impl World {
             }
             return Ok(());
         }
-        let (before, peer) = (self.links.insert((from, to), lives), self.machines[to].id());
-        if before.is_some_and(|before| before.0 == lives.0)
-            && let Some(running) = self.machines[from].running()
-        {
-            // The connection to the life before had ended.
-            running.inbox.unreachable.push(peer);
-            return self.turn(from);
+        let before = self.links.insert((from, to), lives);
+        let ids = [self.machines[from].id(), self.machines[to].id()];
+        if let Some(running) = self.machines[to].running() {
+            let shown = our_hello.shown_term();
+            running
+                .inbox
+                .connected
+                .extend(shown.map(|term| (ids[0], term)));
         }
-        Ok(())
+        let Some(running) = self.machines[from].running() else {
+            return Ok(());
+        };
+        if before.is_some_and(|before| before.0 == lives.0) {
+            // The connection to the life before had ended.
+            running.inbox.unreachable.push(ids[1]);
+        }
+        running
+            .inbox
+            .connected
+            .push((ids[1], their_hello.last_term));
+        self.turn(from)
     }
 
     /// A connection is found broken by the end that sends on it.

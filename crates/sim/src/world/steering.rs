@@ -1,11 +1,15 @@
 //! What a test does to a world, and asks of it.
 
+use tern_log::Disk;
+use tern_replica::PromotionRefusal;
 use tern_replication::Phase;
+use tern_wire::record;
 
 use super::history::{Figures, World, WorldEvent};
 use crate::ledger::BrokenPromise;
 use crate::machine::Machine;
 use crate::network::{Micros, Weather};
+use crate::process::directory;
 
 impl World {
     /// Virtual time, microseconds.
@@ -86,6 +90,53 @@ impl World {
         if let Some(lives) = self.links.get(&(from, to)).copied() {
             self.after(0, WorldEvent::Lost(from, to, lives));
         }
+    }
+
+    /// An operator makes a slave the master instead of one that is gone, by force; answers how many acknowledged messages
+    /// it does not have, which are lost.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn promote(&mut self, at: usize) -> Result<u64, PromotionRefusal> {
+        let Some(running) = self.machines[at].running() else {
+            return Err(PromotionRefusal::NoSlave);
+        };
+        let promotion = running.replica.promote(true)?;
+        let lost = self.ledger.acknowledged_after(promotion.last_index);
+        self.ledger.forget_after(promotion.last_index);
+        Ok(lost)
+    }
+
+    /// What a promotion without force is answered.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn ask_promotion(&mut self, at: usize) -> Result<(), PromotionRefusal> {
+        let running = self.machines[at].running();
+        let Some(running) = running else {
+            return Err(PromotionRefusal::NoSlave);
+        };
+        running.replica.promote(false).map(|_| ())
+    }
+
+    /// An operator has the leader hand over to another replica.
+    pub fn hand_over(&mut self, to: usize) {
+        let peer = self.machines[to].id();
+        if let Some(leader) = self.leader()
+            && let Some(running) = self.machines[leader].running()
+        {
+            running.inbox.transfer = Some(peer);
+        }
+    }
+
+    /// Messages that a machine has set aside, in all its files of that kind.
+    pub fn set_aside(&self, at: usize) -> u64 {
+        let directory = directory().join("set-aside");
+        let disk = &self.machines[at].disk;
+        let names = Disk::list(disk, &directory).unwrap_or_default();
+        let files = names.iter().map(|name| disk.content(&directory.join(name)));
+        let records = files.map(|file| record::iter(&file.unwrap_or_default()).count() as u64);
+        records.sum()
     }
 
     /// Checksums of the frames' headers in the log of a process that runs; empty if none does.

@@ -1,4 +1,4 @@
-"""The replica itself: its Raft state (30001) and hand-over of leadership (30002)."""
+"""The replica itself: its Raft state (30001), hand-over of leadership (30002) and promotion (30004)."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import msgspec
 from ternmq.broker.engine import Engine
 from ternmq.broker.roles import Roles
 from ternmq.errors import HeaderError
+from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.fields import name_field
 from ternmq.remoting import Reply, Request
 
@@ -39,3 +40,17 @@ class ReplicaHandlers:
         if member != self._roles.current.leader:
             self._engine().transfer_leader(member)
         return Reply()
+
+    def promote(self, request: Request) -> Reply:
+        """30004: make this slave the master, as its master is gone; without `force` nothing that could be lost is.
+
+        The fields of the answer say where this replica stands: `lastIndex`, and `storedTimestamp` in ms since 1970.
+        """
+        force = request.fields.get("force", "false")
+        if force not in ("true", "false"):
+            raise HeaderError(f'force = "{force}" is neither true nor false')
+        try:
+            last_index, stored_ms = self._engine().promote(force == "true")
+        except ValueError as error:
+            return Reply(ResponseCode.SYSTEM_ERROR, str(error))
+        return Reply(fields={"lastIndex": str(last_index), "storedTimestamp": str(stored_ms)})
