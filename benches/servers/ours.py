@@ -16,7 +16,9 @@ from support.cluster import Cluster
 from support.ports import free_block
 from support.tern import PORTS_FOR_NAMESERVERS, PORTS_PER_GROUP, PROGRAM, UP_SECONDS
 from ternmq.config import dump_topology, generate_topology
+from ternmq.config.settings import Flush
 from ternmq.config.timing import Profile
+from ternmq.config.topology import Mode
 
 SEGMENT = "256MiB"
 
@@ -26,14 +28,24 @@ class BenchCluster(Cluster):
 
     Args:
         directory: data directory; made here.
-        groups: number of Raft groups of three.
+        groups: number of broker groups.
         timing: election times; None leaves the choice to the servers.
+        mode: how the groups replicate.
+        flush: when a message counts as written.
     """
 
-    def __init__(self, directory: Path, *, groups: int = 1, timing: Profile | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        groups: int = 1,
+        timing: Profile | None = None,
+        mode: Mode = "raft",
+        flush: Flush = "sync",
+    ) -> None:
         super().__init__(directory, groups=groups)
         base = free_block(PORTS_FOR_NAMESERVERS + groups * PORTS_PER_GROUP)
-        topology = generate_topology(directory, groups=groups, base_port=base)
+        topology = generate_topology(directory, groups=groups, base_port=base, mode=mode, flush=flush)
         defaults = msgspec.structs.replace(topology.defaults, segment_size=SEGMENT, timing=timing)
         topology = msgspec.structs.replace(topology, defaults=defaults)
         (directory / "topology.toml").write_text(dump_topology(topology))
@@ -51,16 +63,20 @@ class BenchCluster(Cluster):
 
 
 @contextlib.contextmanager
-def ours(folder: Path, *, groups: int = 1, timing: Profile | None = None) -> Iterator[Servers]:
+def ours(
+    folder: Path, *, groups: int = 1, timing: Profile | None = None, mode: Mode = "raft", flush: Flush = "sync"
+) -> Iterator[Servers]:
     """Run our cluster for the time of a block.
 
     Args:
         folder: where its data lies; a new folder is made in it.
-        groups: Raft groups of three.
+        groups: broker groups.
         timing: election times.
+        mode: how the groups replicate.
+        flush: when a message counts as written.
     """
     directory = folder / f"ours-{time.monotonic_ns()}"
-    cluster = BenchCluster(directory, groups=groups, timing=timing)
+    cluster = BenchCluster(directory, groups=groups, timing=timing, mode=mode, flush=flush)
     begin = time.monotonic()
     try:
         cluster.up()

@@ -2,7 +2,8 @@
 //! code 0, and reads back everything that was acknowledged.
 //!
 //! ```text
-//! tern-load send BROKER TOPIC [--connections C] [--in-flight W] [--body BYTES] [--seconds S] [--count N] [--save FILE]
+//! tern-load send BROKER TOPIC [--connections C] [--in-flight W] [--rate R] [--body BYTES] [--seconds S]
+//!                              [--count N] [--save FILE]
 //! tern-load pull BROKER TOPIC [--connections C] [--max-messages M] [--expect FILE]
 //! tern-load read BROKER TOPIC --expect FILE
 //! tern-load gaps BROKER,BROKER,… TOPIC [--connections C] [--body BYTES]

@@ -33,6 +33,9 @@ pub struct Plan {
     pub connections: usize,
     /// Unanswered sends that each connection keeps.
     pub in_flight: usize,
+    /// Sends a second of all connections together, which begin when it is their time, whatever was answered; without one
+    /// each connection keeps its unanswered sends full.
+    pub rate: Option<f64>,
     /// Bytes of a message body.
     pub body: usize,
     /// How long to send.
@@ -73,6 +76,7 @@ impl Plan {
             queues: 8,
             connections: 32,
             in_flight: 1,
+            rate: None,
             body: 128,
             seconds: 3.0,
             count: None,
@@ -108,6 +112,12 @@ impl Plan {
             "--queues" => self.queues = number()?,
             "--connections" => self.connections = number()? as usize,
             "--in-flight" => self.in_flight = number()? as usize,
+            "--rate" => {
+                let rate: f64 = value
+                    .parse()
+                    .map_err(|_| format!("{option} {value} is no number"))?;
+                self.rate = (rate > 0.0).then_some(rate);
+            }
             // The body begins with the number of the message.
             "--body" => self.body = (number()? as usize).max(8),
             "--seconds" => {

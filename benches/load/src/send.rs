@@ -1,10 +1,13 @@
-//! Sending: each connection keeps a fixed number of sends unanswered.
+//! Sending: each connection keeps a fixed number of sends unanswered (closed loop), or begins them at their time (open loop).
+//!
+//! In an open loop a send that has to wait, as too many are unanswered, is late from its own time on: what the servers
+//! make others wait is in the latencies.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tern_wire::{Command, codes};
 use tokio::task::JoinSet;
@@ -108,7 +111,59 @@ impl Sender {
         })
     }
 
-    async fn run(mut self) -> io::Result<Sent> {
+    async fn run(self) -> io::Result<Sent> {
+        let connections = self.plan.connections as f64;
+        match self.plan.rate {
+            None => self.keep_full().await,
+            Some(rate) => self.keep_time(rate / connections).await,
+        }
+    }
+
+    /// Open loop: `rate` sends a second begin at their time.
+    async fn keep_time(mut self, rate: f64) -> io::Result<Sent> {
+        let start = Instant::now();
+        let end = start + self.plan.duration();
+        let mut begun = 0_u64;
+        let time_of = |number: u64| start + Duration::from_secs_f64(number as f64 / rate);
+        loop {
+            let now = Instant::now();
+            while self.in_flight.len() < self.plan.in_flight
+                && time_of(begun) <= now
+                && self.may_send(time_of(begun), end)
+            {
+                self.add(time_of(begun));
+                begun += 1;
+            }
+            let is_over = !self.may_still_send(time_of(begun), end);
+            if is_over && self.in_flight.is_empty() {
+                return Ok(self.sent);
+            }
+            self.connection.flush().await?;
+            let is_full = self.in_flight.len() >= self.plan.in_flight;
+            if is_over || is_full {
+                self.connection.fill().await?;
+            } else {
+                tokio::select! {
+                    filled = self.connection.fill() => filled?,
+                    () = tokio::time::sleep_until(time_of(begun).into()) => {}
+                }
+            }
+            let now = Instant::now();
+            while let Some(answer) = self.connection.whole()? {
+                self.answered(&answer, now);
+            }
+        }
+    }
+
+    fn may_still_send(&self, at: Instant, end: Instant) -> bool {
+        match self.plan.count {
+            None => at < end,
+            Some(_) => self.left.load(Ordering::Relaxed) > 0,
+        }
+    }
+
+    /// Closed loop: as many sends as it may are unanswered.
+    async fn keep_full(mut self) -> io::Result<Sent> {
         let end = Instant::now() + self.plan.duration();
         loop {
             let now = Instant::now();
