@@ -1,4 +1,4 @@
-"""``ternmq cluster``: info, transfer-leader, promote, set-aside."""
+"""``ternmq cluster``: info, replicas, transfer-leader, promote, set-aside."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ternmq.client import Client
 
 INFO_SCHEMA = "ternmq.cluster.info/1"
+REPLICAS_SCHEMA = "ternmq.cluster.replicas/1"
 TRANSFER_SCHEMA = "ternmq.cluster.transfer-leader/1"
 PROMOTE_SCHEMA = "ternmq.cluster.promote/1"
 
@@ -63,6 +64,47 @@ def info(endpoints: str | None, data: Path | None, out: Output) -> int:
         "start brokers; those of a new group register when all its members have met, and say in their logs whom they"
         " wait for (`founding …: waiting for …`)",
     )
+
+
+@cluster.command("replicas")
+@click.argument("group", required=False)
+@with_endpoints
+@with_output
+def replicas(group: str | None, endpoints: str | None, data: Path | None, out: Output) -> None:
+    """List how far the members of GROUP are, or of all groups, as they say themselves.
+
+    Who does not answer is missing.
+    """
+    from ternmq import admin
+    from ternmq.cli.with_client import with_client
+    from ternmq.remoting import open_endpoint
+
+    async def work(client: Client) -> list[dict[str, Any]]:
+        endpoint = open_endpoint()
+        try:
+            shown = await client.admin.cluster_info()
+            names = sorted(shown.brokers) if group is None else [group]
+            groups = {name: await admin.group_members(endpoint, shown, name) for name in names}
+        finally:
+            await endpoint.close()
+        ends = {
+            name: max((each.last_index for each in members.values()), default=0) for name, members in groups.items()
+        }
+        return [
+            {
+                "group": name,
+                "member": status.member,
+                "role": status.role,
+                "term": status.term,
+                "last_index": status.last_index,
+                "frames_behind": ends[name] - status.last_index,
+                "address": address,
+            }
+            for name, members in groups.items()
+            for address, status in sorted(members.items(), key=lambda item: item[1].member)
+        ]
+
+    out.items(REPLICAS_SCHEMA, with_client(endpoints, data, work))
 
 
 @cluster.command("transfer-leader")

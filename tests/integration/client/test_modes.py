@@ -106,6 +106,10 @@ def test_a_consumer_goes_on_at_the_slave_and_everything_goes_on_when_the_master_
         await read(mq, group, topic, first)
         await sent(mq, topic, second)
         await asyncio.to_thread(wait_for, lambda: end_of(cluster, master, topic) == 400, 10, "the master's own count")
+        shown = await asyncio.to_thread(command, cluster, "cluster", "replicas", cluster.group, "--json")
+        replicas = json.loads(shown.stdout)["items"]
+        assert [(each["member"], each["role"]) for each in replicas] == [("n0", "leader"), ("n1", "follower")]
+        assert all(0 <= each["frames_behind"] <= 5 for each in replicas)
         await asyncio.to_thread(cluster.kill, master)
         await asyncio.to_thread(wait_for, lambda: end_of(cluster, slave, topic) == 400, 10, "the slave to have all")
         await read(mq, group, topic, second)

@@ -1,0 +1,54 @@
+"""Unit files for systemd: one a node, from a topology."""
+
+from pathlib import Path
+
+from ternmq.config.topology import Topology
+
+# A node drains for 5 s at most, then closes; the manager kills what takes longer.
+STOP_SECONDS = 30
+OPEN_FILES = 65_536
+
+
+def unit_name(node: str) -> str:
+    """Name the unit of a node: "ternmq-broker-a-n0.service"."""
+    return f"ternmq-{node.replace('/', '-')}.service"
+
+
+def unit(topology: Topology, node: str, *, program: Path, file: Path, user: str, insecure: bool) -> str:
+    """Write the unit of one node.
+
+    Args:
+        topology: a checked topology, which has the node.
+        node: "ns1" or "broker-a/n0".
+        program: the command `ternmq` on the machine.
+        file: the topology file on the machine.
+        user: as whom it runs there; the data folder must be theirs.
+        insecure: give `--insecure`, which a node needs to listen beyond loopback.
+    """
+    kind = "broker" if "/" in node else "namesrv"
+    options = " --insecure" if insecure else ""
+    data = (file.parent / topology.defaults.data).resolve()
+    return f"""[Unit]
+Description=ternmq {kind} {node} of {topology.cluster.name}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=exec
+ExecStart={program} run {kind} --topology {file} --node {node}{options}
+User={user}
+# SIGTERM hands over and drains.
+KillSignal=SIGTERM
+TimeoutStopSec={STOP_SECONDS}
+# Whatever ends it: its log says why, and what it acknowledged is on the disk.
+Restart=on-failure
+RestartSec=1
+LimitNOFILE={OPEN_FILES}
+NoNewPrivileges=yes
+PrivateTmp=yes
+ProtectSystem=full
+ReadWritePaths={data}
+
+[Install]
+WantedBy=multi-user.target
+"""
