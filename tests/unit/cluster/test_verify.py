@@ -41,6 +41,21 @@ def test_an_honest_history_passes(record: SendRecord, deliveries: list[Delivery]
     assert str(verdict) == "acknowledged 6 · delivered 6 · lost 0 · duplicates 0"
 
 
+def test_what_a_mode_may_lose_is_counted_apart_and_nothing_else_is_excused(
+    record: SendRecord, deliveries: list[Delivery]
+) -> None:
+    kept = [one for one in deliveries if one.sequence != 2]
+    verdict = check(record, kept, allowed={("k2", 2), ("k2", 1)})
+    assert verdict.lost == ["k1#2 was acknowledged and never delivered"]
+    assert (verdict.lost_as_allowed, verdict.delivered) == (1, 4)
+
+
+def test_order_is_not_asked_for_where_it_was_not_promised(record: SendRecord, deliveries: list[Delivery]) -> None:
+    deliveries[0], deliveries[2] = deliveries[2], deliveries[0]
+    assert not check(record, deliveries).is_clean
+    assert check(record, deliveries, ordered=False).is_clean
+
+
 def test_a_lost_message_is_caught(record: SendRecord, deliveries: list[Delivery]) -> None:
     verdict = check(record, [one for one in deliveries if (one.key, one.sequence) != ("k2", 2)])
     assert verdict.lost == ["k2#2 was acknowledged and never delivered"]

@@ -35,8 +35,8 @@ class Figures:
 
     Args:
         mode: how the groups replicate.
-        destroyed: what would have been lost with the disk of the master that was killed: acknowledged messages that its
-            slave did not have; None where there is no slave.
+        only_on_killed_master: acknowledged messages that the slave of the killed master did not have; None where there
+            is no slave.
         ready_s: from the first process to a complete cluster.
         election: the new leader, and how fast it took over.
         nameservers_killed: their names.
@@ -50,7 +50,7 @@ class Figures:
     """
 
     mode: Mode = "raft"
-    destroyed: int | None = None
+    only_on_killed_master: int | None = None
     ready_s: float = 0.0
     election: Election | None = None
     nameservers_killed: list[str] = field(default_factory=list)
@@ -75,6 +75,7 @@ class Figures:
             "acknowledged": verdict.acknowledged,
             "delivered": verdict.delivered,
             "lost": len(verdict.lost),
+            "lost_as_allowed": verdict.lost_as_allowed,
             "duplicates": verdict.duplicates,
             "order_held": verdict.order_held,
             "altered": len(verdict.altered),
@@ -86,7 +87,7 @@ class Figures:
             "killed_master": None if self.election is None else self.election.killed,
             "new_master": None if self.election is None else self.election.successor,
             "new_term": None if self.election is None else self.election.term,
-            "only_on_killed_master": self.destroyed,
+            "only_on_killed_master": self.only_on_killed_master,
             "killed_nameservers": self.nameservers_killed,
             "longest_gap_ms": _ms(self.longest_gap.seconds),
             "longest_gap_phase": self.longest_gap.phase,
@@ -104,12 +105,12 @@ class Figures:
         if self.mode == "async-slave":
             return (
                 "async-slave: acknowledged is on the master's disk; its slave did not have"
-                f" {self.destroyed} acknowledged messages when it was killed, and with its disk they would be lost"
+                f" {self.only_on_killed_master} acknowledged messages when it was killed, which are lost with its disk"
             )
         if self.mode == "sync-double-write":
             return (
                 "sync-double-write: acknowledged is on the disks of master and slave; its slave did not have"
-                f" {self.destroyed} acknowledged messages when it was killed"
+                f" {self.only_on_killed_master} acknowledged messages when it was killed"
             )
         if self.mode == "multi-master":
             return "multi-master: acknowledged is on one master's disk, and waits there while that master is down"
@@ -118,7 +119,7 @@ class Figures:
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept: in synchronous double write nothing may be on the master alone."""
-        return self.verdict.is_clean and not (self.mode == "sync-double-write" and self.destroyed)
+        return self.verdict.is_clean and not (self.mode == "sync-double-write" and self.only_on_killed_master)
 
     def lines(self) -> list[str]:
         """Tell it to a person."""

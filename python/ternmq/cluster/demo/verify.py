@@ -8,7 +8,7 @@ said, or unknown to all producers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 
@@ -67,12 +67,15 @@ class Verdict:
         delivered: those of them that were delivered, each counted once.
         duplicates: deliveries of a message that had been delivered before.
         unacknowledged: messages delivered that had been sent without getting a receipt; allowed.
+        lost_as_allowed: messages with a receipt that the mode may lose, and that are not there.
+        lost: messages with a receipt that are not there, beyond those.
     """
 
     acknowledged: int = 0
     delivered: int = 0
     duplicates: int = 0
     unacknowledged: int = 0
+    lost_as_allowed: int = 0
     lost: list[str] = field(default_factory=list)
     altered: list[str] = field(default_factory=list)
     phantoms: list[str] = field(default_factory=list)
@@ -102,13 +105,20 @@ class Verdict:
         )
 
 
-def check(record: SendRecord, deliveries: Iterable[Delivery], *, ordered: bool = True) -> Verdict:
+def check(
+    record: SendRecord,
+    deliveries: Iterable[Delivery],
+    *,
+    ordered: bool = True,
+    allowed: Collection[tuple[str, int]] = (),
+) -> Verdict:
     """Compare what was promised with what was delivered.
 
     Args:
         record: the producers' own record.
         deliveries: everything that one consumer group got, in the order in which it got it.
         ordered: the messages of a key were sent to one queue, so that their order was promised.
+        allowed: acknowledged messages, by key and number, that the mode may lose.
     """
     verdict = Verdict(acknowledged=len(record.acknowledged))
     positions: dict[tuple[str, int], set[QueuePosition]] = {}
@@ -130,13 +140,21 @@ def check(record: SendRecord, deliveries: Iterable[Delivery], *, ordered: bool =
                 verdict.reordered.append(f"{name} came after {delivery.key}#{newest[delivery.key]}")
             newest[delivery.key] = max(newest.get(delivery.key, -1), delivery.sequence)
         seen.add(delivery.position)
-    _check_receipts(record, positions, verdict)
+    _check_receipts(record, positions, verdict, allowed)
     return verdict
 
 
-def _check_receipts(record: SendRecord, positions: dict[tuple[str, int], set[QueuePosition]], verdict: Verdict) -> None:
+def _check_receipts(
+    record: SendRecord,
+    positions: dict[tuple[str, int], set[QueuePosition]],
+    verdict: Verdict,
+    allowed: Collection[tuple[str, int]],
+) -> None:
     for message, position in record.acknowledged.items():
         name = f"{message[0]}#{message[1]}"
+        if message not in positions and message in allowed:
+            verdict.lost_as_allowed += 1
+            continue
         if message not in positions:
             verdict.lost.append(f"{name} was acknowledged and never delivered")
             continue
