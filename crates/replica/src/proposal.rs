@@ -85,6 +85,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Where it is stored, and what the mode promised beside that and did not keep; none if it is not known to be stored.
+    #[inline]
     pub fn stored(&self) -> Option<(&StoredRecords, Option<SlaveFault>)> {
         match self {
             Self::Stored(stored) => Some((stored, None)),
