@@ -5,7 +5,8 @@
 //! ```text
 //!    0     8  magic "TERNRAFT"
 //!    8     4  format version, 1
-//!   12     4  flags: bit 0 memory_acked, bit 1 founding, bit 2 superseded; others 0
+//!   12     4  flags: bit 0 memory_acked, bit 1 founding, bit 2 superseded, bit 3 handed
+//!             over; others 0
 //!   16     8  generation; the valid copy with the greater one wins
 //!   24    16  group id
 //!   40     8  own id
@@ -40,9 +41,14 @@ const OFFSETS: [u64; 2] = [0, 64 << 10];
 const MEMORY_ACKED: u32 = 1;
 const FOUNDING: u32 = 2;
 const SUPERSEDED: u32 = 4;
+const HANDED_OVER: u32 = 8;
 
 /// What `raft.state` holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four flags of the file, which do not exclude each other"
+)]
 pub struct RaftState {
     /// The group's UUID.
     pub group_id: [u8; 16],
@@ -70,6 +76,8 @@ pub struct RaftState {
     pub founding: bool,
     /// Another master was promoted while this replica was away: what was committed here may have to go.
     pub superseded: bool,
+    /// This replica was the master, and has handed over to the one that is the voter now.
+    pub handed_over: bool,
 }
 
 impl RaftState {
@@ -93,10 +101,12 @@ impl RaftState {
         let memory_acked = if self.memory_acked { MEMORY_ACKED } else { 0 };
         let founding = if self.founding { FOUNDING } else { 0 };
         let superseded = if self.superseded { SUPERSEDED } else { 0 };
+        let handed_over = if self.handed_over { HANDED_OVER } else { 0 };
+        let flags = memory_acked | founding | superseded | handed_over;
         let mut bytes = Vec::with_capacity(COPY);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
-        bytes.extend_from_slice(&(memory_acked | founding | superseded).to_be_bytes());
+        bytes.extend_from_slice(&flags.to_be_bytes());
         bytes.extend_from_slice(&generation.to_be_bytes());
         bytes.extend_from_slice(&self.group_id);
         for number in [
@@ -127,7 +137,7 @@ impl RaftState {
         let right = crc32c::crc32c(&bytes[..CRC_AT]) == be32(bytes, CRC_AT)
             && bytes[..8] == MAGIC
             && be32(bytes, 8) == VERSION
-            && flags & !(MEMORY_ACKED | FOUNDING | SUPERSEDED) == 0;
+            && flags & !(MEMORY_ACKED | FOUNDING | SUPERSEDED | HANDED_OVER) == 0;
         if !right {
             return None;
         }
@@ -157,6 +167,7 @@ impl RaftState {
             memory_acked: flags & MEMORY_ACKED != 0,
             founding: flags & FOUNDING != 0,
             superseded: flags & SUPERSEDED != 0,
+            handed_over: flags & HANDED_OVER != 0,
         };
         Some((be64(bytes, 16), state))
     }

@@ -91,6 +91,8 @@ pub struct Replica<T> {
     started_ns: Option<u64>,
     /// This slave has been told to become the master.
     is_promoted: bool,
+    /// Ticks that this slave has been without a master since it last told the one that it remembers.
+    unled_ticks: u32,
     /// This master is handing over to a slave, since then.
     handing_to: Option<(ReplicaId, u64)>,
     engine_maker: Option<EngineMaker>,
@@ -139,6 +141,7 @@ impl<T> Replica<T> {
             slaves_met: Vec::new(),
             started_ns: None,
             is_promoted: false,
+            unled_ticks: 0,
             handing_to: None,
             engine_maker: None,
             flush_due_ns: 0,
@@ -216,6 +219,7 @@ impl<T> Replica<T> {
         self.notice_role(out);
         self.acknowledge(out);
         self.hand_over_in_time(out)?;
+        self.remind_master(inbox.ticks, out);
         self.flush_in_time(out);
         self.refuse(inbox.now_ns, inbox.applied_position, out);
         self.want_segment(out);

@@ -189,6 +189,57 @@ fn a_master_that_hands_over_loses_nothing_and_follows_at_once() {
 }
 
 #[test]
+fn all_slaves_follow_the_one_that_was_promoted_and_so_does_the_old_master() {
+    const OTHER: usize = 2;
+    for seed in 0..10 {
+        plant(None);
+        let swarm = Swarm {
+            members: 3,
+            ..Swarm::fair().in_mode(SwarmMode::AsyncSlave)
+        };
+        let mut world = World::new(seed, Some(swarm));
+        let there = world.run_while(10 * SECOND, |world| !world.is_settled());
+        assert!(there.unwrap());
+        world.run_until(world.now() + SECOND).unwrap();
+        world.kill(MASTER);
+        world.run_until(world.now() + SECOND).unwrap();
+        world.promote(SLAVE).unwrap();
+        world.run_until(world.now() + 3 * SECOND).unwrap();
+        world.start(MASTER).unwrap();
+        let follow = |world: &World| {
+            let all = [MASTER, SLAVE, OTHER].map(|at| world.takes_part(at));
+            all != [true; 3] || !world.is_settled() || world.leader() != Some(SLAVE)
+        };
+        let settled = world.run_while(30 * SECOND, follow);
+        assert!(settled.unwrap(), "seed {seed}: not all follow");
+        world.run_until(world.now() + 2 * SECOND).unwrap();
+        let (first, second) = (world.headers(MASTER), world.headers(OTHER));
+        assert!(first.len().abs_diff(second.len()) < 20, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_slave_that_has_not_heard_that_it_was_handed_over_to_is_told_again() {
+    for seed in 0..20 {
+        let mut world = settled(SwarmMode::AsyncSlave, seed);
+        world.hand_over(SLAVE);
+        let stepped_back = world.run_while(5 * SECOND, |world| world.leader() == Some(MASTER));
+        assert!(stepped_back.unwrap());
+        // What was on its way to the slave is lost with its process.
+        world.kill(SLAVE);
+        world.run_until(world.now() + SECOND).unwrap();
+        world.start(SLAVE).unwrap();
+        let leads = world.run_while(5 * SECOND, |world| world.leader() != Some(SLAVE));
+        assert!(
+            leads.unwrap(),
+            "seed {seed}: nobody leads: {}",
+            world.describe()
+        );
+        world.heal().unwrap();
+    }
+}
+
+#[test]
 fn a_slave_is_not_promoted_beside_a_master_that_lives() {
     let mut world = settled(SwarmMode::AsyncSlave, 4);
     assert_eq!(world.promote(SLAVE), Err(PromotionRefusal::MasterLives));

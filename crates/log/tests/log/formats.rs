@@ -174,6 +174,7 @@ fn both_copies_of_raft_state_have_the_computed_bytes() {
         memory_acked: true,
         founding: true,
         superseded: false,
+        handed_over: false,
     };
     file.store(&state).expect("a healthy disk");
     let content = disk

@@ -5,7 +5,7 @@
 //! new one hears of it.
 //!
 //! **Promotion** of a slave whose master is gone: an operator decides, because what the master alone had is not here.
-//! The promoted one begins in a term far behind its master's, whose starts count terms. Whoever hears of a master with a
+//! The promoted one begins in a later era of terms, as its master's starts count terms, too. Whoever hears of a master with a
 //! greater term than the own one follows it: it forgets what it had committed by itself, and at its next start cuts off
 //! what the new master does not have. What is cut off is set aside in a file.
 
@@ -16,8 +16,23 @@ use super::leadership::{Promotion, PromotionRefusal};
 use crate::fatal::Fatal;
 use crate::inputs::{Outbox, SetAside};
 
-/// A promoted slave begins so many terms behind its master: a master that starts again and again does not come near.
-const PROMOTION_TERMS: u64 = 1 << 20;
+/// A promoted slave begins in the next era of so many terms, at a place of its own in it: a master that starts again and
+/// again does not come there, and two slaves that were promoted beside each other never lead in one term.
+const ERA_TERMS: u64 = 1 << 20;
+/// Terms of one master within an era.
+const MASTER_TERMS: u64 = 1 << 14;
+const MASTERS: u64 = ERA_TERMS / MASTER_TERMS;
+
+/// The term in which a replica begins that was promoted when this one was known.
+fn promoted_term(known: u64, master: ReplicaId) -> u64 {
+    let place = u64::from(replica_number(master)) % MASTERS;
+    (known / ERA_TERMS + 1) * ERA_TERMS + place * MASTER_TERMS
+}
+
+/// Who leads in a term, by the place of that in its era; 0 in the first era, whose terms belong to nobody.
+const fn master_of(term: u64) -> u32 {
+    (term % ERA_TERMS / MASTER_TERMS) as u32
+}
 /// How long a master that starts waits for its slaves to show themselves.
 const MEETING_NS: u64 = 1_000_000_000;
 /// A slave that has not got everything after so long does not take over; the master goes on.
@@ -85,7 +100,7 @@ impl<T> Replica<T> {
         }
         let (own, term) = (self.state.own_id, self.engine.status().term);
         // The new master first, and durably: who hears of it may begin at once.
-        self.be_led_by(to, term)?;
+        self.be_led_by(to, term, true)?;
         let mut message = PeerMessage::raft(MessageKind::TimeoutNow, own, to);
         message.term = term;
         out.messages.push(message);
@@ -100,7 +115,8 @@ impl<T> Replica<T> {
         }
         self.is_promoted = false;
         let (own, term) = (self.state.own_id, self.engine.status().term);
-        self.be_led_by(own, term.max(self.state.term) + PROMOTION_TERMS)?;
+        let term = promoted_term(term.max(self.state.term), own);
+        self.be_led_by(own, term, false)?;
         self.restart_engine()?;
         self.engine.campaign();
         Ok(())
@@ -131,11 +147,36 @@ impl<T> Replica<T> {
         if !self.slaves_met.contains(&peer) {
             self.slaves_met.push(peer);
         }
-        let own = self.engine.status().term;
-        if last_term > own {
-            return Err(self.be_superseded(peer, last_term)?);
+        // It may be a slave that has followed another one.
+        let mut members = self.state.learners.iter().copied();
+        let master = members.find(|member| replica_number(*member) == master_of(last_term));
+        match master {
+            Some(master) if last_term > self.engine.status().term => {
+                Err(self.be_superseded(master, last_term)?)
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Who has handed over, and hears of no master, tells the new one again: the first word may not have been heard. An
+    /// ordinary slave never does, as its master may have handed over to it.
+    pub(super) fn remind_master(&mut self, ticks: u32, out: &mut Outbox<T>) {
+        let status = self.engine.status();
+        if !self.is_slave() || !self.state.handed_over || status.leader != 0 {
+            self.unled_ticks = 0;
+            return;
+        }
+        self.unled_ticks = self.unled_ticks.saturating_add(ticks);
+        if self.unled_ticks < self.options.heartbeat_ticks {
+            return;
+        }
+        self.unled_ticks = 0;
+        let (own, masters) = (self.state.own_id, self.state.voters.iter());
+        out.messages.extend(masters.map(|master| {
+            let mut message = PeerMessage::raft(MessageKind::TimeoutNow, own, *master);
+            message.term = status.term;
+            message
+        }));
     }
 
     /// Whether a message comes from a master that this replica does not follow: an older one, which is not heard; or from
@@ -169,7 +210,7 @@ impl<T> Replica<T> {
     fn be_superseded(&mut self, master: ReplicaId, term: u64) -> Result<Fatal, Fatal> {
         self.state.commit = 1;
         self.state.superseded = true;
-        self.be_led_by(master, term)?;
+        self.be_led_by(master, term, false)?;
         Ok(Fatal::Superseded(format!(
             "member {} has been promoted to master of this group in term {term}; this replica follows it when it is \
              started again, and sets aside what it alone has",
@@ -177,14 +218,15 @@ impl<T> Replica<T> {
         )))
     }
 
-    /// Remember, durably, who is the master.
-    fn be_led_by(&mut self, master: ReplicaId, term: u64) -> Result<(), Fatal> {
+    /// Remember, durably, who is the master, and whether that is so because this replica has handed over to it.
+    fn be_led_by(&mut self, master: ReplicaId, term: u64, handed_over: bool) -> Result<(), Fatal> {
         let members = self.state.voters.iter().chain(&self.state.learners);
         let others = members.copied().filter(|member| *member != master);
         self.state.learners = others.collect();
         self.state.voters = vec![master];
         self.state.term = term;
         self.state.vote = 0;
+        self.state.handed_over = handed_over;
         self.store_state()
     }
 
@@ -240,5 +282,24 @@ impl<T> Replica<T> {
             last_index: end.index,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tern_replication::replica_id;
+
+    #[test]
+    fn promoted_terms_name_their_master_and_never_meet() {
+        let [first, second] = [replica_id(2, 1), replica_id(3, 1)];
+        for known in [1, 7, ERA_TERMS - 1, ERA_TERMS, 5 * ERA_TERMS + 40_000] {
+            let (one, other) = (promoted_term(known, first), promoted_term(known, second));
+            assert!(one > known && other > known);
+            assert_eq!((master_of(one), master_of(other)), (2, 3));
+            // Ten thousand starts later they still are what they were.
+            assert_eq!((master_of(one + 10_000), master_of(other + 10_000)), (2, 3));
+        }
+        assert_eq!(master_of(9_000), 0, "a master that was founded as one");
     }
 }

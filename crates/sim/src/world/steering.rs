@@ -5,7 +5,7 @@ use tern_replica::PromotionRefusal;
 use tern_replication::Phase;
 use tern_wire::record;
 
-use super::history::{Figures, World, WorldEvent};
+use super::history::{Figures, SECOND, World, WorldEvent};
 use crate::ledger::BrokenPromise;
 use crate::machine::Machine;
 use crate::network::{Micros, Weather};
@@ -62,7 +62,9 @@ impl World {
 
     /// Put an empty disk into a machine whose process is dead.
     pub fn wipe(&mut self, at: usize) {
-        if !self.machines[at].is_slave() {
+        if self.machines[at].is_slave() {
+            self.machines[at].forgot_until = self.now + SECOND;
+        } else {
             self.machines[at].damage = Some("wiped disk");
         }
         self.machines[at].disk.wipe();
@@ -167,6 +169,12 @@ impl World {
         let settled = self.machines[leader].any_running();
         settled.is_some_and(|running| running.replica.status().settled)
             && all.into_iter().all(|status| status.leader == id)
+    }
+
+    /// What every machine does, in words.
+    pub fn describe(&self) -> String {
+        let machines: Vec<String> = self.machines.iter().map(Machine::describe).collect();
+        machines.join("; ")
     }
 
     /// Whether somebody leads.
