@@ -12,8 +12,8 @@ use tern_replica::{
 };
 use tern_replication::{MessageKind, PeerMessage, Timing, replica_id};
 use tern_sim::{
-    FaultKind, HistoryPlan, OuterBug, PlantedBug, Random, Swarm, World, plant, process_disk, run,
-    run_in,
+    FaultKind, HistoryPlan, OuterBug, PlantedBug, Random, Swarm, SwarmMode, World, plant,
+    process_disk, run, run_in, run_mode,
 };
 use tern_testdisk::MemoryDisk;
 
@@ -472,6 +472,16 @@ fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committ
         refused.to_string().contains("is committed here"),
         "{refused}"
     );
+}
+
+#[test]
+fn double_write_that_does_not_wait_for_the_slave_is_seen() {
+    seen(Bug::SlaveNotAwaited.into(), 100, |seed| {
+        let plan = HistoryPlan { seed, seconds: 20 };
+        let violation = run_mode(plan, SwarmMode::SyncDoubleWrite).err()?;
+        assert!(violation.0.contains("acknowledged"), "{}", violation.0);
+        Some(violation)
+    });
 }
 
 #[test]

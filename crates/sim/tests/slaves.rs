@@ -1,6 +1,5 @@
 //! Groups of a master and a slave: what each mode promises, what it may lose, and how a slave comes back.
 
-use tern_log::planted::Bug;
 use tern_replica::PromotionRefusal;
 use tern_sim::{HistoryPlan, Swarm, SwarmMode, World, plant, run_mode};
 
@@ -33,20 +32,6 @@ fn no_promise_of_a_master_and_its_slave_is_broken_in_any_history() {
         assert!(acknowledged > 0);
         assert_eq!(alone > 0, mode == SwarmMode::SyncDoubleWrite);
     }
-}
-
-#[test]
-fn double_write_that_does_not_wait_for_the_slave_is_seen() {
-    plant(Some(Bug::SlaveNotAwaited.into()));
-    let seen = (0..100).find_map(|seed| {
-        run_mode(
-            HistoryPlan { seed, seconds: 20 },
-            SwarmMode::SyncDoubleWrite,
-        )
-        .err()
-    });
-    plant(None);
-    assert!(seen.expect("a seed shows it").0.contains("acknowledged"));
 }
 
 #[test]
