@@ -225,6 +225,26 @@ fn a_slave_that_has_not_heard_that_it_was_handed_over_to_is_told_again() {
 }
 
 #[test]
+fn a_word_of_an_earlier_handover_makes_nobody_the_master_again() {
+    for mode in MODES {
+        let mut world = settled(mode, 3);
+        let earlier = world.term();
+        for target in [SLAVE, MASTER] {
+            world.hand_over(target);
+            let done = world.run_while(5 * SECOND, |world| world.leader() != Some(target));
+            assert!(done.unwrap(), "{mode:?}: {target} did not take over");
+            world.run_until(world.now() + SECOND).unwrap();
+        }
+        let term = world.term();
+        assert!(term > earlier);
+        world.deliver_hand_over(MASTER, SLAVE, earlier);
+        world.run_until(world.now() + SECOND).unwrap();
+        assert_eq!((world.leader(), world.term()), (Some(MASTER), term));
+        world.heal().unwrap();
+    }
+}
+
+#[test]
 fn a_slave_is_not_promoted_beside_a_master_that_lives() {
     let mut world = settled(SwarmMode::AsyncSlave, 4);
     assert_eq!(world.promote(SLAVE), Err(PromotionRefusal::MasterLives));

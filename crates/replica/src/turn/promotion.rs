@@ -191,7 +191,9 @@ impl<T> Replica<T> {
         let is_masters_own = self.state.voters.contains(&message.from);
         match message.message {
             MessageKind::TimeoutNow => {
-                self.is_promoted |= is_masters_own && self.is_slave();
+                // One of an earlier term was overtaken: leadership has been here since, and was given back.
+                let is_of_now = message.term >= self.engine.status().term;
+                self.is_promoted |= is_masters_own && is_of_now && self.is_slave();
                 Ok(true)
             }
             MessageKind::Append | MessageKind::Heartbeat | MessageKind::Snapshot

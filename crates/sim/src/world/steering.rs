@@ -2,7 +2,7 @@
 
 use tern_log::Disk;
 use tern_replica::PromotionRefusal;
-use tern_replication::Phase;
+use tern_replication::{MessageKind, PeerMessage, Phase};
 use tern_wire::record;
 
 use super::history::{Figures, SECOND, World, WorldEvent};
@@ -128,6 +128,16 @@ impl World {
             && let Some(running) = self.machines[leader].running()
         {
             running.inbox.transfer = Some(peer);
+        }
+    }
+
+    /// A word of hand-over from one replica to another arrives, which was sent in a term and was on its way since.
+    pub fn deliver_hand_over(&mut self, from: usize, to: usize, term: u64) {
+        let ids = [self.machines[from].id(), self.machines[to].id()];
+        if let Some(running) = self.machines[to].running() {
+            let mut message = PeerMessage::raft(MessageKind::TimeoutNow, ids[0], ids[1]);
+            message.term = term;
+            running.inbox.peers.push(message);
         }
     }
 
