@@ -9,7 +9,7 @@ from conformance.clients import JAVA
 from conformance.messages import assert_came_back
 from support.battery import Battery, events
 from support.processes import wait_for
-from support.speaker import MAX_OFFSET, SpeakerError, ask
+from support.speaker import messages_shown
 from support.tern import TernCluster
 
 pytestmark = [pytest.mark.java, pytest.mark.parametrize("battery", [JAVA], ids=str, indirect=True)]
@@ -39,7 +39,7 @@ def test_a_consumer_that_starts_while_the_master_is_down_reads_on_from_the_slave
     sent = events(battery.run(cluster.nameservers, "sync", topic, COUNT), "sent")
     assert cluster.master() == master
     cluster.identity(master).kill()
-    wait_for(lambda: shown_by(cluster.address(slave), topic) == 2 * COUNT, 30, "the slave to have everything")
+    wait_for(lambda: messages_shown(cluster.address(slave), topic) == 2 * COUNT, 30, "the slave to have everything")
     consumed_until(cluster, battery, topic, group, sent)
 
 
@@ -59,17 +59,3 @@ def consumed_until(
         assert_came_back(wanted, list(first.values()))
     finally:
         consumer.end()
-
-
-def shown_by(address: str, topic: str) -> int:
-    """Messages of a topic that a slave without its master shows; -1 while it has its master, or does not answer."""
-    total = 0
-    for queue in range(QUEUES):
-        try:
-            answer = ask(address, MAX_OFFSET, {"topic": topic, "queueId": str(queue)}, timeout=2)
-        except SpeakerError:
-            return -1
-        if answer.code != 0:
-            return -1
-        total += int(answer.fields["offset"])
-    return total

@@ -258,3 +258,17 @@ def _read_exactly(peer: socket.socket, count: int) -> bytes:
             raise SpeakerError("closed by the peer")
         chunks += chunk
     return bytes(chunks)
+
+
+def messages_shown(address: str, topic: str, *, queues: int = 4) -> int:
+    """Messages of a topic that a replica shows; -1 where it does not answer, as a slave that has its master."""
+    total = 0
+    for queue in range(queues):
+        try:
+            answer = ask(address, MAX_OFFSET, {"topic": topic, "queueId": str(queue)}, timeout=2)
+        except SpeakerError:
+            return -1
+        if answer.code != 0:
+            return -1
+        total += int(answer.fields["offset"])
+    return total

@@ -24,14 +24,14 @@ pub use clock::monotonic_ns;
 pub use counters::{MessageCounters, Totals};
 pub use events::NodeEvents;
 pub use node::{Node, StartError};
-pub use options::{Mode, NodeOptions};
+pub use options::NodeOptions;
 pub use response_batch::{ResponseBatch, Ticket};
 pub use roles::RoleBoard;
 pub use services::Services;
 pub use services::consumer_offset_manager::ConsumerOffsetManager;
 pub use services::holds::HoldTable;
 pub use services::metadata_changes::{ChangeCallback, MetadataChanges};
-pub use tern_replica::Flush;
+pub use tern_replica::{Flush, Mode};
 pub use tern_requests::{
     ClientInfo, ClientRegistry, ConsumerListing, DamageLog, MetDamage, RequestError, RoleView,
     Settings, SubscriptionListing, TableLimits, Views,

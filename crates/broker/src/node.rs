@@ -14,7 +14,7 @@ use tern_log::{
 };
 use tern_net::{Budget, Listener, ServerOptions, listen};
 use tern_peers::{PeerOptions, Peers};
-use tern_replica::{BootstrapPlan, MemberIdentity, MemberStatus};
+use tern_replica::{BootstrapPlan, MemberIdentity, MemberStatus, Mode};
 use tern_replication::{Progress, RaftMember, TICK_MS, member_number};
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use crate::channels::mailbox::{Input, Mailbox};
 use crate::dispatcher::RequestDispatcher;
 use crate::events::NodeEvents;
-use crate::options::{Mode, NodeOptions};
+use crate::options::NodeOptions;
 use crate::peer_handler::PeerHandler;
 use crate::random::random_id;
 use crate::roles::RoleBoard;
@@ -260,14 +260,12 @@ fn own_number(options: &NodeOptions) -> Result<u32, StartError> {
 
 /// The slaves of a group that is founded: everybody but its first member, which is the master.
 fn slaves(options: &NodeOptions) -> Vec<u32> {
+    if !options.mode.has_slaves() {
+        return Vec::new();
+    }
     let numbers = options.members.iter().map(|member| member.number);
     let master = numbers.clone().min();
-    match options.mode {
-        Mode::AsyncSlave | Mode::SyncDoubleWrite => {
-            numbers.filter(|number| Some(*number) != master).collect()
-        }
-        Mode::Raft | Mode::MultiMaster => Vec::new(),
-    }
+    numbers.filter(|number| Some(*number) != master).collect()
 }
 
 /// A group keeps the kind of replication with which it was founded: what it holds says who may lead.

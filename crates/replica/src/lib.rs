@@ -49,7 +49,7 @@ pub use leader_tasks::{
 pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
 pub use next_queue_offsets::NextQueueOffsets;
 pub use opening::{OpenedReplica, ReplicaOpening};
-pub use options::{Acknowledgement, Flush, TurnOptions};
+pub use options::{Acknowledgement, Flush, Mode, TurnOptions};
 pub use proposal::{
     AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, SlaveFault, StoredRecords,
 };

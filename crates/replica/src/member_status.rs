@@ -11,6 +11,7 @@ use tern_replication::{
 };
 
 use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapStage};
+use crate::options::Mode;
 
 /// What does not change about a replica.
 #[derive(Debug, Clone)]
@@ -313,11 +314,10 @@ impl MemberStatus {
 
 /// Modes that differ in what a master tells its senders alone are of one kind: a slave does the same in both.
 const fn kind_of_mode(mode: u8) -> u8 {
-    const ASYNC_SLAVE: u8 = 1;
-    const SYNC_DOUBLE_WRITE: u8 = 2;
-    match mode {
-        SYNC_DOUBLE_WRITE => ASYNC_SLAVE,
-        other => other,
+    if mode == Mode::SyncDoubleWrite.number() {
+        Mode::AsyncSlave.number()
+    } else {
+        mode
     }
 }
 

@@ -10,6 +10,54 @@ pub enum Acknowledgement {
     SlaveToo,
 }
 
+/// How a group replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Three or more replicas that elect their leader.
+    Raft,
+    /// One replica, no slaves.
+    MultiMaster,
+    /// A master and slaves that follow it.
+    AsyncSlave,
+    /// A master that tells a sender of success when a slave has the message, too.
+    SyncDoubleWrite,
+}
+
+impl Mode {
+    /// Its number on the wire between replicas.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::MultiMaster => 0,
+            Self::AsyncSlave => 1,
+            Self::SyncDoubleWrite => 2,
+            Self::Raft => 3,
+        }
+    }
+
+    /// Its name, as configuration and documentation have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MultiMaster => "multi-master",
+            Self::AsyncSlave => "async-slave",
+            Self::SyncDoubleWrite => "sync-double-write",
+            Self::Raft => "raft",
+        }
+    }
+
+    /// Whether a group has one master and slaves, which decide nothing.
+    pub const fn has_slaves(self) -> bool {
+        matches!(self, Self::AsyncSlave | Self::SyncDoubleWrite)
+    }
+
+    /// Who must hold a message before its sender is told that it is stored.
+    pub const fn acknowledgement(self) -> Acknowledgement {
+        match self {
+            Self::SyncDoubleWrite => Acknowledgement::SlaveToo,
+            Self::MultiMaster | Self::AsyncSlave | Self::Raft => Acknowledgement::Committed,
+        }
+    }
+}
+
 /// What has to happen to a frame before it counts as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Flush {

@@ -34,6 +34,7 @@ from ternmq.broker.roles import Role, Roles
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import join_address
 from ternmq.config.exposure import warn_while_exposed
+from ternmq.config.topology import HA_PORT_DISTANCE
 from ternmq.errors import MQError
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.topics import DataVersion, TopicConfig
@@ -242,7 +243,10 @@ class BrokerApp:
 
 def _identity(config: BrokerConfig) -> ReplicaIdentity:
     return ReplicaIdentity(
-        config.cluster, config.group, config.advertised, join_address(config.advertise_host, config.port + 1)
+        config.cluster,
+        config.group,
+        config.advertised,
+        join_address(config.advertise_host, config.port + HA_PORT_DISTANCE),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import join_address, split_address
 from ternmq.config.node import Member
+from ternmq.config.topology import HA_PORT_DISTANCE
 from ternmq.errors import ConfigError, MQError
 from ternmq.protocol.cluster_info import decode_cluster_info
 from ternmq.protocol.codes import RequestCode
@@ -21,8 +22,6 @@ from ternmq.remoting import Endpoint
 _log = logging.getLogger(__name__)
 
 MASTER_ID = 0
-# By Apache's convention, which brokers of both keep unless haListenPort says otherwise.
-_PEERS_PORT_DISTANCE = 1
 _ASK_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 _SAY_EVERY = 10
@@ -62,7 +61,8 @@ async def with_master(config: BrokerConfig, ask: AskGroup) -> BrokerConfig:
         shown = (await ask()).get(MASTER_ID)
         if shown is not None:
             host, port = split_address(shown, f"the master of {config.group}")
-            found = Member(master.id, host, port + _PEERS_PORT_DISTANCE)
+            # Brokers keep this distance unless haListenPort says otherwise.
+            found = Member(master.id, host, port + HA_PORT_DISTANCE)
             _remember(config.data / _FILE, found)
             break
         if known is not None:

@@ -19,6 +19,7 @@ _PAUSE_SECONDS = 0.05
 # An election is over by then; a master with slaves has none, and its slaves answer by what they have.
 _ASK_SLAVE_SECONDS = 1.0
 _ASK_SLAVE_AGAIN_SECONDS = 0.5
+_ASK_ELSEWHERE = (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY)
 
 
 class LeaderCalls:
@@ -83,7 +84,7 @@ class LeaderCalls:
                 failure = self._metadata.explained(broker, error)
                 self._metadata.reject(broker, address, error)
                 continue
-            if answer.code not in (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY):
+            if answer.code not in _ASK_ELSEWHERE:
                 return answer
             failure = response_error(answer.code, answer.remark, broker=address)
             if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
@@ -99,7 +100,7 @@ class LeaderCalls:
                 answer = await self._endpoint.call(address, code, fields, body, min(within, _TRY_SECONDS))
             except MQError:
                 continue
-            if answer.code not in (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY):
+            if answer.code not in _ASK_ELSEWHERE:
                 return answer
         return None
 

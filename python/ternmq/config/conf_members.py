@@ -7,7 +7,7 @@ from ternmq.config.apache_files import Summary, Values
 from ternmq.config.names import raft_member_number
 from ternmq.config.node import Member
 from ternmq.config.rules import MOST_SLAVES, RAFT_SIZES
-from ternmq.config.topology import Mode
+from ternmq.config.topology import HA_PORT_DISTANCE, Mode
 from ternmq.errors import ConfigError
 
 # A single master has no peers; its peers' port is never opened.
@@ -141,7 +141,7 @@ def master_or_slave(values: Values, summary: Summary, port: int) -> ConfGroup:
     role = _role(values)
     number = values.integer("brokerId", 0, -1, 1 << 31)
     host = values.text("brokerIP1") or "127.0.0.1"
-    peer_port = values.integer("haListenPort", port + 1, 1, 65_535)
+    peer_port = values.integer("haListenPort", port + HA_PORT_DISTANCE, 1, 65_535)
     if role != "SLAVE" and number != 0:
         raise values.error(f"brokerId = {number} of a master; a master has brokerId = 0", "brokerId")
     if role != "SLAVE" and values.text("brokerRole") is None:

@@ -129,6 +129,8 @@ class Ports(NamedTuple):
 
 
 RAFT_PORT_DISTANCE = 30_000
+HA_PORT_DISTANCE = 1
+"""From a client port to that for slaves, by Apache's convention."""
 METRICS_PORT = 5_557
 
 
@@ -138,7 +140,7 @@ def member_ports(group: GroupSection, member: MemberSection) -> Ports:
     return Ports(
         client,
         member.fast or client - 2,
-        member.ha or client + 1,
+        member.ha or client + HA_PORT_DISTANCE,
         member.raft or client + RAFT_PORT_DISTANCE,
         member.metrics or METRICS_PORT,
     )

@@ -4,7 +4,8 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import ternmq
 from support.cluster import Cluster, MakeCluster
 from support.processes import wait_for
 from support.reading import fresh, until, with_client
-from support.speaker import MAX_OFFSET, SpeakerError, ask
+from support.speaker import messages_shown
 from support.tern import PROGRAM
 from ternmq import StoredUnconfirmedError
 
@@ -41,18 +42,24 @@ async def read(mq: ternmq.Client, group: str, topic: str, wanted: Collection[str
     return found
 
 
-def end_of(cluster: Cluster, name: str, topic: str) -> int:
-    """Messages of a topic that a replica shows; -1 where it does not answer, as a slave that has its master."""
-    total = 0
-    for queue in range(4):
-        try:
-            answer = ask(cluster.address(name), MAX_OFFSET, {"topic": topic, "queueId": str(queue)}, timeout=2)
-        except SpeakerError:
-            return -1
-        if answer.code != 0:
-            return -1
-        total += int(answer.fields["offset"])
-    return total
+@asynccontextmanager
+async def sending(mq: ternmq.Client, topic: str, *, timeout: float) -> AsyncIterator[list[str]]:
+    """Have four senders send one message after the other; gives what was acknowledged, which grows meanwhile."""
+    acknowledged: list[str] = []
+    stop = asyncio.Event()
+
+    async def send(key: int) -> None:
+        async with mq.producer(fresh("p"), timeout=timeout) as out:
+            while not stop.is_set():
+                body = f"{key}/{len(acknowledged)}"
+                await out.send(topic, body.encode())
+                acknowledged.append(body)
+
+    async with asyncio.TaskGroup() as tasks:
+        for key in range(4):
+            tasks.create_task(send(key))
+        yield acknowledged
+        stop.set()
 
 
 @pytest.mark.parametrize("flush", ["sync", "async"])
@@ -65,24 +72,11 @@ def test_a_master_that_restarts_disturbs_no_sender_and_its_own_messages_wait_for
     async def scenario(mq: ternmq.Client) -> None:
         topic = fresh("multi-master")
         await mq.admin.create_topic(topic, queues=4)
-        acknowledged: list[str] = []
-        stop = asyncio.Event()
-
-        async def send(key: int) -> None:
-            async with mq.producer(fresh("p"), timeout=5) as out:
-                while not stop.is_set():
-                    body = f"{key}/{len(acknowledged)}"
-                    await out.send(topic, body.encode())
-                    acknowledged.append(body)
-
-        async with asyncio.TaskGroup() as tasks:
-            for key in range(4):
-                tasks.create_task(send(key))
+        async with sending(mq, topic, timeout=5) as acknowledged:
             await until(lambda: len(acknowledged) > 200, "some messages on both masters")
             await asyncio.to_thread(cluster.kill, gone)
             before = len(acknowledged)
             await until(lambda: len(acknowledged) > before + 400, "sends to go on at the other master")
-            stop.set()
         await asyncio.to_thread(cluster.start, gone)
         await read(mq, fresh("g"), topic, acknowledged)
 
@@ -105,13 +99,17 @@ def test_a_consumer_goes_on_at_the_slave_and_everything_goes_on_when_the_master_
         # The group is known from here on: without a master none is made.
         await read(mq, group, topic, first)
         await sent(mq, topic, second)
-        await asyncio.to_thread(wait_for, lambda: end_of(cluster, master, topic) == 400, 10, "the master's own count")
+        await asyncio.to_thread(
+            wait_for, lambda: messages_shown(cluster.address(master), topic) == 400, 10, "the master's own count"
+        )
         shown = await asyncio.to_thread(command, cluster, "cluster", "replicas", cluster.group, "--json")
         replicas = json.loads(shown.stdout)["items"]
         assert [(each["member"], each["role"]) for each in replicas] == [("n0", "leader"), ("n1", "follower")]
         assert all(0 <= each["frames_behind"] <= 5 for each in replicas)
         await asyncio.to_thread(cluster.kill, master)
-        await asyncio.to_thread(wait_for, lambda: end_of(cluster, slave, topic) == 400, 10, "the slave to have all")
+        await asyncio.to_thread(
+            wait_for, lambda: messages_shown(cluster.address(slave), topic) == 400, 10, "the slave to have all"
+        )
         await read(mq, group, topic, second)
         async with mq.producer(fresh("p"), timeout=2) as out:
             with pytest.raises(ternmq.NotWritableError):
@@ -177,7 +175,9 @@ def test_a_slave_whose_disk_was_replaced_has_everything_again(make_cluster: Make
         await asyncio.to_thread(cluster.start, slave)
         await sent(mq, topic, ["more"])
         await asyncio.to_thread(cluster.kill, master)
-        await asyncio.to_thread(wait_for, lambda: end_of(cluster, slave, topic) == 301, 20, "the slave to have all")
+        await asyncio.to_thread(
+            wait_for, lambda: messages_shown(cluster.address(slave), topic) == 301, 20, "the slave to have all"
+        )
 
     with_client(cluster.nameservers, scenario)
 
@@ -247,19 +247,7 @@ def test_a_master_that_lives_hands_over_and_nothing_is_lost(make_cluster: MakeCl
     async def scenario(mq: ternmq.Client) -> None:
         topic = fresh("handed-over")
         await mq.admin.create_topic(topic, queues=4)
-        acknowledged: list[str] = []
-        stop = asyncio.Event()
-
-        async def send(key: int) -> None:
-            async with mq.producer(fresh("p"), timeout=15) as out:
-                while not stop.is_set():
-                    body = f"{key}/{len(acknowledged)}"
-                    await out.send(topic, body.encode())
-                    acknowledged.append(body)
-
-        async with asyncio.TaskGroup() as tasks:
-            for key in range(4):
-                tasks.create_task(send(key))
+        async with sending(mq, topic, timeout=15) as acknowledged:
             for target in (slave, master):
                 before = len(acknowledged)
                 await until(lambda before=before: len(acknowledged) > before + 200, "sends to go on")  # type: ignore[misc]
@@ -267,7 +255,6 @@ def test_a_master_that_lives_hands_over_and_nothing_is_lost(make_cluster: MakeCl
                 done = await asyncio.to_thread(command, cluster, "cluster", "transfer-leader", group, "--to", member)
                 assert done.returncode == 0, done.stderr
                 assert await asyncio.to_thread(cluster.leader) == target
-            stop.set()
         await read(mq, fresh("g"), topic, acknowledged)
 
     with_client(cluster.nameservers, scenario)

@@ -9,7 +9,7 @@ use tern_log::{
     ScanResult,
 };
 use tern_replica::{
-    Applier, Applying, DelayScheduler, Fatal, Flush, Flusher, LeaderTasks, OpenedReplica,
+    Applier, Applying, DelayScheduler, Fatal, Flush, Flusher, LeaderTasks, Mode, OpenedReplica,
     ReplicaOpening, Strategy, TurnOptions,
 };
 use tern_replication::Phase;
@@ -24,7 +24,6 @@ use super::{apply, bootstrap, flush, io, keys, log};
 use crate::channels::batch_queue::{BatchSender, batch_queue};
 use crate::channels::mailbox::MailboxReceiver;
 use crate::counters::MessageCounters;
-use crate::options::Mode;
 use crate::response_batch::Ticket;
 use crate::services::Services;
 use crate::services::consumer_offset_manager::ConsumerOffsetManager;
