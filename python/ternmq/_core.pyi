@@ -390,6 +390,12 @@ class Broker:
     def use_topic(self, proposal_id: int, name: str, queues: int) -> None:
         """Propose a topic as a send to it would, if there is none; the outcome is an event with `proposal_id`."""
 
+    def permission(self) -> tuple[int, bool]:
+        """Bits of permission that the group shows its topics with at most (6 or 4), and whether sends are rejected."""
+
+    def put_permission(self, proposal_id: int, read_only: bool | None, rejects_sends: bool | None) -> None:
+        """Propose what clients may do at the group; None leaves a half as it is. The outcome is an event."""
+
     def group_configs(self) -> list[dict[str, Any]]:
         """Subscription groups, ordered by name, each in the form of RocketMQ's `SubscriptionGroupConfig`.
 

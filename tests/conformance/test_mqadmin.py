@@ -154,6 +154,27 @@ def test_update_topic_perm_makes_a_topic_read_only(
     )  # fmt: skip
 
 
+def test_update_broker_config_makes_a_whole_broker_read_only_and_writable_again(
+    subject: Subject, mqadmin: Mqadmin, cluster_name: str, topic: str
+) -> None:
+    create(mqadmin, subject, cluster_name, topic)
+    nameserver = subject.nameservers.split(";")[0]
+
+    def is_shown_with(perm: int) -> bool:
+        return bool(lenient_json(ask(nameserver, TOPIC_ROUTE, {"topic": topic}).body)["queueDatas"][0]["perm"] == perm)
+
+    try:
+        for perm in (4, 6):
+            change = ("-b", master(subject), "-k", "brokerPermission", "-v", str(perm))
+            shown = lines(mqadmin.run("updateBrokerConfig", subject.nameservers, *change))
+            assert shown[0] == "update broker config success, ADDRESS"
+            wait_for(lambda perm=perm: is_shown_with(perm), ROUTE_SECONDS, f"{topic} to have permission {perm}")  # type: ignore[misc]
+    finally:
+        mqadmin.run(
+            "updateBrokerConfig", subject.nameservers, "-b", master(subject), "-k", "brokerPermission", "-v", "6"
+        )
+
+
 def test_delete_topic_takes_it_from_the_broker_and_from_every_nameserver(
     subject: Subject, mqadmin: Mqadmin, cluster_name: str, topic: str
 ) -> None:

@@ -17,6 +17,8 @@ class FakeEngine:
         self.decided = decided
         self.verdict: tuple[int, str | None] | None = (0, None)
         self.rows: dict[str, TopicRow] = {}
+        self.read_only = False
+        self.rejects_sends = False
         self.group_rows: dict[str, dict[str, Any]] = {}
         self.ranges: dict[str, list[tuple[int, int, int, int]]] = {}
         self.times: dict[tuple[str, int, int], int] = {}
@@ -72,6 +74,16 @@ class FakeEngine:
         """As `put_topic`, where there is none of that name."""
         if self._decide(proposal_id) and name not in self.rows:
             self.rows[name] = (name, queues, queues, 6, 0, False, "SINGLE_TAG", {})
+
+    def permission(self) -> tuple[int, bool]:
+        """What was committed."""
+        return (4 if self.read_only else 6), self.rejects_sends
+
+    def put_permission(self, proposal_id: int, read_only: bool | None, rejects_sends: bool | None) -> None:
+        """As `put_topic`."""
+        if self._decide(proposal_id):
+            self.read_only = self.read_only if read_only is None else read_only
+            self.rejects_sends = self.rejects_sends if rejects_sends is None else rejects_sends
 
     def delete_topic(self, proposal_id: int, name: str) -> None:
         """As `put_topic`."""

@@ -11,7 +11,7 @@ use tern_broker::{
 };
 use tern_log::LogError;
 use tern_replication::replica_id;
-use tern_state::TopicConfig;
+use tern_state::{BrokerPermission, TopicConfig};
 use tern_wire::codes;
 
 use crate::endpoint::Endpoint;
@@ -138,6 +138,34 @@ impl Broker {
         py.detach(|| {
             self.propose(proposal_id, |metadata_changes, then| {
                 metadata_changes.use_topic(name.into(), queues, then);
+            });
+        });
+    }
+
+    /// The bits of permission that topics are shown with at most, and whether sends are rejected.
+    fn permission(&self) -> (u32, bool) {
+        let permission = self
+            .look(|services| services.views.state().permission())
+            .unwrap_or_default();
+        (permission.bits(), permission.rejects_sends)
+    }
+
+    /// Change what clients may do at the group as a whole, of what is given; the outcome is a `PROPOSED` event.
+    #[pyo3(signature = (proposal_id, read_only, rejects_sends))]
+    fn put_permission(
+        &self,
+        py: Python<'_>,
+        proposal_id: u64,
+        read_only: Option<bool>,
+        rejects_sends: Option<bool>,
+    ) {
+        let change = move |before: BrokerPermission| BrokerPermission {
+            read_only: read_only.unwrap_or(before.read_only),
+            rejects_sends: rejects_sends.unwrap_or(before.rejects_sends),
+        };
+        py.detach(|| {
+            self.propose(proposal_id, |metadata_changes, then| {
+                metadata_changes.put_permission(change, then);
             });
         });
     }

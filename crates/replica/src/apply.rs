@@ -153,7 +153,8 @@ impl Applier {
             .apply_metadata(header.index, header.term, frame.metadata())
             .map_err(|violation| Fatal::State(violation.to_string()))?;
         applied.founded |= changes.founded;
-        applied.topics_changed |= !changes.topics.is_empty() || !changes.topics_deleted.is_empty();
+        applied.topics_changed |=
+            changes.permission || !changes.topics.is_empty() || !changes.topics_deleted.is_empty();
         let deleted = changes.topics_deleted.iter().map(|(_, id)| *id);
         applied.topics_deleted.extend(deleted);
         applied.records += u64::from(header.message_count);

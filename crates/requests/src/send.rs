@@ -59,7 +59,8 @@ impl RequestHandler for SendHandler {
             .state
             .topic(name)
             .ok_or_else(|| NotServed::missing_topic(missing(header, destination, name), name))?;
-        if topic.config.perm & perm::WRITE == 0 {
+        let permission = view.state.permission();
+        if topic.config.perm & perm::WRITE == 0 || permission.refuses_send(topic.config.order) {
             return Err(NotServed::StaleView(RequestError::new(
                 response::NO_PERMISSION,
                 format!(

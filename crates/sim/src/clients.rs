@@ -8,7 +8,7 @@ use tern_requests::{
     Append, LockHandler, MaxOffset, PullHandler, QueryConsumerOffsetHandler, QueueQuestionHandler,
     RequestError, Response, SendHandler, UpdateConsumerOffsetHandler, WaitsFor,
 };
-use tern_state::{DeleteTopic, Op, PutTopic, TopicConfig};
+use tern_state::{BrokerPermission, DeleteTopic, Op, PutPermission, PutTopic, TopicConfig};
 use tern_wire::Command;
 use tern_wire::codes::{request, response};
 use tern_wire::headers::{
@@ -124,6 +124,15 @@ impl World {
             Op::PutTopic(PutTopic {
                 changed_at_ms,
                 config: TopicConfig::new(name, QUEUES as u32, 6),
+            })
+        } else if self.next_uid.is_multiple_of(3) {
+            // No topic here is ordered, so a group that is read-only takes sends all the same.
+            Op::PutPermission(PutPermission {
+                changed_at_ms,
+                permission: BrokerPermission {
+                    read_only: self.next_uid.is_multiple_of(2),
+                    rejects_sends: false,
+                },
             })
         } else {
             Op::DeleteTopic(DeleteTopic {

@@ -9,6 +9,8 @@ pub struct Changes {
     pub founded: bool,
     /// Topics that were created or got another configuration, in order.
     pub topics: Vec<Arc<str>>,
+    /// What clients may do at the group as a whole was changed.
+    pub permission: bool,
     /// Subscription groups that were created or got another configuration, in order.
     pub groups: Vec<Arc<str>>,
     /// Topics that were deleted, with their ids, in order.

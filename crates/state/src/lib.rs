@@ -19,6 +19,7 @@ mod founding;
 mod group;
 mod hash;
 mod ops;
+mod permission;
 mod reading;
 mod state;
 mod system;
@@ -33,6 +34,7 @@ pub use error::{ApplyError, OpError, RowError, StateError};
 pub use founding::{FEATURE_LEVEL, FlushDiskType, FoundingMember, GroupFounding};
 pub use group::{GroupConfig, RetryPolicy};
 pub use ops::*;
+pub use permission::BrokerPermission;
 pub use state::State;
 pub use system::{
     BUILT_IN_GROUPS, DEFAULT_TOPIC, RESERVED_TOPICS, RETRY_PREFIX, SYSTEM_PREFIX, is_system_group,

@@ -13,6 +13,7 @@ mod found_group;
 mod lock_queues;
 mod precondition;
 mod put_group;
+mod put_permission;
 mod put_topic;
 mod queue_list;
 mod registry;
@@ -40,4 +41,6 @@ registry::ops! {
     delete_topic::DeleteTopic,
     /// Delete a subscription group and its locks.
     delete_group::DeleteGroup,
+    /// Change what clients may do at the group as a whole.
+    put_permission::PutPermission,
 }

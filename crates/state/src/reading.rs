@@ -3,6 +3,7 @@
 use crate::data_version::DataVersion;
 use crate::founding::GroupFounding;
 use crate::group::GroupConfig;
+use crate::permission::BrokerPermission;
 use crate::state::State;
 use crate::system::is_system_topic;
 use crate::tables::{LeaseTime, TableSums};
@@ -37,6 +38,11 @@ impl State {
     /// Version of the topic table.
     pub fn topic_version(&self) -> DataVersion {
         self.tables.topics.version()
+    }
+
+    /// What clients may do at the group as a whole.
+    pub fn permission(&self) -> BrokerPermission {
+        self.tables.permission.get()
     }
 
     /// True for a topic of the system: an administrator may not create or change it.

@@ -10,6 +10,7 @@ mod delays;
 mod groups;
 mod locks;
 mod next_offsets;
+mod permission;
 mod registry;
 mod settings;
 mod table;
@@ -32,4 +33,6 @@ registry::tables! {
     delays: delays::DelayTable,
     /// Queue locks.
     locks: locks::LockTable,
+    /// What clients may do at the group as a whole.
+    permission: permission::PermissionTable,
 }

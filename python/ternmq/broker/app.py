@@ -16,8 +16,8 @@ from ternmq.broker.engine import (
     STOPPED_EVENT,
     TOPICS_EVENT,
     Engine,
+    shown_topic,
     start_engine,
-    topic_config,
 )
 from ternmq.broker.handlers.admin.clients import ClientHandlers
 from ternmq.broker.handlers.admin.groups import GroupHandlers
@@ -189,7 +189,7 @@ class BrokerApp:
             groups=GroupHandlers(engine, changes, self._term),
             statistics=StatisticsHandlers(engine, config.group),
             clients=ClientHandlers(engine),
-            settings=SettingsHandlers(config, runtime.started_ms),
+            settings=SettingsHandlers(config, runtime.started_ms, engine, changes, self._announce),
             runtime=runtime,
             replica=ReplicaHandlers(engine, self._roles, frozenset(member.id for member in config.members)),
         )
@@ -210,8 +210,11 @@ class BrokerApp:
         return self._registrar is None or await self._registrar.wait_registered(ANNOUNCE_SECONDS, topics)
 
     def _topic(self, name: str) -> TopicConfig | None:
+        """Give one topic as NameServers should show it."""
         row = self._engine.topic(name) if self._engine is not None else None
-        return None if row is None else topic_config(row)
+        if row is None or self._engine is None:
+            return None
+        return shown_topic(row, self._engine.permission()[0])
 
     def _term(self) -> int:
         return self._roles.current.term
@@ -230,7 +233,8 @@ class BrokerApp:
         if role.name == _STARTING or self._engine is None:
             return None
         counter, changed_ms = self._engine.topic_version()
-        topics = {row[0]: topic_config(row) for row in self._engine.topics()}
+        permission, _ = self._engine.permission()
+        topics = {row[0]: shown_topic(row, permission) for row in self._engine.topics()}
         if len(topics) < 2:
             # Nothing is applied yet; a NameServer refuses a table of one topic.
             return None

@@ -3,12 +3,14 @@
 import logging
 from typing import Any, Protocol
 
+import msgspec
+
 from ternmq import _core
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import resolve_ip
 from ternmq.config.settings import BROKER
 from ternmq.errors import ConfigError
-from ternmq.protocol.topics import TopicConfig
+from ternmq.protocol.topics import PERM_READ_WRITE, TopicConfig
 from ternmq.remoting import Endpoint
 
 _log = logging.getLogger(__name__)
@@ -74,6 +76,12 @@ class Engine(Protocol):
 
     def delete_topic(self, proposal_id: int, name: str) -> None:
         """Propose to delete a topic; the outcome is an event."""
+
+    def permission(self) -> tuple[int, bool]:
+        """Bits of permission that topics are shown with at most, and whether sends of clients are rejected."""
+
+    def put_permission(self, proposal_id: int, read_only: bool | None, rejects_sends: bool | None) -> None:
+        """Propose what clients may do at the group; None leaves a half as it is. The outcome is an event."""
 
     def group_configs(self) -> list[dict[str, Any]]:
         """Subscription groups, each in the form of RocketMQ's SubscriptionGroupConfig, ordered by name."""
@@ -147,6 +155,17 @@ def topic_config(row: TopicRow) -> TopicConfig:
         topic_sys_flag=sys_flag,
         write_queue_nums=write,
     )
+
+
+def shown_topic(row: TopicRow, permission: int) -> TopicConfig:
+    """Give a topic as NameServers should show it: with the bits of the group's permission at most.
+
+    Source: RocketMQ 5.x, BrokerController#registerBrokerAll.
+    """
+    config = topic_config(row)
+    if permission == PERM_READ_WRITE:
+        return config
+    return msgspec.structs.replace(config, perm=config.perm & permission)
 
 
 def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, object]:

@@ -57,7 +57,7 @@ _refused(
     "enableControllerMode",
 )
 _refused(
-    "read-only and write-only brokers are not there yet; remove the key or set it to 6",
+    "a group is made read-only while it runs (`ternmq cluster drain-group`): remove the key or set it to 6",
     "6",
     "brokerPermission",
 )

@@ -10,7 +10,7 @@ import pytest
 from support.fake_engine import FakeEngine
 from ternmq.broker.changes import Changes
 from ternmq.broker.dispatch import AdminHandlers, admin_dispatch_table
-from ternmq.broker.engine import ConsumersRow
+from ternmq.broker.engine import ConsumersRow, TopicRow, shown_topic
 from ternmq.broker.handlers.admin.clients import ClientHandlers
 from ternmq.broker.handlers.admin.groups import GroupHandlers
 from ternmq.broker.handlers.admin.replica import ReplicaHandlers
@@ -21,7 +21,7 @@ from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.roles import Roles
 from ternmq.config import BrokerConfig, broker_config, generate_topology
-from ternmq.errors import MQError
+from ternmq.errors import HeaderError, MQError
 from ternmq.protocol.connections import Connection, decode_consumer_connection, decode_producer_connection
 from ternmq.protocol.statistics import (
     QueueName,
@@ -156,8 +156,18 @@ def test_topics_are_shown_at_once_or_page_by_page(engine: FakeEngine) -> None:
     assert caught.value.code == 17
 
 
-def test_settings_are_shown_under_their_names_without_secrets(config: BrokerConfig) -> None:
-    settings = SettingsHandlers(config, 5)
+def settings_handlers(engine: FakeEngine, config: BrokerConfig, announced: list[Collection[str]]) -> SettingsHandlers:
+    async def announce(topics: Collection[str]) -> None:
+        announced.append(topics)
+
+    roles, proposals = Roles(lambda: None), Proposals()
+    roles.changed("leader", 3, "n0")
+    engine.decided = proposals.decided
+    return SettingsHandlers(config, 5, lambda: engine, Changes(lambda: engine, roles, proposals), announce)
+
+
+def test_settings_are_shown_under_their_names_without_secrets(engine: FakeEngine, config: BrokerConfig) -> None:
+    settings = settings_handlers(engine, config, [])
     reply = settings.show(request(26))
     assert reply.fields == {"version": '{"counter":0,"stateVersion":0,"timestamp":5}'}
     table = dict(line.split("=", 1) for line in reply.body.decode().splitlines())
@@ -165,14 +175,48 @@ def test_settings_are_shown_under_their_names_without_secrets(config: BrokerConf
     assert not any("secret" in key.lower() for key in table)
 
 
-def test_no_setting_is_changed_and_the_refusal_names_it(config: BrokerConfig) -> None:
-    settings = SettingsHandlers(config, 5)
-    refused = settings.change(request(25, body=b"# a\nfileReservedTime=5\nbrokerPermission=4\n"))
+def test_one_setting_that_cannot_be_changed_leaves_all_as_they_are_and_is_named(
+    engine: FakeEngine, config: BrokerConfig
+) -> None:
+    settings = settings_handlers(engine, config, [])
+    refused = asyncio.run(settings.change(request(25, body=b"# a\nfileReservedTime=5\nbrokerPermission=4\n")))
     assert refused.code == 16
-    assert refused.remark is not None
-    assert refused.remark.endswith(": fileReservedTime, brokerPermission")
-    assert settings.change(request(25)).code == 1
-    assert "\\x1b" in (settings.change(request(25, body=b"\x1b[2Ja=1")).remark or "")
+    assert (refused.remark or "").endswith(": fileReservedTime")
+    assert engine.permission() == (6, False)
+    assert asyncio.run(settings.change(request(25))).code == 1
+    assert "\\x1b" in (asyncio.run(settings.change(request(25, body=b"\x1b[2Ja=1"))).remark or "")
+
+
+def test_the_permission_of_the_group_changes_while_it_runs_and_is_shown_and_announced(
+    engine: FakeEngine, config: BrokerConfig
+) -> None:
+    announced: list[Collection[str]] = []
+    settings = settings_handlers(engine, config, announced)
+
+    def change(body: bytes) -> int:
+        return asyncio.run(settings.change(request(25, body=body))).code
+
+    assert change(b"brokerPermission=4\n") == 0
+    assert (engine.permission(), len(announced)) == ((4, False), 1)
+    assert change(b"rejectSends=TRUE\n") == 0
+    assert b"brokerPermission=4\nrejectSends=true\n" in settings.show(request(26)).body
+    assert change(b"brokerPermission=6\nrejectSends=false\n") == 0
+    assert engine.permission() == (6, False)
+
+
+@pytest.mark.parametrize("body", [b"brokerPermission=2", b"brokerPermission=", b"rejectSends=1", b"rejectSends=x\x1b"])
+def test_a_permission_that_means_nothing_here_is_refused(engine: FakeEngine, config: BrokerConfig, body: bytes) -> None:
+    with pytest.raises(HeaderError, match="but must be"):
+        asyncio.run(settings_handlers(engine, config, []).change(request(25, body=body)))
+    assert engine.permission() == (6, False)
+
+
+def test_a_read_only_group_shows_no_topic_as_writable() -> None:
+    rows: list[TopicRow] = [
+        (name, 4, 4, perm, 0, False, "SINGLE_TAG", {}) for name, perm in (("T", 6), ("TBW102", 7), ("W", 2))
+    ]
+    assert [shown_topic(row, 6).perm for row in rows] == [6, 7, 2]
+    assert [shown_topic(row, 4).perm for row in rows] == [4, 4, 0]
 
 
 def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig) -> None:
@@ -182,7 +226,7 @@ def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig
         GroupHandlers(lambda: engine, changes(engine), lambda: 3),
         StatisticsHandlers(lambda: engine, "group-a"),
         ClientHandlers(lambda: engine),
-        SettingsHandlers(config, 0),
+        settings_handlers(engine, config, []),
         RuntimeHandlers(lambda: engine, config.data),
         ReplicaHandlers(lambda: engine, roles, frozenset()),
     )

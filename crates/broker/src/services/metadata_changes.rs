@@ -36,6 +36,7 @@ type PlanOps = Box<dyn Fn(&State) -> Result<Vec<Op>, RequestError> + Send>;
 enum ChangeKey {
     Topic(Arc<str>),
     Group(Arc<str>),
+    Permission,
 }
 
 struct PendingChange {
@@ -246,7 +247,7 @@ impl MetadataChanges {
 fn limit_code(change: &PendingChange, key: &ChangeKey) -> i32 {
     match key {
         _ if change.is_request => response::INVALID_PARAMETER,
-        ChangeKey::Topic(_) => response::TOPIC_NOT_EXIST,
+        ChangeKey::Topic(_) | ChangeKey::Permission => response::TOPIC_NOT_EXIST,
         ChangeKey::Group(_) => response::SUBSCRIPTION_GROUP_NOT_EXIST,
     }
 }

@@ -4,9 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tern_state::delay::{LEVELS, SCHEDULE_TOPIC, level_queue};
 use tern_state::{
-    ApplyError, CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FieldError, FoundGroup,
-    GroupConfig, LeaseTime, LockQueues, OffsetCommit, Op, PutGroup, PutTopic, RowError, State,
-    StateError, TopicConfig, UnlockQueues,
+    ApplyError, BrokerPermission, CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic,
+    FieldError, FoundGroup, GroupConfig, LeaseTime, LockQueues, OffsetCommit, Op, PutGroup,
+    PutPermission, PutTopic, RowError, State, StateError, TopicConfig, UnlockQueues,
 };
 
 use crate::every_op;
@@ -19,6 +19,9 @@ const GROUPS: [&str; 3] = ["g", "h", "TOOLS_CONSUMER"];
 /// made; a table or a frame that comes later gets a file of its own. States are on disks: if this is
 /// red, the code is wrong, or the format needs another version.
 const GOLDEN: &[u8] = include_bytes!("../golden/state.1.bin");
+
+/// The same behind the sixth frame, the first with the table of the permission.
+const GOLDEN_WITH_PERMISSION: &[u8] = include_bytes!("../golden/state.2.bin");
 
 #[derive(Debug, Clone)]
 enum StateChange {
@@ -42,6 +45,15 @@ fn put() -> impl Strategy<Value = Op> {
                 config: GroupConfig {
                     retry_max_times: retries,
                     ..GroupConfig::new(GROUPS[group])
+                },
+            })
+        }),
+        (any::<bool>(), any::<bool>()).prop_map(|(read_only, rejects_sends)| {
+            Op::PutPermission(PutPermission {
+                changed_at_ms: 1,
+                permission: BrokerPermission {
+                    read_only,
+                    rejects_sends,
                 },
             })
         }),
@@ -197,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(mut bytes in vec(any::<u8>(), 0..300), table in 1..8_u8) {
+    fn arbitrary_bytes_never_panic(mut bytes in vec(any::<u8>(), 0..300), table in 1..9_u8) {
         // A head that is right, so that rows are looked at.
         let head = [0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, table];
         let length = (bytes.len() as u64).to_be_bytes();
@@ -213,6 +225,9 @@ fn the_bytes_of_a_state_never_change_between_builds() {
     let state = every_op::state_behind(5);
     assert_eq!(state.encode(), GOLDEN);
     assert_eq!(State::decode(GOLDEN).as_ref(), Ok(&state));
+    let state = every_op::state_behind(6);
+    assert_eq!(state.encode(), GOLDEN_WITH_PERMISSION);
+    assert_eq!(State::decode(GOLDEN_WITH_PERMISSION).as_ref(), Ok(&state));
 }
 
 #[test]
@@ -314,6 +329,7 @@ fn rows_that_no_op_makes_are_refused() {
         refused(6, &[one, &[0, 3], nine, &[7, 7]]),
         RowError::Trailing { left: 2 }
     );
+    assert_eq!(refused(8, &[&[0, 0]]), RowError::Empty, "no restriction");
     assert_eq!(refused(5, &[one, &[0; 4]]), RowError::Empty, "no queues");
     assert_eq!(refused(5, &[one, one, zero]), RowError::Empty, "no records");
 }

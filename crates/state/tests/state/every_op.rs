@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{
-    CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FoundGroup, GroupConfig, LeaseTime,
-    LockQueues, Op, PutGroup, PutTopic, RetryPolicy, State, TableSums, TopicConfig, UnlockQueues,
-    perm, sys_flag,
+    BrokerPermission, CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FoundGroup,
+    GroupConfig, LeaseTime, LockQueues, Op, PutGroup, PutPermission, PutTopic, RetryPolicy, State,
+    TableSums, TopicConfig, UnlockQueues, perm, sys_flag,
 };
 
 use crate::support::{block, commit, explicit, fill, founding, put_group, put_topic};
@@ -138,6 +138,17 @@ fn frames() -> Vec<(u64, FrameRecords, Vec<Op>)> {
                 put_topic("again", 1),
             ],
         ),
+        (
+            4,
+            &[],
+            vec![Op::PutPermission(PutPermission {
+                changed_at_ms: 1_700_000_005_000,
+                permission: BrokerPermission {
+                    read_only: true,
+                    rejects_sends: false,
+                },
+            })],
+        ),
     ]
 }
 
@@ -190,6 +201,7 @@ fn every_table_has_rows() {
         next_offsets,
         delays,
         locks,
+        permission,
     } = state_behind(frames().len()).table_sums();
     let sums = [
         settings,
@@ -199,6 +211,7 @@ fn every_table_has_rows() {
         next_offsets,
         delays,
         locks,
+        permission,
     ];
     assert!(!sums.contains(&0), "{sums:x?}");
 }
@@ -214,7 +227,8 @@ fn the_hash_of_a_state_never_changes_between_builds() {
             0xb32c_9a05_ceeb_30b6,
             0xe7fe_a02d_6efd_0481,
             0x31a9_f2df_7652_d524,
-            0x5e5b_bd0c_c435_c5c6
+            0x5e5b_bd0c_c435_c5c6,
+            0x1f47_d57f_4b19_c523
         ],
         "{hashes:x?}"
     );

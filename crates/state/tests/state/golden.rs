@@ -2,9 +2,9 @@
 //! disks: if one of these tests fails, the code is wrong, not the test.
 
 use tern_state::{
-    CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FlushDiskType, FoundGroup,
-    FoundingMember, GroupConfig, GroupFounding, LeaseTime, LockQueues, OffsetCommit, Op, PutGroup,
-    PutTopic, RetryPolicy, TopicConfig, UnlockQueues,
+    BrokerPermission, CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FlushDiskType,
+    FoundGroup, FoundingMember, GroupConfig, GroupFounding, LeaseTime, LockQueues, OffsetCommit,
+    Op, PutGroup, PutPermission, PutTopic, RetryPolicy, TopicConfig, UnlockQueues,
 };
 
 use crate::support::block;
@@ -203,6 +203,20 @@ fn deletions() {
             clean_offsets: true,
         }),
         "0009 0001 0000000e 0000000000000007 00000001 'g' 01",
+    );
+}
+
+#[test]
+fn permission() {
+    assert_golden(
+        &Op::PutPermission(PutPermission {
+            changed_at_ms: 7,
+            permission: BrokerPermission {
+                read_only: true,
+                rejects_sends: false,
+            },
+        }),
+        "000a 0001 0000000a 0000000000000007 01 00",
     );
 }
 

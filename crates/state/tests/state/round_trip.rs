@@ -5,9 +5,10 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tern_state::{
-    CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FieldError, FlushDiskType, FoundGroup,
-    FoundingMember, GroupConfig, GroupFounding, LeaseTime, LockQueues, OffsetCommit, Op, OpError,
-    PutGroup, PutTopic, RetryPolicy, TopicConfig, UnlockQueues,
+    BrokerPermission, CommitOffsets, DelayProgress, DeleteGroup, DeleteTopic, FieldError,
+    FlushDiskType, FoundGroup, FoundingMember, GroupConfig, GroupFounding, LeaseTime, LockQueues,
+    OffsetCommit, Op, OpError, PutGroup, PutPermission, PutTopic, RetryPolicy, TopicConfig,
+    UnlockQueues,
 };
 
 use crate::support::{block, commit, put_group, put_topic};
@@ -187,6 +188,15 @@ fn deletions() -> impl Strategy<Value = Op> {
                 changed_at_ms,
                 name: name.into(),
                 clean_offsets,
+            })
+        }),
+        (any::<u64>(), any::<[bool; 2]>()).prop_map(|(changed_at_ms, flags)| {
+            Op::PutPermission(PutPermission {
+                changed_at_ms,
+                permission: BrokerPermission {
+                    read_only: flags[0],
+                    rejects_sends: flags[1],
+                },
             })
         }),
     ]

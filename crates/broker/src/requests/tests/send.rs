@@ -10,8 +10,10 @@ use crate::roles::RoleBoard;
 use crate::testing::{ReplicaBench, TestClient, leading, role_board};
 use tern_replica::RejectReason;
 use tern_replica::{AnswerAt, Outcome};
-use tern_state::{LockQueues, Op, PutGroup, PutTopic, TopicConfig};
-use tern_wire::codes::request;
+use tern_state::{
+    BrokerPermission, LockQueues, Op, PutGroup, PutPermission, PutTopic, TopicConfig,
+};
+use tern_wire::codes::{request, response};
 use tern_wire::version::V3_4_9;
 
 struct SendFixture {
@@ -53,6 +55,16 @@ impl SendFixture {
         self.bench.commit_ops(&[Op::PutTopic(PutTopic {
             changed_at_ms: 1,
             config: TopicConfig::new(name, queues, perm),
+        })]);
+    }
+
+    fn put_permission(&mut self, read_only: bool, rejects_sends: bool) {
+        self.bench.commit_ops(&[Op::PutPermission(PutPermission {
+            changed_at_ms: 1,
+            permission: BrokerPermission {
+                read_only,
+                rejects_sends,
+            },
         })]);
     }
 
@@ -311,4 +323,37 @@ async fn a_producer_that_names_no_queue_gets_one_that_it_may_write_to() {
     fixture.send("none", -1);
     fixture.confirm();
     assert_eq!(fixture.client.answer().await.code, 29);
+}
+
+#[tokio::test]
+async fn a_group_that_is_left_takes_what_still_comes_but_for_ordered_topics() {
+    let mut fixture = SendFixture::new(leading()).await;
+    fixture.put_topic("orders", 1, 6);
+    fixture.bench.commit_ops(&[Op::PutTopic(PutTopic {
+        changed_at_ms: 1,
+        config: TopicConfig {
+            order: true,
+            ..TopicConfig::new("steps", 1, 6)
+        },
+    })]);
+    fixture.put_permission(true, false);
+    fixture.send("orders", 0);
+    assert!(fixture.bench.proposal().is_some());
+    fixture.send("steps", 0);
+    fixture.confirm();
+    assert_eq!(fixture.client.answer().await.code, response::NO_PERMISSION);
+}
+
+#[tokio::test]
+async fn a_group_that_rejects_sends_takes_none_until_it_is_told_to() {
+    let mut fixture = SendFixture::new(leading()).await;
+    fixture.put_topic("orders", 1, 6);
+    fixture.put_permission(false, true);
+    fixture.send("orders", 0);
+    fixture.confirm();
+    assert_eq!(fixture.client.answer().await.code, response::NO_PERMISSION);
+    assert!(fixture.bench.proposal().is_none());
+    fixture.put_permission(false, false);
+    fixture.send("orders", 0);
+    assert!(fixture.bench.proposal().is_some());
 }

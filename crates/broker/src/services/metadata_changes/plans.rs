@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tern_requests::{Missing, NewTopic, RequestError, missing_of_group};
 use tern_state::{
-    DEFAULT_TOPIC, DeleteGroup, DeleteTopic, GroupConfig, Op, PutGroup, PutTopic, State,
-    TopicConfig,
+    BrokerPermission, DEFAULT_TOPIC, DeleteGroup, DeleteTopic, GroupConfig, Op, PutGroup,
+    PutPermission, PutTopic, State, TopicConfig,
 };
 
 use super::{ChangeCallback, ChangeKey, MetadataChanges, PendingChange, PlanOps};
@@ -32,6 +32,29 @@ impl MetadataChanges {
             )
         });
         self.submit(key, plan, then);
+    }
+
+    /// Change what clients may do at the group as a whole, as an operator asks: `change` gives the new permission from
+    /// the one there is.
+    pub fn put_permission(
+        self: &Arc<Self>,
+        change: impl Fn(BrokerPermission) -> BrokerPermission + Send + 'static,
+        then: ChangeCallback,
+    ) {
+        let plan: PlanOps = Box::new(move |state| {
+            let permission = change(state.permission());
+            if permission == state.permission() {
+                return Ok(Vec::new());
+            }
+            checked(
+                state,
+                Op::PutPermission(PutPermission {
+                    changed_at_ms: clock::wall_ms(),
+                    permission,
+                }),
+            )
+        });
+        self.submit(ChangeKey::Permission, plan, then);
     }
 
     /// Create a topic as a send to it would, with so many queues at most; one of that name stays as it is.
