@@ -238,6 +238,17 @@ def _find(topology: Topology, name: str) -> tuple[GroupSection, MemberSection]:
     raise ConfigError(f'the topology has no node "{name}"; it has {", ".join(topology.node_names())}')
 
 
+def data_root(topology: Topology, name: str) -> str:
+    """Give the folder in which a node has its folder, as the file says it: the node's own, or the common one.
+
+    Raises:
+        ConfigError: no such node.
+    """
+    server = next((server for server in topology.nameserver if server.id == name), None)
+    own = _find(topology, name)[1].data if server is None else server.data
+    return own or topology.defaults.data
+
+
 def _data_folder(topology: Topology, own: str | None, name: str) -> Path:
     """Folder of a node: its own name below the common folder, also where the node has a folder of its own."""
     return topology.base / (own or topology.defaults.data) / name

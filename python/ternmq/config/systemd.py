@@ -1,7 +1,9 @@
 """Unit files for systemd: one a node, from a topology."""
 
+import re
 from pathlib import Path
 
+from ternmq.config.node import data_root
 from ternmq.config.topology import Topology
 
 # A node drains for 5 s at most, then closes; the manager kills what takes longer.
@@ -27,15 +29,16 @@ def unit(topology: Topology, node: str, *, program: Path, file: Path, user: str,
     """
     kind = "broker" if "/" in node else "namesrv"
     options = " --insecure" if insecure else ""
-    data = (file.parent / topology.defaults.data).resolve()
+    data = (file.parent / data_root(topology, node)).resolve()
+    command = (program, "run", kind, "--topology", file, "--node", node)
     return f"""[Unit]
-Description=ternmq {kind} {node} of {topology.cluster.name}
+Description=ternmq {kind} {node} of {topology.cluster.name.replace("%", "%%")}
 Wants=network-online.target
 After=network-online.target
 
 [Service]
 Type=exec
-ExecStart={program} run {kind} --topology {file} --node {node}{options}
+ExecStart={" ".join(_word(str(word)) for word in command)}{options}
 User={user}
 # SIGTERM hands over and drains.
 KillSignal=SIGTERM
@@ -47,8 +50,27 @@ LimitNOFILE={OPEN_FILES}
 NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=full
-ReadWritePaths={data}
+ReadWritePaths={_quoted(str(data))}
 
 [Install]
 WantedBy=multi-user.target
 """
+
+
+_PLAIN = re.compile(r"[\w@:,./+=-]+", re.ASCII)
+
+
+def _word(text: str) -> str:
+    """Write a word of a command line, which systemd splits at blanks and in which it expands `%` and `$`.
+
+    Source: systemd.service(5), "Command lines"; systemd.unit(5), "Specifiers".
+    """
+    return _quoted(text).replace("$", "$$")
+
+
+def _quoted(text: str) -> str:
+    """Write an item of a list; `%` is expanded in every one."""
+    if _PLAIN.fullmatch(text):
+        return text
+    escaped = text.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -48,3 +48,16 @@ def test_a_node_that_is_not_there_is_a_wrong_command(
     command = ["export", "systemd", "--topology", str(topology), "--to", str(tmp_path / "units"), "--node", "ns9"]
     assert main.run(command) == 2
     assert 'no node "ns9"' in capsys.readouterr().err
+
+
+def test_paths_with_blanks_and_signs_that_systemd_expands_are_written_for_it(topology: Path, tmp_path: Path) -> None:
+    text = topology.read_text().replace('id = "n1"', 'id = "n1", data = "/srv/own 100% $data"')
+    topology.write_text(text)
+    units = tmp_path / "units"
+    options = ["--node", "group-a/n1", "--program", "/opt/my mq/50%/tern$mq"]
+    there = ["--topology-there", '/srv/a "b"/t.toml']
+    assert main.run(["export", "systemd", "--topology", str(topology), "--to", str(units), *options, *there]) == 0
+    text = (units / "ternmq-group-a-n1.service").read_text()
+    start = '"/opt/my mq/50%%/tern$$mq" run broker --topology "/srv/a \\"b\\"/t.toml" --node group-a/n1'
+    assert f"ExecStart={start}\n" in text
+    assert 'ReadWritePaths="/srv/own 100%% $data"\n' in text
