@@ -290,3 +290,35 @@ def test_a_group_is_not_moved_to_another_kind_of_mode_by_an_edit(make_cluster: M
     assert "was founded with replicas that elect their leader and is configured with mode async-slave" in (
         said.stderr + said.stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        pytest.param(('name = "DefaultCluster"', 'name = "Elsewhere"'), "it belongs to another cluster", id="cluster"),
+        pytest.param(("file:cluster.secret", "file:other.secret"), "it does not know the cluster secret", id="secret"),
+    ],
+)
+def test_a_slave_that_does_not_belong_gets_nothing_and_it_is_said_why(
+    make_cluster: MakeCluster, edit: tuple[str, str], said: str
+) -> None:
+    cluster = made(make_cluster, "async-slave")
+    master, slave = cluster.members()
+    with_client(cluster.nameservers, lambda mq: sent(mq, "orders", ["kept"]))
+    cluster.kill(slave)
+    # An empty disk: whoever took it in would give it everything.
+    shutil.rmtree(cluster.data(slave))
+    file = cluster.directory / "topology.toml"
+    before = file.read_text()
+    assert edit[0] in before
+    (cluster.directory / "other.secret").write_text("another secret of this length\n")
+    (cluster.directory / "other.secret").chmod(0o600)
+    file.write_text(before.replace(*edit))
+    cluster.launch(slave)
+    try:
+        wait_for(lambda: said in cluster.log(slave).read_text() + cluster.log(master).read_text(), 20, said)
+        with_client(cluster.nameservers, lambda mq: sent(mq, "orders", ["still taken"]))
+        stored = [path for path in cluster.data(slave).rglob("*") if path.is_file() and b"kept" in path.read_bytes()]
+        assert not stored
+    finally:
+        file.write_text(before)
