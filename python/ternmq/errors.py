@@ -23,6 +23,7 @@
     │   └─ StoredUnconfirmedError          10, 11, 12; has the receipt
     ├─ NotFoundError
     ├─ AlreadyExistsError                  what is to be created is there
+    ├─ NotDrainedError                     a broker group that is to be emptied or taken away is in use
     ├─ OffsetOutOfRangeError
     ├─ AlreadySettledError (RuntimeError)  a message or batch is settled a second time, or by itself and with its batch
     ├─ HeaderError                         29: a peer's header field that is missing or cannot be read
@@ -215,6 +216,10 @@ class NotFoundError(MQError):
 
 class AlreadyExistsError(MQError):
     """What was to be created exists; it was left as it is."""
+
+
+class NotDrainedError(MQError):
+    """A broker group that is to be emptied or taken away is still needed; nothing was taken away."""
 
 
 class OffsetOutOfRangeError(MQError):

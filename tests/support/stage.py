@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support import fake_node
@@ -31,8 +31,14 @@ class Stage:
         self.leader = "group-a/n0"
         self.shown = set(NAMES[1:])
 
-    def specs(self) -> list[NodeSpec]:
-        return [self._spec(name) for name in NAMES]
+    def specs(self, names: Sequence[str] = NAMES) -> list[NodeSpec]:
+        return [self._spec(name) for name in names]
+
+    def plan(self, names: Sequence[str]) -> None:
+        """Give more stand-ins their ports; the NameServer shows each once it is up."""
+        first = free_block(len(names))
+        self.ports |= {name: first + index for index, name in enumerate(names)}
+        self.shown |= set(names)
 
     def supervisor(self, policy: RestartPolicy | None = None) -> Supervisor:
         return Supervisor(self.data, self.specs(), self.ask, policy or RestartPolicy(False), self.said.append)
@@ -57,10 +63,13 @@ class Stage:
     async def ask(self, _address: str) -> GroupTable | None:
         if not self.up("ns1"):
             return None
-        members = {
-            0 if name == self.leader else int(name[-1]) + 1: self.address(name) for name in self.shown if self.up(name)
-        }
-        return {"group-a": members}
+        groups: dict[str, dict[int, str]] = {"group-a": {}}
+        for name in sorted(self.shown):
+            group = name.partition("/")[0]
+            leads = name == self.leader or (group != "group-a" and name.endswith("n0"))
+            if self.up(name):
+                groups.setdefault(group, {})[0 if leads else int(name[-1]) + 1] = self.address(name)
+        return groups
 
     def address(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
@@ -68,7 +77,7 @@ class Stage:
     def _spec(self, name: str) -> NodeSpec:
         port = self.ports[name]
         own_pid = str(os.getpid())
-        group = "group-a" if "/" in name else None
+        group = name.partition("/")[0] if "/" in name else None
         return NodeSpec(
             name=name,
             kind=BROKER if group else NAMESRV,

@@ -1,5 +1,16 @@
 """Cluster operations as functions: what an operator asks of a running cluster, over the wire."""
 
+from ternmq.admin.contents import GroupContents, is_ordered, read_all_contents, read_contents
+from ternmq.admin.drain import (
+    Unread,
+    check_drained,
+    describe,
+    find_unread,
+    reject_sends_when_quiet,
+    set_read_only,
+    wait_until_read,
+    why_not_drained,
+)
 from ternmq.admin.leadership import (
     Promotion,
     ReplicaStatus,
@@ -9,13 +20,45 @@ from ternmq.admin.leadership import (
     replica_status,
     transfer_leader,
 )
+from ternmq.admin.masters import GroupMasters, cluster_groups, group_masters, groups_beside, own_names
+from ternmq.admin.rebalance import (
+    CopyConsumerGroup,
+    RebalancePlan,
+    StaysPut,
+    WidenTopic,
+    carry_out,
+    plan_rebalance,
+)
 
 __all__ = [
+    "CopyConsumerGroup",
+    "GroupContents",
+    "GroupMasters",
     "Promotion",
+    "RebalancePlan",
     "ReplicaStatus",
+    "StaysPut",
     "Transfer",
+    "Unread",
+    "WidenTopic",
+    "carry_out",
+    "check_drained",
+    "cluster_groups",
+    "describe",
+    "find_unread",
+    "group_masters",
     "group_members",
+    "groups_beside",
+    "is_ordered",
+    "own_names",
+    "plan_rebalance",
     "promote_slave",
+    "read_all_contents",
+    "read_contents",
+    "reject_sends_when_quiet",
     "replica_status",
+    "set_read_only",
     "transfer_leader",
+    "wait_until_read",
+    "why_not_drained",
 ]

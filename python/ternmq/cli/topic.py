@@ -31,14 +31,14 @@ def list_topics(show_system: bool, endpoints: str | None, data: Path | None, out
     """List topics with their groups and queues."""
     import asyncio
 
-    from ternmq.cli.system_topics import is_system_topic
     from ternmq.cli.with_client import with_client
+    from ternmq.protocol.names import belongs_to_brokers
 
     async def work(client: Client) -> list[dict[str, Any]]:
         names = await client.admin.topics()
         if not show_system:
             own = await _own_names(client)
-            names = [name for name in names if not is_system_topic(name, own)]
+            names = [name for name in names if not belongs_to_brokers(name, own)]
         return list(await asyncio.gather(*(_row(client, name) for name in names)))
 
     out.items(LIST_SCHEMA, with_client(endpoints, data, work))

@@ -71,14 +71,19 @@ def topology_for(data: DataDir, layout: Layout, report: Callable[[str], None], c
         flush=layout.flush or "sync",
         is_free=lambda port: port_is_free(port) and claims.take(port),
     )
-    fresh = data.topology.with_suffix(".new")
-    fresh.write_text(dump_topology(topology))
-    fresh.replace(data.topology)
+    write_topology(data, topology)
     first = nameserver_config(topology, topology.nameserver[0].id).port
     wanted = NAMESERVER_PORT if layout.base_port is None else layout.base_port
     if first != wanted:
         report(f"port {wanted} is taken: NameServers start at {first}")
     return topology
+
+
+def write_topology(data: DataDir, topology: Topology) -> None:
+    """Replace a folder's topology as a whole."""
+    fresh = data.topology.with_suffix(".new")
+    fresh.write_text(dump_topology(topology))
+    fresh.replace(data.topology)
 
 
 def check_fits(data: DataDir, topology: Topology, layout: Layout) -> None:

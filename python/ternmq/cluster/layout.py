@@ -64,6 +64,10 @@ class DataDir:
         """One node's log file; ``group-a/n0`` becomes ``group-a-n0.log``."""
         return self.logs / f"{node.replace('/', '-')}.log"
 
+    def of_group(self, group: str) -> Path:
+        """The folder with the data of a group's members."""
+        return self._data / group
+
     @property
     def is_new(self) -> bool:
         """Whether no cluster was ever laid out here."""

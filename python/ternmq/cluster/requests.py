@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ternmq.cluster.control import Handler, Items, Report
+from ternmq.cluster.group_changes import start_group, stop_group
 from ternmq.cluster.supervisor import Supervisor
 from ternmq.errors import AlreadyRunningError, LaunchError
 
@@ -14,6 +15,8 @@ PS = "ps"
 STOP = "stop"
 KILL_LEADER = "kill-leader"
 START = "start"
+ADD_GROUP = "add-group"
+REMOVE_GROUP = "remove-group"
 
 _Row = Callable[[Supervisor, dict[str, Any], Report], Awaitable[Items]]
 
@@ -46,7 +49,22 @@ async def _start(supervisor: Supervisor, request: dict[str, Any], report: Report
     return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
 
 
-_ROWS: dict[str, _Row] = {PS: _ps, KILL_LEADER: _kill_leader, START: _start}
+async def _add_group(supervisor: Supervisor, request: dict[str, Any], _report: Report) -> Items:
+    name = request.get("group")
+    return await start_group(supervisor, None if name is None else str(name))
+
+
+async def _remove_group(supervisor: Supervisor, request: dict[str, Any], _report: Report) -> Items:
+    return await stop_group(supervisor, str(request.get("group")))
+
+
+_ROWS: dict[str, _Row] = {
+    PS: _ps,
+    KILL_LEADER: _kill_leader,
+    START: _start,
+    ADD_GROUP: _add_group,
+    REMOVE_GROUP: _remove_group,
+}
 
 
 def handler(supervisor: Supervisor, stopped: Callable[[], None]) -> Handler:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,7 @@ class Supervisor:
     """The parent of all nodes.
 
     Args:
-        data: the cluster's folder, whose lock the caller holds.
+        data: the cluster's folder, whose lock the caller holds; also an attribute.
         nodes: all nodes, NameServers first.
         ask: how to ask one NameServer for its groups.
         policy: when dead nodes are started again.
@@ -70,9 +70,9 @@ class Supervisor:
         report: Report,
         claims: PortClaims | None = None,
     ) -> None:
-        self._data = data
+        self.data = data
         self._nodes = {spec.name: _Node(spec) for spec in nodes}
-        self._expected = Expectation.of(nodes)
+        self._expected = self._expect_all()
         self._ask = ask
         self._policy = policy
         self._report = report
@@ -80,6 +80,8 @@ class Supervisor:
         self._own = ProcessIdentity.of(os.getpid())
         self._is_ready = False
         self._stopping = False
+        self.changing = asyncio.Lock()
+        """Held by whoever adds or removes nodes."""
         self._kill_now = asyncio.Event()
         self._start_failure: asyncio.Future[LaunchError] = asyncio.get_running_loop().create_future()
 
@@ -89,7 +91,7 @@ class Supervisor:
         Raises:
             LaunchError: a port is taken, a node ended, or the cluster was not complete in time. Nothing runs then.
         """
-        check_ports((node.spec for node in self._nodes.values()), str(self._data.topology), self._claims)
+        check_ports((node.spec for node in self._nodes.values()), str(self.data.topology), self._claims)
         began = time.monotonic()
         try:
             for node in self._nodes.values():
@@ -112,7 +114,7 @@ class Supervisor:
         await asyncio.gather(*restarts, return_exceptions=True)
         for kind in (BROKER, NAMESRV):
             await self._stop_all([node for node in self._nodes.values() if node.spec.kind == kind])
-        self._data.state.unlink(missing_ok=True)
+        self.data.state.unlink(missing_ok=True)
 
     def kill_now(self) -> None:
         """Do not wait for nodes to drain."""
@@ -190,7 +192,7 @@ class Supervisor:
                 await node.watch  # it has just died, and nobody here has noticed yet
             if node.process is not None:
                 raise AlreadyRunningError(f"{name} runs already (pid {node.process.pid})", "see `ternmq ps`")
-            check_ports([node.spec], str(self._data.topology))
+            check_ports([node.spec], str(self.data.topology))
             if node.restart is not None:
                 node.restart.cancel()
             self._policy.release(name)
@@ -201,6 +203,65 @@ class Supervisor:
                     raise LaunchError(f"{name} ended while it started: {process.last_words()}", self._read_log(name))
                 await asyncio.sleep(_ASK_EVERY_S)
         return next(item for item in await self.ps() if item["name"] == name)
+
+    async def add_nodes(self, specs: Sequence[NodeSpec]) -> list[dict[str, Any]]:
+        """Start the nodes of a new group beside the others; return when every NameServer shows them with a master.
+
+        Returns:
+            Their lines of `ps`.
+
+        Raises:
+            LaunchError: a port is taken, or they were not complete in time. None of them runs then, nor is known.
+        """
+        check_ports(specs, str(self.data.topology), self._claims)
+        nodes = [_Node(spec) for spec in specs]
+        self._nodes.update((node.spec.name, node) for node in nodes)
+        try:
+            for node in nodes:
+                await self._spawn(node)
+            self._expected = self._expect_all()
+            await self.until_complete({spec.group for spec in specs if spec.group is not None})
+        except BaseException:
+            await self.remove_nodes([spec.name for spec in specs])
+            raise
+        self._write_state()
+        added = {spec.name for spec in specs}
+        return [item for item in await self.ps() if item["name"] in added]
+
+    async def remove_nodes(self, names: Collection[str]) -> None:
+        """Stop nodes, as `stop` does, and forget them; their files stay.
+
+        Raises:
+            LaunchError: no such node.
+        """
+        nodes = [self._named(name) for name in names]
+        for node in nodes:
+            self._policy.hold(node.spec.name)
+            if node.restart is not None:
+                node.restart.cancel()
+        await self._stop_all(nodes)
+        for node in nodes:
+            del self._nodes[node.spec.name]
+            self._policy.release(node.spec.name)
+        self._expected = self._expect_all()
+        if self._claims is not None:
+            self._claims.keep([port.port for node in self._nodes.values() for port in node.spec.ports])
+        self._write_state()
+
+    def claim(self, port: int) -> bool:
+        """Take a port for a node that is to be added; False if another launcher has it."""
+        return self._claims is None or self._claims.take(port)
+
+    def _expect(self, groups: Collection[str]) -> Expectation:
+        """Expect some groups; a NameServer that is dead is not waited for."""
+        return Expectation.of(
+            node.spec
+            for node in self._nodes.values()
+            if node.spec.group in groups or (node.spec.kind == NAMESRV and node.process is not None)
+        )
+
+    def _expect_all(self) -> Expectation:
+        return Expectation.of(node.spec for node in self._nodes.values())
 
     def processes(self) -> dict[str, int]:
         """Map the nodes that run to their pids."""
@@ -231,7 +292,7 @@ class Supervisor:
         return shown and await _accepts(node.spec.address)
 
     async def _spawn(self, node: _Node) -> NodeProcess:
-        process = await NodeProcess.start(node.spec.command, self._data.log(node.spec.name))
+        process = await NodeProcess.start(node.spec.command, self.data.log(node.spec.name))
         node.process = process
         node.watch = asyncio.create_task(self._watch(node, process))
         self._write_state()
@@ -282,20 +343,24 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError, LaunchError):
                 await ready
 
-    async def until_complete(self) -> None:
-        """Wait until every NameServer shows a master and all members of every group.
+    async def until_complete(self, groups: Collection[str] | None = None) -> None:
+        """Wait until every NameServer shows a master and all members of groups.
+
+        Args:
+            groups: these, to the NameServers that run; None for all, to all NameServers.
 
         Raises:
             LaunchError: not in time; says what is missing.
         """
+        expected = self._expected if groups is None else self._expect(groups)
         absent: list[str] = []
         said = ""
         async with _limit(READY_WITHIN_S, lambda: f"not ready after {READY_WITHIN_S:g} s: {'; '.join(absent)}"):
             while True:
-                now_absent = missing(self._expected, await self.tables())
+                now_absent = missing(expected, await self.tables())
                 if not now_absent:
                     return
-                progress = _progress(self._expected, now_absent)
+                progress = _progress(expected, now_absent)
                 if progress != said:
                     self._report(progress)
                 said = progress
@@ -318,7 +383,7 @@ class Supervisor:
         await drained
 
     def _read_log(self, name: str) -> str:
-        return f"read {self._data.log(name)}"
+        return f"read {self.data.log(name)}"
 
     def _write_state(self) -> None:
         nodes = []
@@ -336,7 +401,7 @@ class Supervisor:
                 )
             )
         write_state(
-            self._data.state,
+            self.data.state,
             ClusterState(
                 supervisor_pid=self._own.pid,
                 supervisor_started_at_s=self._own.started_at_s,

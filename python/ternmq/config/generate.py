@@ -10,6 +10,8 @@ import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from ternmq.config.rules import EPHEMERAL_RANGE, check_topology
 from ternmq.config.secrets import make_secret_file
 from ternmq.config.settings import Flush
@@ -140,3 +142,41 @@ def generate_topology(
     )
     check_topology(topology)
     return topology
+
+
+def add_group(topology: Topology, name: str, *, is_free: Callable[[int], bool] = port_is_free) -> Topology:
+    """Lay out one more group on this machine, like the first one of a cluster that was laid out here.
+
+    Args:
+        topology: the cluster, every port written out.
+        name: of the group.
+        is_free: says whether a port can be listened on.
+
+    Returns:
+        A checked topology with the group at its end.
+
+    Raises:
+        ConfigError: the name is taken or is none, or no free ports are left.
+    """
+    like = topology.group[0]
+    last = max(member.port or group.port for group in topology.group for member in group.members)
+    blocks = _free_blocks(last + BLOCK, is_free)
+    members = tuple(_member(number, next(blocks)) for number in range(len(like.members)))
+    group = msgspec.structs.replace(like, name=name, members=members)
+    wider = msgspec.structs.replace(topology, group=(*topology.group, group))
+    check_topology(wider)
+    return wider
+
+
+def remove_group(topology: Topology, name: str) -> Topology:
+    """Give a topology without a group.
+
+    Raises:
+        ConfigError: no such group, or it is the only one.
+    """
+    left = tuple(group for group in topology.group if group.name != name)
+    if len(left) == len(topology.group):
+        raise ConfigError(f"there is no group {name}; groups here: {', '.join(group.name for group in left)}")
+    if not left:
+        raise ConfigError(f"{name} is the only group: stop the cluster instead")
+    return msgspec.structs.replace(topology, group=left)

@@ -5,6 +5,7 @@ part of a path.
 """
 
 import re
+from collections.abc import Iterable
 
 from ternmq import _core
 
@@ -49,3 +50,17 @@ def group_problem(group: str) -> str | None:
 def is_system_topic(topic: str) -> bool:
     """Say whether a topic belongs to the broker: the fixed ones and everything that begins rmq_sys_."""
     return topic in SYSTEM_TOPICS or topic.startswith(SYSTEM_PREFIX)
+
+
+def belongs_to_brokers(topic: str, own_names: Iterable[str]) -> bool:
+    """Say whether a topic belongs to the brokers or to a consumer group's retries and dead letters.
+
+    Args:
+        topic: its name.
+        own_names: names of clusters and broker groups, which have topics of the same name.
+
+    Source: RocketMQ 5.x, TopicConfigManager#init.
+    """
+    if is_system_topic(topic) or topic.startswith((RETRY_PREFIX, DLQ_PREFIX)):
+        return True
+    return any(topic in (own, f"{own}_REPLY_TOPIC") for own in own_names)

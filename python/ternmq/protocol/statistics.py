@@ -95,6 +95,10 @@ class _ConsumeStats(msgspec.Struct, rename="camel"):
     consume_tps: float = 0.0
 
 
+class _ConsumerOffsets(msgspec.Struct, rename="camel"):
+    offset_table: dict[str, dict[int, int]] = {}
+
+
 class _Key(msgspec.Struct, rename="camel"):
     broker_name: str
     queue_id: int
@@ -139,6 +143,21 @@ def encode_consumer_offsets(version: DataVersion, offsets: Mapping[tuple[str, st
             "pullOffsetTable": {},
         }
     )
+
+
+def decode_consumer_offsets(raw: bytes) -> dict[tuple[str, str], dict[int, int]]:
+    """Read the answer to 43: topic and group to queue id to offset.
+
+    Raises:
+        BodyError: not readable.
+    """
+    offsets = {}
+    for key, queues in decode_as(raw, _ConsumerOffsets, "ConsumerOffsetSerializeWrapper").offset_table.items():
+        topic, at, group = key.partition("@")
+        if not at:
+            raise BodyError(f"the key {key!r} of an offset is no topic@group")
+        offsets[topic, group] = queues
+    return offsets
 
 
 def _table(rows: Mapping[QueueName, Bean]) -> dict[tuple[tuple[str, str | int], ...], object]:

@@ -16,6 +16,10 @@ class _TopicListBody(msgspec.Struct, rename="camel"):
     broker_addr: str | None = None
 
 
+class _GroupListBody(msgspec.Struct, rename="camel"):
+    group_list: list[str] = []
+
+
 class SubscriptionSet(msgspec.Struct, rename="camel"):
     """What some members of a group subscribe to.
 
@@ -73,6 +77,15 @@ def decode_topic_list(raw: bytes) -> list[str]:
 def encode_group_list(groups: Iterable[str]) -> bytes:
     """Write a GroupList, the answer to 300."""
     return encode({"groupList": list(groups)})
+
+
+def decode_group_list(raw: bytes) -> list[str]:
+    """Read a GroupList.
+
+    Raises:
+        BodyError: not readable.
+    """
+    return decode_as(raw, _GroupListBody, "GroupList").group_list
 
 
 def encode_consumer_list(client_ids: Iterable[str]) -> bytes:

@@ -232,3 +232,47 @@ async def test_children_die_with_a_supervisor_that_is_killed(stage: Stage) -> No
     finally:
         for process in filter(None, (child.find() for child in children)):
             process.kill()
+
+
+async def test_a_group_is_added_beside_the_others_and_taken_away_again(stage: Stage) -> None:
+    supervisor = stage.supervisor(RestartPolicy())
+    added = ["group-b/n0", "group-b/n1"]
+    stage.plan(added)
+    try:
+        await supervisor.start()
+        before = supervisor.processes()
+        items = await supervisor.add_nodes(stage.specs(added))
+        assert [(item["name"], item["role"]) for item in items] == [
+            ("group-b/n0", "leader"),
+            ("group-b/n1", "follower"),
+        ]
+        state = read_state(stage.data.state)
+        assert state is not None
+        assert [node.name for node in state.nodes if node.pid is not None] == [*before, *added]
+        assert (await supervisor.leader("group-b")).name == "group-b/n0"
+        await supervisor.remove_nodes(added)
+        assert supervisor.processes() == before
+        assert {item["name"] for item in await supervisor.ps()} == set(before)
+        assert stage.up("group-b/n0") == 1, "nobody starts it again"
+    finally:
+        await supervisor.stop()
+
+
+async def test_a_group_that_does_not_start_is_gone_and_the_others_go_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ternmq.cluster.supervisor.READY_WITHIN_S", 0.5)
+    supervisor = stage.supervisor()
+    added = ["group-b/n0", "group-b/n1"]
+    stage.plan(added)
+    stage.shown -= {"group-b/n1"}
+    try:
+        await supervisor.start()
+        before = supervisor.processes()
+        with pytest.raises(LaunchError, match="shows 1 of 2 in group-b"):
+            await supervisor.add_nodes(stage.specs(added))
+        assert supervisor.processes() == before
+        with pytest.raises(LaunchError, match="no group group-b"):
+            await supervisor.leader("group-b")
+    finally:
+        await supervisor.stop()

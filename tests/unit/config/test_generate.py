@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ternmq.config import broker_config, dump_topology, generate_topology, load_topology
-from ternmq.config.topology import Mode, member_ports
+from ternmq.config.generate import add_group, remove_group
+from ternmq.config.topology import GroupSection, Mode, member_ports
 from ternmq.config.topology_file import parse_topology
 from ternmq.errors import ConfigError
 from ternmq.local import MODES
@@ -100,3 +101,30 @@ def test_a_written_topology_reads_back_equal(
     assert load_topology(path) == topology
     used = {port for group in topology.group for member in group.members for port in member_ports(group, member)}
     assert not used & taken
+
+
+def test_a_group_is_added_like_the_first_behind_the_last_ports(tmp_path: Path) -> None:
+    before = generate_topology(tmp_path, groups=2, is_free=everything_free)
+    last = max(member.port or 0 for member in before.group[1].members)
+    after = add_group(before, "group-x", is_free=lambda port: port != last + 10)
+    assert after.group[:2] == before.group
+    added = after.group[2]
+    assert (added.name, added.mode, [member.id for member in added.members]) == ("group-x", "raft", ["n0", "n1", "n2"])
+    assert [member.port for member in added.members] == [last + 20, last + 30, last + 40]
+    assert load_topology_text(dump_topology(after)) == after.group
+    assert remove_group(after, "group-x") == before
+
+
+def test_a_group_with_a_name_that_is_taken_or_none_is_refused(tmp_path: Path) -> None:
+    topology = generate_topology(tmp_path, groups=1, is_free=everything_free)
+    for name in ("group-a", "a/b", ""):
+        with pytest.raises(ConfigError):
+            add_group(topology, name, is_free=everything_free)
+    with pytest.raises(ConfigError, match="no group group-b"):
+        remove_group(topology, "group-b")
+    with pytest.raises(ConfigError, match="only group"):
+        remove_group(topology, "group-a")
+
+
+def load_topology_text(text: str) -> tuple[GroupSection, ...]:
+    return parse_topology(text.encode(), "text", Path()).group
