@@ -73,18 +73,52 @@ class KillMaster:
         await _bring_back(load.subject, [old], patience)
 
 
+class RestartMaster:
+    """kill -9 of the master of slaves, whom nobody replaces, at times one second after a topic was made."""
+
+    def __init__(self, topic: str | None = None) -> None:
+        self._topic = topic
+        self.name = "kill-master-with-young-topic" if topic else "kill-master"
+
+    async def run(self, load: Workload, patience: Patience, tally: Tally) -> None:
+        """Kill it, see that nobody leads in its place, bring it back, wait for acknowledgements."""
+        old = await asyncio.to_thread(_master_of, load.subject, patience)
+        if self._topic is not None:
+            if not await load.create_topic(self._topic, 8):
+                raise SpeakerError(f"{self._topic} could not be made although nothing had failed")
+            await _send_to_every_queue(load, old, self._topic, 8)
+        await _kill(load.subject, [old], tally)
+        await _until(lambda: load.subject.master() is None, patience.election, "the NameServers to miss the master")
+        await _bring_back(load.subject, [old], patience)
+        if load.subject.master() != old:
+            raise SpeakerError(f"{load.subject.master()} leads in the place of {old}, which nobody has asked for")
+        await load.until_acknowledged(50, patience.election)
+
+
 class KillFollower:
-    """kill -9 of one follower."""
+    """kill -9 of one follower or slave.
+
+    Args:
+        goes_on: the group acknowledges without it.
+    """
 
     name = "kill-follower"
 
+    def __init__(self, *, goes_on: bool = True) -> None:
+        self._goes_on = goes_on
+
     async def run(self, load: Workload, patience: Patience, tally: Tally) -> None:
-        """Kill it; the group goes on without it; bring it back."""
+        """Kill it; the group goes on without it, or acknowledges nothing until it is back; bring it back."""
         master = await asyncio.to_thread(_master_of, load.subject, patience)
         follower = next(name for name in reversed(load.subject.brokers) if name != master)
         await _kill(load.subject, [follower], tally)
-        await load.until_acknowledged(50, patience.election)
+        if self._goes_on:
+            await load.until_acknowledged(50, patience.election)
+        else:
+            # What was on its way when it died may still have reached it.
+            await load.until_unconfirmed(50, patience.election)
         await _bring_back(load.subject, [follower], patience)
+        await load.until_acknowledged(50, patience.election)
 
 
 class KillAll:

@@ -16,6 +16,7 @@ from fault.faults import (
     KillMaster,
     KillNameServers,
     Patience,
+    RestartMaster,
     StopMaster,
     Tally,
 )
@@ -30,6 +31,7 @@ from support.speaker import SpeakerError
 from support.tern import TernCluster
 from ternmq.chaos.check.topics_survive import SETTLE_NS
 from ternmq.chaos.history import HistoryWriter
+from ternmq.config.topology import Mode
 
 TOPIC, LATE_TOPIC, QUEUES = "load", "late", 8
 COMMITTER = "fault-committer"
@@ -48,12 +50,15 @@ CALM_SENDS = 200
 Say = Callable[[str], None]
 
 
-def plan(kills: int, seed: int) -> list[Fault]:
+def plan(kills: int, seed: int, mode: Mode = "raft") -> list[Fault]:
     """The faults of a run, in an order that the seed decides.
 
     Of each ten kills four are of the master, two of these just after a topic was made, two of a follower, two of all
-    replicas, two of a pair of NameServers. Two stops of the master come beside them.
+    replicas, two of a pair of NameServers. Two stops of the master come beside them. In a group whose master nobody
+    replaces it comes back by itself, and is not stopped; a master without slaves is killed in the place of followers.
     """
+    if mode != "raft":
+        return _plan_without_elections(kills, seed, mode)
     faults: list[Fault] = []
     order = random.Random(seed)
     for number in range(0, kills, 10):
@@ -65,6 +70,20 @@ def plan(kills: int, seed: int) -> list[Fault]:
         ]  # fmt: skip
         block = block[: kills - number]
         block += [StopMaster()] * max(1, len(block) // 5)
+        order.shuffle(block)
+        faults += block
+    return faults
+
+
+def _plan_without_elections(kills: int, seed: int, mode: Mode) -> list[Fault]:
+    order = random.Random(seed)
+    faults: list[Fault] = []
+    for number in range(0, kills, 5):
+        slave = RestartMaster() if mode == "multi-master" else KillFollower(goes_on=mode != "sync-double-write")
+        block: list[Fault] = [
+            RestartMaster(f"young-{number}"), slave, KillNameServers(1 + number // 5 % 3), KillAll(), RestartMaster(),
+        ]  # fmt: skip
+        block = block[: kills - number]
         order.shuffle(block)
         faults += block
     return faults
@@ -84,7 +103,7 @@ async def run(settings: Settings, directory: Path, say: Say) -> Result:
         cluster = ApacheCluster(directory / "cluster", replicas=3, nameservers=3)
         patience = Patience(election=90, healed=120, stop=20)
     else:
-        cluster = TernCluster(directory / "cluster")
+        cluster = TernCluster(directory / "cluster", options=("--mode", settings.mode))
         patience = Patience(election=20, healed=40, stop=5)
     tally = Tally()
     path = directory / "history.jsonl"
@@ -128,7 +147,7 @@ async def _one_run(
             tasks.create_task(samples.sample_topics(consuming))
             try:
                 await _until_all_consume(load)
-                await _inject(plan(settings.kills, settings.seed), load, patience, tally, say, stop_late)
+                await _inject(plan(settings.kills, settings.seed, settings.mode), load, patience, tally, say, stop_late)
                 stop.set()
                 await _until_delivered(load)
             finally:

@@ -9,10 +9,12 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 from fault.loop import run
 from fault.result import Settings
 from support import maven
+from ternmq.config.topology import Mode
 
 JAVA_CLIENTS = ("5.5.0", "4.9.8")
 
@@ -25,6 +27,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0, help="sends a second")
     parser.add_argument("--apache", action="store_true", help="run against Apache's servers instead of ours")
     parser.add_argument("--plain-client", action="store_true", help="load by a client in plain Python, not ours")
+    parser.add_argument("--mode", choices=get_args(Mode), default="raft", help="how the group replicates")
     parser.add_argument("--no-java", action="store_true", help="without the push consumers of the Java clients")
     chosen = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="ternmq-fault-"))
@@ -33,7 +36,9 @@ def main() -> int:
         java_clients = JAVA_CLIENTS if not maven.missing() else ()
         if not java_clients:
             _say(f"skipped: the Java push consumers, as {maven.missing()} is not installed")
-    settings = Settings(chosen.kills, chosen.seed, chosen.rate, chosen.apache, chosen.plain_client, java_clients)
+    settings = Settings(
+        chosen.kills, chosen.seed, chosen.rate, chosen.apache, chosen.plain_client, java_clients, chosen.mode
+    )
     result = asyncio.run(run(settings, directory, _say))
     for violation in result.violations[:50]:
         _say(violation)

@@ -11,6 +11,7 @@ from fault.loop import run
 from fault.result import Result, Settings
 from support import maven
 from ternmq.chaos.history import read_history
+from ternmq.config.topology import Mode
 
 # The short form has one Java consumer, which costs what it costs to start a JVM.
 RUNS = {10: ("5.5.0",), 50: ("5.5.0", "4.9.8")}
@@ -76,3 +77,24 @@ def test_java_push_consumers_read_along_through_the_kills(kills: int, result: Re
 
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "sync-double-write",
+        pytest.param("async-slave", marks=pytest.mark.long),
+        pytest.param("multi-master", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_a_group_that_elects_nobody_loses_nothing_to_kills_either(mode: Mode, tmp_path: Path) -> None:
+    kills = 5 if mode == "sync-double-write" else 20
+    result = asyncio.run(run(Settings(kills=kills, seed=kills, mode=mode), tmp_path, _say))
+    for note in result.slow:
+        _say(note)
+    _say(result.summary())
+    assert result.violations == []
+    assert result.unseen == [], "each check must have had something to look at"
+    assert sum(result.tally.injected.values()) == kills
+    assert result.sends["ok"] > 100 * kills

@@ -16,6 +16,8 @@ from ternmq.chaos.history import HistoryWriter
 
 BODY_BYTES = 256
 SAMPLE_EVERY_SECONDS = 0.1
+# 11 and 12: stored by the master, and not known to be with a slave.
+STORED_UNCONFIRMED = (11, 12)
 
 # Members of an event that name a queue.
 Place = dict[str, Any]
@@ -41,6 +43,7 @@ class Workload:
         self.queues = queues
         self.certain = certain
         self.acknowledged = 0
+        self.unconfirmed = 0
         self.topics: dict[str, int] = {}
         self.newest_topic_ns = 0
         self.acknowledged_of: dict[str, set[str]] = {}
@@ -113,11 +116,17 @@ class Workload:
         if outcome.kind == "ok":
             self.acknowledged += 1
             self.acknowledged_of.setdefault(topic, set()).add(uid)
+        self.unconfirmed += outcome.code in STORED_UNCONFIRMED
 
     async def until_acknowledged(self, more: int, within: float) -> None:
         """Wait for more acknowledgements; raises TimeoutError."""
         wanted = self.acknowledged + more
         await asyncio.to_thread(wait_for, lambda: self.acknowledged >= wanted, within, f"{more} more acknowledgements")
+
+    async def until_unconfirmed(self, more: int, within: float) -> None:
+        """Wait for more sends that the master alone has stored, and says so; raises TimeoutError."""
+        wanted = self.unconfirmed + more
+        await asyncio.to_thread(wait_for, lambda: self.unconfirmed >= wanted, within, f"{more} more codes 11 or 12")
 
     async def consume(self, name: str, group: str, messages: AsyncIterator[Delivered]) -> None:
         """Write every message that an application gets."""
