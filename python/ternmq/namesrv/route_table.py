@@ -6,18 +6,25 @@ Rules and their order are those of RocketMQ 5.x (RouteInfoManager), with these d
 - topics are applied when the version differs from the one last applied *for the group*, so a new leader whose table is
   already known costs nothing, and a follower that stands in for a missing master never takes topics back;
 - answers are in name order, so that every NameServer gives the same routes.
+
+What changes many topics is done in steps (`Steps`), and the event loop does other things between two of them. Three
+rules keep that safe. Changes in steps never overlap: whoever drives them takes one after another (`TableTurns`). Who
+is there changes at once, also between two steps: a broker that leaves is not shown from then on, and what its group
+held is taken out later (`settling`). A version counts as known only when all its topics are applied, so a broker whose
+registration was not finished is told that its table has changed.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-
-import msgspec
+from dataclasses import dataclass, replace
 
 from ternmq.errors import RegistrationRefusedError, StaleTermError
+from ternmq.namesrv.broker_group import BrokerGroup, GroupQueues
+from ternmq.namesrv.placements import Placement, Placements, Steps, finish
 from ternmq.protocol.cluster_info import ClusterInfoBody
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.routes import MASTER_ID, BrokerData, QueueData, TopicRouteData
-from ternmq.protocol.topics import PERM_READ_WRITE, PERM_WRITE, DataVersion, TopicConfig
+from ternmq.protocol.topics import PERM_READ_WRITE, PERM_WRITE, DataVersion, QueueShape, TopicConfig
 
 DEFAULT_TIMEOUT_MS = 120_000
 
@@ -45,7 +52,7 @@ class Registration:
 
     Attributes:
         broker: the replica that registers.
-        topics: its topics.
+        topics: its topics; of each is kept what routes say of it.
         version: version of this table.
         term: Raft term of the sender; 0 for brokers that have none.
         ha_address: where slaves of Java brokers copy from.
@@ -57,7 +64,7 @@ class Registration:
     """
 
     broker: BrokerIdentity
-    topics: Mapping[str, TopicConfig]
+    topics: Mapping[str, TopicConfig | QueueShape]
     version: DataVersion
     term: int = 0
     ha_address: str = ""
@@ -84,20 +91,11 @@ class Registered:
 @dataclass(frozen=True)
 class _Live:
     broker: BrokerIdentity
-    version: DataVersion
+    version: DataVersion | None  # None until the topics that came with it are applied
     ha_address: str
     timeout_ms: int
     seen_ms: int
     connection_id: int
-
-
-@dataclass
-class _BrokerGroup:
-    cluster: str
-    addresses: dict[int, str] = field(default_factory=dict)
-    acting_master: bool = False
-    zone: str | None = None
-    applied: DataVersion | None = None
 
 
 class RouteTable:
@@ -108,18 +106,28 @@ class RouteTable:
     """
 
     def __init__(self, *, delete_missing_topics: bool = False) -> None:
-        self.generation = 0
-        """Grows with every change of what routes say; cached answers are valid for one generation."""
+        self.groups_generation = 0
+        """Grows with every change of who is there; answers that name the same placement are equal within one."""
         self._delete_missing_topics = delete_missing_topics
-        self._topics: dict[str, dict[str, QueueData]] = {}
-        self._groups: dict[str, _BrokerGroup] = {}
+        self._topics = Placements()
+        self._groups: dict[str, BrokerGroup] = {}
         self._live: dict[tuple[str, str], _Live] = {}
         # Kept when a group goes: within one process life the term of a group never goes back.
         self._terms: dict[str, int] = {}
+        self._left: deque[Callable[[], Steps[object]]] = deque()
+
+    @property
+    def generation(self) -> int:
+        """Grows with every change of what routes say, and with every table that is applied."""
+        return self.groups_generation + self._topics.generation
 
     # -- brokers come, stay and go -------------------------------------------------------------------------------
 
     def register(self, registration: Registration, now_ms: int) -> Registered:
+        """Do at once what `registering` does in steps."""
+        return finish(self.registering(registration, now_ms))
+
+    def registering(self, registration: Registration, now_ms: int) -> Steps[Registered]:
         """Take one broker's registration; topics change only when the master sends them.
 
         Args:
@@ -134,6 +142,7 @@ class RouteTable:
         """
         broker = registration.broker
         self._check_term(registration)
+        yield from self.settling()
         group = self._groups.get(broker.name)
         if group is not None and self._is_superseded(group, registration):
             return Registered()
@@ -145,19 +154,17 @@ class RouteTable:
         if broker.id == MASTER_ID:
             self._terms[broker.name] = registration.term
         if group is None:
-            group = self._groups[broker.name] = _BrokerGroup(broker.cluster)
-            self.generation += 1
+            group = self._groups[broker.name] = BrokerGroup(broker.name, broker.cluster)
         self._enter(group, registration)
+        # From here on the broker is one that can leave, also while its topics are being applied.
+        key = (broker.cluster, broker.address)
+        timeout_ms = registration.timeout_ms or DEFAULT_TIMEOUT_MS
+        self._live[key] = _Live(broker, None, registration.ha_address, timeout_ms, now_ms, registration.connection_id)
         if self._may_change_topics(group, registration):
-            self._apply_topics(group, registration)
-        self._live[broker.cluster, broker.address] = _Live(
-            broker,
-            registration.version,
-            registration.ha_address,
-            registration.timeout_ms or DEFAULT_TIMEOUT_MS,
-            now_ms,
-            registration.connection_id,
-        )
+            yield from self._applying(group, registration)
+        live = self._live.get(key)
+        if live is not None:
+            self._live[key] = replace(live, version=registration.version)
         return self._master_of(group, broker)
 
     def _check_term(self, registration: Registration) -> None:
@@ -167,7 +174,7 @@ class RouteTable:
         if registration.term < held:
             raise StaleTermError(registration.broker.name, registration.term, held)
 
-    def _is_superseded(self, group: _BrokerGroup, registration: Registration) -> bool:
+    def _is_superseded(self, group: BrokerGroup, registration: Registration) -> bool:
         """Another address holds this id with a newer state version: the sender is out of date and is not told so."""
         broker = registration.broker
         holder = group.addresses.get(broker.id)
@@ -178,46 +185,33 @@ class RouteTable:
         return (
             broker.id != MASTER_ID
             and live is not None
+            and live.version is not None
             and (live.version.state_version > registration.version.state_version)
         )
 
-    def _enter(self, group: _BrokerGroup, registration: Registration) -> None:
-        """Put id and address into the group; an address has one id, so an elected slave loses its old one."""
+    def _enter(self, group: BrokerGroup, registration: Registration) -> None:
         broker = registration.broker
-        before = (dict(group.addresses), group.acting_master, group.zone, group.cluster)
-        group.cluster = broker.cluster
-        group.acting_master = registration.acting_master
-        group.zone = registration.zone
-        for other in [number for number, address in group.addresses.items() if address == broker.address]:
-            del group.addresses[other]
-        group.addresses[broker.id] = broker.address
-        if before != (group.addresses, group.acting_master, group.zone, group.cluster):
-            self.generation += 1
+        acting_master = registration.acting_master
+        if group.enter(broker.id, broker.address, broker.cluster, registration.zone, acting_master=acting_master):
+            self.groups_generation += 1
 
-    def _may_change_topics(self, group: _BrokerGroup, registration: Registration) -> bool:
+    def _may_change_topics(self, group: BrokerGroup, registration: Registration) -> bool:
         if registration.broker.id == MASTER_ID:
             return group.applied != registration.version
         # The smallest id stands in while no master is registered, but only forwards.
         stands_in = registration.is_current and registration.broker.id == min(group.addresses)
         return stands_in and (group.applied is None or _order(registration.version) > _order(group.applied))
 
-    def _apply_topics(self, group: _BrokerGroup, registration: Registration) -> None:
-        name = registration.broker.name
-        read_only = registration.broker.id != MASTER_ID and group.acting_master
-        for topic, config in registration.topics.items():
-            self._topics.setdefault(topic, {})[name] = QueueData(
-                broker_name=name,
-                perm=config.perm & ~PERM_WRITE if read_only else config.perm,
-                read_queue_nums=config.read_queue_nums,
-                topic_sys_flag=config.topic_sys_flag,
-                write_queue_nums=config.write_queue_nums,
-            )
-        if self._delete_missing_topics and registration.broker.id == MASTER_ID:
-            self._remove_queues(name, [topic for topic in self._topics if topic not in registration.topics])
+    def _applying(self, group: BrokerGroup, registration: Registration) -> Steps[None]:
+        is_master = registration.broker.id == MASTER_ID
+        read_only = group.acting_master and not is_master
+        yield from self._topics.placing(group, registration.topics, ~PERM_WRITE if read_only else -1)
+        if self._delete_missing_topics and is_master:
+            yield from self._topics.keeping_only(group, registration.topics)
+        self._topics.generation += 1
         group.applied = registration.version
-        self.generation += 1
 
-    def _master_of(self, group: _BrokerGroup, broker: BrokerIdentity) -> Registered:
+    def _master_of(self, group: BrokerGroup, broker: BrokerIdentity) -> Registered:
         master = group.addresses.get(MASTER_ID)
         if broker.id == MASTER_ID or master is None:
             return Registered()
@@ -253,95 +247,96 @@ class RouteTable:
         return live
 
     def unregister(self, broker: BrokerIdentity) -> None:
-        """Forget a broker: its id, and with the last id of a group the group and its queues."""
+        """Forget a broker: its id, and with the last id of a group the group and, by `settling`, its queues."""
         self._live.pop((broker.cluster, broker.address), None)
         group = self._groups.get(broker.name)
         if group is None:
             return
-        mine = [number for number, address in group.addresses.items() if address == broker.address]
-        for number in mine:
-            del group.addresses[number]
-        if not group.addresses:
+        left = group.leave(broker.address)
+        if group.is_gone:
             del self._groups[broker.name]
-            self._remove_queues(broker.name, list(self._topics))
-            self.generation += 1
-        elif mine:
-            self.generation += 1
-            if group.acting_master and MASTER_ID not in group.addresses:
-                self._change_perm(broker.name, lambda perm: perm & ~PERM_WRITE)
+            self._left.append(lambda: self._topics.clearing(group))
+        elif left and group.acting_master and MASTER_ID not in group.addresses:
+            self._left.append(lambda: self._topics.changing_perm(group, _without_write))
+        if left:
+            self.groups_generation += 1
 
     def connection_closed(self, connection_id: int) -> list[BrokerIdentity]:
         """Forget at once the brokers that registered over a connection that closed; gives them."""
-        gone = [live.broker for live in self._live.values() if live.connection_id == connection_id]
+        return self._forget(live.broker for live in self._live.values() if live.connection_id == connection_id)
+
+    def expire(self, now_ms: int) -> list[BrokerIdentity]:
+        """Forget brokers that were silent for longer than they declared, or 120 s; gives them."""
+        return self._forget(live.broker for live in self._live.values() if now_ms - live.seen_ms > live.timeout_ms)
+
+    def _forget(self, brokers: Iterable[BrokerIdentity]) -> list[BrokerIdentity]:
+        gone = list(brokers)
         for broker in gone:
             self.unregister(broker)
         return gone
 
-    def expire(self, now_ms: int) -> list[BrokerIdentity]:
-        """Forget brokers that were silent for longer than they declared, or 120 s; gives them."""
-        gone = [live.broker for live in self._live.values() if now_ms - live.seen_ms > live.timeout_ms]
-        for broker in gone:
-            self.unregister(broker)
-        return gone
+    def settling(self) -> Steps[None]:
+        """Take from the topics what brokers have left there when they went; all other work in steps begins with it."""
+        while self._left:
+            yield from self._left.popleft()()
 
     # -- topics --------------------------------------------------------------------------------------------------
 
     def add_topic(self, topic: str, queues: Iterable[QueueData]) -> None:
         """Add queues of one topic, of groups that are registered."""
         for data in queues:
-            if data.broker_name in self._groups:
-                self._topics.setdefault(topic, {})[data.broker_name] = data
-                self.generation += 1
+            group = self._groups.get(data.broker_name)
+            if group is not None:
+                shape = QueueShape(data.perm, data.read_queue_nums, data.topic_sys_flag, data.write_queue_nums)
+                self._topics.place(topic, group.queues(shape))
 
     def miss_topic(self, topic: str, name: str) -> None:
         """Take note that a group has a topic no more: what a table without it would say."""
-        if self._delete_missing_topics:
-            self._remove_queues(name, [topic])
-            self.generation += 1
+        group = self._groups.get(name)
+        if self._delete_missing_topics and group is not None:
+            self._topics.remove(topic, group)
 
     def delete_topic(self, topic: str, cluster: str | None = None) -> None:
         """Forget a topic, or its queues on the groups of one cluster."""
-        if cluster is None:
-            names = list(self._topics.get(topic, {}))
-        else:
-            names = [name for name, group in self._groups.items() if group.cluster == cluster]
-        for name in names:
-            self._remove_queues(name, [topic])
-        self.generation += 1
+        placement = self._topics.get(topic)
+        for queues in placement.queues if placement is not None else ():
+            if cluster is None or queues.group.cluster == cluster:
+                self._topics.remove(topic, queues.group)
+
+    def wiping_write_permission(self, name: str) -> Steps[int]:
+        """Clear the write bit of all topics of a group, until its next changed registration; gives their number."""
+        return self._changing_perm(name, _without_write)
+
+    def adding_write_permission(self, name: str) -> Steps[int]:
+        """Make all topics of a group readable and writable; gives their number."""
+        return self._changing_perm(name, lambda _: PERM_READ_WRITE)
 
     def wipe_write_permission(self, name: str) -> int:
-        """Clear the write bit of all topics of a group, until its next changed registration; gives their number."""
-        return self._change_perm(name, lambda perm: perm & ~PERM_WRITE)
+        """Do at once what `wiping_write_permission` does in steps."""
+        return finish(self.wiping_write_permission(name))
 
     def add_write_permission(self, name: str) -> int:
-        """Make all topics of a group readable and writable; gives their number."""
-        return self._change_perm(name, lambda _: PERM_READ_WRITE)
+        """Do at once what `adding_write_permission` does in steps."""
+        return finish(self.adding_write_permission(name))
 
-    def _change_perm(self, name: str, change: Callable[[int], int]) -> int:
-        count = 0
-        for queues in self._topics.values():
-            data = queues.get(name)
-            if data is not None:
-                queues[name] = msgspec.structs.replace(data, perm=change(data.perm))
-                count += 1
-        self.generation += 1
-        return count
-
-    def _remove_queues(self, name: str, topics: Iterable[str]) -> None:
-        for topic in topics:
-            queues = self._topics.get(topic)
-            if queues is not None and queues.pop(name, None) is not None and not queues:
-                del self._topics[topic]
+    def _changing_perm(self, name: str, change: Callable[[int], int]) -> Steps[int]:
+        yield from self.settling()
+        group = self._groups.get(name)
+        return 0 if group is None else (yield from self._topics.changing_perm(group, change))
 
     # -- answers -------------------------------------------------------------------------------------------------
 
+    def placement(self, topic: str) -> Placement | None:
+        """Give what a topic's route is made of; topics with the same have the same route."""
+        return self._topics.get(topic)
+
     def route(self, topic: str) -> TopicRouteData | None:
         """Give a topic's queues and the brokers that hold them; None where no registered broker does."""
-        queues = self._topics.get(topic, {})
-        names = sorted(name for name in queues if name in self._groups)
-        if not names:
+        placement = self._topics.get(topic)
+        shown = placement.shown() if placement is not None else []
+        if not shown:
             return None
-        return TopicRouteData([self._broker_data(name) for name in names], [queues[name] for name in names])
+        return TopicRouteData([queues.group.data() for queues in shown], [queues.data() for queues in shown])
 
     def cluster_info(self) -> ClusterInfoBody:
         """Give all brokers that are registered."""
@@ -349,7 +344,7 @@ class RouteTable:
         for name in sorted(self._groups):
             clusters.setdefault(self._groups[name].cluster, []).append(name)
         return ClusterInfoBody(
-            {name: self._broker_data(name) for name in sorted(self._groups)}, dict(sorted(clusters.items()))
+            {name: self._groups[name].data() for name in sorted(self._groups)}, dict(sorted(clusters.items()))
         )
 
     def member_group(self, cluster: str, name: str) -> BrokerData:
@@ -357,27 +352,32 @@ class RouteTable:
         group = self._groups.get(name)
         if group is None or group.cluster != cluster:
             return BrokerData({}, name, cluster)
-        return self._broker_data(name)
+        return group.data()
 
     def topics(self) -> list[str]:
         """Name all topics."""
-        return sorted(self._topics)
+        return self._topics_where(lambda _: True)
 
     def topics_of_cluster(self, cluster: str) -> list[str]:
         """Name the topics that a cluster's groups hold."""
-        names = {name for name, group in self._groups.items() if group.cluster == cluster}
-        return sorted(topic for topic, queues in self._topics.items() if not names.isdisjoint(queues))
+        return self._topics_where(lambda queues: queues.group.cluster == cluster)
 
     def topics_with_flags(self, wanted: int, unwanted: int = 0) -> list[str]:
         """Name the topics some of whose queues have all wanted and none of the unwanted bits of topicSysFlag."""
-        return sorted(
-            topic
-            for topic, queues in self._topics.items()
-            if any(
-                data.topic_sys_flag & wanted == wanted and not data.topic_sys_flag & unwanted
-                for data in queues.values()
-            )
-        )
+
+        def has(queues: GroupQueues) -> bool:
+            flags = queues.shape.topic_sys_flag
+            return flags & wanted == wanted and not flags & unwanted
+
+        return self._topics_where(has)
+
+    def _topics_where(self, wanted: Callable[[GroupQueues], bool]) -> list[str]:
+        names: list[str] = []
+        for placement in self._topics:
+            if any(wanted(queues) and not queues.group.is_gone for queues in placement.queues):
+                names += placement.topics
+        names.sort()
+        return names
 
     def system_names(self) -> tuple[list[str], str | None]:
         """Name clusters and groups, which are topics too, and give the address of some broker."""
@@ -388,9 +388,9 @@ class RouteTable:
     def _addresses(self, name: str) -> Iterator[tuple[int, str]]:
         return iter(self._groups[name].addresses.items())
 
-    def _broker_data(self, name: str) -> BrokerData:
-        group = self._groups[name]
-        return BrokerData(dict(sorted(group.addresses.items())), name, group.cluster, group.acting_master, group.zone)
+
+def _without_write(perm: int) -> int:
+    return perm & ~PERM_WRITE
 
 
 def _order(version: DataVersion) -> tuple[int, int, int]:

@@ -245,6 +245,10 @@ def _write(value: Any, standard: bool, parts: list[str]) -> None:
             parts.append(":")
             _write(member, standard, parts)
         parts.append("{}" if separator == "{" else "}")
+    elif isinstance(value, list) and all(type(item) is str for item in value):
+        # There are lists of 20,000 names: they are written natively, and as each by itself would be.
+        native = json.dumps(value, separators=(",", ":")) if standard else msgspec.json.encode(value).decode()
+        parts.append(native)
     elif isinstance(value, list | tuple):
         separator = "["
         for item in value:

@@ -1,5 +1,6 @@
 """Routes: which brokers hold a topic, and which addresses they have."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -48,15 +49,41 @@ class TopicRouteData(msgspec.Struct, frozen=True, rename="camel"):
         Args:
             standard: quote broker ids; see `wants_standard_json`.
         """
-        return encode(
-            {
-                "brokerDatas": [broker_data_members(data) for data in self.broker_datas],
-                "filterServerTable": {},
-                "orderTopicConf": self.order_topic_conf,
-                "queueDatas": [msgspec.to_builtins(data) for data in self.queue_datas],
-            },
+        return join_route(
+            (encode_broker_data(data, standard=standard) for data in self.broker_datas),
+            (encode_queue_data(data, standard=standard) for data in self.queue_datas),
+            self.order_topic_conf,
             standard=standard,
         )
+
+
+def join_route(
+    broker_datas: Iterable[bytes], queue_datas: Iterable[bytes], order_topic_conf: str | None, *, standard: bool
+) -> bytes:
+    """Write the answer to 105 from parts that are encoded, by which it costs a hundredth.
+
+    Args:
+        broker_datas: of `encode_broker_data`.
+        queue_datas: of `encode_queue_data`.
+        order_topic_conf: order of an ordered topic, or None.
+        standard: as the parts were encoded.
+    """
+    order = b"" if order_topic_conf is None else b'"orderTopicConf":%b,' % encode(order_topic_conf, standard=standard)
+    return b'{"brokerDatas":[%b],"filterServerTable":{},%b"queueDatas":[%b]}' % (
+        b",".join(broker_datas),
+        order,
+        b",".join(queue_datas),
+    )
+
+
+def encode_broker_data(data: BrokerData, *, standard: bool) -> bytes:
+    """Write what a route says of a group's addresses."""
+    return encode(broker_data_members(data), standard=standard)
+
+
+def encode_queue_data(data: QueueData, *, standard: bool) -> bytes:
+    """Write what a route says of a topic's queues on one group."""
+    return encode(msgspec.to_builtins(data), standard=standard)
 
 
 def wants_standard_json(version: int, accept_standard_json_only: str | None) -> bool:

@@ -60,6 +60,20 @@ class TopicConfig(Bean, frozen=True):
     write_queue_nums: int = 16
 
 
+class QueueShape(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """What a route says of a topic's queues on a group: all that a NameServer keeps of a `TopicConfig`."""
+
+    perm: int = PERM_READ_WRITE
+    read_queue_nums: int = 16
+    topic_sys_flag: int = 0
+    write_queue_nums: int = 16
+
+
+def queue_shape(config: TopicConfig) -> QueueShape:
+    """Give the part of a topic's configuration that routes say."""
+    return QueueShape(config.perm, config.read_queue_nums, config.topic_sys_flag, config.write_queue_nums)
+
+
 class TopicTable(Bean, frozen=True):
     """TopicConfigSerializeWrapper, and what 5.x adds for static topics (which we do not have).
 

@@ -1,6 +1,7 @@
 """What the NameServer answers, request by request; those of Apache's programs are taken from recordings."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ternmq.namesrv.handlers.settings import NameServerSettingsHandlers
 from ternmq.namesrv.handlers.topics import NameServerTopicHandlers
 from ternmq.namesrv.kv_store import KvStore
 from ternmq.namesrv.route_table import RouteTable
+from ternmq.namesrv.table_turns import TableTurns
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
 from ternmq.protocol.routes import QueueData, TopicRouteData, decode_route
@@ -32,12 +34,13 @@ class NameServer:
 
     def __init__(self, folder: Path, *, with_order: bool = False) -> None:
         self.table = RouteTable()
+        turns = TableTurns()
         self.kv = KvStore(folder / "kv.json")
         config = NameServerConfig("ns1", "127.0.0.1", 9876, folder, folder / "kv.json")
         self.routes = nameserver_dispatch_table(
-            RegistrationHandlers(self.table, self.kv, lambda: 0),
+            RegistrationHandlers(self.table, turns, self.kv, lambda: 0),
             RouteHandlers(self.table, EncodedRoutes(self.table, self.kv, with_order=with_order)),
-            NameServerTopicHandlers(self.table),
+            NameServerTopicHandlers(self.table, turns),
             KvHandlers(self.kv),
             NameServerSettingsHandlers(config),
         )
@@ -46,10 +49,9 @@ class NameServer:
         request = Request(code, version, 0, False, "127.0.0.1:1", 1, dict(fields), body)
         try:
             reply = self.routes[code](request)
+            return reply if isinstance(reply, Reply) else asyncio.run(_await(reply))
         except MQError as error:
             return Reply(error.code or -1, error.remark or str(error))
-        assert isinstance(reply, Reply)
-        return reply
 
     def register(
         self, topics: tuple[str, ...] = ("T", "U"), broker_id: int = 0, address: str = A, term: int = 1, **fields: str
@@ -57,6 +59,10 @@ class NameServer:
         table = topic_table({name: TopicConfig(topic_name=name) for name in topics}, DataVersion(1, term, 1))
         body = RegisterBrokerBody([], table).encode()
         return self.call(103, identity(broker_id, address) | {"bodyCrc32": str(body_crc32(body))} | fields, body)
+
+
+async def _await(reply: Awaitable[Reply]) -> Reply:
+    return await reply
 
 
 def identity(broker_id: int = 0, address: str = A) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """Brokers register, ask and leave: 103, 104, 322, 904."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 from ternmq.errors import BodyError, StaleTermError
 from ternmq.namesrv.kv_store import ORDER_TOPIC_CONFIG, KvStore
 from ternmq.namesrv.route_table import BrokerIdentity, Registration, RouteTable
+from ternmq.namesrv.table_turns import TableTurns, in_slices
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.fields import bool_field, int_field, name_field
-from ternmq.protocol.registration import body_crc32, decode_register_body
+from ternmq.protocol.registration import ShapeTable, body_crc32, decode_shapes, decoding_plain_shapes
 from ternmq.protocol.tables import encode_kv_table
 from ternmq.protocol.topics import decode_data_version
 from ternmq.remoting import Reply, Request
@@ -31,53 +33,77 @@ def _identity(request: Request) -> BrokerIdentity:
     )
 
 
+async def _decoded(request: Request) -> ShapeTable:
+    compressed = bool_field(request.fields, "compressed")
+    table = None
+    if not compressed:
+        table = await in_slices(decoding_plain_shapes(request.body, version=request.version))
+    if table is None:
+        # What is not read natively takes seconds when it is large: in a thread it leaves room for everything else.
+        table = await asyncio.to_thread(decode_shapes, request.body, compressed=compressed, version=request.version)
+    return table
+
+
+def _registration(broker: BrokerIdentity, table: ShapeTable, request: Request) -> Registration:
+    fields = request.fields
+    timeout = int_field(fields, "heartbeatTimeoutMillis", 0, most=_MAX_TIMEOUT_MS)
+    return Registration(
+        broker=broker,
+        topics=table.topic_config_table,
+        version=table.data_version,
+        term=int_field(fields, "ternTerm", table.data_version.state_version),
+        ha_address=fields.get("haServerAddr", ""),
+        timeout_ms=timeout or None,
+        is_current="enableActingMaster" in fields,
+        acting_master=bool_field(fields, "enableActingMaster"),
+        zone=fields.get("zoneName") or None,
+        connection_id=request.connection_id,
+    )
+
+
 class RegistrationHandlers:
     """Requests of brokers.
 
     Args:
         table: the routing table.
+        turns: who may change it now.
         kv: where the table of ordered topics comes from.
         now_ms: monotonic time.
         return_order_topics: answer registrations with the table of ordered topics.
     """
 
     def __init__(
-        self, table: RouteTable, kv: KvStore, now_ms: Callable[[], int], *, return_order_topics: bool = True
+        self,
+        table: RouteTable,
+        turns: TableTurns,
+        kv: KvStore,
+        now_ms: Callable[[], int],
+        *,
+        return_order_topics: bool = True,
     ) -> None:
         self._table = table
+        self._turns = turns
         self._kv = kv
         self._now_ms = now_ms
         self._return_order_topics = return_order_topics
 
-    def register(self, request: Request) -> Reply:
-        """103: a broker with its whole topic table."""
+    async def register(self, request: Request) -> Reply:
+        """103: a broker with its whole topic table; answered when all of its topics are shown."""
+        async with self._turns.turn_of(request.connection_id, len(request.body)):
+            return await self._register(request)
+
+    async def _register(self, request: Request) -> Reply:
         broker = _identity(request)
-        fields = request.fields
-        checksum = int_field(fields, "bodyCrc32", 0)
+        checksum = int_field(request.fields, "bodyCrc32", 0)
         if checksum and checksum != body_crc32(request.body):
             return Reply(ResponseCode.SYSTEM_ERROR, "crc32 not match")
         try:
-            body = decode_register_body(
-                request.body, compressed=bool_field(fields, "compressed"), version=request.version
-            )
+            body = await _decoded(request)
         except BodyError as error:
             return Reply(ResponseCode.SYSTEM_ERROR, str(error))
-        table = body.topic_config_serialize_wrapper
-        timeout = int_field(fields, "heartbeatTimeoutMillis", 0, most=_MAX_TIMEOUT_MS)
-        registration = Registration(
-            broker=broker,
-            topics=table.topic_config_table,
-            version=table.data_version,
-            term=int_field(fields, "ternTerm", table.data_version.state_version),
-            ha_address=fields.get("haServerAddr", ""),
-            timeout_ms=timeout or None,
-            is_current="enableActingMaster" in fields,
-            acting_master=bool_field(fields, "enableActingMaster"),
-            zone=fields.get("zoneName") or None,
-            connection_id=request.connection_id,
-        )
+        registration = _registration(broker, body, request)
         try:
-            registered = self._table.register(registration, self._now_ms())
+            registered = await in_slices(self._table.registering(registration, self._now_ms()))
         except StaleTermError as error:
             _log.warning("%s at %s: %s", broker.name, broker.address, error)
             raise
@@ -90,9 +116,11 @@ class RegistrationHandlers:
         pairs = self._kv.namespace(ORDER_TOPIC_CONFIG) if self._return_order_topics else None
         return encode_kv_table(pairs) if pairs else b""
 
-    def unregister(self, request: Request) -> Reply:
+    async def unregister(self, request: Request) -> Reply:
         """104: a broker that stops in order."""
-        self._table.unregister(_identity(request))
+        async with self._turns.turn():
+            self._table.unregister(_identity(request))
+            await in_slices(self._table.settling())
         return Reply()
 
     def query_version(self, request: Request) -> Reply:

@@ -2,6 +2,7 @@
 
 from ternmq.errors import BodyError, HeaderError
 from ternmq.namesrv.route_table import RouteTable
+from ternmq.namesrv.table_turns import TableTurns, in_slices
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.fields import name_field
 from ternmq.protocol.names import topic_problem
@@ -24,10 +25,12 @@ class NameServerTopicHandlers:
 
     Args:
         table: the routing table.
+        turns: who may change it now.
     """
 
-    def __init__(self, table: RouteTable) -> None:
+    def __init__(self, table: RouteTable, turns: TableTurns) -> None:
         self._table = table
+        self._turns = turns
 
     def all_topics(self, request: Request) -> Reply:
         """206."""
@@ -55,7 +58,7 @@ class NameServerTopicHandlers:
         """313."""
         return Reply(body=encode_topic_list(self._table.topics_with_flags(SYS_FLAG_UNIT_SUB, SYS_FLAG_UNIT)))
 
-    def add_topic(self, request: Request) -> Reply:
+    async def add_topic(self, request: Request) -> Reply:
         """217: queues of one topic, from a broker that does not want to send its whole table.
 
         One of ours names itself, so that it can say that it has none any more.
@@ -65,23 +68,30 @@ class NameServerTopicHandlers:
             route = decode_route(request.body)
         except BodyError as error:
             return Reply(ResponseCode.SYSTEM_ERROR, str(error))
-        self._table.add_topic(topic, route.queue_datas)
         broker = request.fields.get("brokerName")
-        if broker and not route.queue_datas:
-            self._table.miss_topic(topic, broker)
+        async with self._turns.turn():
+            self._table.add_topic(topic, route.queue_datas)
+            if broker and not route.queue_datas:
+                self._table.miss_topic(topic, broker)
         return Reply()
 
-    def delete_topic(self, request: Request) -> Reply:
+    async def delete_topic(self, request: Request) -> Reply:
         """216: registrations never remove a topic, so a tool says it to every NameServer."""
-        self._table.delete_topic(_topic(request), request.fields.get("clusterName") or None)
+        topic = _topic(request)
+        async with self._turns.turn():
+            self._table.delete_topic(topic, request.fields.get("clusterName") or None)
         return Reply()
 
-    def wipe_write_permission(self, request: Request) -> Reply:
+    async def wipe_write_permission(self, request: Request) -> Reply:
         """205."""
-        count = self._table.wipe_write_permission(name_field(request.fields, "brokerName"))
+        name = name_field(request.fields, "brokerName")
+        async with self._turns.turn():
+            count = await in_slices(self._table.wiping_write_permission(name))
         return Reply(fields={"wipeTopicCount": str(count)})
 
-    def add_write_permission(self, request: Request) -> Reply:
+    async def add_write_permission(self, request: Request) -> Reply:
         """327."""
-        count = self._table.add_write_permission(name_field(request.fields, "brokerName"))
+        name = name_field(request.fields, "brokerName")
+        async with self._turns.turn():
+            count = await in_slices(self._table.adding_write_permission(name))
         return Reply(fields={"addTopicCount": str(count)})
