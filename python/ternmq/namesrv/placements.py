@@ -91,6 +91,10 @@ class Placements:
         """Give the placement of a topic."""
         return self._of_topic.get(topic)
 
+    def names(self) -> list[str]:
+        """Name all topics, in order."""
+        return sorted(self._of_topic)
+
     def __iter__(self) -> Iterator[Placement]:
         """Go through all placements; each topic has one."""
         return iter(self._alike.values())

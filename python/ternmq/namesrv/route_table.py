@@ -278,7 +278,8 @@ class RouteTable:
     def settling(self) -> Steps[None]:
         """Take from the topics what brokers have left there when they went; all other work in steps begins with it."""
         while self._left:
-            yield from self._left.popleft()()
+            yield from self._left[0]()
+            self._left.popleft()
 
     # -- topics --------------------------------------------------------------------------------------------------
 
@@ -356,7 +357,7 @@ class RouteTable:
 
     def topics(self) -> list[str]:
         """Name all topics."""
-        return self._topics_where(lambda _: True)
+        return self._topics_where(lambda _: True) if self._left else self._topics.names()
 
     def topics_of_cluster(self, cluster: str) -> list[str]:
         """Name the topics that a cluster's groups hold."""

@@ -71,6 +71,10 @@ class TableTurns:
                 del self._waiting[connection_id]
                 self._closed.discard(connection_id)
 
+    def has_closed(self, connection_id: int) -> bool:
+        """Say whether the connection closed since the registration that has its turn was asked for."""
+        return connection_id in self._closed
+
     def connection_closed(self, connection_id: int) -> None:
         """Take note that registrations which wait came over a connection that is no more."""
         if connection_id in self._waiting:

@@ -107,6 +107,10 @@ class RegistrationHandlers:
         except StaleTermError as error:
             _log.warning("%s at %s: %s", broker.name, broker.address, error)
             raise
+        if self._turns.has_closed(request.connection_id):
+            # Perhaps before it was entered, so that the closing did not find it.
+            self._table.connection_closed(request.connection_id)
+            await in_slices(self._table.settling())
         answer = {}
         if registered.master_address:
             answer = {"haServerAddr": registered.ha_address, "masterAddr": registered.master_address}
