@@ -38,6 +38,7 @@ class Plan:
         seconds: how long.
         rate: polls a second of all clients together, due whether or not the one before was answered in time; None:
             each client polls again when it is answered.
+        pause: seconds from an answer to the next poll, without a rate.
     """
 
     addresses: Sequence[str]
@@ -45,6 +46,7 @@ class Plan:
     clients: int
     seconds: float
     rate: float | None = None
+    pause: float = 0.0
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Polled:
         unanswered: polls that no NameServer answered in time.
         moved: how often a client went to the next NameServer.
         longest_body: bytes of the longest answer.
-        latencies_ms: of the answered ones, from the time at which they were due.
+        latencies_ms: of the answered ones, from the time at which they were due by a rate, else sent.
         by_address: the answered ones by NameServer.
     """
 
@@ -144,7 +146,8 @@ class RoutePolls:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._end = 0.0
-        self._polled = Polled()
+        self.polled = Polled()
+        """What came of it so far."""
         self._poll = select.epoll()
         self._clients: dict[int, _Client] = {}
         self._requests = [frame(ROUTE, {"topic": topic}) for topic in plan.topics]
@@ -168,7 +171,7 @@ class RoutePolls:
         begin = time.perf_counter()
         self._end = begin + self._plan.seconds
         self._schedule(begin)
-        polled = self._polled
+        polled = self.polled
         while (now := time.perf_counter()) < self._end:
             self._begin_due(now)
             self._turn(min(_TURN_SECONDS, self._due[0][0] - now if self._due else _TURN_SECONDS))
@@ -193,7 +196,7 @@ class RoutePolls:
     def _begin_due(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
             due, _, client = heapq.heappop(self._due)
-            self._begin(client, due)
+            self._begin(client, due if self._plan.rate else now)
 
     def _begin(self, client: _Client, due: float) -> None:
         client.due = due
@@ -228,16 +231,16 @@ class RoutePolls:
             client.socket.close()
             client.socket = None
         client.at += 1
-        self._polled.moved += 1
+        self.polled.moved += 1
         if not self._connect(client):
-            self._polled.unanswered += client in self._waiting
+            self.polled.unanswered += client in self._waiting
             self._waiting.discard(client)
         elif client in self._waiting:
             self._send(client)
 
     def _answered(self, client: _Client) -> None:
         now = time.perf_counter()
-        polled = self._polled
+        polled = self.polled
         header = int.from_bytes(client.received[5:8], "big")
         said = bytes(client.received[8 : 8 + header])
         if _SUCCESS in said:
@@ -251,8 +254,7 @@ class RoutePolls:
         client.missing = 0
         self._waiting.discard(client)
         if self._plan.rate is None:
-            if now < self._end:
-                self._begin(client, now)
+            heapq.heappush(self._due, (now + self._plan.pause, client.number, client))
         else:
             heapq.heappush(self._due, (client.due + self._plan.clients / self._plan.rate, client.number, client))
 
