@@ -169,6 +169,7 @@ class TablesAlike(RuleBasedStateMachine):
         for cluster in CLUSTERS:
             assert self.table.topics_of_cluster(cluster) == self.plain.topics_of_cluster(cluster)
         assert self.table.cluster_info() == self.plain.cluster_info()
+        assert self.table.encoded_cluster_info() == self.plain.cluster_info().encode()
 
     @invariant()
     def topics_that_are_held_alike_share_what_is_kept(self) -> None:

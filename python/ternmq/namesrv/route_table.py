@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from ternmq.errors import RegistrationRefusedError, StaleTermError
 from ternmq.namesrv.broker_group import BrokerGroup, GroupQueues
 from ternmq.namesrv.placements import Placement, Placements, Steps, finish
-from ternmq.protocol.cluster_info import ClusterInfoBody
+from ternmq.protocol.cluster_info import ClusterInfoBody, join_cluster_info
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.routes import MASTER_ID, BrokerData, QueueData, TopicRouteData
 from ternmq.protocol.topics import PERM_READ_WRITE, PERM_WRITE, DataVersion, QueueShape, TopicConfig
@@ -341,12 +341,19 @@ class RouteTable:
 
     def cluster_info(self) -> ClusterInfoBody:
         """Give all brokers that are registered."""
+        return ClusterInfoBody({name: self._groups[name].data() for name in sorted(self._groups)}, self._clusters())
+
+    def encoded_cluster_info(self) -> bytes:
+        """Give the same encoded, from parts that are kept."""
+        return join_cluster_info(
+            {name: self._groups[name].encoded()[False] for name in sorted(self._groups)}, self._clusters()
+        )
+
+    def _clusters(self) -> dict[str, list[str]]:
         clusters: dict[str, list[str]] = {}
         for name in sorted(self._groups):
             clusters.setdefault(self._groups[name].cluster, []).append(name)
-        return ClusterInfoBody(
-            {name: self._groups[name].data() for name in sorted(self._groups)}, dict(sorted(clusters.items()))
-        )
+        return dict(sorted(clusters.items()))
 
     def member_group(self, cluster: str, name: str) -> BrokerData:
         """Give the replicas of one group; none for an unknown one."""

@@ -1,9 +1,11 @@
 """Who is registered: clusters, brokers, members of a group."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ternmq.protocol.fastjson import decode_as, encode
-from ternmq.protocol.routes import BrokerData, broker_data_members
+from ternmq.protocol.routes import BrokerData, broker_data_members, encode_broker_data
 
 
 class ClusterInfoBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -14,12 +16,19 @@ class ClusterInfoBody(msgspec.Struct, frozen=True, rename="camel"):
 
     def encode(self) -> bytes:
         """Write the body; broker ids are unquoted for every client, as Java has it."""
-        return encode(
-            {
-                "brokerAddrTable": {name: broker_data_members(data) for name, data in self.broker_addr_table.items()},
-                "clusterAddrTable": self.cluster_addr_table,
-            }
-        )
+        parts = {name: encode_broker_data(data, standard=False) for name, data in self.broker_addr_table.items()}
+        return join_cluster_info(parts, self.cluster_addr_table)
+
+
+def join_cluster_info(broker_datas: Mapping[str, bytes], clusters: Mapping[str, list[str]]) -> bytes:
+    """Write the answer to 106 from groups that are encoded.
+
+    Args:
+        broker_datas: of `encode_broker_data`, not standard, by name of the group.
+        clusters: names of groups by cluster.
+    """
+    table = b",".join(b"%b:%b" % (encode(name), data) for name, data in broker_datas.items())
+    return b'{"brokerAddrTable":{%b},"clusterAddrTable":%b}' % (table, encode(dict(clusters)))
 
 
 def decode_cluster_info(raw: bytes) -> ClusterInfoBody:

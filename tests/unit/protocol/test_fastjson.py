@@ -115,3 +115,9 @@ def test_numbers_written_as_text_are_read_where_a_number_belongs() -> None:
 def test_the_error_names_the_body() -> None:
     with pytest.raises(BodyError, match="TopicList cannot be read"):
         decode_as(b"[", list[str], "TopicList")
+
+
+@given(st.lists(st.text()), st.booleans())
+def test_a_list_of_texts_is_written_as_its_texts_are(texts: list[str], standard: bool) -> None:
+    apart = b",".join(encode(text, standard=standard) for text in texts)
+    assert encode(texts, standard=standard) == b"[%b]" % apart

@@ -7,8 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from ternmq.errors import BodyError
-from ternmq.protocol.registration import MAX_INFLATED_BYTES, body_crc32, decode_register_body
-from ternmq.protocol.topics import DataVersion, TopicConfig, topic_table
+from ternmq.protocol.registration import (
+    MAX_INFLATED_BYTES,
+    RegisterBrokerBody,
+    ShapeTable,
+    body_crc32,
+    decode_register_body,
+    decode_shapes,
+    decoding_plain_shapes,
+)
+from ternmq.protocol.topics import DataVersion, TopicConfig, queue_shape, topic_table
 
 VERSION = b'{"counter":1,"stateVersion":0,"timestamp":1700000000000}'
 
@@ -87,3 +95,41 @@ def test_a_broker_before_3_0_11_sends_a_bare_table() -> None:
 def test_a_compressed_body_that_lies_is_refused(make: Callable[[], bytes], words: str) -> None:
     with pytest.raises(BodyError, match=words):
         decode_register_body(make(), compressed=True, version=513)
+
+
+def read_in_steps(raw: bytes, version: int = 513) -> tuple[int, ShapeTable | None]:
+    reading, steps = decoding_plain_shapes(raw, version=version), 0
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            return steps, end.value
+        steps += 1
+
+
+@pytest.mark.parametrize("version", [36, 513])
+def test_a_large_table_is_read_in_pieces_as_it_is_at_once_whatever_its_texts_hold(version: int) -> None:
+    topics = {
+        f't"}},"x{number}': TopicConfig(
+            topic_name="é", attributes={"+a": '},"b":{'} if number % 3 else {}, read_queue_nums=number, perm=number % 8
+        )
+        for number in range(4_000)
+    }
+    table = topic_table(topics, DataVersion(1, 2, 3))
+    raw = RegisterBrokerBody([], table).encode() if version == 513 else table.encode()
+    steps, read = read_in_steps(raw, version)
+    assert steps > 5
+    assert read == decode_shapes(raw, compressed=False, version=version)
+    assert read is not None
+    assert read.topic_config_table == {name: queue_shape(config) for name, config in topics.items()}
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'{"topicConfigSerializeWrapper":{"topicConfigTable":null}}', b"{'a':1}"])
+def test_what_is_not_plain_or_not_a_table_is_left_to_the_lenient_reader(raw: bytes) -> None:
+    assert read_in_steps(raw)[1] is None
+
+
+def test_a_large_table_that_breaks_off_is_not_read_in_pieces_either() -> None:
+    topics = {f"topic-{number}": TopicConfig() for number in range(4_000)}
+    raw = RegisterBrokerBody([], topic_table(topics, DataVersion())).encode().replace(b'"perm":6', b'"perm":"x"')
+    assert read_in_steps(raw)[1] is None

@@ -32,7 +32,7 @@ class RouteHandlers:
 
     def cluster_info(self, request: Request) -> Reply:
         """106: all brokers that are registered."""
-        return Reply(body=self._table.cluster_info().encode())
+        return Reply(body=self._table.encoded_cluster_info())
 
     def member_group(self, request: Request) -> Reply:
         """901: the replicas of one group."""
