@@ -6,14 +6,13 @@ A `conftest.py` takes them by importing them.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from support.processes import Identity, wait_for
+from support.processes import wait_for
 from support.speaker import CLUSTER_INFO, SpeakerError, ask, lenient_json
 from support.tern import TernCluster
 
@@ -69,13 +68,6 @@ class Cluster(TernCluster):
     def resume(self, name: str) -> None:
         """SIGCONT."""
         self.identity(name).resume()
-
-    def start(self, *names: str) -> None:
-        """Start dead nodes again; all take part when this returns."""
-        self.run("start", *names)
-        shown = {item["name"]: item["pid"] for item in json.loads(self.run("ps", "--json"))["items"]}
-        for name in names:
-            self.nodes[name].identity = Identity.of(shown[name])
 
     def log_tails(self) -> str:
         """The end of every log, for a person who looks at a failed test."""

@@ -22,7 +22,7 @@ MAGIC_V1 = 0xDAA320A7
 MAGIC_V2 = 0xDAA320AB
 
 SEND, PULL, QUERY_OFFSET, UPDATE_OFFSET, CREATE_TOPIC = 310, 11, 14, 15, 17
-ALL_TOPICS, MAX_OFFSET, MIN_OFFSET, ROUTE, CLUSTER_INFO = 21, 30, 31, 105, 106
+ALL_TOPICS, RUNTIME, MAX_OFFSET, MIN_OFFSET, ROUTE, CLUSTER_INFO = 21, 28, 30, 31, 105, 106
 
 
 class SpeakerError(Exception):
@@ -258,6 +258,11 @@ def _read_exactly(peer: socket.socket, count: int) -> bytes:
             raise SpeakerError("closed by the peer")
         chunks += chunk
     return bytes(chunks)
+
+
+def messages_taken(address: str) -> int:
+    """Messages that clients have pulled from a broker since its start."""
+    return int(lenient_json(ask(address, RUNTIME).body)["table"]["msgGetTotalTodayNow"])
 
 
 def messages_shown(address: str, topic: str, *, queues: int = 4) -> int:

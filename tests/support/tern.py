@@ -1,6 +1,7 @@
 """Our own cluster as a user starts it: `ternmq up`, driven through the command line and nothing else."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -157,6 +158,23 @@ class TernCluster:
     def run(self, *arguments: str) -> str:
         """Run any other command of ours against this cluster and return its standard output."""
         return self._command(*arguments)
+
+    def start(self, *names: str) -> None:
+        """Start dead nodes again; all take part when this returns."""
+        self.run("start", *names)
+        shown = {item["name"]: item["pid"] for item in json.loads(self.run("ps", "--json"))["items"]}
+        for name in names:
+            self.nodes[name].identity = Identity.of(shown[name])
+
+    def restart_brokers_with(self, key: str, value: int) -> None:
+        """Start all brokers again with another number for one of the settings in the topology."""
+        file = self.directory / "topology.toml"
+        text, count = re.subn(rf"(?m)^{key} = \d+$", f"{key} = {value}", file.read_text())
+        assert count == 1, f"{key} stands {count} times in {file}"
+        file.write_text(text)
+        for name in self.brokers:
+            self.identity(name).kill()
+        self.start(*self.brokers)
 
     def down(self) -> None:
         """Stop everything, the paused processes too."""

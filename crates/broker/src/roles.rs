@@ -7,7 +7,8 @@ use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tern_replica::{Outcome, RejectReason, RoleChange};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tern_replica::{NearSlaves, Outcome, RejectReason, RoleChange};
 use tern_replication::{Role, replica_number};
 use tern_requests::RoleView;
 
@@ -21,6 +22,7 @@ pub struct RoleBoard {
     /// What the control plane was told last; held while it is told, so that it hears roles in their order.
     told: Mutex<RoleView>,
     addresses: Mutex<HashMap<u32, String>>,
+    near_slaves: AtomicU64,
     events: Arc<dyn NodeEvents>,
 }
 
@@ -38,6 +40,7 @@ impl RoleBoard {
             view: ArcSwap::from_pointee(unknown.clone()),
             told: Mutex::new(unknown),
             addresses: Mutex::new(HashMap::from_iter([(own, address)])),
+            near_slaves: AtomicU64::new(0),
             events,
         }
     }
@@ -50,6 +53,16 @@ impl RoleBoard {
     /// The role that the control plane was told last.
     pub fn told(&self) -> RoleView {
         self.told.lock().clone()
+    }
+
+    /// Slaves that consumers far behind can be sent to, as of the last turn.
+    pub(crate) fn near_slaves(&self) -> NearSlaves {
+        NearSlaves::from_bits(self.near_slaves.load(Ordering::Relaxed))
+    }
+
+    /// A turn has ended.
+    pub(crate) fn see_slaves(&self, near: NearSlaves) {
+        self.near_slaves.store(near.bits(), Ordering::Relaxed);
     }
 
     /// A peer said where its clients reach it.

@@ -27,8 +27,9 @@ fn read(from: &mut Entries<'_, '_>) -> PyResult<NodeOptions> {
     let fast_port: Option<u16> = from.take("fast_port")?;
     let peer_host: String = from.take("peer_host")?;
     let advertise_host: String = from.take("advertise_host")?;
+    let memory_bytes = from.take("memory_bytes")?;
     Ok(NodeOptions {
-        settings: settings_of(from, port)?,
+        settings: settings_of(from, port, memory_bytes)?,
         member: from.take("member")?,
         members: members_of(from.take("members")?)?,
         mode: mode_of(&from.take::<String>("mode")?)?,
@@ -52,7 +53,7 @@ fn read(from: &mut Entries<'_, '_>) -> PyResult<NodeOptions> {
     })
 }
 
-fn settings_of(from: &mut Entries<'_, '_>, port: u16) -> PyResult<Settings> {
+fn settings_of(from: &mut Entries<'_, '_>, port: u16, memory: u64) -> PyResult<Settings> {
     Ok(Settings {
         cluster: from.take("cluster")?,
         group: from.take("group")?,
@@ -61,6 +62,7 @@ fn settings_of(from: &mut Entries<'_, '_>, port: u16) -> PyResult<Settings> {
         max_message_bytes: from.take("max_message_bytes")?,
         lock_lease_ms: Settings::LOCK_LEASE_MS,
         slave_read: from.take("slave_read")?,
+        far_behind_bytes: Settings::far_behind(memory, from.take("access_in_memory_percent")?),
         limits: TableLimits {
             topics: from.take("max_topics")?,
             groups: from.take("max_groups")?,

@@ -19,6 +19,7 @@ mod keys;
 mod leader_tasks;
 mod member_status;
 mod mending;
+mod near_slaves;
 mod next_queue_offsets;
 mod opening;
 mod options;
@@ -47,6 +48,7 @@ pub use leader_tasks::{
     LeaderTask, LeaderTasks, TaskNotice, TaskProposal, TaskTicket, TaskTime, TaskView, TaskWork,
 };
 pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
+pub use near_slaves::NearSlaves;
 pub use next_queue_offsets::NextQueueOffsets;
 pub use opening::{OpenedReplica, ReplicaOpening};
 pub use options::{Acknowledgement, Flush, Mode, TurnOptions};

@@ -27,7 +27,7 @@ use crate::request_error::RequestError;
 use crate::role_view::RoleView;
 use crate::settings::Settings;
 use crate::views::Views;
-use tern_replica::{AnswerAt, Draft, SlaveFault, StoredRecords};
+use tern_replica::{AnswerAt, Draft, NearSlaves, SlaveFault, StoredRecords};
 
 /// The handler of one request code, or of several that differ in their header's form.
 pub trait RequestHandler: 'static {
@@ -145,6 +145,8 @@ pub struct View<'a> {
     pub consistency: Consistency,
     /// This replica has handed over and is going: no pull is parked any more.
     pub is_leaving: bool,
+    /// Slaves that consumers far behind can be sent to.
+    pub near_slaves: NearSlaves,
 }
 
 impl View<'_> {

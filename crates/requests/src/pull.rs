@@ -102,6 +102,7 @@ fn look(
         .map_err(|error| unreadable(&error))?;
     let has_moved = found.next != pull.next;
     pull.next = found.next;
+    pull.looked_at = found.last_position.or(pull.looked_at);
     if !found.entries.is_empty() {
         return answer_messages(&pull, &mut found, view, effects).map(Looked::Found);
     }

@@ -25,6 +25,8 @@ pub(super) struct Scanned {
     pub entries: SmallVec<[QueuedRecord; MAX_MESSAGES]>,
     /// Where to go on: behind the last entry that was looked at.
     pub next: u64,
+    /// Where in the log the last of them stands.
+    pub last_position: Option<u64>,
 }
 
 impl Scanned {
@@ -80,6 +82,7 @@ pub(super) fn scan(
                 });
             }
             found.next += 1;
+            found.last_position = Some(entry.physical_offset);
         }
     }
     Ok(found)

@@ -21,6 +21,8 @@ pub struct Settings {
     pub lock_lease_ms: u64,
     /// Serve pulls of committed records while another replica leads.
     pub slave_read: bool,
+    /// A consumer of a master that is further behind the end of the log is told to read from a slave, bytes.
+    pub far_behind_bytes: u64,
     /// How many topics and groups there may be.
     pub limits: TableLimits,
 }
@@ -28,6 +30,11 @@ pub struct Settings {
 impl Settings {
     /// How long a lock lives after it was given or renewed, ms; clients renew every 20 s. RocketMQ's.
     pub const LOCK_LEASE_MS: u64 = 60_000;
+
+    /// What is far behind by RocketMQ's `accessMessageInMemoryMaxRatio`, of so much memory.
+    pub const fn far_behind(memory_bytes: u64, percent: u64) -> u64 {
+        memory_bytes / 100 * percent
+    }
 
     /// Whether a group of this name comes into being by use.
     pub fn creates_group(&self, name: &str) -> bool {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::Guard;
 use tern_log::QueueEntry;
+use tern_replica::NearSlaves;
 use tern_replica::testing::LogBench;
 use tern_replication::Role;
 use tern_state::{Op, State};
@@ -33,6 +34,7 @@ pub fn settings() -> Settings {
         max_message_bytes: 4 << 20,
         lock_lease_ms: Settings::LOCK_LEASE_MS,
         slave_read: true,
+        far_behind_bytes: u64::MAX,
         limits: TableLimits::default(),
     }
 }
@@ -178,10 +180,24 @@ impl ViewBench {
         role: RoleView,
         command: &Command,
     ) -> Result<Verdict<H::Pending>, NotServed> {
-        let (settings, clients) = (settings(), ClientRegistry::new());
+        self.judge_with::<H>(&settings(), NearSlaves::default(), role, command)
+    }
+
+    /// The same with other settings, and with slaves of a master.
+    ///
+    /// # Errors
+    /// As of [`RequestHandler::judge`].
+    pub fn judge_with<H: RequestHandler>(
+        &self,
+        settings: &Settings,
+        near_slaves: NearSlaves,
+        role: RoleView,
+        command: &Command,
+    ) -> Result<Verdict<H::Pending>, NotServed> {
+        let clients = ClientRegistry::new();
         let numbering = Numbering::new(settings.store_host.ip(), 1, 1);
         let view = View {
-            settings: &settings,
+            settings,
             views: &self.views,
             clients: &clients,
             numbering: &numbering,
@@ -190,6 +206,7 @@ impl ViewBench {
             state: self.views.state(),
             consistency: Consistency::Linearizable,
             is_leaving: false,
+            near_slaves,
         };
         let request = ClientRequest {
             command,

@@ -257,7 +257,10 @@ impl World {
             monotonic_ms: now_ns / 1_000_000,
             wall_ms,
         };
-        let view = running.serving.view(running.role(), &clock, consistency);
+        let near = running.replica.near_slaves();
+        let view = running
+            .serving
+            .view(running.role(), &clock, consistency, near);
         Some(look(&view))
     }
 

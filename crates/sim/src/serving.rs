@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::Guard;
+use tern_replica::NearSlaves;
 use tern_requests::{
     ClientRegistry, Clocks, Consistency, Numbering, RoleView, Settings, TableLimits, View, Views,
 };
@@ -51,6 +52,7 @@ impl Serving {
                 max_message_bytes: 4 << 20,
                 lock_lease_ms: LEASE_MS,
                 slave_read: true,
+                far_behind_bytes: u64::MAX,
                 limits: TableLimits::default(),
             },
             clients: ClientRegistry::new(),
@@ -63,6 +65,7 @@ impl Serving {
         role: RoleView,
         clock: &'a MomentOfClocks,
         consistency: Consistency,
+        near_slaves: NearSlaves,
     ) -> View<'a> {
         View {
             settings: &self.settings,
@@ -74,6 +77,7 @@ impl Serving {
             state: self.views.state(),
             consistency,
             is_leaving: false,
+            near_slaves,
         }
     }
 }

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ternmq import _core
+from ternmq.broker.memory import usable_memory_bytes
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import resolve_ip
 from ternmq.config.settings import BROKER
@@ -198,6 +199,7 @@ def engine_settings(config: BrokerConfig, python_codes: list[int]) -> dict[str, 
         "data": str(config.data),
         "secret": config.secret,
         "python_codes": python_codes,
+        "memory_bytes": usable_memory_bytes(),
         **{row.name: getattr(config, row.name) for row in BROKER if row.in_engine},
     }
 

@@ -105,6 +105,11 @@ class Leaders:
             return [group.master]
         return [address for _, address in sorted(group.replicas.items()) if address != group.rejected]
 
+    def replica(self, broker: str, broker_id: int) -> str | None:
+        """Address of the member with a broker id, by the group's newest route; None if it names none."""
+        group = self._groups.get(broker)
+        return None if group is None else group.replicas.get(broker_id)
+
     def led_by(self, address: str) -> list[str]:
         """Broker names whose master has this address."""
         return [broker for broker, group in self._groups.items() if group.master == address]

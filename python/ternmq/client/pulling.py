@@ -1,4 +1,4 @@
-"""One assigned queue: a long poll that follows the group's leader, or a follower while there is none."""
+"""One assigned queue: a long poll at the group's leader, at a slave that it names, or at any without a leader."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ternmq.client.metadata import Metadata
 from ternmq.client.process_queue import MAX_SPAN, ProcessQueue
 from ternmq.errors import MQError
 from ternmq.protocol.codes import RequestCode, ResponseCode
+from ternmq.protocol.routes import MASTER_ID
 from ternmq.remoting import Answer, Endpoint, Outcome
 
 T = TypeVar("T")
@@ -30,6 +31,13 @@ _MAX_INFLATED = 64 << 20
 _COMMIT = 1
 _SUSPEND = 2
 _SUBSCRIPTION = 4
+_PULLED = (
+    ResponseCode.SUCCESS,
+    ResponseCode.PULL_NOT_FOUND,
+    ResponseCode.PULL_RETRY_IMMEDIATELY,
+    ResponseCode.PULL_OFFSET_MOVED,
+)
+"""Answers to pulls that passed the checks: they say who should be asked next."""
 _FLOW_CONTROL_SECONDS = 0.02
 _EMPTY_SECONDS = 0.1
 """Pause after an answer that came at once and brought nothing."""
@@ -110,6 +118,7 @@ class Puller(Generic[T]):
         self._room = asyncio.Event()
         self._poll: tuple[str, asyncio.Future[Outcome | None]] | None = None
         self._replica_index = 0
+        self._suggested_id = MASTER_ID
         metadata.on_change(self._routes_changed)
         self._task = self._loop.create_task(self._run())
 
@@ -178,8 +187,14 @@ class Puller(Generic[T]):
         )
 
     def _choose(self) -> str | None:
-        """The leader; without one the other replicas in turn, which serve committed messages too."""
-        self._metadata.master(self.queue.broker)  # starts the search if there is none
+        """The leader, or the slave that the last answer named; without a leader the other replicas in turn.
+
+        All of them serve committed messages. Source of the second: Java's ``PullAPIWrapper.updatePullFromWhichNode``.
+        """
+        master = self._metadata.master(self.queue.broker)  # starts the search if there is none
+        if master is not None and self._suggested_id != MASTER_ID:
+            slave = self._metadata.leaders.replica(self.queue.broker, self._suggested_id)
+            return slave or master
         addresses = self._metadata.leaders.readable(self.queue.broker)
         return addresses[self._replica_index % len(addresses)] if addresses else None
 
@@ -232,6 +247,8 @@ class Puller(Generic[T]):
         """Use an answer; returns the seconds to wait before the next pull."""
         code = answer.code
         before = self.process_queue.next_offset
+        if code in _PULLED:
+            self._suggested_id = _suggested_id(answer)
         if code == ResponseCode.SUCCESS:
             self._put(self._messages(answer.body), _next_offset(answer, before))
         elif code in (ResponseCode.PULL_NOT_FOUND, ResponseCode.PULL_RETRY_IMMEDIATELY):
@@ -277,7 +294,7 @@ class Puller(Generic[T]):
     def _moved(self, address: str, to: int) -> float:
         """Go on where the broker still has messages; only its leader may say so, followers just lag."""
         if address != self._metadata.leaders.master(self.queue.broker):
-            self._replica_index += 1
+            self._leave()
             return _FAILED_SECONDS
         _log.warning(
             "%s: offset %d is not there any more, going on at %d", self.queue, self.process_queue.next_offset, to
@@ -288,8 +305,13 @@ class Puller(Generic[T]):
         self._on_moved()
         return 0.0
 
-    def _refused(self, address: str, answer: Answer) -> float:
+    def _leave(self) -> None:
+        """Ask another replica next: the leader, if there is one."""
         self._replica_index += 1
+        self._suggested_id = MASTER_ID
+
+    def _refused(self, address: str, answer: Answer) -> float:
+        self._leave()
         if answer.code == ResponseCode.SERVICE_NOT_AVAILABLE:
             self._metadata.reject(self.queue.broker, address, answer)
             # Two replicas that name each other must not be asked in a tight circle.
@@ -302,7 +324,7 @@ class Puller(Generic[T]):
         return self._metadata.leaders.master(self.queue.broker) not in (None, address)
 
     async def _failed(self, address: str, error: MQError) -> None:
-        self._replica_index += 1
+        self._leave()
         _log.debug("%s: pull from %s failed: %s", self.queue, address, error)
         if error.refresh_route and address == self._metadata.leaders.master(self.queue.broker):
             self._metadata.reject(self.queue.broker, address, error)  # and read from a follower at once
@@ -315,8 +337,14 @@ class Puller(Generic[T]):
             return
         address, future = self._poll
         master = self._metadata.leaders.master(self.queue.broker)
-        if master is not None and master != address and not future.done():
+        if master is not None and address not in (master, self._choose()) and not future.done():
             future.set_result(None)
+
+
+def _suggested_id(answer: Answer) -> int:
+    """The broker id that should be asked next."""
+    text = answer.fields.get("suggestWhichBrokerId", "")
+    return int(text) if text.isdecimal() else MASTER_ID
 
 
 def _next_offset(answer: Answer, otherwise: int) -> int:

@@ -91,7 +91,7 @@ _ignored(
 _ignored(
     "reading and its waiting are bounded by the engine; consumers tell it when they change",
     """maxTransferBytesOnMessageInMemory maxTransferCountOnMessageInMemory maxTransferBytesOnMessageInDisk
-    maxTransferCountOnMessageInDisk accessMessageInMemoryMaxRatio travelCqFileNumWhenGetMessage
+    maxTransferCountOnMessageInDisk travelCqFileNumWhenGetMessage
     pullBatchMaxMessageCount diskFallRecorded offsetCheckInSlave transferMsgByHeap longPollingEnable
     shortPollingTimeMills notifyConsumerIdsChangedEnable flushConsumerOffsetInterval
     flushConsumerOffsetHistoryInterval disableConsumeIfConsumerReadSlowly consumerFallbehindThreshold

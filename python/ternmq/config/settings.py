@@ -93,6 +93,14 @@ class BrokerSettings:
     slave_read: bool = setting(
         True, "Let replicas that do not lead serve pulls of committed messages.", apache="slaveReadEnable"
     )
+    access_in_memory_percent: int = setting(
+        40,
+        "Share of the memory that this broker may use, percent; a consumer of a master that is further behind the end"
+        " of the log than that is told to read from a slave.",
+        least=0,
+        most=100,
+        apache="accessMessageInMemoryMaxRatio",
+    )
     workers: int = setting(1, "Network threads of a broker.", chosen="by the cores", least=1, most=256, in_engine=False)
 
 

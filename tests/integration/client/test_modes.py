@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ import ternmq
 from support.cluster import Cluster, MakeCluster
 from support.processes import wait_for
 from support.reading import fresh, until, with_client
-from support.speaker import messages_shown
+from support.speaker import PULL, ask, messages_shown, messages_taken, pull_fields
 from support.tern import PROGRAM
 from ternmq import StoredUnconfirmedError
 
@@ -119,6 +120,45 @@ def test_a_consumer_goes_on_at_the_slave_and_everything_goes_on_when_the_master_
         await read(mq, group, topic, third)
 
     with_client(cluster.nameservers, scenario)
+
+
+def test_a_consumer_far_behind_is_sent_to_the_slave_while_the_master_is_there(make_cluster: MakeCluster) -> None:
+    cluster = made(make_cluster, "async-slave")
+    master, slave = cluster.members()
+    # Nothing counts as near: whoever is not at the end of the log is far behind.
+    cluster.restart_brokers_with("access_in_memory_percent", 0)
+    cluster.leader()
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("far-behind")
+        await mq.admin.create_topic(topic, queues=4)
+        bodies = [str(number) for number in range(400)]
+        await sent(mq, topic, bodies)
+        await asyncio.to_thread(
+            wait_for, lambda: messages_shown(cluster.address(slave), topic) == 400, 10, "the slave to have all"
+        )
+        assert suggested(cluster, master, topic) == suggested(cluster, slave, topic) == "1"
+        before = {name: messages_taken(cluster.address(name)) for name in (master, slave)}
+
+        def taken_from(name: str) -> int:
+            return messages_taken(cluster.address(name)) - before[name]
+
+        await read(mq, fresh("g"), topic, bodies)
+        assert taken_from(slave) > taken_from(master)
+        await asyncio.to_thread(cluster.kill, slave)
+        await asyncio.to_thread(
+            wait_for, lambda: suggested(cluster, master, topic) == "0", 10, "the master to miss its slave"
+        )
+        await read(mq, fresh("g"), topic, bodies)
+
+    with_client(cluster.nameservers, scenario)
+
+
+def suggested(cluster: Cluster, name: str, topic: str) -> str:
+    """The broker id that a member names in its answer to a pull of a queue's first message."""
+    answer = ask(cluster.address(name), PULL, pull_fields(topic, 0, 0, count=1))
+    assert answer.code == 0, answer
+    return answer.fields["suggestWhichBrokerId"]
 
 
 def test_without_its_slave_double_write_answers_11_and_stores(make_cluster: MakeCluster) -> None:

@@ -95,6 +95,7 @@ class Broker(Server):
         self.send_codes: list[int] = []  # answers to the next sends instead of storing; 0 stores and does not answer
         self.back_codes: list[int] = []  # answers to the next send-backs
         self.notice_seconds = 0.0  # until members hear of a change
+        self.suggests = 0  # broker id that answers to pulls name
         self.back_seconds = 0.0  # from taking a message back to the answer
         self.members: dict[str, dict[str, MemoryTransport]] = defaultdict(dict)
         self.held: list[tuple[Exchange, dict[str, str]]] = []
@@ -295,7 +296,7 @@ class Broker(Server):
     def _pull(self, exchange: Exchange, fields: dict[str, str]) -> None:
         topic, number, at = fields["topic"], int(fields["queueId"]), int(fields["queueOffset"])
         queue = self.group.queues[topic, number]
-        offsets = {"minOffset": "0", "maxOffset": str(len(queue)), "suggestWhichBrokerId": "0"}
+        offsets = {"minOffset": "0", "maxOffset": str(len(queue)), "suggestWhichBrokerId": str(self.suggests)}
         if at > len(queue) and self.leads:
             exchange.answer(21, {**offsets, "nextBeginOffset": str(len(queue))})
         elif at >= len(queue):

@@ -131,6 +131,7 @@ impl Driver {
             state: services.views.state(),
             consistency,
             is_leaving: services.holds.is_closed(),
+            near_slaves: services.roles.near_slaves(),
         }
     }
 

@@ -93,6 +93,7 @@ pub(super) fn run(
         outlets
             .member_status
             .progressed(&replica.status(), |peer| replica.matched(peer));
+        outlets.roles.see_slaves(replica.near_slaves());
         if out.role.is_some() {
             outlets.member_status.set_learners(replica.learners());
         }

@@ -223,6 +223,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
             max_message_bytes: 4 << 20,
             lock_lease_ms: Settings::LOCK_LEASE_MS,
             slave_read: true,
+            far_behind_bytes: u64::MAX,
             limits: TableLimits::default(),
         },
         member: "n0".to_owned(),

@@ -10,6 +10,7 @@ use tern_replication::{ReplicaId, Role};
 
 use super::Replica;
 use crate::inputs::Outbox;
+use crate::near_slaves::NearSlaves;
 use crate::options::Acknowledgement;
 
 /// Frames behind which the place of a slave is not looked up: it is then not far behind.
@@ -95,6 +96,32 @@ impl<T> Replica<T> {
         let reach = self.peers_in_reach.iter();
         let slaves = reach.filter(|peer| self.state.learners.contains(peer));
         slaves.into_iter().any(|slave| !self.is_far_behind(*slave))
+    }
+
+    /// The slaves that consumers can be sent to. Asked after every turn, so what it costs is a look into memory: a slave
+    /// whose place has no descriptor there any more counts as far behind.
+    pub fn near_slaves(&self) -> NearSlaves {
+        let mut near = NearSlaves::default();
+        let status = self.engine.status();
+        if status.role == Role::Leader {
+            for slave in &self.state.learners {
+                if self.peers_in_reach.contains(slave) && self.is_near(*slave) {
+                    near.add(*slave, self.state.own_id);
+                }
+            }
+        } else if self.is_slave() {
+            near.add(self.state.own_id, status.leader);
+        }
+        near
+    }
+
+    fn is_near(&self, slave: ReplicaId) -> bool {
+        let (end, matched) = (self.log.end(), self.engine.matched(slave));
+        if matched + NEAR_FRAMES >= end.index {
+            return true;
+        }
+        let place = self.log.reader().descriptor(matched + 1);
+        place.is_some_and(|next| end.position - next.position <= self.options.slave_behind_bytes)
     }
 
     fn is_far_behind(&self, slave: ReplicaId) -> bool {

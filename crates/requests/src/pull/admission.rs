@@ -33,10 +33,22 @@ pub struct Pull {
     pub(super) begin: i64,
     /// Everything from there up to here was looked at, and the filter wants none of it.
     pub(super) next: u64,
+    /// Where in the log the last message stands that was looked at.
+    pub(super) looked_at: Option<u64>,
     /// For how long it may be parked.
     pub(super) wait: Option<Duration>,
     pub(super) topic_sys_flag: i32,
     pub(super) group_sys_flag: i32,
+    pub(super) brokers: GroupBrokers,
+}
+
+/// From which broker ids a group reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupBrokers {
+    /// While it keeps up.
+    pub usual: u64,
+    /// While it is far behind.
+    pub when_far_behind: u64,
 }
 
 /// All checks, and the offset that rides on the pull.
@@ -52,7 +64,7 @@ pub(super) fn admit(
     check_group_from(header.consumer_group, version)?;
     check_topic(header.topic)?;
     let state = &view.state;
-    let group_sys_flag = check_group(header.consumer_group, view)?;
+    let (group_sys_flag, brokers) = check_group(header.consumer_group, view)?;
     let topic = readable_topic(state, header.topic)?;
     let queue_id = queue_of(topic, header.queue_id)?;
     let filter = filter(header, state.group(header.consumer_group), view.clients)?;
@@ -68,18 +80,20 @@ pub(super) fn admit(
             .clamp(1, MAX_MESSAGES),
         begin: header.queue_offset,
         next: u64::try_from(header.queue_offset).unwrap_or(0),
+        looked_at: None,
         wait: wait(header),
         topic_sys_flag: topic.config.sys_flag.cast_signed(),
         group_sys_flag,
+        brokers,
     })
 }
 
-/// The group's flags. Where groups come into being by use, a replica that does not lead reads for one that it
+/// The group's flags, and whence it reads. Where groups come into being by use, a replica that does not lead reads for one that it
 /// does not know.
-fn check_group(name: &str, view: &View<'_>) -> Result<i32, NotServed> {
+fn check_group(name: &str, view: &View<'_>) -> Result<(i32, GroupBrokers), NotServed> {
     let Some(group) = view.state.group(name) else {
         if !view.leads() && view.settings.creates_group(name) {
-            return Ok(0);
+            return Ok((0, GroupBrokers::of(&GroupConfig::new(name))));
         }
         return Err(NotServed::no_group(view.settings, name));
     };
@@ -90,7 +104,16 @@ fn check_group(name: &str, view: &View<'_>) -> Result<i32, NotServed> {
             remark,
         )));
     }
-    Ok(group.group_sys_flag)
+    Ok((group.group_sys_flag, GroupBrokers::of(group)))
+}
+
+impl GroupBrokers {
+    fn of(group: &GroupConfig) -> Self {
+        Self {
+            usual: group.broker_id,
+            when_far_behind: group.which_broker_when_consume_slowly,
+        }
+    }
 }
 
 /// The filter in the request, or the one that the group's heartbeats announced.
