@@ -484,6 +484,13 @@ class Broker:
         timestamp_falls. Messages of other replicas that the consensus engine could not use: peer_messages_unusable.
         """
 
+    def followers(self) -> list[tuple[str, str | None, int, int, int]]:
+        """How far behind the other members are, as this leader knows; empty if it does not lead. Reads the log.
+
+        Member id, address if known, the last frame that it has persisted, bytes of the log that it lacks, and for how
+        long it has lacked something, ms.
+        """
+
     def progress(self) -> list[tuple[str, int, bool]]:
         """How far the other members are, if this replica leads.
 

@@ -51,7 +51,7 @@ def test_a_consumer_far_behind_reads_from_the_slave_that_the_master_names(
     cluster.restart_brokers_with("access_in_memory_percent", 0)
     battery.run(cluster.nameservers, "create-topic", topic, QUEUES)
     sent = [event for _ in range(5) for event in events(battery.run(cluster.nameservers, "sync", topic, COUNT), "sent")]
-    wait_for(lambda: messages_shown(cluster.address(slave), topic) == 5 * COUNT, 30, "the slave to have everything")
+    wait_for(lambda: cluster.has_all(slave), 30, "the slave to have everything")
     taken = messages_taken(cluster.address(slave))
     assert cluster.master() == master
     consumed_until(cluster, battery, topic, group, sent)

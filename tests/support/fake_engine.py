@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ternmq.broker.engine import ClientRow, ConsumersRow, Progress, TopicRow
+from ternmq.broker.engine import ClientRow, ConsumersRow, FollowerRow, Progress, TopicRow
 
 
 class FakeEngine:
@@ -137,6 +137,10 @@ class FakeEngine:
     def producers(self, group: str) -> list[ClientRow]:
         """What a test has put there."""
         return self.producing.get(group, [])
+
+    def followers(self) -> list[FollowerRow]:
+        """One that lacks 3,000 bytes for a quarter of a second."""
+        return [("n1", "127.0.0.1:10912", 70, 3_000, 250)]
 
     def progress(self) -> list[Progress]:
         """What a test has put there."""

@@ -166,6 +166,11 @@ class TernCluster:
         for name in names:
             self.nodes[name].identity = Identity.of(shown[name])
 
+    def has_all(self, name: str) -> bool:
+        """Whether a member has everything that its leader has."""
+        items = json.loads(self.run("cluster", "replicas", "--json"))["items"]
+        return any(f"{item['group']}/{item['member']}" == name and item["lag_ms"] == 0 for item in items)
+
     def restart_brokers_with(self, key: str, value: int) -> None:
         """Start all brokers again with another number for one of the settings in the topology."""
         file = self.directory / "topology.toml"

@@ -20,8 +20,10 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::channels::mailbox::{Input, Mailbox};
+use crate::clock;
 use crate::dispatcher::RequestDispatcher;
 use crate::events::NodeEvents;
+use crate::lag::{Follower, Lag};
 use crate::options::NodeOptions;
 use crate::peer_handler::PeerHandler;
 use crate::random::random_id;
@@ -201,6 +203,26 @@ impl Node {
             return Vec::new();
         }
         self.mailbox.progress(limit)
+    }
+
+    /// How far behind the others are, as this leader knows: those from which it has heard since it leads, and whose place
+    /// in the log can be read. Nobody if it does not lead.
+    pub fn followers(&self) -> Vec<Follower> {
+        let Some(services) = self.replaying() else {
+            return Vec::new();
+        };
+        let (log, wall_ms) = (&services.views.log, clock::wall_ms());
+        let others = self.member_status.followers().into_iter();
+        others
+            .filter_map(|(number, last_index)| {
+                Some(Follower {
+                    number,
+                    address: self.roles.address(number),
+                    last_index,
+                    lag: Lag::behind(log, last_index, wall_ms).ok()?,
+                })
+            })
+            .collect()
     }
 
     /// Have consumers go to the leader: pulls that wait and pulls that come are refused with 14 and where it is. For a

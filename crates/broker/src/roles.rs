@@ -78,6 +78,11 @@ impl RoleBoard {
         }
     }
 
+    /// Where clients reach a member, if it has said so.
+    pub fn address(&self, number: u32) -> Option<String> {
+        self.addresses.lock().get(&number).cloned()
+    }
+
     pub(crate) fn changed(&self, change: RoleChange) {
         self.changed_at(change, clock::monotonic_ms());
     }

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tern_broker::{
-    ChangeCallback, MetadataChanges, Node, NodeEvents, RequestError, ResponseBatch, Services,
+    ChangeCallback, Lag, MetadataChanges, Node, NodeEvents, RequestError, ResponseBatch, Services,
 };
 use tern_log::LogError;
 use tern_replication::replica_id;
@@ -23,6 +23,9 @@ use crate::{groups, status};
 
 /// A turn of the log thread may write, and a disk may be slow.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Member id, address, last frame, bytes and milliseconds behind.
+type FollowerRow = (String, Option<String>, u64, u64, u64);
 
 /// A replica of a broker group; its events come out of the endpoint's queue.
 #[pyclass(frozen, module = "ternmq._core")]
@@ -299,6 +302,19 @@ impl Broker {
         progress
             .into_iter()
             .filter_map(|one| Some((self.events.member(one.replica)?, one.matched, one.active)))
+            .collect()
+    }
+
+    /// How far behind the other members are, as this leader knows: member, address, the last frame that it has persisted,
+    /// bytes of the log that it lacks, and for how long it has lacked something, ms. Reads the log.
+    fn followers(&self, py: Python<'_>) -> Vec<FollowerRow> {
+        let followers = py.detach(|| self.node.followers()).into_iter();
+        followers
+            .filter_map(|one| {
+                let member = self.events.member(replica_id(one.number, 1))?;
+                let Lag { bytes, ms, .. } = one.lag;
+                Some((member, one.address, one.last_index, bytes, ms))
+            })
             .collect()
     }
 

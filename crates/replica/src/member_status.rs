@@ -51,6 +51,8 @@ pub struct MemberStatus {
     learners: Mutex<Vec<u32>>,
     /// For each member what it has confirmed to this leader and the group has committed: it cannot show less.
     confirmed: Vec<(u32, AtomicU64)>,
+    /// For each member what it has persisted, committed or not; 0 unless this replica leads.
+    matched: Vec<(u32, AtomicU64)>,
 }
 
 impl MemberStatus {
@@ -67,11 +69,13 @@ impl MemberStatus {
             _ => (Phase::Empty, [0; 16]),
         };
         let is_read = state.is_none_or(|state| !state.founding);
-        let confirmed = identity.members.iter();
+        let nothing = || {
+            let members = identity.members.iter();
+            members.map(|number| (*number, AtomicU64::new(0))).collect()
+        };
         Self {
-            confirmed: confirmed
-                .map(|number| (*number, AtomicU64::new(0)))
-                .collect(),
+            confirmed: nothing(),
+            matched: nothing(),
             identity,
             phase: Mutex::new(phase),
             is_read: AtomicBool::new(is_read),
@@ -136,13 +140,15 @@ impl MemberStatus {
     pub fn progressed(&self, status: &Status, matched: impl Fn(ReplicaId) -> u64) {
         let leads = status.role == Role::Leader;
         if leads {
-            for (number, confirmed) in &self.confirmed {
-                let index = matched(replica_id(*number, 1)).min(status.commit);
-                confirmed.store(index, Ordering::Relaxed);
+            let members = self.confirmed.iter().zip(&self.matched);
+            for ((number, confirmed), (_, persisted)) in members {
+                let index = matched(replica_id(*number, 1));
+                persisted.store(index, Ordering::Relaxed);
+                confirmed.store(index.min(status.commit), Ordering::Relaxed);
             }
         } else if self.leads.load(Ordering::Relaxed) {
-            for (_, confirmed) in &self.confirmed {
-                confirmed.store(0, Ordering::Relaxed);
+            for (_, index) in self.confirmed.iter().chain(&self.matched) {
+                index.store(0, Ordering::Relaxed);
             }
         }
         self.leads.store(leads, Ordering::Release);
@@ -153,6 +159,16 @@ impl MemberStatus {
     pub fn confirmed(&self, number: u32) -> u64 {
         let known = self.confirmed.iter().find(|(member, _)| *member == number);
         known.map_or(0, |(_, index)| index.load(Ordering::Relaxed))
+    }
+
+    /// Replica numbers of the others, each with the last frame that it has persisted, as of the last turn: those from which
+    /// this leader has heard since it leads. Nobody if it does not lead.
+    pub fn followers(&self) -> Vec<(u32, u64)> {
+        let members = self.matched.iter();
+        members
+            .map(|(number, index)| (*number, index.load(Ordering::Relaxed)))
+            .filter(|(number, index)| *number != self.identity.own && *index > 0)
+            .collect()
     }
 
     /// What this replica says, with the marks of its log if that has been read. `commit` is an index it has applied.

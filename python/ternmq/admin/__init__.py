@@ -12,6 +12,7 @@ from ternmq.admin.drain import (
     why_not_drained,
 )
 from ternmq.admin.leadership import (
+    FollowerStatus,
     Promotion,
     ReplicaStatus,
     Transfer,
@@ -29,13 +30,16 @@ from ternmq.admin.rebalance import (
     carry_out,
     plan_rebalance,
 )
+from ternmq.admin.replicas import ReplicaRow, replica_rows
 
 __all__ = [
     "CopyConsumerGroup",
+    "FollowerStatus",
     "GroupContents",
     "GroupMasters",
     "Promotion",
     "RebalancePlan",
+    "ReplicaRow",
     "ReplicaStatus",
     "StaysPut",
     "Transfer",
@@ -56,6 +60,7 @@ __all__ = [
     "read_all_contents",
     "read_contents",
     "reject_sends_when_quiet",
+    "replica_rows",
     "replica_status",
     "set_read_only",
     "transfer_leader",

@@ -21,6 +21,24 @@ _LOOK_EVERY_S = 0.02
 LEADER = "leader"
 
 
+class FollowerStatus(msgspec.Struct, frozen=True):
+    """What a leader knows of another member of its group.
+
+    Args:
+        member: its member id.
+        last_index: the last frame that it has persisted.
+        bytes_behind: bytes of the leader's log that it lacks.
+        lag_ms: for how long it has lacked something, 0 while it has everything; by the leader's clock.
+        address: where clients reach it, if it has said so.
+    """
+
+    member: str
+    last_index: int
+    bytes_behind: int
+    lag_ms: int
+    address: str | None = None
+
+
 class ReplicaStatus(msgspec.Struct, frozen=True):
     """What a replica says about itself.
 
@@ -30,6 +48,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
         member: its member id, such as ``n0``.
         leader: member id of the leader that it knows.
         last_index: end of its log.
+        followers: of a leader, what it knows of the others.
     """
 
     role: str
@@ -37,6 +56,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     member: str
     leader: str | None = None
     last_index: int = 0
+    followers: tuple[FollowerStatus, ...] = ()
 
 
 @dataclass(frozen=True)

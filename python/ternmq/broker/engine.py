@@ -33,6 +33,9 @@ ClientRow = tuple[str, str, str, int]
 Progress = tuple[str, int, bool]
 """member id, index up to which it holds the log durably, whether it answered lately"""
 
+FollowerRow = tuple[str, str | None, int, int, int]
+"""member id, address, last frame that it has persisted, bytes of the log that it lacks, ms since it lacks them"""
+
 SubscriptionRow = tuple[str, str, str, int]
 """topic, expression, kind of expression, version"""
 
@@ -119,6 +122,9 @@ class Engine(Protocol):
 
     def progress(self) -> list[Progress]:
         """How far the other members are, if this replica leads. Waits for a turn of the log thread."""
+
+    def followers(self) -> list[FollowerRow]:
+        """How far behind the other members are, as this leader knows; nobody else knows. Reads the log."""
 
     def send_away(self) -> None:
         """Refuse pulls, those that wait as well, with 14 and where the leader is."""

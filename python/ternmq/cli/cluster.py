@@ -78,8 +78,11 @@ def info(endpoints: str | None, data: Path | None, out: Output) -> int:
 def replicas(group: str | None, endpoints: str | None, data: Path | None, out: Output) -> None:
     """List how far the members of GROUP are, or of all groups, as they say themselves.
 
-    Who does not answer is missing.
+    Of one that does not answer (silent) its leader tells. `lag_ms` is for how long a member has lacked something that
+    its leader has: 0 while it has everything, however old that is.
     """
+    from dataclasses import asdict
+
     from ternmq import admin
     from ternmq.cli.with_client import with_client
     from ternmq.remoting import open_endpoint
@@ -92,22 +95,7 @@ def replicas(group: str | None, endpoints: str | None, data: Path | None, out: O
             groups = {name: await admin.group_members(endpoint, shown, name) for name in names}
         finally:
             await endpoint.close()
-        ends = {
-            name: max((each.last_index for each in members.values()), default=0) for name, members in groups.items()
-        }
-        return [
-            {
-                "group": name,
-                "member": status.member,
-                "role": status.role,
-                "term": status.term,
-                "last_index": status.last_index,
-                "frames_behind": ends[name] - status.last_index,
-                "address": address,
-            }
-            for name, members in groups.items()
-            for address, status in sorted(members.items(), key=lambda item: item[1].member)
-        ]
+        return [asdict(row) for name, members in groups.items() for row in admin.replica_rows(name, members)]
 
     out.items(REPLICAS_SCHEMA, with_client(endpoints, data, work))
 

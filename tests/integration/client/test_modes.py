@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,7 @@ def test_a_consumer_far_behind_is_sent_to_the_slave_while_the_master_is_there(ma
         await mq.admin.create_topic(topic, queues=4)
         bodies = [str(number) for number in range(400)]
         await sent(mq, topic, bodies)
-        await asyncio.to_thread(
-            wait_for, lambda: messages_shown(cluster.address(slave), topic) == 400, 10, "the slave to have all"
-        )
+        await asyncio.to_thread(wait_for, lambda: cluster.has_all(slave), 10, "the slave to have all")
         assert suggested(cluster, master, topic) == suggested(cluster, slave, topic) == "1"
         before = {name: messages_taken(cluster.address(name)) for name in (master, slave)}
 
@@ -197,6 +196,39 @@ def test_a_slave_that_stands_still_makes_double_write_answer_12_or_11_and_never_
                     assert late.value.code in (11, 12)
         finally:
             cluster.resume(slave)
+
+    with_client(cluster.nameservers, scenario)
+
+
+def test_the_lag_of_a_slave_that_stands_still_grows_and_is_0_when_it_has_everything(make_cluster: MakeCluster) -> None:
+    cluster = made(make_cluster, "async-slave")
+    _, slave = cluster.members()
+
+    def shown() -> dict[str, Any]:
+        items = json.loads(command(cluster, "cluster", "replicas", cluster.group, "--json").stdout)["items"]
+        by_member: dict[str, dict[str, Any]] = {item["member"]: item for item in items}
+        assert (by_member["n0"]["lag_ms"], by_member["n0"]["bytes_behind"]) == (0, 0)
+        return by_member["n1"]
+
+    async def scenario(mq: ternmq.Client) -> None:
+        topic = fresh("lag")
+        await mq.admin.create_topic(topic, queues=4)
+        await sent(mq, topic, ["both"])
+        has_all = partial(wait_for, lambda: shown()["lag_ms"] == 0, 20, "the slave to have all", every=0.2)
+        await asyncio.to_thread(has_all)
+        await asyncio.to_thread(cluster.pause, slave)
+        try:
+            assert (await asyncio.to_thread(shown))["lag_ms"] == 0, "it lacks nothing yet"
+            await sent(mq, topic, ["alone"])
+            first = await asyncio.to_thread(shown)
+            assert (first["role"], first["address"]) == ("silent", cluster.address(slave))
+            assert first["frames_behind"] > 0
+            assert first["bytes_behind"] > 0
+            assert 0 < first["lag_ms"] < (await asyncio.to_thread(shown))["lag_ms"]
+        finally:
+            cluster.resume(slave)
+        await asyncio.to_thread(has_all)
+        assert (await asyncio.to_thread(shown))["role"] == "follower"
 
     with_client(cluster.nameservers, scenario)
 

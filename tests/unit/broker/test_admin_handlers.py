@@ -292,7 +292,12 @@ def test_runtime_information_shows_damage_of_the_log_and_clocks_that_were_wrong(
 
 
 def test_a_replica_shows_its_state(replica: Replica) -> None:
-    assert json.loads(replica.replica.status(request(30_001)).body)["term"] == 3
+    shown = json.loads(replica.replica.status(request(30_001)).body)
+    assert shown["term"] == 3
+    (follower,) = shown["followers"]
+    assert follower == {
+        "member": "n1", "address": "127.0.0.1:10912", "last_index": 70, "bytes_behind": 3_000, "lag_ms": 250
+    }  # fmt: skip
 
 
 def test_leadership_is_handed_to_a_member_by_the_leader_only(replica: Replica) -> None:

@@ -11,6 +11,8 @@ from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.fields import name_field
 from ternmq.remoting import Reply, Request
 
+_FOLLOWER = ("member", "address", "last_index", "bytes_behind", "lag_ms")
+
 
 class ReplicaHandlers:
     """Requests about this replica.
@@ -27,8 +29,13 @@ class ReplicaHandlers:
         self._members = members
 
     def status(self, request: Request) -> Reply:
-        """30001: role, term, leader, indexes and the hash of the state, as one JSON object."""
-        return Reply(body=msgspec.json.encode(self._engine().status()))
+        """30001: role, term, leader, indexes and the hash of the state, as one JSON object.
+
+        A leader adds its `followers`: what it knows of the others, which also tells of those that do not answer.
+        """
+        engine = self._engine()
+        followers = [dict(zip(_FOLLOWER, row, strict=True)) for row in engine.followers()]
+        return Reply(body=msgspec.json.encode(engine.status() | {"followers": followers}))
 
     def transfer(self, request: Request) -> Reply:
         """30002: hand leadership to `member`; success says that it began, the next role change that it worked."""
