@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tern_log::NEAR_BYTES;
 use tern_replica::{Flush, Mode};
 use tern_replication::{RaftMember, Timing};
 use tern_requests::Settings;
@@ -40,6 +41,8 @@ pub struct NodeOptions {
     pub segment_size: u64,
     /// Recent frames kept in memory, bytes.
     pub ring_bytes: usize,
+    /// Memory that this process and its page cache may use, bytes.
+    pub memory_bytes: u64,
     /// Bytes from socket to answer, over all connections.
     pub in_flight_bytes: usize,
     /// Sends to unknown topics may create them; fixed when the group is founded.
@@ -48,4 +51,14 @@ pub struct NodeOptions {
     pub default_topic_queues: u32,
     /// Request codes that are answered by the control plane.
     pub control_codes: Vec<i32>,
+}
+
+impl NodeOptions {
+    /// How far behind the end of the log frames are taken to be in the page cache: an eighth of the memory, as what is
+    /// written and read elsewhere is there, too.
+    pub fn near_bytes(&self) -> u64 {
+        NEAR_BYTES
+            .min(self.memory_bytes / 8)
+            .max(self.ring_bytes as u64)
+    }
 }

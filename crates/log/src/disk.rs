@@ -91,6 +91,12 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the system says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Says that a range will be read soon, from its start on. A hint that may be passed over, and costs no waiting.
+    fn will_read(&self, _from: u64, _length: u64) {}
+
+    /// Says that a range was read and need not be kept in memory. A hint; what is not on the disk yet stays.
+    fn forget(&self, _from: u64, _length: u64) {}
+
     /// Makes content and length durable. After an error the file's unsynced content is lost or unknown:
     /// never try again (the kernel calls the pages clean).
     ///

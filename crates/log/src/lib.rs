@@ -24,6 +24,7 @@
 //! ```
 
 mod clean_stop;
+mod cold_reads;
 mod consume_queue;
 mod descriptor;
 mod disk;
@@ -69,7 +70,7 @@ pub use header::{
 };
 pub use identity::{DirectoryId, DirectoryLock, claim_directory};
 pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
-pub use log::{Log, LogOptions, SegmentRoom};
+pub use log::{Log, LogOptions, NEAR_BYTES, SegmentRoom};
 pub use log_end::LogEnd;
 pub use placement::{align8, frame_position};
 pub use raft_state::{RaftState, RaftStateFile};

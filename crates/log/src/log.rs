@@ -25,6 +25,8 @@ use crate::syncer::LogSyncer;
 
 /// Bytes of recent frames held in memory where many processes share a machine.
 const SMALL_RING_BYTES: usize = 16 << 20;
+/// Not old, unless less memory is there.
+pub const NEAR_BYTES: u64 = 256 << 20;
 /// Descriptors held: 2.6 MB.
 const RING_DESCRIPTORS: usize = 65_536;
 /// The buffer in which several frames are put together keeps at most so much.
@@ -43,6 +45,8 @@ pub struct LogOptions {
     pub ring_bytes: usize,
     /// Descriptors of recent frames that are held in memory; headers of older ones are read from their files.
     pub ring_descriptors: usize,
+    /// How far behind the end of the log frames are not old: the kernel is taken to hold them, as they were just written.
+    pub near_bytes: u64,
     /// How the replica stopped last, from [`crate::StopRecord`].
     pub stop: StopKind,
 }
@@ -63,6 +67,7 @@ impl LogOptions {
             segment_size: MIN_SEGMENT_SIZE,
             ring_bytes: SMALL_RING_BYTES,
             ring_descriptors: RING_DESCRIPTORS,
+            near_bytes: NEAR_BYTES,
             stop: StopKind::PowerCutPossible,
         }
     }

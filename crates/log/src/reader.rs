@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use parking_lot::RwLock;
 
+use crate::cold_reads::ColdReads;
 use crate::descriptor::Descriptor;
 use crate::error::LogError;
 use crate::fault::Fault;
@@ -39,15 +40,32 @@ pub struct LogReader {
     index: Arc<RwLock<ReadIndex>>,
     directory: Arc<Path>,
     segment_size: u64,
+    cold: Arc<ColdReads>,
 }
 
 impl LogReader {
-    pub(crate) fn new(index: Arc<RwLock<ReadIndex>>, directory: &Path, segment_size: u64) -> Self {
+    pub(crate) fn new(
+        index: Arc<RwLock<ReadIndex>>,
+        directory: &Path,
+        segment_size: u64,
+        near_bytes: u64,
+    ) -> Self {
         Self {
             index,
             directory: directory.into(),
             segment_size,
+            cold: Arc::new(ColdReads::new(near_bytes, segment_size)),
         }
+    }
+
+    /// Whether what stands at a position is old: to read it takes a disk, and its reader must not keep others waiting.
+    pub fn is_cold(&self, position: u64) -> bool {
+        self.cold.is_cold(position, self.end().position)
+    }
+
+    /// Whether everything is old that is so many bytes behind the end.
+    pub fn is_far(&self, bytes: u64) -> bool {
+        self.cold.is_far(bytes)
     }
 
     /// The end of the log.
@@ -302,7 +320,10 @@ impl LogReader {
             )
         };
         let mut bytes = [0; FRAME_HEADER_SIZE];
-        self.fill(&segment, at, &mut bytes)?;
+        // Headers are walked over, frame by frame: for one of them no whole chunk is read.
+        if !self.cold.copy_held(at, self.index.read().cuts, &mut bytes) {
+            self.fill_from_file(&segment, at, &mut bytes)?;
+        }
         let rotted = |fault| LogError::Rotted {
             position: at,
             index,
@@ -355,6 +376,23 @@ impl LogReader {
     }
 
     fn fill(&self, segment: &Segment, position: u64, buffer: &mut [u8]) -> Result<(), LogError> {
+        let (end, cuts) = {
+            let held = self.index.read();
+            (held.end.position, held.cuts)
+        };
+        let last = position + (buffer.len() as u64).saturating_sub(1);
+        if self.cold.is_cold(last, end) && self.cold.read(segment, position, cuts, buffer) {
+            return Ok(());
+        }
+        self.fill_from_file(segment, position, buffer)
+    }
+
+    fn fill_from_file(
+        &self,
+        segment: &Segment,
+        position: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), LogError> {
         let path = || segment_path(&self.directory, segment.base);
         let read = segment
             .file

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::disk::{Disk, DiskFile, Space};
@@ -106,6 +107,13 @@ impl RealFile {
 }
 
 impl RealFile {
+    fn advise(&self, from: u64, length: u64, advice: Advice) {
+        if let Some(length) = NonZeroU64::new(length) {
+            // A file system that takes no advice does without.
+            let _ = rustix::fs::fadvise(&self.fd, from, Some(length), advice);
+        }
+    }
+
     fn reserve(&self, have: u64, length: u64) -> io::Result<()> {
         let done =
             retry_on_intr(|| rustix::fs::fallocate(&self.fd, FallocateFlags::empty(), 0, length));
@@ -142,6 +150,14 @@ impl DiskFile for RealFile {
             filled += read;
         }
         Ok(filled)
+    }
+
+    fn will_read(&self, from: u64, length: u64) {
+        self.advise(from, length, Advice::WillNeed);
+    }
+
+    fn forget(&self, from: u64, length: u64) {
+        self.advise(from, length, Advice::DontNeed);
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -175,7 +175,12 @@ impl Log {
         let current = index.segments.last().cloned();
         let index = Arc::new(RwLock::new(index));
         Self {
-            reader: LogReader::new(Arc::clone(&index), &options.directory, options.segment_size),
+            reader: LogReader::new(
+                Arc::clone(&index),
+                &options.directory,
+                options.segment_size,
+                options.near_bytes,
+            ),
             disk,
             options,
             index,

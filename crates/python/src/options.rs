@@ -46,6 +46,7 @@ fn read(from: &mut Entries<'_, '_>) -> PyResult<NodeOptions> {
         timing: timing_of(from)?,
         segment_size: from.take("segment_size_bytes")?,
         ring_bytes: from.take("frame_ring_bytes")?,
+        memory_bytes,
         in_flight_bytes: from.take("in_flight_bytes")?,
         auto_create_topic: from.take("auto_create_topic")?,
         default_topic_queues: from.take("default_topic_queues")?,

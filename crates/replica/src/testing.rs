@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tern_log::{
-    ConsumeQueues, Disk, FrameDraft, KeyIndex, KeyLimits, Log, LogOptions, LogReader, QueueEntry,
-    QueueLimits,
+    ConsumeQueues, Disk, FrameDraft, KeyIndex, KeyLimits, Log, LogOptions, LogReader, NEAR_BYTES,
+    QueueEntry, QueueLimits,
 };
 use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{FlushDiskType, FoundGroup, FoundingMember, GroupFounding, Op, State};
@@ -88,7 +88,7 @@ impl LogBench {
         Self::with_ring(LogOptions::new(Path::new("/data"), [7; 16]).ring_bytes)
     }
 
-    /// The same, but frames are read from their files; the newest stays in memory.
+    /// The same, but frames are read from their files, and old as soon as that can be; the newest stays in memory.
     pub fn cold() -> Self {
         Self::with_ring(0)
     }
@@ -99,6 +99,7 @@ impl LogBench {
         let options = LogOptions {
             segment_size: SEGMENT_SIZE,
             ring_bytes,
+            near_bytes: if ring_bytes == 0 { 0 } else { NEAR_BYTES },
             ..LogOptions::new(Path::new("/data"), [7; 16])
         };
         let (log, _) = Log::open(Arc::clone(&disk), options).expect("an empty log opens");

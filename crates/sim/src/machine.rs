@@ -198,6 +198,7 @@ impl Machine {
             segment_size: self.swarm.segment_size,
             ring_bytes: self.swarm.ring_bytes,
             ring_descriptors: self.swarm.ring_descriptors,
+            near_bytes: self.swarm.near_bytes(),
             stop,
             ..LogOptions::new(directory(), [0; 16])
         }

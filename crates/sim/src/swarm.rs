@@ -2,6 +2,7 @@
 //!
 //! A history in which everything goes wrong at once shows little: nothing gets far enough to be lost.
 
+use tern_log::NEAR_BYTES;
 use tern_replica::Acknowledgement;
 
 use crate::random::Random;
@@ -221,6 +222,15 @@ impl Swarm {
             mode,
             members,
             ..self
+        }
+    }
+
+    /// How far behind the end of the log frames are not old. Where few descriptors are held everything is old at once.
+    pub const fn near_bytes(&self) -> u64 {
+        if self.ring_descriptors == 128 {
+            0
+        } else {
+            NEAR_BYTES
         }
     }
 

@@ -127,6 +127,7 @@ pub(super) fn log_options(start: &StartContext, group_id: [u8; 16]) -> LogOption
     LogOptions {
         segment_size: start.options.segment_size,
         ring_bytes: start.options.ring_bytes,
+        near_bytes: start.options.near_bytes(),
         stop: start.last_stop,
         ..LogOptions::new(start.options.data.clone(), group_id)
     }

@@ -248,6 +248,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
         },
         segment_size: 32 << 20,
         ring_bytes: 8 << 20,
+        memory_bytes: 1 << 30,
         in_flight_bytes: 64 << 20,
         auto_create_topic: true,
         default_topic_queues: 8,

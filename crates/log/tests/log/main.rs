@@ -1,6 +1,7 @@
 //! What the log promises, on the disk in memory and, where it matters, on the real one.
 
 mod appending;
+mod cold;
 mod crashes;
 mod damage;
 mod directory;

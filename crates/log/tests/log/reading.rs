@@ -26,6 +26,7 @@ fn long_log(ring_bytes: usize) -> (DiskBench, Log, Vec<Frame>) {
         segment_size: SEGMENT,
         ring_bytes,
         ring_descriptors: 65_536,
+        near_bytes: tern_log::NEAR_BYTES,
         stop: StopKind::PowerCutPossible,
     };
     let (mut log, _) =
