@@ -29,6 +29,7 @@ struct Gets {
     bytes: AtomicU64,
     found: AtomicU64,
     missed: AtomicU64,
+    cold: AtomicU64,
 }
 
 #[derive(Default)]
@@ -79,6 +80,8 @@ totals! {
     get_found = gets.found;
     /// Looks of pulls that found none; a pull that is parked has at least one.
     get_missed = gets.missed;
+    /// Pulls that read old messages, on the threads that wait for a disk.
+    get_cold = gets.cold;
     /// Messages of other replicas that the consensus engine could not use.
     peer_messages_unusable = peers.unusable;
 }
@@ -103,6 +106,10 @@ impl MessageCounters {
         add(&self.peers.unusable, 1);
     }
 
+    pub(crate) fn read_cold(&self) {
+        add(&self.gets.cold, 1);
+    }
+
     pub(crate) fn missed(&self) {
         add(&self.gets.missed, 1);
     }
@@ -123,6 +130,7 @@ mod tests {
         counters.put_failed();
         counters.got(5, 700);
         counters.missed();
+        counters.read_cold();
         counters.peer_message_unusable();
         let rows: Vec<_> = counters.totals().rows().collect();
         let expected = [
@@ -133,6 +141,7 @@ mod tests {
             ("get_bytes", 700),
             ("get_found", 1),
             ("get_missed", 1),
+            ("get_cold", 1),
             ("peer_messages_unusable", 1),
         ];
         assert_eq!(rows, expected);

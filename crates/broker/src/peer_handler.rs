@@ -126,4 +126,9 @@ impl FrameSource for PeerHandler {
             None => Ok(None),
         }
     }
+
+    fn is_cold(&self, entries: &[ThinEntry]) -> bool {
+        let services = self.serving.get();
+        services.is_some_and(|services| FrameSource::is_cold(&services.views.log, entries))
+    }
 }

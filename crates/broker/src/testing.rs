@@ -19,6 +19,7 @@ use crate::events::NodeEvents;
 use crate::requests::{Driver, RequestContext};
 use crate::roles::RoleBoard;
 use crate::services::Services;
+use crate::services::cold_lane::ColdLane;
 use crate::services::consumer_offset_manager::ConsumerOffsetManager;
 use crate::services::holds::HoldTable;
 use crate::services::metadata_changes::MetadataChanges;
@@ -111,6 +112,7 @@ impl ReplicaBench {
             roles,
             mailbox: self.mailbox.clone(),
             holds: Arc::new(HoldTable::new(runtime.clone())),
+            cold_lane: ColdLane::start(),
             clients: Arc::new(ClientRegistry::new()),
             metadata_changes: Arc::new(metadata_changes),
             offset_manager: Arc::new(offset_manager),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tern_journal::{Level, Logger, RateLimitedLog};
+use tern_log::LogError;
 use tern_net::{Stream, connect};
 use tern_replication::{
-    Packer, PeerMessage, PeerRefusal, PeerStream, RaftMember, replica_id, replica_number,
+    Packed, Packer, PeerMessage, PeerRefusal, PeerStream, RaftMember, replica_id, replica_number,
     sign_of_life,
 };
 use tokio::io::AsyncWriteExt;
@@ -58,7 +59,12 @@ pub(crate) async fn run(shared: Arc<PeersShared>, peer: RaftMember, peer_stream:
 }
 
 /// Writes to a stream until it breaks.
-async fn carry(shared: &PeersShared, peer: &RaftMember, peer_stream: PeerStream, stream: Stream) {
+async fn carry(
+    shared: &Arc<PeersShared>,
+    peer: &RaftMember,
+    peer_stream: PeerStream,
+    stream: Stream,
+) {
     let queue = &shared.queues[&(peer.number, peer_stream)];
     queue.open();
     let ended = tokio::select! {
@@ -90,7 +96,7 @@ fn is_time_out<T>(ended: &io::Result<T>) -> bool {
 }
 
 async fn open(
-    shared: &PeersShared,
+    shared: &Arc<PeersShared>,
     peer: &RaftMember,
     peer_stream: PeerStream,
 ) -> Result<Stream, Failed> {
@@ -142,7 +148,7 @@ fn refused(shared: &PeersShared, peer: &RaftMember, failed: &Failed) {
 
 /// Writes what is queued; an empty status now and then shows that this side lives.
 async fn write(
-    shared: &PeersShared,
+    shared: &Arc<PeersShared>,
     peer: &RaftMember,
     peer_stream: PeerStream,
     mut stream: Stream,
@@ -212,9 +218,31 @@ fn look_at_end(stream: &Stream) -> io::Result<()> {
     }
 }
 
+/// The next part of a message. Old frames are read on a thread that may wait for a disk; no more than one at a time for
+/// each stream, and so for each peer.
+async fn next_part(
+    shared: &Arc<PeersShared>,
+    mut parts: Packer,
+) -> io::Result<(Packer, Result<Option<Packed>, LogError>)> {
+    let max_bytes = shared.options.append_bytes;
+    if !parts.is_cold(&*shared.source) {
+        let next = parts.next(&*shared.source, max_bytes);
+        return Ok((parts, next));
+    }
+    let shared = Arc::clone(shared);
+    let read = move || {
+        let next = parts.next(&*shared.source, max_bytes);
+        (parts, next)
+    };
+    // It fails if it panics, or if the process stops.
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(io::Error::other)
+}
+
 /// Writes one message, which may become several. Small parts are gathered in `small`, to leave with what follows.
 async fn write_message(
-    shared: &PeersShared,
+    shared: &Arc<PeersShared>,
     queue: &StreamQueue,
     stream: &mut Stream,
     small: &mut Vec<u8>,
@@ -222,7 +250,9 @@ async fn write_message(
 ) -> io::Result<()> {
     let mut parts = Packer::new(message);
     loop {
-        let packed = match parts.next(&*shared.source, shared.options.append_bytes) {
+        let next = next_part(shared, parts).await?;
+        parts = next.0;
+        let packed = match next.1 {
             Ok(Some(packed)) => packed,
             Ok(None) => return Ok(()),
             Err(error) => {

@@ -23,6 +23,9 @@ pub trait FrameSource: Send + Sync + 'static {
         entries: &[ThinEntry],
         max_bytes: usize,
     ) -> Result<Option<Vec<Frame>>, LogError>;
+
+    /// Whether reading the first of them takes a disk.
+    fn is_cold(&self, entries: &[ThinEntry]) -> bool;
 }
 
 impl FrameSource for LogReader {
@@ -44,6 +47,11 @@ impl FrameSource for LogReader {
             Err(_) if self.term(first.index) != Some(first.term) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn is_cold(&self, entries: &[ThinEntry]) -> bool {
+        let first = entries.first().and_then(|entry| entry.descriptor);
+        first.is_some_and(|frame| Self::is_cold(self, frame.position))
     }
 }
 
@@ -92,6 +100,11 @@ impl Packer {
             packed: 0,
             done: false,
         }
+    }
+
+    /// Whether the next part is read from a disk: whoever asks for it waits.
+    pub fn is_cold(&self, source: &dyn FrameSource) -> bool {
+        !self.done && source.is_cold(&self.entries[self.packed..])
     }
 
     /// The next part; `None` if there is none.

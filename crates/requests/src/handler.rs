@@ -147,6 +147,8 @@ pub struct View<'a> {
     pub is_leaving: bool,
     /// Slaves that consumers far behind can be sent to.
     pub near_slaves: NearSlaves,
+    /// Whether old messages are read here, which takes a disk: on a thread whose others may wait.
+    pub reads_cold: bool,
 }
 
 impl View<'_> {
@@ -172,6 +174,8 @@ pub enum Verdict<P> {
     Commit(GroupQueue, u64),
     /// There is nothing yet.
     Hold(Hold<P>),
+    /// There are old messages: resume it where those are read.
+    ReadCold(Hold<P>),
     /// Judge again after ReadIndex: what the view shows must not decide. Hold it if this replica cannot confirm that
     /// it leads.
     ConfirmOrHold(Hold<P>),
@@ -251,6 +255,8 @@ pub enum Looked<P> {
     Found(Response),
     /// There is nothing yet.
     Nothing(Hold<P>),
+    /// What is there is old: look again where old messages are read ([`View::reads_cold`]).
+    Cold(Hold<P>),
 }
 
 impl<P> From<Looked<P>> for Verdict<P> {
@@ -258,6 +264,7 @@ impl<P> From<Looked<P>> for Verdict<P> {
         match looked {
             Looked::Found(response) => Self::Answer(response),
             Looked::Nothing(hold) => Self::Hold(hold),
+            Looked::Cold(hold) => Self::ReadCold(hold),
         }
     }
 }

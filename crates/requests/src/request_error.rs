@@ -69,6 +69,14 @@ impl RequestError {
         )
     }
 
+    /// Code 215: old messages are read on a few threads, and too many pulls wait for them. Clients ask again in 20 ms.
+    pub fn too_many_cold_reads() -> Self {
+        Self::new(
+            response::FLOW_CONTROL,
+            "[COLD_READS_BUSY]too many pulls of old messages wait for the disk, ask again",
+        )
+    }
+
     /// Code 14: another replica leads. Nothing was appended.
     pub fn not_leader(view: &RoleView) -> Self {
         let known = (view.leader != 0).then(|| KnownLeader {

@@ -207,6 +207,7 @@ impl ViewBench {
             consistency: Consistency::Linearizable,
             is_leaving: false,
             near_slaves,
+            reads_cold: true,
         };
         let request = ClientRequest {
             command,

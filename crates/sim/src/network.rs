@@ -131,6 +131,10 @@ impl FrameSource for NoLog {
     fn frames(&self, _: &[ThinEntry], _: usize) -> Result<Option<Vec<Frame>>, LogError> {
         Ok(None)
     }
+
+    fn is_cold(&self, _: &[ThinEntry]) -> bool {
+        false
+    }
 }
 
 /// Nodes are counted from 0, replica numbers from 1; each lives its first life.

@@ -144,7 +144,7 @@ impl World {
                 Ok(())
             }
             // Nobody waits for messages here.
-            Verdict::Hold(hold) => self.expire(at, &hold, reply),
+            Verdict::Hold(hold) | Verdict::ReadCold(hold) => self.expire(at, &hold, reply),
             Verdict::ConfirmOrHold(_) if outer() == Some(OuterBug::ViewNotConfirmed) => {
                 self.judge::<H>(at, request, Consistency::Linearizable, reply)
             }

@@ -78,6 +78,7 @@ impl Serving {
             consistency,
             is_leaving: false,
             near_slaves,
+            reads_cold: true,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::context::{RequestContext, Responder};
 use crate::clock::{self, MachineClock};
 use crate::response_batch::{ResponseBatch, Ticket};
 use crate::services::Services;
+use crate::services::cold_lane::ColdRead;
 use crate::services::holds::{HeldRequest, HoldId};
 use crate::services::metadata_changes::ChangeCallback;
 use tern_replica::{Outcome, Proposal};
@@ -64,6 +65,33 @@ impl<P: Send + 'static> HeldRequest for ParkedPull<P> {
             let response = (self.hold.expire)(&self.hold.pending, &driver.view(Consistency::Local));
             respond(self.responder, response, Out::Now);
         }
+    }
+}
+
+/// A pull of old messages. Weak as above.
+struct ColdPull<P> {
+    driver: Weak<Driver>,
+    responder: Responder,
+    hold: Hold<P>,
+    /// Its name and its deadline, if it was parked before.
+    parked: Option<(HoldId, Instant)>,
+}
+
+impl<P: Send + 'static> ColdRead for ColdPull<P> {
+    fn read(self: Box<Self>) {
+        if let Some(driver) = self.driver.upgrade() {
+            driver.services.counters.read_cold();
+            driver.look_again(self.responder, self.hold, self.parked, true);
+        }
+    }
+
+    fn refuse(self: Box<Self>) {
+        refuse_with(
+            self.responder,
+            RequestError::too_many_cold_reads(),
+            |_| {},
+            Out::Now,
+        );
     }
 }
 
@@ -132,6 +160,7 @@ impl Driver {
             consistency,
             is_leaving: services.holds.is_closed(),
             near_slaves: services.roles.near_slaves(),
+            reads_cold: false,
         }
     }
 
@@ -175,6 +204,7 @@ impl Driver {
                 out.batch(|batch| self.commit::<H>(context.responder, queue, offset, batch));
             }
             Verdict::Hold(hold) => self.hold(context.responder, hold, None),
+            Verdict::ReadCold(hold) => self.read_cold(context.responder, hold, None),
             Verdict::ConfirmOrHold(hold) => self.confirm_or_hold::<H>(context, hold, out),
         }
     }
@@ -399,17 +429,48 @@ impl Driver {
             hold,
             ..
         } = parked;
+        self.look_again(responder, hold, Some((id, until)), false);
+    }
+
+    /// Has a pull look again, here or where old messages are read.
+    fn look_again<P: Send + 'static>(
+        self: &Arc<Self>,
+        responder: Responder,
+        hold: Hold<P>,
+        parked: Option<(HoldId, Instant)>,
+        reads_cold: bool,
+    ) {
         if !responder.is_awaited() {
             return;
         }
         let mut effects = Effects::default();
-        let looked = (hold.resume)(hold.pending, &self.view(Consistency::Local), &mut effects);
+        let view = View {
+            reads_cold,
+            ..self.view(Consistency::Local)
+        };
+        let looked = (hold.resume)(hold.pending, &view, &mut effects);
+        drop(view);
         self.bring_about(effects, &responder);
         match looked {
             Ok(Looked::Found(response)) => respond(responder, response, Out::Now),
-            Ok(Looked::Nothing(hold)) => self.hold(responder, hold, Some((id, until))),
+            Ok(Looked::Nothing(hold)) => self.hold(responder, hold, parked),
+            Ok(Looked::Cold(hold)) => self.read_cold(responder, hold, parked),
             Err(error) => refuse_with(responder, error, |_| {}, Out::Now),
         }
+    }
+
+    fn read_cold<P: Send + 'static>(
+        self: &Arc<Self>,
+        responder: Responder,
+        hold: Hold<P>,
+        parked: Option<(HoldId, Instant)>,
+    ) {
+        self.services.cold_lane.add(Box::new(ColdPull {
+            driver: Arc::downgrade(self),
+            responder,
+            hold,
+            parked,
+        }));
     }
 
     fn bring_about(&self, effects: Effects, responder: &Responder) {

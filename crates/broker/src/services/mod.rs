@@ -1,5 +1,6 @@
 //! What request handlers may use. A handler takes the two or three parts it needs, never this whole.
 
+pub(crate) mod cold_lane;
 pub(crate) mod consumer_offset_manager;
 pub(crate) mod holds;
 pub(crate) mod metadata_changes;
@@ -12,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::channels::mailbox::Mailbox;
 use crate::counters::MessageCounters;
 use crate::roles::RoleBoard;
+use cold_lane::ColdLane;
 use consumer_offset_manager::ConsumerOffsetManager;
 use holds::HoldTable;
 use metadata_changes::MetadataChanges;
@@ -28,6 +30,8 @@ pub struct Services {
     pub mailbox: Mailbox,
     /// Parked pulls.
     pub holds: Arc<HoldTable>,
+    /// Pulls of old messages.
+    pub cold_lane: ColdLane,
     /// Connected clients and their groups.
     pub clients: Arc<ClientRegistry>,
     /// Topics and groups on their way into being.

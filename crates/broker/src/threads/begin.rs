@@ -26,6 +26,7 @@ use crate::channels::mailbox::MailboxReceiver;
 use crate::counters::MessageCounters;
 use crate::response_batch::Ticket;
 use crate::services::Services;
+use crate::services::cold_lane::ColdLane;
 use crate::services::consumer_offset_manager::ConsumerOffsetManager;
 use crate::services::holds::HoldTable;
 use crate::services::metadata_changes::MetadataChanges;
@@ -89,6 +90,7 @@ fn serve(
         roles: Arc::clone(&start.roles),
         mailbox: start.mailbox.clone(),
         holds: Arc::clone(&holds),
+        cold_lane: ColdLane::start(),
         clients: Arc::new(ClientRegistry::new()),
         metadata_changes: Arc::new(metadata_changes),
         offset_manager: Arc::new(offset_manager),

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc::channel;
 
 use tern_log::Frame;
 use tern_replication::{PeerRefusal, Phase};
 
 use crate::support::{
-    PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for,
+    PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for, wait_until,
 };
 
 #[test]
@@ -50,6 +51,31 @@ fn a_long_append_is_split_and_arrives_as_one_run() {
         let last = &pair[0].frames.last().unwrap().header;
         assert_eq!((pair[1].index, pair[1].log_term), (last.index, last.term));
     }
+}
+
+#[test]
+fn old_frames_that_wait_for_a_disk_keep_no_other_stream_waiting() {
+    // The sockets of both have one thread.
+    let pair = Pair::new();
+    let stored = frames(3, 1 << 10);
+    let (one, _seen, sender) = pair.start_whole(1, |_, _| {}, stored.clone());
+    let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&one, &seen, &append(1, 2, &[]));
+    let (go_on, disk) = channel();
+    *sender.disk.lock().unwrap() = Some(disk);
+    one.send(vec![append(1, 2, &stored)]);
+    wait_until("the frames are asked for", || {
+        sender.disk.lock().unwrap().is_none()
+    });
+    send_until_seen(&one, &seen, &heartbeat(1, 2));
+    go_on.send(()).expect("it waits");
+    let PeerNotice::Message(got) = wait_for(
+        &seen,
+        |seen| matches!(seen, PeerNotice::Message(message) if !message.frames.is_empty()),
+    ) else {
+        unreachable!()
+    };
+    assert_eq!(got.frames, stored);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct FakeReplica {
     /// On which stream it is busy: it keeps the room of what it is told there.
     pub busy: Mutex<Option<PeerStream>>,
     kept: Mutex<Vec<MessagePermit>>,
+    /// What the next frames that are asked for come from, and are waited for there.
+    pub disk: Mutex<Option<Receiver<()>>>,
 }
 
 impl PeerEvents for FakeReplica {
@@ -110,6 +112,10 @@ impl FrameSource for FakeReplica {
         entries: &[ThinEntry],
         max_bytes: usize,
     ) -> Result<Option<Vec<Frame>>, LogError> {
+        let disk = self.disk.lock().unwrap().take();
+        if let Some(disk) = disk {
+            let _ = disk.recv();
+        }
         let mut frames = Vec::new();
         let mut bytes = 0;
         for entry in entries {
@@ -128,6 +134,10 @@ impl FrameSource for FakeReplica {
         }
         self.asked.fetch_add(frames.len(), Ordering::SeqCst);
         Ok((!frames.is_empty()).then_some(frames))
+    }
+
+    fn is_cold(&self, _: &[ThinEntry]) -> bool {
+        self.disk.lock().unwrap().is_some()
     }
 }
 
@@ -235,6 +245,7 @@ impl Pair {
             asked: AtomicUsize::new(0),
             busy: Mutex::default(),
             kept: Mutex::default(),
+            disk: Mutex::default(),
         });
         let events: Arc<dyn PeerEvents> = replica.clone();
         // A port that was just given up is free when the runtime has ended its tasks.
@@ -260,6 +271,14 @@ pub fn wait_for(
         if wanted(&next) {
             return next;
         }
+    }
+}
+
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::response_batch::ResponseBatch;
 use crate::roles::RoleBoard;
 use crate::routes::WaitsFor;
 use crate::services::Services;
+use crate::services::cold_lane::ColdLane;
 use crate::testing::{ReplicaBench, TestClient, leading, role_board};
 use tern_net::Credit;
 use tern_replica::Outcome;
@@ -319,4 +320,51 @@ async fn a_change_of_roles_leaves_pulls_parked() {
         .id;
     fixture.services.holds.wake(&[(topic_id, 0)]);
     assert_eq!(fixture.code().await, 0);
+}
+
+/// Messages that go far enough back for the first of them to be old.
+fn commit_old_ones(bench: &mut ReplicaBench) -> i64 {
+    let mut last = 0;
+    for _ in 0..40 {
+        last = bench.commit_message(TOPIC, 0, "", &[b'x'; 16 << 10]);
+    }
+    last.cast_signed()
+}
+
+#[tokio::test]
+async fn old_messages_are_read_on_their_own_threads_and_new_ones_where_the_pull_came_in() {
+    let mut fixture = PullFixture::on(ReplicaBench::cold(), leading()).await;
+    let last = commit_old_ones(&mut fixture.bench);
+    let cold = |fixture: &PullFixture| fixture.services.counters.totals().get_cold;
+    fixture.pull(last, 0);
+    let answer = fixture.client.answer().await;
+    assert_eq!((answer.code, bodies(&answer).len()), (0, 1));
+    assert_eq!(cold(&fixture), 0);
+    fixture.pull(0, 0);
+    let answer = fixture.client.answer().await;
+    assert_eq!(answer.code, 0);
+    assert_eq!(bodies(&answer)[0], b"m");
+    assert!(bodies(&answer).len() > 10);
+    assert_eq!(cold(&fixture), 1);
+    assert_eq!(fixture.services.counters.totals().get_found, 2);
+}
+
+#[tokio::test]
+async fn a_pull_of_old_messages_is_refused_by_name_when_too_many_wait_for_the_disk() {
+    let mut bench = ReplicaBench::cold();
+    let last = commit_old_ones(&mut bench);
+    let mut fixture = PullFixture::on(bench, leading()).await;
+    let mut services = fixture.bench.services(leading());
+    services.cold_lane = ColdLane::full();
+    fixture.driver = Driver::start(&Arc::new(services));
+    fixture.pull(0, 0);
+    let refused = fixture.client.answer().await;
+    assert_eq!(refused.code, response::FLOW_CONTROL);
+    assert!(
+        refused
+            .remark
+            .is_some_and(|remark| remark.contains("COLD_READS_BUSY"))
+    );
+    fixture.pull(last, 0);
+    assert_eq!(fixture.code().await, 0, "new ones are served");
 }

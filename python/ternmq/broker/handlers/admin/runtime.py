@@ -120,9 +120,11 @@ class RuntimeHandlers:
             "putMessageTimesTotal": str(max(1, puts)),
             "putMessageFailedTimes": str(totals.get("put_failed", 0)),
             "putMessageSizeTotal": str(sizes),
-            # Ours: whoever watches sees that this replica's copy is damaged, or that a clock was wrong.
+            # Ours: whoever watches sees that this replica's copy is damaged, that a clock was wrong, or that consumers
+            # read old messages from the disk.
             "rotDetected": str(totals.get("rot_detected", 0)),
             "storeTimestampFalls": str(totals.get("timestamp_falls", 0)),
+            "coldPulls": str(totals.get("get_cold", 0)),
             "putMessageAverageSize": str(sizes / puts if puts else 0.0),
         }
         for level, put, stored in delay_levels(engine):
