@@ -1,6 +1,7 @@
 """The three load programs, and what they come to with the servers' counters around them."""
 
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from support import maven
 LOAD = ROOT / "target" / "release" / "tern-load"
 JAVA_PROJECT = Path(__file__).parent / "java"
 PYTHON_CLIENT = Path(__file__).parent / "python_client.py"
+
+
+def build_load() -> None:
+    """Compile our generator."""
+    build = ["cargo", "build", "--release", "--quiet", "--locked", "--package", "tern-load"]
+    subprocess.run(build, cwd=ROOT, check=True)
 
 
 class Watch(Protocol):

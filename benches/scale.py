@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,14 +17,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benches import ROOT
-from benches.drivers import LOAD
+from benches.drivers import LOAD, build_load
 from benches.probes import disk
 from benches.probes.window import Reading, Used
-from benches.servers.ours import ours
+from benches.servers.ours import create_topic, ours
 from benches.servers.running import Servers
 from benches.stepped import Line, Stepped
 from support.speaker import ask, lenient_json
-from support.tern import PROGRAM
 from ternmq.config.settings import Flush
 from ternmq.config.topology import Mode
 
@@ -83,7 +81,7 @@ def run(folder: Path, groups: int, load: Load, promise: Promise) -> dict[str, An
     """
     cluster = ours(folder, groups=groups, mode=promise.mode, flush=promise.flush)
     with cluster as servers, contextlib.ExitStack() as senders:
-        _create_topic(servers)
+        create_topic(servers, TOPIC, QUEUES)
         programs = [senders.enter_context(_sender(servers, group, load)) for group in servers.groups]
         for program in programs:
             program.expect("ready")
@@ -136,20 +134,6 @@ def figures(
     }
 
 
-def _create_topic(servers: Servers) -> None:
-    create: list[str | Path] = [
-        PROGRAM,
-        "topic",
-        "create",
-        TOPIC,
-        "--queues",
-        str(QUEUES),
-        "-n",
-        servers.subject.nameservers,
-    ]
-    subprocess.run(create, check=True, capture_output=True)
-
-
 def _sender(servers: Servers, group: str, load: Load) -> Stepped:
     options: list[object] = ["--connections", load.connections, "--in-flight", load.in_flight, "--body", load.body]
     if load.rate is not None:
@@ -179,8 +163,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--body", type=int, default=128, help="bytes")
     parser.add_argument("--json", action="store_true", help="nothing but the lines of JSON")
     options = parser.parse_args(words)
-    build = ["cargo", "build", "--release", "--quiet", "--locked", "--package", "tern-load"]
-    subprocess.run(build, cwd=ROOT, check=True)
+    build_load()
     rate = options.rate or None
     in_flight = options.in_flight or (32 if rate is None else 4_096)
     load = Load(options.seconds, rate, options.connections, in_flight, options.body)

@@ -1,6 +1,7 @@
 """A load program that says what it has reached in JSON lines, and goes on when it is told to."""
 
 import json
+import select
 import subprocess
 import tempfile
 import threading
@@ -53,6 +54,11 @@ class Stepped:
         self._errors.seek(0)
         said = self._errors.read()[-2000:].decode(errors="replace")
         raise LoadFailedError(f"no line {event!r} within {within} s from {' '.join(self.command[-8:])}\n{said}")
+
+    def has_said(self) -> bool:
+        """Whether it has written a line that nobody has waited for."""
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
 
     def go_on(self) -> None:
         """Let it go on."""

@@ -4,7 +4,7 @@
 //! ```text
 //! tern-load send BROKER TOPIC [--connections C] [--in-flight W] [--rate R] [--body BYTES] [--seconds S]
 //!                              [--count N] [--save FILE]
-//! tern-load pull BROKER TOPIC [--connections C] [--max-messages M] [--expect FILE]
+//! tern-load pull BROKER TOPIC [--connections C] [--max-messages M] [--expect FILE | --tally]
 //! tern-load read BROKER TOPIC --expect FILE
 //! tern-load gaps BROKER,BROKER,… TOPIC [--connections C] [--body BYTES]
 //! ```

@@ -48,6 +48,8 @@ pub struct Plan {
     pub save: Option<PathBuf>,
     /// Which numbers must be found.
     pub expect: Option<PathBuf>,
+    /// Whether to keep one bit of each message that was pulled instead of its number.
+    pub tally: bool,
     /// Whether to wait for a line before each step.
     pub stepped: bool,
 }
@@ -83,17 +85,20 @@ impl Plan {
             max_messages: 32,
             save: None,
             expect: None,
+            tally: false,
             stepped: false,
         };
         while let Some(option) = words.next() {
-            if option == "--stepped" {
-                plan.stepped = true;
-                continue;
+            match option.as_str() {
+                "--stepped" => plan.stepped = true,
+                "--tally" => plan.tally = true,
+                _ => {
+                    let value = words
+                        .next()
+                        .ok_or_else(|| format!("{option} has no value"))?;
+                    plan.set(&option, &value)?;
+                }
             }
-            let value = words
-                .next()
-                .ok_or_else(|| format!("{option} has no value"))?;
-            plan.set(&option, &value)?;
         }
         if plan.queues == 0 || plan.connections == 0 || plan.in_flight == 0 {
             return Err("queues, connections and in-flight are at least 1".into());

@@ -1,6 +1,7 @@
 //! Pulling a backlog as a push consumer does: one pull for each queue, the next one when its answer is there.
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tern_wire::{Command, Language, codes, encode_frame};
 use tokio::task::JoinSet;
 
 use crate::connection::LoadConnection;
-use crate::numbers::{self, Compared};
+use crate::numbers::{self, Compared, Tally};
 use crate::plan::Plan;
 use crate::steps;
 
@@ -25,13 +26,22 @@ const MOST_EMPTY: u32 = 1_000;
 pub async fn run(plan: &Plan) -> io::Result<bool> {
     steps::pause(plan, "{\"event\": \"ready\"}");
     let start = Instant::now();
-    let (read, pulls) = pull(plan, plan.connections.min(plan.queues as usize)).await?;
+    let pulled = pull(plan, plan.connections.min(plan.queues as usize)).await?;
     let seconds = start.elapsed().as_secs_f64();
     let line = format!(
-        "{{\"event\": \"measured\", \"count\": {}, \"failed\": 0, \"seconds\": {seconds:.3}, \"pulls\": {pulls}}}",
-        read.len()
+        "{{\"event\": \"measured\", \"count\": {}, \"failed\": 0, \"seconds\": {seconds:.3}, \"pulls\": {}, \"bytes\": {}}}",
+        pulled.numbers.count(),
+        pulled.pulls,
+        pulled.bytes
     );
     steps::pause(plan, &line);
+    let read = match pulled.numbers {
+        Numbers::Tally(tally) => {
+            steps::say(&tally.line());
+            return Ok(tally.is_whole());
+        }
+        Numbers::List(read) => read,
+    };
     let Some(path) = &plan.expect else {
         return Ok(true);
     };
@@ -49,52 +59,100 @@ pub async fn everything(plan: &Plan) -> io::Result<Vec<u64>> {
     for broker in &plan.brokers {
         let one = Plan {
             brokers: vec![broker.clone()],
+            tally: false,
             ..plan.clone()
         };
-        read.extend(pull(&one, 1).await?.0);
+        if let Numbers::List(numbers) = pull(&one, 1).await?.numbers {
+            read.extend(numbers);
+        }
     }
     Ok(read)
 }
 
-async fn pull(plan: &Plan, connections: usize) -> io::Result<(Vec<u64>, u64)> {
+/// What was read.
+struct Pulled {
+    numbers: Numbers,
+    pulls: u64,
+    /// Of the records.
+    bytes: u64,
+}
+
+/// The numbers of its messages.
+enum Numbers {
+    List(Vec<u64>),
+    Tally(Tally),
+}
+
+impl Numbers {
+    fn add(&mut self, number: u64) {
+        match self {
+            Self::List(numbers) => numbers.push(number),
+            Self::Tally(tally) => tally.add(number),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::List(numbers) => numbers.len() as u64,
+            Self::Tally(tally) => tally.records(),
+        }
+    }
+}
+
+async fn pull(plan: &Plan, connections: usize) -> io::Result<Pulled> {
+    let pulled = Arc::new(Mutex::new(Pulled {
+        numbers: if plan.tally {
+            Numbers::Tally(Tally::default())
+        } else {
+            Numbers::List(Vec::new())
+        },
+        pulls: 0,
+        bytes: 0,
+    }));
     let mut running = JoinSet::new();
     for at in 0..connections {
-        let plan = plan.clone();
+        let (plan, pulled) = (plan.clone(), Arc::clone(&pulled));
         let queues = (0..plan.queues).filter(move |queue| *queue as usize % connections == at);
-        running.spawn(async move { Puller::open(&plan, queues.collect()).await?.run().await });
+        running.spawn(async move {
+            let puller = Puller::open(&plan, queues.collect(), pulled).await?;
+            puller.run().await
+        });
     }
-    let (mut read, mut pulls) = (Vec::new(), 0);
     while let Some(done) = running.join_next().await {
-        let (part, count) = done.map_err(io::Error::other)??;
-        read.extend(part);
-        pulls += count;
+        done.map_err(io::Error::other)??;
     }
-    Ok((read, pulls))
+    let pulled = Arc::into_inner(pulled).map(Mutex::into_inner);
+    match pulled {
+        Some(Ok(pulled)) => Ok(pulled),
+        _ => Err(io::Error::other("a puller has not ended")),
+    }
 }
 
 struct Puller<'a> {
     plan: &'a Plan,
     connection: LoadConnection,
     queues: Vec<u32>,
-    read: Vec<u64>,
-    pulls: u64,
+    pulled: Arc<Mutex<Pulled>>,
     /// Answers in a row that only gave another offset.
     empty: u32,
 }
 
 impl<'a> Puller<'a> {
-    async fn open(plan: &'a Plan, queues: Vec<u32>) -> io::Result<Self> {
+    async fn open(
+        plan: &'a Plan,
+        queues: Vec<u32>,
+        pulled: Arc<Mutex<Pulled>>,
+    ) -> io::Result<Self> {
         Ok(Self {
             connection: LoadConnection::open(plan.leader()).await?,
             plan,
             queues,
-            read: Vec::new(),
-            pulls: 0,
+            pulled,
             empty: 0,
         })
     }
 
-    async fn run(mut self) -> io::Result<(Vec<u64>, u64)> {
+    async fn run(mut self) -> io::Result<()> {
         for queue in self.queues.clone() {
             self.ask(queue, 0)?;
         }
@@ -108,7 +166,12 @@ impl<'a> Puller<'a> {
                 open -= 1;
             }
         }
-        Ok((self.read, self.pulls))
+        Ok(())
+    }
+
+    // Nobody panics while holding it.
+    fn pulled(&self) -> MutexGuard<'_, Pulled> {
+        self.pulled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pull's number is its queue: there is never more than one for each.
@@ -133,7 +196,7 @@ impl<'a> Puller<'a> {
         };
         header.encode(&mut command.fields);
         command.fields.set("bname", &self.plan.broker_name);
-        self.pulls += 1;
+        self.pulled().pulls += 1;
         encode_frame(&command, &mut self.connection.out).map_err(io::Error::other)
     }
 
@@ -141,7 +204,7 @@ impl<'a> Puller<'a> {
     fn answered(&mut self, answer: &Command) -> io::Result<Option<i64>> {
         match answer.code {
             codes::response::SUCCESS => {
-                take(&answer.body, &mut self.read)?;
+                take(&answer.body, &mut self.pulled())?;
                 self.empty = 0;
             }
             codes::response::PULL_RETRY_IMMEDIATELY | codes::response::PULL_OFFSET_MOVED
@@ -164,7 +227,8 @@ impl<'a> Puller<'a> {
 }
 
 /// Adds the numbers of the messages in a pull's body.
-fn take(body: &Bytes, read: &mut Vec<u64>) -> io::Result<()> {
+fn take(body: &Bytes, pulled: &mut Pulled) -> io::Result<()> {
+    pulled.bytes += body.len() as u64;
     let mut rest = body.as_ref();
     while let Some(length) = rest.first_chunk::<4>() {
         let length = u32::from_be_bytes(*length) as usize;
@@ -175,7 +239,7 @@ fn take(body: &Bytes, read: &mut Vec<u64>) -> io::Result<()> {
             .get(BODY_LENGTH_AT + 4..)
             .and_then(|body| body.first_chunk::<8>())
             .ok_or_else(|| io::Error::other("a record is too short"))?;
-        read.push(u64::from_be_bytes(*number));
+        pulled.numbers.add(u64::from_be_bytes(*number));
         rest = &rest[length..];
     }
     Ok(())
