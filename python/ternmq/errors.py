@@ -33,7 +33,8 @@
     │   ├─ NotRunningError                 none runs in that folder
     │   └─ AlreadyRunningError             the node or cluster to be started runs
     ├─ RegistrationRefusedError            a NameServer does not take a registration
-    │   └─ StaleTermError                  a registration from a leader that has been replaced
+    │   ├─ StaleTermError                  a registration from a leader that has been replaced
+    │   └─ NameTakenError                  a registration under the name of another group
     └─ ServerError                         1 outside sends, and any other code
 
     Reject (Exception)                     raised by those who handle messages, never by ternmq
@@ -261,6 +262,10 @@ class StaleTermError(RegistrationRefusedError):
         self.broker_name = broker_name
         self.offered = offered
         self.held = held
+
+
+class NameTakenError(RegistrationRefusedError):
+    """A master registered under the name of a group that has another master in the same term."""
 
 
 class LaunchError(MQError):

@@ -33,7 +33,7 @@ connections = st.integers(1, 4)
 shapes = st.tuples(st.sampled_from((4, 6)), st.integers(1, 2), st.sampled_from((0, 1)))
 tables = st.dictionaries(st.sampled_from(TOPICS), shapes, min_size=2)
 registrations = st.builds(
-    lambda group, cluster, number, as_id, table, counter, term, acting, connection: Registration(
+    lambda group, cluster, number, as_id, table, counter, term, acting, connection, founding: Registration(
         broker=BrokerIdentity(cluster, group, as_id, f"10.0.{GROUPS.index(group)}.{number}:10911"),
         topics={
             name: TopicConfig(
@@ -47,6 +47,7 @@ registrations = st.builds(
         is_current=True,
         acting_master=acting,
         connection_id=connection,
+        group_id=founding,
     ),
     groups,
     st.sampled_from(CLUSTERS),
@@ -57,6 +58,7 @@ registrations = st.builds(
     st.integers(1, 3),
     st.booleans(),
     connections,
+    st.sampled_from(("", "one", "other")),
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ternmq.errors import RegistrationRefusedError, StaleTermError
+from ternmq.errors import NameTakenError, RegistrationRefusedError, StaleTermError
 from ternmq.namesrv.route_table import DEFAULT_TIMEOUT_MS, BrokerIdentity, Registered, Registration
 from ternmq.protocol.cluster_info import ClusterInfoBody
 from ternmq.protocol.codes import ResponseCode
@@ -33,6 +33,7 @@ class PlainGroup:
     acting_master: bool = False
     zone: str | None = None
     applied: DataVersion | None = None
+    group_id: str = ""
 
 
 class PlainRouteTable:
@@ -48,14 +49,17 @@ class PlainRouteTable:
         self._groups: dict[str, PlainGroup] = {}
         self._live: dict[tuple[str, str], PlainLive] = {}
         # Kept when a group goes: within one process life the term of a group never goes back.
-        self._terms: dict[str, int] = {}
+        self._terms: dict[str, tuple[str, int]] = {}
 
     # -- brokers come, stay and go -------------------------------------------------------------------------------
 
     def register(self, registration: Registration, now_ms: int) -> Registered:
         broker = registration.broker
-        self._check_term(registration)
         group = self._groups.get(broker.name)
+        ids = {registration.group_id} if group is None else {registration.group_id, group.group_id}
+        if len(ids - {""}) == 2:
+            raise NameTakenError("another group", code=ResponseCode.SYSTEM_ERROR)
+        self._check_term(registration)
         if group is not None and self._is_superseded(group, registration):
             return Registered()
         if (group is None or broker.id not in group.addresses) and len(registration.topics) == 1:
@@ -64,7 +68,7 @@ class PlainRouteTable:
                 code=ResponseCode.SYSTEM_ERROR,
             )
         if broker.id == MASTER_ID:
-            self._terms[broker.name] = registration.term
+            self._terms[broker.name] = registration.group_id, registration.term
         if group is None:
             group = self._groups[broker.name] = PlainGroup(broker.cluster)
         self._enter(group, registration)
@@ -83,8 +87,8 @@ class PlainRouteTable:
     def _check_term(self, registration: Registration) -> None:
         if registration.broker.id != MASTER_ID:
             return
-        held = self._terms.get(registration.broker.name, 0)
-        if registration.term < held:
+        group_id, held = self._terms.get(registration.broker.name, ("", 0))
+        if registration.term < held and not (group_id and registration.group_id and group_id != registration.group_id):
             raise StaleTermError(registration.broker.name, registration.term, held)
 
     def _is_superseded(self, group: PlainGroup, registration: Registration) -> bool:
@@ -105,6 +109,7 @@ class PlainRouteTable:
         group.cluster = broker.cluster
         group.acting_master = registration.acting_master
         group.zone = registration.zone
+        group.group_id = registration.group_id or group.group_id
         for other in [number for number, address in group.addresses.items() if address == broker.address]:
             del group.addresses[other]
         group.addresses[broker.id] = broker.address

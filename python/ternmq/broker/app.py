@@ -242,7 +242,8 @@ class BrokerApp:
         if broker_id == 0 and not role.is_leader:
             # It was the master: who is it now is about to be known.
             return None
-        return RegistrationState(broker_id, role.term, DataVersion(counter, role.term, changed_ms), topics)
+        group_id = str(self._engine.status().get("group_id", ""))
+        return RegistrationState(broker_id, role.term, DataVersion(counter, role.term, changed_ms), topics, group_id)
 
 
 def _identity(config: BrokerConfig) -> ReplicaIdentity:

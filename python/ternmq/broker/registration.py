@@ -62,12 +62,14 @@ class RegistrationState:
         term: Raft term.
         version: version of the topic table; its state version is the term.
         topics: the topic table.
+        group_id: what the group was founded as.
     """
 
     broker_id: int
     term: int
     version: DataVersion
     topics: dict[str, TopicConfig]
+    group_id: str = ""
 
 
 class Registrar:
@@ -310,6 +312,7 @@ class Registrar:
             # Its presence tells a 5.x NameServer that this is no 4.9 broker.
             "enableActingMaster": "false",
             "ternTerm": str(state.term),
+            "ternGroup": state.group_id,
         }
         answer = await self._call(address, RequestCode.REGISTER_BROKER, fields, body)
         if answer.code == ResponseCode.REQUEST_CODE_NOT_SUPPORTED:

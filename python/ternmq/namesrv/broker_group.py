@@ -56,10 +56,22 @@ class BrokerGroup:
         acting_master: what the last registration said of `enableActingMaster`.
         zone: zone name.
         applied: version of the topics that were applied last.
+        group_id: what it was founded as; empty while no replica has said that.
         is_gone: whether the last replica is gone; what it held is not shown from then on.
     """
 
-    __slots__ = ("_encoded", "_queues", "acting_master", "addresses", "applied", "cluster", "is_gone", "name", "zone")
+    __slots__ = (
+        "_encoded",
+        "_queues",
+        "acting_master",
+        "addresses",
+        "applied",
+        "cluster",
+        "group_id",
+        "is_gone",
+        "name",
+        "zone",
+    )
 
     def __init__(self, name: str, cluster: str) -> None:
         self.name = name
@@ -68,6 +80,7 @@ class BrokerGroup:
         self.acting_master = False
         self.zone: str | None = None
         self.applied: DataVersion | None = None
+        self.group_id = ""
         self.is_gone = False
         self._encoded: Encoded | None = None
         self._queues: dict[QueueShape, GroupQueues] = {}

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ternmq.errors import RegistrationRefusedError, StaleTermError
+from ternmq.errors import NameTakenError, RegistrationRefusedError, StaleTermError
 from ternmq.namesrv.broker_group import BrokerGroup, GroupQueues
 from ternmq.namesrv.placements import Placement, Placements, Steps, finish
 from ternmq.protocol.cluster_info import ClusterInfoBody, join_cluster_info
@@ -61,6 +61,7 @@ class Registration:
         acting_master: value of that field.
         zone: zone name.
         connection_id: the connection over which it came.
+        group_id: what its group was founded as; empty for brokers that do not say.
     """
 
     broker: BrokerIdentity
@@ -73,6 +74,7 @@ class Registration:
     acting_master: bool = False
     zone: str | None = None
     connection_id: int = 0
+    group_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,9 @@ class RouteTable:
         self._topics = Placements()
         self._groups: dict[str, BrokerGroup] = {}
         self._live: dict[tuple[str, str], _Live] = {}
-        # Kept when a group goes: within one process life the term of a group never goes back.
-        self._terms: dict[str, int] = {}
+        # Group id and term, kept when a group goes: within one process life the term of a group never goes back.
+        # Another group that gets the name of one that is gone begins with its own.
+        self._terms: dict[str, tuple[str, int]] = {}
         self._left: deque[Callable[[], Steps[object]]] = deque()
 
     @property
@@ -136,11 +139,13 @@ class RouteTable:
 
         Raises:
             StaleTermError: id 0 with an older term than one seen here.
+            NameTakenError: another group of this name is registered now.
             RegistrationRefusedError: an id that is new here with a table of exactly one topic.
 
         Source: RocketMQ 5.x, RouteInfoManager#registerBroker.
         """
         broker = registration.broker
+        self._check_name(registration)
         self._check_term(registration)
         yield from self.settling()
         group = self._groups.get(broker.name)
@@ -152,7 +157,7 @@ class RouteTable:
                 code=ResponseCode.SYSTEM_ERROR,
             )
         if broker.id == MASTER_ID:
-            self._terms[broker.name] = registration.term
+            self._terms[broker.name] = registration.group_id, registration.term
         if group is None:
             group = self._groups[broker.name] = BrokerGroup(broker.name, broker.cluster)
         self._enter(group, registration)
@@ -167,11 +172,20 @@ class RouteTable:
             self._live[key] = replace(live, version=registration.version)
         return self._master_of(group, broker)
 
+    def _check_name(self, registration: Registration) -> None:
+        group = self._groups.get(registration.broker.name)
+        if group is not None and _are_strangers(group.group_id, registration.group_id):
+            there = ", ".join(sorted(group.addresses.values()))
+            raise NameTakenError(
+                f"{group.name} is another group, with {there}: two groups cannot have one name",
+                code=ResponseCode.SYSTEM_ERROR,
+            )
+
     def _check_term(self, registration: Registration) -> None:
         if registration.broker.id != MASTER_ID:
             return
-        held = self._terms.get(registration.broker.name, 0)
-        if registration.term < held:
+        group_id, held = self._terms.get(registration.broker.name, ("", 0))
+        if registration.term < held and not _are_strangers(group_id, registration.group_id):
             raise StaleTermError(registration.broker.name, registration.term, held)
 
     def _is_superseded(self, group: BrokerGroup, registration: Registration) -> bool:
@@ -192,6 +206,7 @@ class RouteTable:
     def _enter(self, group: BrokerGroup, registration: Registration) -> None:
         broker = registration.broker
         acting_master = registration.acting_master
+        group.group_id = registration.group_id or group.group_id
         if group.enter(broker.id, broker.address, broker.cluster, registration.zone, acting_master=acting_master):
             self.groups_generation += 1
 
@@ -399,6 +414,11 @@ class RouteTable:
 
 def _without_write(perm: int) -> int:
     return perm & ~PERM_WRITE
+
+
+def _are_strangers(one: str, other: str) -> bool:
+    """Say whether these are ids of different groups; who has none may be anybody."""
+    return bool(one and other) and one != other
 
 
 def _order(version: DataVersion) -> tuple[int, int, int]:

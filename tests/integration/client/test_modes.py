@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import ternmq
@@ -19,6 +20,8 @@ from support.reading import fresh, until, with_client
 from support.speaker import PULL, ask, messages_shown, messages_taken, pull_fields
 from support.tern import PROGRAM
 from ternmq import StoredUnconfirmedError
+from ternmq.config import dump_topology, load_topology
+from ternmq.config.generate import add_group
 
 SLAVE_MODES = ("async-slave", "sync-double-write")
 
@@ -394,3 +397,29 @@ def test_a_slave_that_does_not_belong_gets_nothing_and_it_is_said_why(
         assert not stored
     finally:
         file.write_text(before)
+
+
+def test_a_second_master_that_claims_the_name_of_a_group_is_refused_and_says_so(
+    make_cluster: MakeCluster, tmp_path: Path
+) -> None:
+    cluster = made(make_cluster, "multi-master")
+    (master,) = cluster.members()
+    topology = load_topology(cluster.directory / "topology.toml")
+    twin = add_group(topology, "twin")
+    # The file of somebody who copied a group and left its name.
+    twin = msgspec.structs.replace(
+        twin, group=(msgspec.structs.replace(twin.group[1], name=cluster.group),), base=tmp_path
+    )
+    file = tmp_path / "topology.toml"
+    file.write_text(dump_topology(twin))
+    shutil.copy(cluster.directory / "cluster.secret", tmp_path)
+    with (tmp_path / "log").open("wb") as log:
+        command = [str(PROGRAM), "run", "broker", "--topology", str(file), "--node", master]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+            try:
+                said = f"{cluster.group} is another group, with {cluster.address(master)}"
+                wait_for(lambda: said in (tmp_path / "log").read_text(), 20, said)
+                assert cluster.leader() == master
+                with_client(cluster.nameservers, lambda mq: sent(mq, "orders", ["to the first"]))
+            finally:
+                process.terminate()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ternmq.errors import RegistrationRefusedError, StaleTermError
+from ternmq.errors import NameTakenError, RegistrationRefusedError, StaleTermError
 from ternmq.namesrv.route_table import (
     DEFAULT_TIMEOUT_MS,
     BrokerIdentity,
@@ -30,6 +30,7 @@ def registration(
     acting: bool = False,
     is_current: bool = True,
     cluster: str = "c",
+    group: str = "",
 ) -> Registration:
     return Registration(
         broker=BrokerIdentity(cluster, name, broker_id, address),
@@ -43,6 +44,7 @@ def registration(
         is_current=is_current,
         acting_master=acting,
         connection_id=connection,
+        group_id=group,
     )
 
 
@@ -91,6 +93,32 @@ def test_a_deposed_leader_that_registers_late_is_refused_with_both_terms() -> No
         table.register(registration(0, A, term=2, counter=9), 1)
     assert (caught.value.offered, caught.value.held) == (2, 3)
     assert addresses(table) == {0: B}
+
+
+def test_another_group_of_the_same_name_is_refused_while_one_is_there_whatever_its_term() -> None:
+    table = RouteTable()
+    table.register(registration(0, A, term=3, group="one"), 0)
+    for number, term in ((0, 2), (0, 3), (0, 9), (2, 9)):
+        with pytest.raises(NameTakenError, match=f"g is another group, with {A}: two groups cannot have one name"):
+            table.register(registration(number, B, term=term, group="other"), 1)
+    assert addresses(table) == {0: A}
+    table.register(registration(0, A, term=3, counter=2, group="one"), 2)
+    table.register(registration(2, C, term=3, group="one"), 2)
+    table.register(registration(3, B, term=3), 2)
+    assert addresses(table) == {0: A, 2: C, 3: B}, "who does not say is no stranger"
+
+
+def test_a_group_that_is_gone_leaves_its_name_to_another_that_begins_with_its_own_terms() -> None:
+    table = RouteTable()
+    table.register(registration(0, A, term=9, group="one"), 0)
+    table.unregister(BrokerIdentity("c", "g", 0, A))
+    with pytest.raises(StaleTermError):
+        table.register(registration(0, A, term=8, group="one"), 1)
+    table.register(registration(0, B, term=1, group="other"), 2)
+    assert addresses(table) == {0: B}
+    table.unregister(BrokerIdentity("c", "g", 0, B))
+    with pytest.raises(StaleTermError):
+        table.register(registration(0, B, term=0, group="other"), 3)
 
 
 def test_an_older_term_stays_refused_after_the_newer_leader_is_gone() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ternmq.errors import BodyError, StaleTermError
+from ternmq.errors import BodyError, NameTakenError, StaleTermError
 from ternmq.namesrv.kv_store import ORDER_TOPIC_CONFIG, KvStore
 from ternmq.namesrv.route_table import BrokerIdentity, Registration, RouteTable
 from ternmq.namesrv.table_turns import TableTurns, in_slices
@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 # Broker ids are Java longs.
 _MAX_ID = (1 << 63) - 1
+# Ours has 32 hexadecimal digits.
+_MAX_GROUP_ID = 64
 _MAX_TIMEOUT_MS = 3_600_000
 
 
@@ -58,6 +60,7 @@ def _registration(broker: BrokerIdentity, table: ShapeTable, request: Request) -
         acting_master=bool_field(fields, "enableActingMaster"),
         zone=fields.get("zoneName") or None,
         connection_id=request.connection_id,
+        group_id=fields.get("ternGroup", "")[:_MAX_GROUP_ID],
     )
 
 
@@ -104,7 +107,7 @@ class RegistrationHandlers:
         registration = _registration(broker, body, request)
         try:
             registered = await in_slices(self._table.registering(registration, self._now_ms()))
-        except StaleTermError as error:
+        except (StaleTermError, NameTakenError) as error:
             _log.warning("%s at %s: %s", broker.name, broker.address, error)
             raise
         if self._turns.has_closed(request.connection_id):
