@@ -14,6 +14,7 @@ from ternmq.protocol.topics import DataVersion, TopicConfig, topic_table
 
 _TIMEOUT_MS = "3600000"
 _ANSWER_SECONDS = 60.0
+_BEAT_SECONDS = 30.0
 _BUSY = 2
 _BUSY_AGAIN_SECONDS = 0.2
 
@@ -65,7 +66,7 @@ class Table:
 
 
 class SimulatedBroker:
-    """One broker's connection to one NameServer.
+    """One broker's connection to one NameServer, made with the first request.
 
     Args:
         number: which broker.
@@ -73,9 +74,8 @@ class SimulatedBroker:
     """
 
     def __init__(self, number: int, nameserver: str) -> None:
-        host, port = nameserver.rsplit(":", 1)
-        self._peer = socket.create_connection((host, int(port)), 5.0)
-        self._peer.settimeout(_ANSWER_SECONDS)
+        self._nameserver = nameserver
+        self._peer: socket.socket | None = None
         self._fields = {
             "brokerName": f"broker-{number:03d}",
             "brokerAddr": f"10.1.{number // 250}.{number % 250}:10911",
@@ -118,9 +118,14 @@ class SimulatedBroker:
 
     def close(self) -> None:
         """Leave."""
-        self._peer.close()
+        if self._peer is not None:
+            self._peer.close()
 
     def _ask(self, code: int, fields: dict[str, str], body: bytes) -> Answer:
+        if self._peer is None:
+            host, port = self._nameserver.rsplit(":", 1)
+            self._peer = socket.create_connection((host, int(port)), 5.0)
+            self._peer.settimeout(_ANSWER_SECONDS)
         self._peer.sendall(frame(code, fields, body))
         return read_answer(self._peer)
 
@@ -144,8 +149,13 @@ class SimulatedBrokers:
         busy: list[int] = []
 
         def at_one(brokers: list[SimulatedBroker]) -> None:
-            for broker, table in zip(brokers, tables, strict=True):
+            beaten = time.monotonic()
+            for at, (broker, table) in enumerate(zip(brokers, tables, strict=True)):
                 busy.append(broker.register(table))
+                if time.monotonic() - beaten > _BEAT_SECONDS:
+                    beaten = time.monotonic()
+                    for registered in brokers[:at]:
+                        registered.beat()
 
         threads = [threading.Thread(target=at_one, args=(brokers,)) for brokers in self.of.values()]
         for thread in threads:

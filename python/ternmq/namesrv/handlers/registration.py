@@ -100,6 +100,7 @@ class RegistrationHandlers:
         checksum = int_field(request.fields, "bodyCrc32", 0)
         if checksum and checksum != body_crc32(request.body):
             return Reply(ResponseCode.SYSTEM_ERROR, "crc32 not match")
+        await asyncio.sleep(0)  # A checksum of some MB is a step, too.
         try:
             body = await _decoded(request)
         except BodyError as error:
