@@ -114,8 +114,8 @@ async fn pull(plan: &Plan, connections: usize) -> io::Result<Pulled> {
         let (plan, pulled) = (plan.clone(), Arc::clone(&pulled));
         let queues = (0..plan.queues).filter(move |queue| *queue as usize % connections == at);
         running.spawn(async move {
-            let puller = Puller::open(&plan, queues.collect(), pulled).await?;
-            puller.run().await
+            let one = Puller::open(&plan, queues.collect(), pulled).await?;
+            one.run().await
         });
     }
     while let Some(done) = running.join_next().await {
