@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR ?= auto
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml -o -name build.rs)
 
-.PHONY: help setup verify audit fix generate figures test test-rust test-python sim conformance fault bench bench-scale demo clean
+.PHONY: help setup verify audit fix generate figures test test-rust test-python sim conformance fault bench bench-scale bench-modes demo clean
 
 help: ## Print this list.
 	@echo "ternmq: targets"
@@ -103,6 +103,9 @@ bench: setup $(STAMPS)/bench ## Rates, latencies, CPU and memory beside Apache's
 
 bench-scale: setup $(STAMPS)/bench ## One topic over 1, 2, 3 and 5 Raft groups at 20,000 messages a second each; SCALE_ARGS="--groups 5 --seconds 60".
 	target/bench/bin/python -m benches.scale $(SCALE_ARGS)
+
+bench-modes: setup $(STAMPS)/bench ## Our four modes beside Apache's, a cluster at a time, an hour; MODES_ARGS="--modes raft --side ours --json FILE".
+	target/bench/bin/python -m benches.modes $(MODES_ARGS)
 
 demo: setup ## A cluster of nine processes, faults, and a proof that nothing acknowledged was lost.
 	$(BIN)/ternmq demo

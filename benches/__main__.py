@@ -3,7 +3,6 @@
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -12,11 +11,15 @@ from pathlib import Path
 from benches import ROOT, document
 from benches.bench import Bench
 from benches.catalogue import ROWS
+from benches.drivers import build_load
 from benches.figures import OURS
 from benches.probes import disk
 from benches.report import markdown
 from benches.rows import cluster, java, kills, load, python
 from benches.stepped import LoadFailedError
+from support.revision import measured_by
+
+COMMAND = "make bench BENCH_ARGS=--write-docs"
 
 
 def main() -> int:
@@ -24,10 +27,8 @@ def main() -> int:
     options = _options()
     # A bench that is told to end, as by `timeout`, must leave no servers behind, just as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build = ["cargo", "build", "--release", "--quiet", "--locked", "--package", "tern-load"]
-    subprocess.run(build, cwd=ROOT, check=True)
+    build_load()
     # Below the project: the folder for temporary files may be memory, whose `fdatasync` costs nothing.
-    (ROOT / "target").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
         bench = Bench(Path(folder), options.seconds, options.warm_up, options.kills, options.rows or [])
         try:
@@ -63,7 +64,7 @@ def _finish(bench: Bench, options: argparse.Namespace) -> int:
     tables = markdown(bench.results, bench.raw)
     print(tables)
     if options.write_docs:
-        document.write(tables)
+        document.write(tables, document.BENCHMARKS, [measured_by(COMMAND)])
     if options.json:
         lines = [json.dumps(figures.as_json()) for figures in bench.results]
         Path(options.json).write_text("".join(f"{line}\n" for line in lines))

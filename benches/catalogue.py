@@ -87,6 +87,7 @@ JAVA = (
         "java-steady", "a steady 500 msg/s, send to ack",
         latency_of_apache=1 / 2, quoted=Quoted(p50_ms=2.7, p99_ms=24),
     ),
+    Rated("java-receipt", "a steady 500 msg/s, send to receipt by a push consumer"),
 )  # fmt: skip
 
 LOAD = (
@@ -145,6 +146,7 @@ SINGLE = {
         Single("stop-shared", "gap, master stopped (SIGSTOP), our generator, `shared` timing", "s", most=0.7),
         Single("term-shared", "gap, master ended by SIGTERM, our generator, `shared` timing", "s", most=0.02),
         Single("python-gap", "gap, master killed, our Python client", "s", most=0.08, worst=0.2),
+        Single("read-gap", "longest gap of a consumer, master killed, until it reads on from the slave", "s"),
         Single("up", "`up` until every group has a master in every NameServer", "s", most=5),
         Single("memory", "resident memory of all processes after load", "MB", most=700),
         Single("idle", "idle CPU of a broker", "% of a core", most=0.5),

@@ -1,23 +1,28 @@
-"""Puts the tables of a run into `docs/benchmarks.md`, between its marks."""
+"""Puts the tables of a run into a document, between its marks."""
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 from benches import ROOT
-from support.revision import measured_by
 
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
-COMMAND = "make bench BENCH_ARGS=--write-docs"
+BENCHMARKS, PERFORMANCE, SCALING = (ROOT / "docs" / f"{name}.md" for name in ("benchmarks", "performance", "scaling"))
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 
 
-def write(tables: str) -> None:
+def write(tables: str, document: Path, stamps: Sequence[str]) -> None:
     """Replace what stands between the marks.
+
+    Args:
+        tables: what is to stand there.
+        document: where.
+        stamps: command and commit of the runs that it comes from.
 
     Raises:
         ValueError: the document has no marks.
     """
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), f"{measured_by(COMMAND)}: {_machine()}\n\n{tables}\n"))
+    head = f"{'; '.join(stamps)}: {_machine()}"
+    document.write_text(replaced(document.read_text(), f"{head}\n\n{tables}\n"))
 
 
 def replaced(document: str, content: str) -> str:
@@ -29,7 +34,7 @@ def replaced(document: str, content: str) -> str:
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{DOCUMENT.name} has no marks {BEGIN.strip()} and {END.strip()}")
+        raise ValueError(f"the document has no marks {BEGIN.strip()} and {END.strip()}")
     return f"{head}{begin}{content}{end}{tail}"
 
 

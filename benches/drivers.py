@@ -20,7 +20,7 @@ PYTHON_CLIENT = Path(__file__).parent / "python_client.py"
 
 
 def build_load() -> None:
-    """Compile our generator."""
+    """Build our generator, and with it the folder `target`, below which the data of a run lies."""
     build = ["cargo", "build", "--release", "--quiet", "--locked", "--package", "tern-load"]
     subprocess.run(build, cwd=ROOT, check=True)
 

@@ -168,7 +168,6 @@ def main(words: Sequence[str] | None = None) -> int:
     in_flight = options.in_flight or (32 if rate is None else 4_096)
     load = Load(options.seconds, rate, options.connections, in_flight, options.body)
     is_whole = True
-    (ROOT / "target").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="scale-", dir=ROOT / "target") as folder:
         if not options.json:
             print(f"raw: {disk.measure(Path(folder))}", file=sys.stderr)

@@ -19,6 +19,7 @@ SENDS: dict[str, dict[str, object]] = {
     "java-async": {"scenario": "async", "in_flight": 1024},
     "java-batch": {"scenario": "batch", "threads": 8, "batch": 32},
     "java-steady": {"scenario": "steady", "rate": 500},
+    "java-receipt": {"scenario": "receipt", "rate": 500},
 }
 GAP = "java-gap"
 RATED = [row.name for row in JAVA]
@@ -92,11 +93,11 @@ def send(bench: Bench, servers: Servers, name: str, seconds: float | None = None
     return figures
 
 
-def push(bench: Bench, servers: Servers) -> Figures:
-    """Consume a backlog with a new group."""
+def push(bench: Bench, servers: Servers, count: int = BACKLOG) -> Figures:
+    """Consume a backlog of so many messages with a new group."""
     topic = bench.topic(servers, "java-push")
-    fill(bench, servers, topic, BACKLOG, 1024)
-    with bench.drivers.java("push", servers, topic, count=BACKLOG) as program:
+    fill(bench, servers, topic, count, 1024)
+    with bench.drivers.java("push", servers, topic, count=count) as program:
         figures, line = bench.measured_line(program, servers, "java-push", begins=True)
         program.go_on()
         program.finish()

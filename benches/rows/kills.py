@@ -70,8 +70,8 @@ def longest_gaps(
 def _one(servers: Servers, program: Stepped, number: signal.Signals) -> float:
     subject = servers.subject
     # Load flows: what was slow before is not of this kill.
-    _until_flowing(program)
-    _ask(program)
+    until_flowing(program)
+    ask_gap(program)
     master = subject.master()
     if master is None:
         raise LookupError("no NameServer shows a master")
@@ -80,7 +80,7 @@ def _one(servers: Servers, program: Stepped, number: signal.Signals) -> float:
         process.kill()
     else:
         process.send(number)
-    longest = _until_flowing(program)
+    longest = until_flowing(program)
     wait_for(lambda: subject.master() not in (None, master), NEW_MASTER_SECONDS, "a new master", every=0.1)
     if number == signal.SIGSTOP:
         process.send(signal.SIGCONT)
@@ -92,18 +92,19 @@ def _one(servers: Servers, program: Stepped, number: signal.Signals) -> float:
     return longest / 1000
 
 
-def _until_flowing(program: Stepped) -> float:
-    """Ask until acknowledgements come again; the longest gap, which spans all the questions, in ms."""
+def until_flowing(program: Stepped) -> float:
+    """Ask until what the program counts comes again; the longest gap, which spans all the questions, in ms."""
     longest, flowing = 0.0, 0
     while flowing < 2:
         time.sleep(ASK_EVERY)
-        line = _ask(program)
+        line = ask_gap(program)
         longest = max(longest, float(line["longest_ms"]))
         flowing = flowing + 1 if int(line["count"]) else 0
     return longest
 
 
-def _ask(program: Stepped) -> dict[str, float]:
+def ask_gap(program: Stepped) -> dict[str, float]:
+    """Ask for the longest gap since the last question, and for how much has come."""
     program.go_on()
     return program.expect("gap", within=30)
 

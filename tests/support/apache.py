@@ -36,14 +36,17 @@ class JavaNode:
 
 
 class ApacheCluster:
-    """NameServers and one broker group: a single master, or three DLedger replicas.
+    """NameServers and broker groups: single masters, masters with a slave, or DLedger groups of three.
 
     Args:
         directory: stores, logs and configuration; nothing is written elsewhere.
-        replicas: 1 or 3; 0 for NameServers alone.
+        replicas: of a group: 1, 2 (master and slave) or 3 (DLedger); 0 for NameServers alone.
         nameservers: how many.
         foreign: addresses of NameServers that somebody else runs, where the brokers register too.
-        group: name of the broker group.
+        group: name of the broker group, or of the first one.
+        groups: how many.
+        double_write: whether a master waits for its slave, which RocketMQ 5 does with `inSyncReplicas` alone.
+        flush: `sync` or `async`; DLedger acknowledges from page cache, whatever this says.
         binary_headers: whether the servers speak the binary header form; they answer in their own.
         segment_bytes: size of a file of the commit log.
     """
@@ -56,16 +59,23 @@ class ApacheCluster:
         nameservers: int = 1,
         foreign: Sequence[str] = (),
         group: str = GROUP,
+        groups: int = 1,
+        double_write: bool = False,
+        flush: str = "async",
         binary_headers: bool = False,
         segment_bytes: int = 128 << 20,
     ) -> None:
         self.directory = directory
         self.replicas = replicas
-        self._group = group
-        self._segment_bytes = segment_bytes
+        self.groups = [group, *(f"{group}-{number}" for number in range(2, groups + 1))]
+        self._settings_of_all = {
+            "mappedFileSizeCommitLog": str(segment_bytes), "flushDiskType": f"{flush.upper()}_FLUSH",
+            "inSyncReplicas": "2" if double_write else "1",
+        }  # fmt: skip
+        self._master_role = "SYNC_MASTER" if double_write else "ASYNC_MASTER"
         self._classpath = maven.classpath(maven.build(_SERVER))
         self._serialize = "ROCKETMQ" if binary_headers else "JSON"
-        base = free_block(nameservers + replicas * 10)
+        base = free_block(nameservers + groups * replicas * 10)
         names = [f"ns{number + 1}" for number in range(nameservers)]
         own = [f"127.0.0.1:{base + number}" for number in range(nameservers)]
         self.nameserver_addresses = [*own, *foreign]
@@ -74,16 +84,18 @@ class ApacheCluster:
         self.nodes: dict[str, JavaNode] = {}
         for name, address in zip(names, own, strict=True):
             self.nodes[name] = self._nameserver(name, address)
-        first = base + nameservers
-        peers = ";".join(f"n{number}-127.0.0.1:{first + number * 10 + 5}" for number in range(replicas))
-        for number in range(replicas):
-            name = f"{group}/n{number}"
-            self.nodes[name] = self._broker(name, number, first + number * 10 + 2, peers)
+        for at, name_of_group in enumerate(self.groups):
+            self._lay_out_group(name_of_group, base + nameservers + at * replicas * 10)
+
+    def _lay_out_group(self, group: str, first: int) -> None:
+        peers = ";".join(f"n{number}-127.0.0.1:{first + number * 10 + 5}" for number in range(self.replicas))
+        for number in range(self.replicas):
+            self.nodes[f"{group}/n{number}"] = self._broker(group, number, first + number * 10 + 2, peers)
 
     @property
     def group(self) -> str:
-        """Name of the one broker group."""
-        return self._group
+        """Name of the first broker group."""
+        return self.groups[0]
 
     @property
     def nameservers(self) -> str:
@@ -140,7 +152,7 @@ class ApacheCluster:
                 table = lenient_json(ask(nameserver, CLUSTER_INFO).body).get("brokerAddrTable") or {}
             except (SpeakerError, ValueError):
                 continue
-            address = table.get(group or self._group, {}).get("brokerAddrs", {}).get("0")
+            address = table.get(group or self.group, {}).get("brokerAddrs", {}).get("0")
             for node in self.nodes.values():
                 if node.address == address:
                     return node.name
@@ -162,9 +174,10 @@ class ApacheCluster:
                 table = lenient_json(ask(nameserver, CLUSTER_INFO).body).get("brokerAddrTable") or {}
             except (SpeakerError, ValueError):
                 return False
-            addresses = table.get(self._group, {}).get("brokerAddrs", {})
-            if (self.replicas and "0" not in addresses) or len(addresses) < self.replicas:
-                return False
+            for group in self.groups:
+                addresses = table.get(group, {}).get("brokerAddrs", {})
+                if (self.replicas and "0" not in addresses) or len(addresses) < self.replicas:
+                    return False
         return True
 
     def _nameserver(self, name: str, address: str) -> JavaNode:
@@ -177,22 +190,27 @@ class ApacheCluster:
         main = "org.apache.rocketmq.namesrv.NamesrvStartup"
         return JavaNode(name, "namesrv", address, self._java(name, "128m", main, settings))
 
-    def _broker(self, name: str, number: int, port: int, peers: str) -> JavaNode:
+    def _broker(self, group: str, number: int, port: int, peers: str) -> JavaNode:
+        name = f"{group}/n{number}"
         store = f"{self.directory}/{name}/store"
-        settings = {
-            "brokerClusterName": "ApacheCluster", "brokerName": self._group, "brokerIP1": "127.0.0.1", "brokerId": "0",
+        settings = self._settings_of_all | {
+            "brokerClusterName": "ApacheCluster", "brokerName": group, "brokerIP1": "127.0.0.1", "brokerId": "0",
             "listenPort": str(port), "haListenPort": str(port + 1), "namesrvAddr": self.nameservers,
-            "storePathRootDir": store, "storePathCommitLog": f"{store}/commitlog",
-            "mappedFileSizeCommitLog": str(self._segment_bytes), "autoCreateTopicEnable": "true",
-            "autoCreateSubscriptionGroup": "true", "flushDiskType": "ASYNC_FLUSH", "metricsExporterType": "DISABLE",
+            "storePathRootDir": store, "storePathCommitLog": f"{store}/commitlog", "autoCreateTopicEnable": "true",
+            "autoCreateSubscriptionGroup": "true", "metricsExporterType": "DISABLE",
             # The default of 75 % refuses sends on a well filled disk.
             "diskMaxUsedSpaceRatio": "95",
         }  # fmt: skip
-        if self.replicas > 1:
+        if self.replicas > 2:
             settings |= {
-                "enableDLegerCommitLog": "true", "dLegerGroup": self._group, "dLegerPeers": peers,
+                "enableDLegerCommitLog": "true", "dLegerGroup": group, "dLegerPeers": peers,
                 "dLegerSelfId": f"n{number}",
             }  # fmt: skip
+        elif number > 0:
+            # The default sends readers back to the master, also to one that is gone.
+            settings |= {"brokerId": str(number), "brokerRole": "SLAVE", "slaveReadEnable": "true"}
+        else:
+            settings |= {"brokerRole": self._master_role}
         main = "org.apache.rocketmq.broker.BrokerStartup"
         return JavaNode(name, "broker", f"127.0.0.1:{port}", self._java(name, "512m", main, settings))
 

@@ -29,6 +29,8 @@ public final class Bench {
             case "steady" -> Sends.run(plan, new SteadySends(plan));
             case "gaps" -> Gaps.run(plan);
             case "push" -> Pushes.run(plan);
+            case "receipt" -> Receipts.run(plan);
+            case "reads" -> Reads.run(plan);
             default -> throw new IllegalArgumentException("no scenario " + words[1]);
         }
         // The client leaves a few non-daemon threads behind.

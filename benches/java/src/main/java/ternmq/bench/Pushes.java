@@ -7,8 +7,6 @@ import java.util.concurrent.CountDownLatch;
 
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
-import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
-import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 
 /**
  * Consumes a backlog with a new group, from the first message that arrives to the last one. How long the consumer takes
@@ -29,11 +27,7 @@ final class Pushes {
 
     static void run(Plan plan) throws Exception {
         Pushes pushes = new Pushes(plan.number("count", 0));
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("bench-" + plan.topic());
-        consumer.setNamesrvAddr(plan.nameServers());
-        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        consumer.subscribe(plan.topic(), "*");
-        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+        DefaultMQPushConsumer consumer = plan.consumer((messages, context) -> {
             messages.forEach(message -> pushes.consumed(ByteBuffer.wrap(message.getBody()).getLong()));
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });

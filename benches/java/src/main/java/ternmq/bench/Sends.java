@@ -25,16 +25,26 @@ final class Sends {
     }
 
     static void run(Plan plan, Way way) throws Exception {
+        Tally tally = new Tally();
+        run(plan, way, tally, tally);
+    }
+
+    /**
+     * The same where the sends are not what is measured.
+     *
+     * @param tally what came of the sends
+     * @param measured what has a window
+     */
+    static void run(Plan plan, Way way, Tally tally, Tally measured) throws Exception {
         DefaultMQProducer producer = plan.producer();
         // Fetches the route, so that the first sends do not wait for it.
         producer.fetchPublishMessageQueues(plan.topic());
-        Tally tally = new Tally();
         Steps.say("ready", "");
         Steps.told();
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(plan.number("warm-ms", 0) + plan.number("ms", 0));
         List<Thread> threads = start(plan, producer, way, tally, end);
         Thread.sleep(plan.number("warm-ms", 0));
-        tally.counting(true);
+        measured.counting(true);
         long begin = System.nanoTime();
         Steps.say("begin", "");
         for (Thread thread : threads) {
@@ -42,8 +52,8 @@ final class Sends {
         }
         way.drain();
         double seconds = (System.nanoTime() - begin) / 1e9;
-        tally.counting(false);
-        Steps.say("measured", tally.line(seconds));
+        measured.counting(false);
+        Steps.say("measured", measured.line(seconds));
         tally.save(plan.numbers());
         Steps.told();
         producer.shutdown();

@@ -24,7 +24,7 @@ final class SteadySends implements Sends.Way {
         }
         room.acquire();
         // Counted from the time at which it should have been sent.
-        producer.send(plan.message(number), new AsyncSends.Answer(tally, room, number, due));
+        producer.send(plan.message(number, due), new AsyncSends.Answer(tally, room, number, due));
         return 1;
     }
 

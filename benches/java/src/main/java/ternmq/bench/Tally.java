@@ -44,11 +44,21 @@ final class Tally {
             acknowledged = roomFor(acknowledged, count);
             acknowledged[count++] = number;
             sinceLine++;
-            if (counting) {
-                taken = roomFor(taken, measured);
-                taken[measured++] = now - since;
-            }
+            took(now - since);
         }
+    }
+
+    /** Notes how long one message took, if it falls into the window. */
+    synchronized void took(long nanoseconds) {
+        if (counting) {
+            taken = roomFor(taken, measured);
+            taken[measured++] = nanoseconds;
+        }
+    }
+
+    /** How many were acknowledged so far. */
+    synchronized int acknowledged() {
+        return count;
     }
 
     synchronized void failed(Throwable failure, int messages) {
