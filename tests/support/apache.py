@@ -207,8 +207,12 @@ class ApacheCluster:
                 "dLegerSelfId": f"n{number}",
             }  # fmt: skip
         elif number > 0:
-            # The default sends readers back to the master, also to one that is gone.
-            settings |= {"brokerId": str(number), "brokerRole": "SLAVE", "slaveReadEnable": "true"}
+            # The default sends readers back to the master, also to one that is gone. A slave hears of its master when
+            # it registers, and not at all if it was first: it asks again after 10 s, which is the least, instead of 30.
+            settings |= {
+                "brokerId": str(number), "brokerRole": "SLAVE", "slaveReadEnable": "true",
+                "registerNameServerPeriod": "10000",
+            }  # fmt: skip
         else:
             settings |= {"brokerRole": self._master_role}
         main = "org.apache.rocketmq.broker.BrokerStartup"
