@@ -21,7 +21,7 @@ SENDS: dict[str, dict[str, object]] = {
     "java-steady": {"scenario": "steady", "rate": 500},
     "java-receipt": {"scenario": "receipt", "rate": 500},
 }
-GAP = "java-gap"
+GAP, WARM_UP = "java-gap", "warm-up"
 RATED = [row.name for row in JAVA]
 # Of Apache's cluster; ours are those of a larger one, in `rows.cluster`.
 APACHE_SINGLE = ["up", "memory", "idle"]
@@ -69,7 +69,7 @@ def warm_up(bench: Bench, servers: Servers) -> None:
     """Load that nobody counts: a server in Java, too, is slow until what it runs often is compiled."""
     bench.say("  warming up the servers")
     half = int(500 * bench.warm_up)
-    topic = bench.topic(servers, "warm-up")
+    topic = bench.topic(servers, WARM_UP)
     for scenario, settings in (("async", {"in_flight": 256}), ("sync", {"threads": 32})):
         with bench.drivers.java(scenario, servers, topic, **settings, warm_ms=half, ms=1) as program:
             program.expect("ready")

@@ -26,6 +26,8 @@ def run(bench: Bench, setup: Setup) -> None:
     with setup.running(bench.folder) as servers:
         if bench.wants("up"):
             bench.add(Figures("up", servers.side, value=servers.up_seconds))
+        topics = [row for row in (*SENDS, "java-push", *LOADS, READ_GAP, java.GAP) if bench.wants(row)]
+        bench.topics(servers, [*topics, java.WARM_UP])
         if bench.wants_any([*SENDS, "java-push"]):
             java.warm_up(bench, servers)
         for name in SENDS:

@@ -1,6 +1,7 @@
 """What a row needs of running servers, whoever made them."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from support.subject import Subject
 
@@ -15,6 +16,7 @@ class Servers:
         names: of all nodes.
         groups: names of the broker groups.
         up_seconds: from the first process to a master of every group in every NameServer.
+        up_at: monotonic time, which tells one cluster from the next.
     """
 
     side: str
@@ -22,6 +24,7 @@ class Servers:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     up_seconds: float
+    up_at: float = field(default_factory=time.monotonic)
 
     @property
     def pids(self) -> list[int]:
