@@ -35,6 +35,17 @@ class Figures:
     doubled: int = 0
     note: str = ""
 
+    def share_of_others(self, cores: int) -> float | None:
+        """Share of all cores that neither the servers nor the load had while others were busy.
+
+        Args:
+            cores: of the machine.
+        """
+        if self.busy is None or not self.seconds:
+            return None
+        own = (self.server_cpu_per_million or 0) + (self.client_cpu_us or 0)
+        return max(0.0, self.busy - own * self.count / 1e6 / self.seconds / cores)
+
     @property
     def is_whole(self) -> bool:
         """Whether reading back found everything acknowledged, once."""

@@ -1,5 +1,6 @@
 """Tables and charts of the four modes beside Apache's, as `docs/performance.md` shows them."""
 
+import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +25,8 @@ _COMPARED = (
     ("load-256", "4 connections x 64 in flight, 128 B, our generator"),
 )
 _HEAD = (
-    "| mode, flush | servers | 0 means | msg/s | p50 / p99 ms | server CPU-s per million | cores busy | disk MB/s |\n"
-    "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    "| mode, flush | servers | 0 means | msg/s | p50 / p99 ms | server CPU-s per million | cores busy | ... by others |"
+    " disk MB/s |\n| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 )
 _CHARTS = (
     ("java-sync", "Sync send, 32 threads, 1 KiB", "per_second", "msg/s"),
@@ -88,7 +89,7 @@ def _compared(saved: Saved, row: str, pair: tuple[Setup | None, Setup | None]) -
     ]
     theirs, mine = found
     if theirs is not None and mine is not None:
-        lines.append(f"| | ratio | | {_ratios(mine.figures, theirs.figures)} | | |")
+        lines.append(f"| | ratio | | {_ratios(mine.figures, theirs.figures)} | | | |")
     return lines
 
 
@@ -108,6 +109,7 @@ def _columns(figures: Figures) -> str:
             latency,
             f"{figures.server_cpu_per_million or 0:,.1f}",
             f"{figures.busy or 0:.0%}",
+            f"{figures.share_of_others(os.cpu_count() or 1) or 0:.0%}",
             f"{figures.written_mb_per_second or 0:,.0f}",
         ]
     )

@@ -9,9 +9,9 @@ from benches.rows.load import fill
 from benches.servers.running import Servers
 from benches.setups import Setup
 
-BACKLOG = 100_000
+BACKLOG = 50_000
 # Read at 8 queues x 32 messages in 50 ms, so that the master dies in the middle of it.
-SLOW_BACKLOG = 60_000
+SLOW_BACKLOG = 40_000
 PULL_MS = 50
 READ_WITHIN = 90.0
 LOADS = ("load-1", "load-32", "load-256")

@@ -89,6 +89,15 @@ def test_what_is_missing_and_what_could_not_be_measured_is_in_the_tables(tmp_pat
     assert "- Could not be measured: it broke" in markdown(held)
 
 
+def test_what_others_took_of_the_cores_is_what_neither_servers_nor_load_used() -> None:
+    # Of 2 cores x 10 s, 80 % were busy; a million messages cost 10 s and 2 s.
+    figures = Figures(
+        "java-sync", OURS, count=1_000_000, seconds=10.0, server_cpu_per_million=10.0, client_cpu_us=2.0, busy=0.8
+    )
+    assert figures.share_of_others(2) == pytest.approx(0.2)
+    assert Figures("memory", OURS, value=1.0).share_of_others(2) is None
+
+
 def test_a_run_is_compared_with_the_ones_on_both_sides_so_that_drift_cancels() -> None:
     runs = [{"msg_per_s": rate} for rate in (100, 110, 120, 130)]
     assert pair_ratios(runs, "msg_per_s") == [110 / 110, 130 / 120]
