@@ -73,10 +73,11 @@ def test_ours_stands_below_apaches_at_the_same_setting_with_promise_and_ratio(tm
 
 
 def test_the_shares_are_of_the_limits_of_the_same_run(tmp_path: Path) -> None:
+    other = saved.Limits(RawDisk(1, 1, 1, 1), RawLoopback(1, 1), LIMITS.stamp)
     rows = [
         saved.figures_line(MINE, rated(row, OURS, rate)) for row, rate in (("load-1", 500.0), ("load-32", 10_000.0))
     ]
-    held = saved.load([file_of(tmp_path, saved.limits_line(LIMITS), *rows)])
+    held = saved.load([file_of(tmp_path, *map(saved.limits_line, (other, LIMITS)), *rows, saved.limits_line(other))])
     assert "| `async-slave`, sync | 50% | 5% | 25% |" in markdown(held)
 
 
