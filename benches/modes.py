@@ -88,10 +88,11 @@ def _one(bench: Bench, setup: Setup, add: Callable[[str], None]) -> bool:
         sentence = f"{setup}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         bench.say(f"  FAILED: {sentence}\n{error}")
         add(saved.failed_line(sentence))
-    for figures in bench.results:
-        add(saved.figures_line(setup, figures))
-        is_whole &= figures.is_whole or setup.side != OURS
-    return is_whole
+    finally:
+        # Also of a run that is interrupted.
+        for figures in bench.results:
+            add(saved.figures_line(setup, figures))
+    return is_whole and all(figures.is_whole or setup.side != OURS for figures in bench.results)
 
 
 def _turns(rounds: int) -> list[tuple[str, scale.Load, scale.Promise]]:
