@@ -133,7 +133,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--groups", type=int, default=1, help="broker groups")
     parser.add_argument("--rows", action="append", metavar="PATTERN", help=f"of {', '.join(modes.ROWS)}")
     parser.add_argument("--seconds", type=float, default=5.0, help="load of a row")
-    parser.add_argument("--warm-up", type=float, default=20.0, help="of servers, before the rows of the Java client")
+    parser.add_argument("--warm-up", type=float, default=120.0, help="longest, until rounds get no faster any more")
     parser.add_argument("--kills", type=int, default=3, help="kills of a Raft master")
     parser.add_argument("--pairs", type=int, default=0, metavar="ROUNDS", help="also async against sync, by turns")
     parser.add_argument("--json", metavar="FILE", help="add a line of JSON for each row there")

@@ -82,15 +82,17 @@ def _setup_pairs(saved: Saved, groups: int) -> list[tuple[Setup | None, Setup | 
 
 def _compared(saved: Saved, row: str, pair: tuple[Setup | None, Setup | None]) -> list[str]:
     found = [saved.find(setup, row) if setup else None for setup in pair]
-    lines = [
-        f"| {_name(one.setup)} | {_servers(one.setup)} | {one.setup.promise} | {_columns(one.figures)} |"
-        for one in found
-        if one is not None
-    ]
+    lines = [f"| {_head(one)} | {_columns(one.figures)} |" for one in found if one is not None]
     theirs, mine = found
-    if theirs is not None and mine is not None:
+    # What hears errors or waits in vain is no rate to be compared with.
+    if theirs is not None and mine is not None and not (theirs.figures.others or mine.figures.others):
         lines.append(f"| | ratio | | {_ratios(mine.figures, theirs.figures)} | | | |")
     return lines
+
+
+def _head(found: Found) -> str:
+    others = "".join(f"; {count:,} {what}" for what, count in found.figures.others.items())
+    return f"{_name(found.setup)} | {_servers(found.setup)} | {found.setup.promise}{others}"
 
 
 def _name(setup: Setup) -> str:

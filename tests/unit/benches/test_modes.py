@@ -10,6 +10,7 @@ from benches.modes_report import markdown, pair_ratios, plot
 from benches.plots import Bars, chart
 from benches.probes.disk import RawDisk
 from benches.probes.loopback import RawLoopback
+from benches.rows.modes import is_warm
 from benches.setups import FLUSHES, MODES, SIDES, Setup, setups
 
 LIMITS = saved.Limits(RawDisk(1_000, 200, 400, 100), RawLoopback(10_000, 40_000), "Measured by `x` at commit 0123456")
@@ -70,6 +71,23 @@ def test_ours_stands_below_apaches_at_the_same_setting_with_promise_and_ratio(tm
     plot(held, tmp_path / "plots")
     drawn = ElementTree.parse(tmp_path / "plots" / "java-sync-per-second.svg")
     assert len(list(drawn.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 2 + 3
+
+
+def test_a_row_whose_sends_failed_says_so_and_is_compared_with_nothing(tmp_path: Path) -> None:
+    theirs = rated("java-sync", APACHE, 100)
+    theirs.others["MQClientException -1"] = 1_598
+    rows = [saved.figures_line(MINE, rated("java-sync", OURS, 300)), saved.figures_line(THEIRS, theirs)]
+    text = markdown(saved.load([file_of(tmp_path, saved.limits_line(LIMITS), *rows)]))
+    assert "| on the master's disk; 1,598 MQClientException -1 |" in text
+    assert "| ratio |" not in text
+
+
+def test_servers_are_warm_when_two_rounds_are_hardly_faster_than_the_best_one_before() -> None:
+    assert not is_warm([])
+    assert not is_warm([100.0, 100.0])
+    assert is_warm([100.0, 100.0, 105.0])
+    assert not is_warm([100.0, 105.0, 150.0])
+    assert is_warm([100.0, 150.0, 140.0, 155.0])
 
 
 def test_the_shares_are_of_the_limits_of_the_same_run(tmp_path: Path) -> None:
