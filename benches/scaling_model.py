@@ -17,7 +17,7 @@ from typing import Any
 
 from benches import ROOT, document, saved
 from benches.figures import OURS
-from benches.nameserver_load import MEMBERS, Crowd, cpu_of, nameserver
+from benches.nameserver_load import MEMBERS, Asked, Crowd, cpu_of, nameserver
 from benches.prediction import MEDIUM, NAMESERVERS, SMALL, Assumed, QuestionCost, cost_of, predict
 from benches.scaling_report import Checked, MessageCost, markdown
 from benches.setups import MODES, Setup
@@ -25,7 +25,7 @@ from support.revision import measured_by
 from ternmq.broker.registration import ASK_SECONDS
 from ternmq.client.metadata import POLL_SECONDS
 
-COMMAND = "python -m benches.scaling_model --write-docs"
+COMMAND = "python -m benches.scaling_model"
 SIZES = (10, 100, 300)
 # Questions a second while their cost is measured: like those of hundreds of groups.
 CALIBRATION_SECONDS, CALIBRATION_RATE = 10.0, 400.0
@@ -77,33 +77,55 @@ def message_costs(file: Path) -> list[MessageCost]:
     return found
 
 
+async def _measure(groups: Sequence[int], seconds: float) -> dict[str, Any]:
+    """Everything that the document shows, to be kept as JSON."""
+    assumed, stamp = Assumed(), measured_by(COMMAND)
+    with tempfile.TemporaryDirectory(prefix="scaling-", dir=ROOT / "target") as folder:
+        cost = await _calibrate(Path(folder), assumed)
+        print(cost, file=sys.stderr, flush=True)
+        measured = []
+        for size in groups:
+            measured.append(await _simulate(Path(folder), size, assumed, seconds))
+            print(size, measured[-1], file=sys.stderr, flush=True)
+    return {
+        "stamp": stamp,
+        "groups": list(groups),
+        "cost": asdict(cost),
+        "measured": [asdict(one) for one in measured],
+    }
+
+
+def tables(run: dict[str, Any], modes: Sequence[MessageCost]) -> str:
+    """The document's tables of a run.
+
+    Args:
+        run: as it was kept.
+        modes: what a message costs in each.
+    """
+    assumed, cost = Assumed(), QuestionCost(**run["cost"])
+    predicted = [predict(groups, assumed, cost) for groups in run["groups"]]
+    checked = [Checked(**{**one, "asked": Asked(**one["asked"])}) for one in run["measured"]]
+    return markdown(assumed, cost, predicted, checked, modes)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Measure what a question costs, predict, and check."""
     parser = argparse.ArgumentParser(prog="python -m benches.scaling_model", description=__doc__)
     parser.add_argument("--groups", type=int, action="append", help="a size; may be repeated")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each check")
     parser.add_argument("--modes", type=Path, default=_MODES_FILE, help="lines of benches.modes, for a message's cost")
-    parser.add_argument("--json", metavar="FILE", help="also write what was measured there")
-    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/scaling.md")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was measured there")
+    parser.add_argument("--write-docs", type=Path, metavar="FILE", help="measure nothing, and write a run's tables")
     options = parser.parse_args(words)
-    stamp, assumed = measured_by(COMMAND), Assumed()
-    with tempfile.TemporaryDirectory(prefix="scaling-", dir=ROOT / "target") as folder:
-        cost = asyncio.run(_calibrate(Path(folder), assumed))
-        print(cost, file=sys.stderr, flush=True)
-        predicted = [predict(groups, assumed, cost) for groups in options.groups or SIZES]
-        checked = []
-        for one in predicted:
-            checked.append(asyncio.run(_simulate(Path(folder), one.groups, assumed, options.seconds)))
-            print(one, checked[-1], file=sys.stderr, flush=True)
     modes = message_costs(options.modes) if options.modes.exists() else []
-    tables = markdown(assumed, cost, predicted, checked, modes)
-    print(tables)
     if options.write_docs:
-        document.write(tables, document.SCALING, [stamp])
+        run = json.loads(options.write_docs.read_text())
+        document.write(tables(run, modes), document.SCALING, [run["stamp"]])
+        return 0
+    run = asyncio.run(_measure(options.groups or SIZES, options.seconds))
+    print(tables(run, modes))
     if options.json:
-        every: dict[str, Any] = {"cost": asdict(cost), "predicted": [asdict(one) for one in predicted]}
-        every["measured"] = [asdict(one) for one in checked]
-        Path(options.json).write_text(json.dumps(every))
+        options.json.write_text(json.dumps(run))
     return 0
 
 

@@ -1,11 +1,12 @@
 """The arithmetic of large clusters."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from benches.nameserver_load import Asked, route_of
 from benches.prediction import MEDIUM, SMALL, Assumed, QuestionCost, cost_of, predict
+from benches.scaling_model import tables
 from benches.scaling_report import Checked, MessageCost, markdown
 
 COST = QuestionCost(
@@ -87,3 +88,9 @@ def test_the_document_shows_each_size_the_cores_and_measured_beside_predicted() 
     assert "x 2 |" in next(line for line in text.splitlines() if line.startswith("| 10 groups: MB/s"))
     other = markdown(replace(CHOSEN, topics=7), COST, predicted, [Checked(1.0, 0.5, asked)], [])
     assert "| topics, each on all groups | 7 | chosen |" in other
+
+
+def test_a_run_that_was_kept_gives_the_tables_that_it_gave() -> None:
+    seen = Checked(1.0, 0.5, Asked(60.0, 900, 400, 1_000, 2_000, 0.5))
+    kept = json.loads(json.dumps({"stamp": "", "groups": [10], "cost": asdict(COST), "measured": [asdict(seen)]}))
+    assert tables(kept, []) == markdown(Assumed(), COST, [predict(10, Assumed(), COST)], [seen], [])
