@@ -39,6 +39,7 @@ class PlayedGroups:
         self.asked: list[Asked] = []
         self.addresses = {"group-a": "127.0.0.1:1", "group-b": "127.0.0.1:2"}
         self.moved: dict[str, str] = {}
+        self.code = 0
         self.readers = dict(readers or {})
         self.stats = dict(stats or {})
         self.runtime = list(runtime or [{}])
@@ -61,6 +62,8 @@ class PlayedGroups:
         if group in self.moved and address == self.addresses[group]:
             raise UnreachableError(f"{address} cannot be reached")
         self.asked.append(Asked(group, code, dict(fields or {}), body))
+        if self.code:
+            return Answer(self.code, 513, "not now", {}, b"")
         return self._answer(self._body(group, code, dict(fields or {})))
 
     def _body(self, group: str, code: int, fields: Mapping[str, str]) -> bytes:

@@ -9,13 +9,22 @@ from collections.abc import AsyncIterator, Mapping
 
 from ternmq.admin.leadership import LEADER, group_members
 from ternmq.client import Client, ClusterInfo
-from ternmq.errors import ConfigError, MQError, NotFoundError, NotWritableError
+from ternmq.errors import (
+    CallTimeoutError,
+    ConfigError,
+    ConnectionLostError,
+    MQError,
+    NotFoundError,
+    NotWritableError,
+    UnreachableError,
+)
 from ternmq.protocol.codes import ResponseCode
 from ternmq.protocol.responses import response_error
 from ternmq.remoting import Answer, Endpoint, open_endpoint
 
 _CALL_SECONDS = 5.0
 _LOOK_EVERY_S = 0.05
+_ASK_AGAIN = (ResponseCode.SERVICE_NOT_AVAILABLE, ResponseCode.SYSTEM_BUSY)
 
 
 class GroupMasters:
@@ -53,17 +62,15 @@ class GroupMasters:
             address = self._known.get(group) or await self._find(group, deadline)
             try:
                 answer = await self._endpoint.call(address, code, dict(fields or {}), body, timeout=_CALL_SECONDS)
-            except MQError:
-                if time.monotonic() >= deadline:
-                    raise
-                answer = None
-            if answer is not None and answer.code not in (
-                ResponseCode.SERVICE_NOT_AVAILABLE,
-                ResponseCode.SYSTEM_BUSY,
-            ):
-                if answer.code != ResponseCode.SUCCESS:
-                    raise response_error(answer.code, answer.remark, broker=address)
-                return answer
+                if answer.code == ResponseCode.SUCCESS:
+                    return answer
+                failure: MQError = response_error(answer.code, answer.remark, broker=address)
+                if answer.code not in _ASK_AGAIN:
+                    raise failure
+            except (UnreachableError, CallTimeoutError, ConnectionLostError) as error:
+                failure = error
+            if time.monotonic() >= deadline:
+                raise failure
             self._known[group] = None
             await asyncio.sleep(_LOOK_EVERY_S)
 

@@ -8,7 +8,7 @@ import pytest
 
 from support.played_groups import PlayedGroups
 from ternmq.admin import GroupContents, Unread, describe, find_unread, reject_sends_when_quiet, why_not_drained
-from ternmq.errors import NotFoundError, NotWritableError
+from ternmq.errors import MQError, NotFoundError, NotWritableError
 from ternmq.protocol.topics import TopicConfig
 
 OWN = {"DefaultCluster", "group-a", "group-b"}
@@ -120,3 +120,22 @@ async def test_a_group_that_is_not_there_or_has_no_master_is_said() -> None:
     groups.moved["group-a"] = "nowhere"
     with pytest.raises(NotWritableError, match="no master"):
         await groups.masters(within_s=0.1).ask("group-a", 28)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [2, 14])
+async def test_a_master_that_has_no_time_is_asked_again_and_not_for_ever(code: int) -> None:
+    groups = PlayedGroups()
+    groups.code = code
+    with pytest.raises(MQError, match="not now"):
+        await groups.masters(within_s=0.2).ask("group-a", 28)
+    assert len(groups.asked) > 1
+
+
+@pytest.mark.asyncio
+async def test_what_a_master_refuses_is_not_asked_again() -> None:
+    groups = PlayedGroups()
+    groups.code = 16
+    with pytest.raises(MQError, match="not now"):
+        await groups.masters().ask("group-a", 25)
+    assert len(groups.asked) == 1
