@@ -4,15 +4,13 @@ import asyncio
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ternmq
-from support.tern import PROGRAM
+from support.tern import PROGRAM, TernCluster
 
 TOPIC, ORDERED = "orders", "steps"
 SENDERS = 4
@@ -41,37 +39,21 @@ class History:
         )
 
 
-class Cluster:
-    """A local cluster in the background, driven by the command line."""
+class Operator:
+    """Commands against a cluster, as somebody at a shell gives them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, cluster: TernCluster) -> None:
+        self._folder = cluster.directory
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         done = subprocess.run(
-            [str(PROGRAM), *words, "--data", str(self.folder), "--json"], capture_output=True, text=True, timeout=180
+            [str(PROGRAM), *words, "--data", str(self._folder), "--json"], capture_output=True, text=True, timeout=180
         )
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout) if done.stdout else {"said": done.stderr}
 
     async def ask(self, *words: str, code: int = 0) -> dict[str, Any]:
         return await asyncio.to_thread(self.run, *words, code=code)
-
-    def down(self) -> None:
-        subprocess.run([str(PROGRAM), "down", "--data", str(self.folder), "--quiet"], check=True, timeout=60)
-
-    @property
-    def nameservers(self) -> str:
-        items = self.run("ps")["items"]
-        return ";".join(item["address"] for item in items if item["kind"] == "namesrv")
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path / "cluster")
-    cluster.run("up", "--detach", "--groups", "1")
-    yield cluster
-    cluster.down()
 
 
 async def send(history: History, out: ternmq.Producer[bytes], number: int, stop: asyncio.Event) -> None:
@@ -119,23 +101,23 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def widen(cluster: Cluster, history: History) -> None:
+async def widen(operator: Operator, history: History) -> None:
     """Add a group and spread topics over it; returns when both groups get messages."""
-    added = await cluster.ask("cluster", "add-group")
+    added = await operator.ask("cluster", "add-group")
     assert [item["name"] for item in added["items"]] == ["group-b/n0", "group-b/n1", "group-b/n2"]
-    shown = await cluster.ask("cluster", "rebalance")
+    shown = await operator.ask("cluster", "rebalance")
     assert not history.by_group["group-b"], "a plan changes nothing"
     assert [(item["step"], item["name"]) for item in shown["items"] if item["step"] != "copy"] == [
         ("widen", TOPIC),
         ("stay", ORDERED),
     ]
-    assert (await cluster.ask("cluster", "rebalance", "--yes"))["items"] == shown["items"]
-    assert not [item for item in (await cluster.ask("cluster", "rebalance"))["items"] if item["step"] != "stay"]
+    assert (await operator.ask("cluster", "rebalance", "--yes"))["items"] == shown["items"]
+    assert not [item for item in (await operator.ask("cluster", "rebalance"))["items"] if item["step"] != "stay"]
     await until(lambda: history.by_group["group-b"] > 0)
 
 
-async def load(cluster: Cluster) -> History:
-    history, stop = History(), asyncio.Event()
+async def load(cluster: TernCluster) -> History:
+    history, stop, operator = History(), asyncio.Event(), Operator(cluster)
     async with (
         ternmq.connect(cluster.nameservers) as mq,
         mq.producer("p", timeout=20) as out,
@@ -148,21 +130,21 @@ async def load(cluster: Cluster) -> History:
         await until_read_something(out, history)
         sending = [asyncio.create_task(send(history, out, number, stop)) for number in range(SENDERS)]
         sending += [asyncio.create_task(send_in_order(history, out, b"s%d" % number, stop)) for number in range(SHARDS)]
-        await widen(cluster, history)
+        await widen(operator, history)
         before = Counter(history.by_group)
         await until(lambda: (history.by_group - before).total() > COUNTED)
         even = history.by_group - before
         assert abs(even["group-a"] - even["group-b"]) <= 0.1 * even.total(), even
-        await cluster.ask("kill-leader", "group-b")
+        await operator.ask("kill-leader", "group-b")
         await until(lambda: history.by_group["group-b"] > before["group-b"] + even["group-b"] + 100)
-        refused = await cluster.ask("cluster", "remove-group", "group-b", code=1)
+        refused = await operator.ask("cluster", "remove-group", "group-b", code=1)
         assert "drain-group group-b" in refused["said"]
-        refused = await cluster.ask("cluster", "drain-group", "group-a", code=1)
+        refused = await operator.ask("cluster", "drain-group", "group-a", code=1)
         assert f"topic {ORDERED} can be sent to on no other group" in refused["said"]
-        drained = await cluster.ask("cluster", "drain-group", "group-b")
+        drained = await operator.ask("cluster", "drain-group", "group-b")
         assert (drained["drained"], drained["items"]) == (True, [])
         last = history.by_group["group-b"]
-        await cluster.ask("cluster", "remove-group", "group-b")
+        await operator.ask("cluster", "remove-group", "group-b")
         left = Counter(history.by_group)
         await until(lambda: (history.by_group - left)["group-a"] > COUNTED)
         assert history.by_group["group-b"] == last
@@ -182,12 +164,13 @@ async def until_read_something(out: ternmq.Producer[bytes], history: History) ->
 
 
 def test_a_group_comes_and_goes_under_load_and_nothing_is_lost(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: TernCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Clients ask for routes every half minute; the test need not wait so long.
     monkeypatch.setattr("ternmq.client.metadata.POLL_SECONDS", 1.0)
+    operator = Operator(cluster)
     for name, kind in ((TOPIC, "normal"), (ORDERED, "fifo")):
-        cluster.run("topic", "create", name, "--type", kind)
+        operator.run("topic", "create", name, "--type", kind)
     history = asyncio.run(load(cluster))
     assert history.errors == []
     assert history.is_read()
@@ -195,6 +178,6 @@ def test_a_group_comes_and_goes_under_load_and_nothing_is_lost(
     for shard, numbers in history.ordered.items():
         first_seen = list(dict.fromkeys(numbers))
         assert first_seen == sorted(first_seen), shard
-    names = {item["group"] for item in cluster.run("cluster", "info")["items"]}
+    names = {item["group"] for item in operator.run("cluster", "info")["items"]}
     assert names == {"group-a"}
-    assert "group-b" not in (cluster.folder / "topology.toml").read_text()
+    assert "group-b" not in (cluster.directory / "topology.toml").read_text()

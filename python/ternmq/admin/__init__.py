@@ -1,10 +1,10 @@
 """Cluster operations as functions: what an operator asks of a running cluster, over the wire."""
 
-from ternmq.admin.contents import GroupContents, is_ordered, read_all_contents, read_contents
+from ternmq.admin.contents import GroupContents, read_all_contents
 from ternmq.admin.drain import (
     Unread,
     check_drained,
-    describe,
+    describe_unread,
     find_unread,
     reject_sends_when_quiet,
     set_read_only,
@@ -48,17 +48,15 @@ __all__ = [
     "carry_out",
     "check_drained",
     "cluster_groups",
-    "describe",
+    "describe_unread",
     "find_unread",
     "group_masters",
     "group_members",
     "groups_beside",
-    "is_ordered",
     "own_names",
     "plan_rebalance",
     "promote_slave",
     "read_all_contents",
-    "read_contents",
     "reject_sends_when_quiet",
     "replica_rows",
     "replica_status",

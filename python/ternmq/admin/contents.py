@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from ternmq.admin.masters import GroupMasters
 from ternmq.config.properties import parse_properties
 from ternmq.protocol.codes import RequestCode
 from ternmq.protocol.groups import GroupConfig, decode_group_table
+from ternmq.protocol.names import BROKER_PERMISSION, REJECT_SENDS
 from ternmq.protocol.statistics import decode_consumer_offsets
 from ternmq.protocol.topics import PERM_READ_WRITE, PERM_WRITE, TopicConfig, decode_topic_table
-
-BROKER_PERMISSION = "brokerPermission"
-REJECT_SENDS = "rejectSends"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,14 @@ class GroupContents:
 
     def readers(self, topic: str) -> set[str]:
         """Consumer groups that have committed an offset of a topic here."""
-        return {group for name, group in self.offsets if name == topic}
+        return self._readers.get(topic, set())
+
+    @cached_property
+    def _readers(self) -> dict[str, set[str]]:
+        readers: dict[str, set[str]] = {}
+        for topic, group in self.offsets:
+            readers.setdefault(topic, set()).add(group)
+        return readers
 
 
 async def read_contents(masters: GroupMasters, group: str) -> GroupContents:

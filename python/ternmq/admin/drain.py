@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from ternmq.admin.contents import (
-    BROKER_PERMISSION,
-    REJECT_SENDS,
-    GroupContents,
-    is_ordered,
-    read_all_contents,
-)
+from ternmq.admin.contents import GroupContents, is_ordered, read_all_contents
 from ternmq.admin.masters import GroupMasters
 from ternmq.errors import NotDrainedError
 from ternmq.protocol.codes import RequestCode
-from ternmq.protocol.names import RETRY_PREFIX, belongs_to_brokers, is_system_topic
+from ternmq.protocol.names import (
+    BROKER_PERMISSION,
+    REJECT_SENDS,
+    RETRY_PREFIX,
+    belongs_to_brokers,
+    is_system_topic,
+)
 from ternmq.protocol.statistics import decode_topic_stats
 from ternmq.protocol.tables import decode_kv_table
 from ternmq.protocol.topics import PERM_READ, PERM_READ_WRITE, PERM_WRITE
@@ -197,7 +197,7 @@ async def _delayed(masters: GroupMasters, group: str) -> list[Unread]:
     return [Unread("SCHEDULE_TOPIC_XXXX", None, waiting)] if waiting else []
 
 
-def describe(unread: Collection[Unread]) -> str:
+def describe_unread(unread: Collection[Unread]) -> str:
     """Put unread messages into a sentence, the five largest of them by name."""
     parts = [f"{row.messages} of {row.topic} by {row.consumer_group or 'nobody so far'}" for row in list(unread)[:5]]
     more = len(unread) - len(parts)
@@ -233,8 +233,8 @@ async def wait_until_read(
         unread = await find_unread(masters, group, await read_all_contents(masters, groups))
         if not unread or time.monotonic() >= deadline:
             return unread
-        if describe(unread) != said:
-            said = describe(unread)
+        if describe_unread(unread) != said:
+            said = describe_unread(unread)
             report(said)
         await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -257,7 +257,9 @@ async def check_drained(masters: GroupMasters, group: str, groups: Collection[st
         raise NotDrainedError(f"{group} takes messages: `ternmq cluster drain-group {group}` first", broker=group)
     unread = await find_unread(masters, group, contents)
     if unread:
-        raise NotDrainedError(f"{group} has messages that somebody may still read; {describe(unread)}", broker=group)
+        raise NotDrainedError(
+            f"{group} has messages that somebody may still read; {describe_unread(unread)}", broker=group
+        )
 
 
 def _takes(held: GroupContents, topic: str) -> bool:

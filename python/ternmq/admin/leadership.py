@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ternmq.client import ClusterInfo
+from ternmq.client import BrokerInfo, ClusterInfo
 from ternmq.errors import BodyError, MQError, NotFoundError, NotWritableError, UnsupportedError
 from ternmq.protocol.codes import RequestCode, ResponseCode
 from ternmq.protocol.responses import response_error
@@ -127,6 +127,18 @@ async def replica_status(endpoint: Endpoint, address: str) -> ReplicaStatus | No
         raise BodyError(f"{address} describes itself in a form that cannot be read: {error}", broker=address) from error
 
 
+def broker_group(cluster: ClusterInfo, group: str) -> BrokerInfo:
+    """Give what a NameServer shows of a group.
+
+    Raises:
+        NotFoundError: it shows none of that name.
+    """
+    found = cluster.brokers.get(group)
+    if found is None:
+        raise NotFoundError(f"there is no group {group}; groups here: {', '.join(cluster.brokers) or 'none'}")
+    return found
+
+
 async def group_members(endpoint: Endpoint, cluster: ClusterInfo, group: str) -> dict[str, ReplicaStatus]:
     """Ask every member of a group that its NameServers show; those that do not answer are left out.
 
@@ -142,9 +154,7 @@ async def group_members(endpoint: Endpoint, cluster: ClusterInfo, group: str) ->
         NotFoundError: no such group.
         UnsupportedError: its members do not speak about replicas; they are not ours, or no Raft group.
     """
-    found = cluster.brokers.get(group)
-    if found is None:
-        raise NotFoundError(f"there is no group {group}; groups here: {', '.join(cluster.brokers) or 'none'}")
+    found = broker_group(cluster, group)
     addresses = sorted(set(found.addresses.values()))
     answers = await asyncio.gather(*(replica_status(endpoint, address) for address in addresses))
     return {address: answer for address, answer in zip(addresses, answers, strict=True) if answer is not None}

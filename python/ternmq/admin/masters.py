@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 
-from ternmq.admin.leadership import LEADER, group_members
+from ternmq.admin.leadership import LEADER, broker_group, group_members
 from ternmq.client import Client, ClusterInfo
 from ternmq.errors import (
     CallTimeoutError,
@@ -56,7 +56,7 @@ class GroupMasters:
             NotWritableError: it has no master in time.
             MQError: what the master answered, if not success.
         """
-        groups_beside(self.cluster, group)
+        broker_group(self.cluster, group)
         deadline = time.monotonic() + self._within_s
         while True:
             address = self._known.get(group) or await self._find(group, deadline)
@@ -129,9 +129,7 @@ def groups_beside(shown: ClusterInfo, group: str) -> list[str]:
     Raises:
         NotFoundError: no such group.
     """
-    if group not in shown.brokers:
-        raise NotFoundError(f"there is no group {group}; groups here: {', '.join(shown.brokers) or 'none'}")
-    return cluster_groups(shown, shown.brokers[group].cluster)
+    return cluster_groups(shown, broker_group(shown, group).cluster)
 
 
 def own_names(shown: ClusterInfo) -> set[str]:

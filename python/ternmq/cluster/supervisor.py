@@ -224,6 +224,7 @@ class Supervisor:
         except BaseException:
             await self.remove_nodes([spec.name for spec in specs])
             raise
+        self._keep_claims()
         self._write_state()
         added = {spec.name for spec in specs}
         return [item for item in await self.ps() if item["name"] in added]
@@ -244,9 +245,13 @@ class Supervisor:
             del self._nodes[node.spec.name]
             self._policy.release(node.spec.name)
         self._expected = self._expect_all()
+        self._keep_claims()
+        self._write_state()
+
+    def _keep_claims(self) -> None:
+        """Give up ports that were drawn for nobody, or for nodes that are gone."""
         if self._claims is not None:
             self._claims.keep([port.port for node in self._nodes.values() for port in node.spec.ports])
-        self._write_state()
 
     def claim(self, port: int) -> bool:
         """Take a port for a node that is to be added; False if another launcher has it."""

@@ -20,6 +20,9 @@ RETRY_PREFIX = _core.RETRY_PREFIX
 DLQ_PREFIX = _core.DLQ_PREFIX
 DEFAULT_TOPIC = _core.DEFAULT_TOPIC
 """TBW102: new topics are made after its model, by brokers that make them by themselves."""
+BROKER_PERMISSION = "brokerPermission"
+REJECT_SENDS = "rejectSends"
+"""Keys of 25 and 26 that are a group's, not a replica's. With the second, ours, no send of a client is taken."""
 SYSTEM_TOPICS = frozenset(_core.SYSTEM_TOPICS)
 SYSTEM_PREFIX = _core.SYSTEM_PREFIX
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.played_groups import PlayedGroups
-from ternmq.admin import GroupContents, Unread, describe, find_unread, reject_sends_when_quiet, why_not_drained
+from ternmq.admin import GroupContents, Unread, describe_unread, find_unread, reject_sends_when_quiet, why_not_drained
 from ternmq.errors import MQError, NotFoundError, NotWritableError
 from ternmq.protocol.topics import TopicConfig
 
@@ -78,7 +78,7 @@ async def test_messages_whose_time_has_not_come_are_unread() -> None:
 
 
 def test_the_five_largest_backlogs_are_named() -> None:
-    text = describe([Unread(f"t{number}", None if number else "g", 9 - number) for number in range(7)])
+    text = describe_unread([Unread(f"t{number}", None if number else "g", 9 - number) for number in range(7)])
     assert text.startswith("unread: 9 of t0 by g, 8 of t1 by nobody so far, ")
     assert text.endswith("5 of t4 by nobody so far, and 2 more")
 

@@ -10,12 +10,9 @@ from ternmq.config import BrokerConfig
 from ternmq.config.apache_places import shown_broker
 from ternmq.errors import HeaderError
 from ternmq.protocol.codes import ResponseCode
+from ternmq.protocol.names import BROKER_PERMISSION, REJECT_SENDS
 from ternmq.protocol.topics import PERM_READ, PERM_READ_WRITE, DataVersion
 from ternmq.remoting import Reply, Request
-
-BROKER_PERMISSION = "brokerPermission"
-REJECT_SENDS = "rejectSends"
-"""Ours: no send of a client is taken any more, until it is set to false."""
 
 
 @dataclass(frozen=True)
