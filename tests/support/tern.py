@@ -171,10 +171,10 @@ class TernCluster:
         items = json.loads(self.run("cluster", "replicas", "--json"))["items"]
         return any(f"{item['group']}/{item['member']}" == name and item["lag_ms"] == 0 for item in items)
 
-    def restart_brokers_with(self, key: str, value: int) -> None:
-        """Start all brokers again with another number for one of the settings in the topology."""
+    def restart_brokers_with(self, key: str, value: int | str) -> None:
+        """Start all brokers again with another number or word for one of the settings in the topology."""
         file = self.directory / "topology.toml"
-        text, count = re.subn(rf"(?m)^{key} = \d+$", f"{key} = {value}", file.read_text())
+        text, count = re.subn(rf'(?m)^{key} = (\d+|"\w+")$', f"{key} = {json.dumps(value)}", file.read_text())
         assert count == 1, f"{key} stands {count} times in {file}"
         file.write_text(text)
         for name in self.brokers:

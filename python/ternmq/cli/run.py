@@ -78,6 +78,10 @@ def broker(
         raise click.UsageError("-n and --keep-flush go with -c; a topology says both itself")
     config = _broker_config(conf, topology, node, nameservers, _secret(secret), keep_flush, lenient, insecure)
     from ternmq.broker import BrokerApp
+    from ternmq.broker.scheduling import schedule_as
+
+    # Before the first thread: threads inherit it.
+    schedule_as(config.scheduling)
 
     serve(lambda: BrokerApp(config), BrokerApp.failed)
 

@@ -26,7 +26,7 @@ class Setting:
         chosen: what takes the default's place where a file names no value: "by the cores"; None if the default does.
         least: least value; None without a bound.
         most: greatest value; None without a bound.
-        words: of a "word", each value with its word in Apache's file.
+        words: of a "word", each value with its word in Apache's file, or where Apache has none, the system's.
         apache: its key in Apache's file; None if Apache has none.
         apache_before: an earlier name of that key.
         in_engine: whether a broker's engine is told it.

@@ -13,6 +13,7 @@ from ternmq.config.setting import Setting, rows, setting
 from ternmq.config.timing import PROFILES
 
 Flush = Literal["sync", "async"]
+Scheduling = Literal["batch", "other"]
 
 MAX_TABLE = 40_000
 """Topics or groups: a table of so many topics with long names is as large as a frame may be, 16 MiB."""
@@ -102,6 +103,13 @@ class BrokerSettings:
         apache="accessMessageInMemoryMaxRatio",
     )
     workers: int = setting(1, "Network threads of a broker.", chosen="by the cores", least=1, most=256, in_engine=False)
+    scheduling: Scheduling = setting(
+        "batch",
+        "Linux's policy for a broker's threads: batch, where one that wakes takes the core from no other, is best where"
+        " cores are shared; other, where it does, for a machine of the broker's own.",
+        words={"batch": "SCHED_BATCH", "other": "SCHED_OTHER"},
+        in_engine=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
