@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any, get_args
 
 from benches import ROOT
-from benches.drivers import LOAD, build_load
+from benches.drivers import LOAD, build_load, masters_of
 from benches.probes import disk
 from benches.probes.memory_group import MemoryGroup, NoMemoryGroupError
 from benches.probes.processes import resident_bytes
@@ -250,8 +250,7 @@ def figures(
 
 
 def _load(what: str, servers: Servers, topic: str, *options: object) -> list[object]:
-    group = servers.groups[0]
-    return [LOAD, what, servers.leader_of(group), topic, "--broker-name", group, "--queues", QUEUES, *options]
+    return [LOAD, what, masters_of(servers, 1), topic, "--queues", QUEUES, *options]
 
 
 def _counted(servers: Servers, key: str) -> int:

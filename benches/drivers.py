@@ -25,6 +25,11 @@ def build_load() -> None:
     subprocess.run(build, cwd=ROOT, check=True)
 
 
+def masters_of(servers: Servers, groups: int | None = None) -> str:
+    """Masters as our generator takes them, of the first so many groups or of all."""
+    return ",".join(f"{group}={servers.leader_of(group)}" for group in servers.groups[:groups])
+
+
 class Watch(Protocol):
     """Looks at servers while a row runs."""
 
@@ -50,9 +55,8 @@ class Drivers:
         return self.folder / f"{topic}.numbers"
 
     def load(self, what: str, servers: Servers, topic: str, *options: object, brokers: str | None = None) -> Stepped:
-        """Our generator, on the first group's master, or on the brokers that are given."""
-        where = [brokers or servers.leader, topic, "--broker-name", servers.subject.group]
-        return Stepped([LOAD, what, *where, *options, "--stepped"])
+        """Our generator, on the first group's master, or on the brokers that are given; see `masters_of`."""
+        return Stepped([LOAD, what, brokers or masters_of(servers, 1), topic, *options, "--stepped"])
 
     def java(self, scenario: str, servers: Servers, topic: str, **settings: object) -> Stepped:
         """The official Java client."""
@@ -71,7 +75,7 @@ class Drivers:
     def read_back(self, servers: Servers, topic: str, figures: Figures, *, may_double: bool = False) -> None:
         """Compare a topic with what was acknowledged; see `note`."""
         file = self.numbers(topic)
-        with self.load("read", servers, topic, "--expect", file, brokers=",".join(servers.leaders)) as program:
+        with self.load("read", servers, topic, "--expect", file, brokers=masters_of(servers)) as program:
             note(figures, program.expect("read", within=300), may_double=may_double)
             program.finish()
         file.unlink()

@@ -1,12 +1,12 @@
 """One topic over several broker groups, alone: `python -m benches.scale --groups N --seconds S --json`.
 
-Each group (of three, in mode raft) gets a sender of its own, open loop at a rate (20,000 a second unless told
-otherwise) or closed loop (`--rate 0 --in-flight W`), bodies of 128 bytes; code 0 alone counts, and everything
-acknowledged is read back afterwards. Each run ends with one line of JSON; `make bench-scale` runs 1, 2, 3 and 5 groups.
+Each group (of three, in mode raft) gets connections of its own from one generator, open loop at a rate (20,000 a second
+unless told otherwise) or closed loop (`--rate 0 --in-flight W`), bodies of 128 bytes; code 0 alone counts, and
+everything acknowledged is read back afterwards. Each run ends with one line of JSON; `make bench-scale` runs 1, 2, 3
+and 5 groups.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import sys
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benches import ROOT
-from benches.drivers import LOAD, build_load
+from benches.drivers import LOAD, build_load, masters_of
 from benches.probes import disk
 from benches.probes.window import Reading, Used
 from benches.servers.ours import create_topic, ours
@@ -42,7 +42,7 @@ class Load:
     Args:
         seconds: how long.
         rate: sends a second; None keeps `in_flight` unanswered.
-        connections: of a sender.
+        connections: of the generator.
         in_flight: unanswered sends of a connection at most.
         body: bytes of a message.
     """
@@ -80,42 +80,35 @@ def run(folder: Path, groups: int, load: Load, promise: Promise) -> dict[str, An
         The figures: rates a second, CPU-seconds a million messages, latencies in ms.
     """
     cluster = ours(folder, groups=groups, mode=promise.mode, flush=promise.flush)
-    with cluster as servers, contextlib.ExitStack() as senders:
+    with cluster as servers:
         create_topic(servers, TOPIC, QUEUES)
-        programs = [senders.enter_context(_sender(servers, group, load)) for group in servers.groups]
-        for program in programs:
+        with _sender(servers, load) as program:
             program.expect("ready")
-        os.sync()
-        counted = _put_totals(servers)
-        before = Reading.take(servers.pids, programs[0].pid, ROOT)
-        for program in programs:
+            os.sync()
+            counted = _put_totals(servers)
+            before = Reading.take(servers.pids, program.pid, ROOT)
             program.go_on()
-        lines = [program.expect("measured", within=_MEASURED_WITHIN) for program in programs]
-        used = Used.between(before, Reading.take(servers.pids, programs[0].pid, ROOT))
-        per_master = [after - first for first, after in zip(counted, _put_totals(servers), strict=True)]
-        for program in programs:
+            line = program.expect("measured", within=_MEASURED_WITHIN)
+            used = Used.between(before, Reading.take(servers.pids, program.pid, ROOT))
+            per_master = [after - first for first, after in zip(counted, _put_totals(servers), strict=True)]
             program.go_on()
-        read = [program.expect("read", within=_READ_WITHIN) for program in programs]
-        for program in programs:
+            read = program.expect("read", within=_READ_WITHIN)
             program.finish()
-    return asdict(promise) | figures(groups, load, lines, used, per_master, read)
+    return asdict(promise) | figures(groups, load, line, used, per_master, read)
 
 
-def figures(
-    groups: int, load: Load, lines: Sequence[Line], used: Used, per_master: Sequence[int], read: Sequence[Line]
-) -> dict[str, Any]:
-    """Put together what the senders, the counters and the masters said.
+def figures(groups: int, load: Load, line: Line, used: Used, per_master: Sequence[int], read: Line) -> dict[str, Any]:
+    """Put together what the generator, the counters and the masters said.
 
     Args:
         groups: broker groups.
         load: of each.
-        lines: of the senders, when they had measured.
+        line: of the generator, when it had measured.
         used: what the servers used meanwhile.
         per_master: what each master counted.
-        read: of the senders, when they had read everything back.
+        read: of the generator, when it had read everything back.
     """
-    count = sum(int(line["count"]) for line in lines)
-    seconds = max(float(line["seconds"]) for line in lines)
+    count, seconds = int(line["count"]), float(line["seconds"])
     return {
         "groups": groups,
         "loop": "closed" if load.rate is None else "open",
@@ -123,22 +116,22 @@ def figures(
         "body_bytes": load.body,
         "msg_per_s": round(count / seconds),
         "msg_per_s_by_master": [round(total / seconds) for total in per_master],
-        "failed": sum(int(line["failed"]) for line in lines),
-        "lost": sum(int(line["missing"]) for line in read),
-        "doubled": sum(int(line["records"]) - int(line["distinct"]) for line in read),
+        "failed": int(line["failed"]),
+        "lost": int(read["missing"]),
+        "doubled": int(read["records"]) - int(read["distinct"]),
         "cpu_s_per_million": round(used.server_cpu * 1e6 / max(1, count), 2),
         "busy_share_of_cores": round(used.busy, 2),
-        "p50_ms": max(float(line["p50_ms"]) for line in lines),
-        "p99_ms": max(float(line["p99_ms"]) for line in lines),
+        "p50_ms": float(line["p50_ms"]),
+        "p99_ms": float(line["p99_ms"]),
         "written_mb_per_s": round(used.written_mb_per_second, 1),
     }
 
 
-def _sender(servers: Servers, group: str, load: Load) -> Stepped:
+def _sender(servers: Servers, load: Load) -> Stepped:
     options: list[object] = ["--connections", load.connections, "--in-flight", load.in_flight, "--body", load.body]
     if load.rate is not None:
         options += ["--rate", load.rate]
-    where = [servers.leader_of(group), TOPIC, "--broker-name", group, "--queues", QUEUES]
+    where = [masters_of(servers), TOPIC, "--queues", QUEUES]
     return Stepped([LOAD, "send", *where, *options, "--seconds", load.seconds, "--stepped"])
 
 
@@ -156,7 +149,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="load of a run")
     parser.add_argument("--rate", type=float, default=20_000.0, help="sends a second and group; 0: closed loop")
-    parser.add_argument("--connections", type=int, default=4, help="of each group's sender")
+    parser.add_argument("--connections", type=int, default=4, help="to each group")
     parser.add_argument("--in-flight", type=int, help="of a connection; 32 in a closed loop, else 4,096 at most")
     parser.add_argument("--mode", choices=get_args(Mode), default="raft", help="of the groups")
     parser.add_argument("--flush", choices=get_args(Flush), default="sync", help="of the groups")

@@ -36,8 +36,9 @@ def run(bench: Bench) -> None:
         )
         with ours(bench.folder, timing="lan" if timing == "lan" else "shared") as servers:
             topic = bench.topic(servers, row)
-            addresses = ",".join(servers.subject.address(name) for name in _leader_first(servers))
-            with bench.drivers.load("gaps", servers, topic, "--connections", 4, brokers=addresses) as program:
+            group = servers.subject.group
+            brokers = ",".join(f"{group}={servers.subject.address(name)}" for name in _leader_first(servers))
+            with bench.drivers.load("gaps", servers, topic, "--connections", 4, brokers=brokers) as program:
                 figures = longest_gaps(bench, servers, program, row, min(bench.kills, count), number)
                 program.close_input()
                 note(figures, program.expect("read", within=300))

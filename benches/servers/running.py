@@ -39,11 +39,6 @@ class Servers:
         return [identity.pid for identity in identities if identity.is_alive()]
 
     @property
-    def leader(self) -> str:
-        """Address of the first group's master."""
-        return self.leader_of(self.subject.group)
-
-    @property
     def leaders(self) -> list[str]:
         """Address of each group's master."""
         return [self.leader_of(group) for group in self.groups]

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::connection::LoadConnection;
 use crate::frames::SendFrames;
 use crate::numbers::PER_CONNECTION;
-use crate::plan::Plan;
+use crate::plan::{LoadTarget, Plan};
 use crate::{readback, steps};
 
 /// Between two tries: short beside the gap, long beside a try.
@@ -60,7 +60,7 @@ pub async fn run(plan: &Plan) -> io::Result<bool> {
         since_line: 0,
         last: Instant::now(),
         longest: Duration::ZERO,
-        leader: plan.leader().into(),
+        leader: plan.leader().address.clone(),
         stopped: false,
     }));
     steps::say("{\"event\": \"ready\"}");
@@ -75,11 +75,11 @@ pub async fn run(plan: &Plan) -> io::Result<bool> {
         let seen = seen.borrow();
         (seen.acknowledged.clone(), seen.leader.clone())
     };
-    let plan = Plan {
-        brokers: vec![leader],
-        ..plan.clone()
+    let master = LoadTarget {
+        group: plan.leader().group.clone(),
+        address: leader,
     };
-    readback::check(&plan, &acknowledged).await
+    readback::check(&plan.only(&master), &acknowledged).await
 }
 
 async fn listen(seen: Rc<RefCell<Seen>>) {
@@ -99,7 +99,7 @@ async fn listen(seen: Rc<RefCell<Seen>>) {
 }
 
 async fn sender(plan: Plan, at: u64, seen: Rc<RefCell<Seen>>) {
-    let mut frames = SendFrames::new(&plan.topic, &plan.broker_name, plan.body, at as u32);
+    let mut frames = SendFrames::new(&plan.topic, &plan.leader().group, plan.body, at as u32);
     let (mut number, mut next) = (at * PER_CONNECTION, at as usize);
     let mut open: Option<LoadConnection> = None;
     while !seen.borrow().stopped {
@@ -111,7 +111,7 @@ async fn sender(plan: Plan, at: u64, seen: Rc<RefCell<Seen>>) {
                 open = None;
                 let hint = outcome.ok().flatten().filter(|hint| *hint != leader);
                 next += 1;
-                let other = plan.brokers[next % plan.brokers.len()].clone();
+                let other = plan.brokers[next % plan.brokers.len()].address.clone();
                 seen.borrow_mut().leave(&leader, hint.unwrap_or(other));
                 sleep(BETWEEN_TRIES).await;
             }

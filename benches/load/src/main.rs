@@ -2,14 +2,15 @@
 //! code 0, and reads back everything that was acknowledged.
 //!
 //! ```text
-//! tern-load send BROKER TOPIC [--connections C] [--in-flight W] [--rate R] [--body BYTES] [--seconds S]
-//!                              [--count N] [--save FILE]
+//! tern-load send BROKER,… TOPIC [--connections C] [--in-flight W] [--rate R] [--body BYTES] [--seconds S]
+//!                                [--count N] [--save FILE]
 //! tern-load pull BROKER TOPIC [--connections C] [--max-messages M] [--expect FILE | --tally]
-//! tern-load read BROKER TOPIC --expect FILE
+//! tern-load read BROKER,… TOPIC --expect FILE
 //! tern-load gaps BROKER,BROKER,… TOPIC [--connections C] [--body BYTES]
 //! ```
 //!
-//! Each prints JSON lines. With `--stepped` it waits for a line on standard input between its steps, so that whoever
+//! A broker is GROUP=ADDRESS. What `send` is told of connections, unanswered sends and rate holds for each of its brokers,
+//! so that one process loads any number of groups. Each command prints JSON lines. With `--stepped` it waits for a line on standard input between its steps, so that whoever
 //! runs it can take the servers' counters at the right moments.
 
 mod connection;

@@ -16,25 +16,44 @@ pub enum What {
     Gaps,
 }
 
+/// A broker to speak to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadTarget {
+    /// Name of its group, which clients quote.
+    pub group: String,
+    /// Where it listens.
+    pub address: String,
+}
+
+impl LoadTarget {
+    fn parse(word: &str) -> Result<Self, String> {
+        let (group, address) = word
+            .split_once('=')
+            .ok_or_else(|| format!("{word} is no GROUP=ADDRESS"))?;
+        Ok(Self {
+            group: group.into(),
+            address: address.into(),
+        })
+    }
+}
+
 /// Everything an option can set.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// What to do.
     pub what: What,
-    /// Addresses; the first one leads, unless kills change it.
-    pub brokers: Vec<String>,
-    /// Name of the group, which clients quote.
-    pub broker_name: String,
+    /// Masters, one of each group; in `gaps` the members of one group, of which the first one leads until it is killed.
+    pub brokers: Vec<LoadTarget>,
     /// Topic.
     pub topic: String,
     /// Its queues.
     pub queues: u32,
-    /// TCP connections.
+    /// TCP connections to each broker.
     pub connections: usize,
     /// Unanswered sends that each connection keeps.
     pub in_flight: usize,
-    /// Sends a second of all connections together, which begin when it is their time, whatever was answered; without one
-    /// each connection keeps its unanswered sends full.
+    /// Sends a second to each broker, of all its connections together, which begin when it is their time, whatever was
+    /// answered; without one each connection keeps its unanswered sends full.
     pub rate: Option<f64>,
     /// Bytes of a message body.
     pub body: usize,
@@ -54,7 +73,7 @@ pub struct Plan {
     pub stepped: bool,
 }
 
-const USAGE: &str = "usage: tern-load send|pull|read|gaps BROKER TOPIC [--option VALUE]…";
+const USAGE: &str = "usage: tern-load send|pull|read|gaps GROUP=ADDRESS,… TOPIC [--option VALUE]…";
 
 impl Plan {
     /// Reads the words of a command line.
@@ -72,8 +91,10 @@ impl Plan {
         let brokers = words.next().ok_or(USAGE)?;
         let mut plan = Self {
             what,
-            brokers: brokers.split(',').map(Into::into).collect(),
-            broker_name: "group-a".into(),
+            brokers: brokers
+                .split(',')
+                .map(LoadTarget::parse)
+                .collect::<Result<_, _>>()?,
             topic: words.next().ok_or(USAGE)?,
             queues: 8,
             connections: 32,
@@ -113,7 +134,6 @@ impl Plan {
                 .map_err(|_| format!("{option} {value} is no number"))
         };
         match option {
-            "--broker-name" => self.broker_name = value.into(),
             "--queues" => self.queues = number()?,
             "--connections" => self.connections = number()? as usize,
             "--in-flight" => self.in_flight = number()? as usize,
@@ -139,13 +159,46 @@ impl Plan {
         Ok(())
     }
 
-    /// The broker that leads at the start.
-    pub fn leader(&self) -> &str {
-        self.brokers.first().map_or("", String::as_str)
+    /// The same with one broker.
+    pub fn only(&self, broker: &LoadTarget) -> Self {
+        Self {
+            brokers: vec![broker.clone()],
+            ..self.clone()
+        }
+    }
+
+    /// The first broker: the only one, or the one that leads at the start.
+    pub fn leader(&self) -> &LoadTarget {
+        // A list of words is never empty.
+        &self.brokers[0]
     }
 
     /// How long to send.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Plan, String> {
+        Plan::parse(line.split(' ').map(Into::into))
+    }
+
+    #[test]
+    fn each_broker_is_known_by_its_group_and_its_address() {
+        let plan = parse("send group-a=127.0.0.1:1,group-b=127.0.0.1:2 topic").expect("a plan");
+        let groups: Vec<_> = plan.brokers.iter().map(|one| one.group.as_str()).collect();
+        assert_eq!(groups, ["group-a", "group-b"]);
+        assert_eq!(plan.leader().address, "127.0.0.1:1");
+        assert_eq!(plan.only(&plan.brokers[1]).leader().address, "127.0.0.1:2");
+    }
+
+    #[test]
+    fn an_address_without_its_group_is_refused() {
+        let refused = parse("send group-a=127.0.0.1:1,127.0.0.1:2 topic").err();
+        assert_eq!(refused.as_deref(), Some("127.0.0.1:2 is no GROUP=ADDRESS"));
     }
 }

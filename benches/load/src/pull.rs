@@ -58,9 +58,8 @@ pub async fn everything(plan: &Plan) -> io::Result<Vec<u64>> {
     let mut read = Vec::new();
     for broker in &plan.brokers {
         let one = Plan {
-            brokers: vec![broker.clone()],
             tally: false,
-            ..plan.clone()
+            ..plan.only(broker)
         };
         if let Numbers::List(numbers) = pull(&one, 1).await?.numbers {
             read.extend(numbers);
@@ -144,7 +143,7 @@ impl<'a> Puller<'a> {
         pulled: Arc<Mutex<Pulled>>,
     ) -> io::Result<Self> {
         Ok(Self {
-            connection: LoadConnection::open(plan.leader()).await?,
+            connection: LoadConnection::open(&plan.leader().address).await?,
             plan,
             queues,
             pulled,
@@ -195,7 +194,7 @@ impl<'a> Puller<'a> {
             proxy_forward_client_id: None,
         };
         header.encode(&mut command.fields);
-        command.fields.set("bname", &self.plan.broker_name);
+        command.fields.set("bname", &self.plan.leader().group);
         self.pulled().pulls += 1;
         encode_frame(&command, &mut self.connection.out).map_err(io::Error::other)
     }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::connection::LoadConnection;
 use crate::frames::SendFrames;
 use crate::numbers::{self, PER_CONNECTION};
-use crate::plan::Plan;
+use crate::plan::{LoadTarget, Plan};
 use crate::{readback, steps};
 
 /// What came of a run.
@@ -35,8 +35,11 @@ struct Sent {
 pub async fn run(plan: &Plan) -> io::Result<bool> {
     let mut senders = Vec::new();
     let left = Arc::new(AtomicU64::new(plan.count.unwrap_or(u64::MAX)));
-    for at in 0..plan.connections {
-        senders.push(Sender::open(plan.clone(), at as u64, Arc::clone(&left)).await?);
+    for (nth, broker) in plan.brokers.iter().enumerate() {
+        for at in 0..plan.connections {
+            let at = nth * plan.connections + at;
+            senders.push(Sender::open(plan.only(broker), at as u64, Arc::clone(&left)).await?);
+        }
     }
     steps::pause(plan, "{\"event\": \"ready\"}");
     let start = Instant::now();
@@ -98,9 +101,10 @@ struct Sender {
 
 impl Sender {
     async fn open(plan: Plan, at: u64, left: Arc<AtomicU64>) -> io::Result<Self> {
+        let LoadTarget { group, address } = plan.leader();
         Ok(Self {
-            connection: LoadConnection::open(plan.leader()).await?,
-            frames: SendFrames::new(&plan.topic, &plan.broker_name, plan.body, at as u32),
+            connection: LoadConnection::open(address).await?,
+            frames: SendFrames::new(&plan.topic, group, plan.body, at as u32),
             number: at * PER_CONNECTION,
             queue: at as u32,
             opaque: 0,
