@@ -21,6 +21,10 @@ class Figures:
     p99_ms: float | None = None
     server_cpu_per_million: float | None = None
     """CPU-seconds of all servers for a million messages, which is microseconds for one."""
+    waits: float | None = None
+    """Voluntary context switches of all servers' threads for a message: what a message is woken for."""
+    preempted: float | None = None
+    """Context switches that they did not ask for, for a message."""
     client_cpu_us: float | None = None
     busy: float | None = None
     """Share of all cores that was busy."""
@@ -79,6 +83,8 @@ def rated(row: str, side: str, measured: dict[str, Any], used: Used) -> Figures:
         p50_ms=measured.get("p50_ms"),
         p99_ms=measured.get("p99_ms"),
         server_cpu_per_million=used.server_cpu * per,
+        waits=used.switches.waits / max(1, count),
+        preempted=used.switches.preempted / max(1, count),
         client_cpu_us=used.client_cpu * per,
         busy=used.busy,
         written_mb_per_second=used.written_mb_per_second,

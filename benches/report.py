@@ -8,8 +8,8 @@ from benches.figures import APACHE, OURS, Figures
 from benches.probes.disk import RawDisk
 
 _RATED_HEAD = (
-    "| row | servers | msg/s | p50 / p99 ms | server CPU-s per million | client CPU us | cores busy | disk MB/s"
-    " | verdict |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    "| row | servers | msg/s | p50 / p99 ms | server CPU-s per million | waits / preempted | client CPU us | cores busy"
+    " | disk MB/s | verdict |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
 )
 _SINGLE_HEAD = "| row | Apache DLedger | ours | must be | verdict |\n| --- | ---: | ---: | ---: | --- |"
 
@@ -57,6 +57,7 @@ def _rated(name: str, results: Sequence[Figures], raw: RawDisk | None) -> list[s
             _ratio(ours.per_second, apache.per_second),
             " / ".join(filter(None, [_ratio(ours.p50_ms, apache.p50_ms), _ratio(ours.p99_ms, apache.p99_ms)])),
             _ratio(ours.server_cpu_per_million, apache.server_cpu_per_million),
+            " / ".join(filter(None, [_ratio(ours.waits, apache.waits), _ratio(ours.preempted, apache.preempted)])),
             _ratio(ours.client_cpu_us, apache.client_cpu_us),
         ]
         lines.append(f"| | ratio | {' | '.join(ratios)} | | | |")
@@ -69,6 +70,7 @@ def _columns(figures: Figures) -> str:
         f"{figures.per_second or 0:,.0f}",
         latency,
         f"{figures.server_cpu_per_million or 0:,.1f}",
+        f"{figures.waits or 0:.2f} / {figures.preempted or 0:.2f}",
         f"{figures.client_cpu_us or 0:,.1f}",
         f"{figures.busy or 0:.0%}",
         f"{figures.written_mb_per_second or 0:,.0f}",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benches.probes.machine import CoreTime, disk_bytes
 from benches.probes.processes import cpu_seconds
+from benches.probes.threads import ContextSwitches, context_switches, switched
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,20 @@ class Reading:
     client_cpu: float
     written: int
     cores: CoreTime
+    switches: dict[int, ContextSwitches]
+    """Of each thread of the servers."""
 
     @classmethod
     def take(cls, servers: Sequence[int], client: int, folder: Path) -> "Reading":
         """Read them: processes, and the disk on which the folder lies."""
-        return cls(time.monotonic(), cpu_seconds(servers), cpu_seconds([client]), disk_bytes(folder), CoreTime.now())
+        return cls(
+            at=time.monotonic(),
+            server_cpu=cpu_seconds(servers),
+            client_cpu=cpu_seconds([client]),
+            written=disk_bytes(folder),
+            cores=CoreTime.now(),
+            switches=context_switches(servers),
+        )
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Used:
     client_cpu: float
     written_mb_per_second: float
     busy: float
+    switches: ContextSwitches
 
     @classmethod
     def between(cls, first: Reading, last: Reading) -> "Used":
@@ -45,4 +56,5 @@ class Used:
             client_cpu=last.client_cpu - first.client_cpu,
             written_mb_per_second=(last.written - first.written) / seconds / 1e6,
             busy=first.cores.share_until(last.cores),
+            switches=switched(first.switches, last.switches),
         )

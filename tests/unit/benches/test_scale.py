@@ -1,5 +1,6 @@
 """What a run over several groups comes to."""
 
+from benches.probes.threads import ContextSwitches
 from benches.probes.window import Used
 from benches.scale import Load, figures
 
@@ -9,7 +10,7 @@ def test_the_figures_are_those_of_all_groups_together_and_each_master_has_its_ow
     line = {"count": 79_000, "failed": 3, "seconds": 2.0, "p50_ms": 2.5, "p99_ms": 9.0}
     read = {"missing": 1, "records": 79_002, "distinct": 79_000}
     used = Used(
-        seconds=2.0, server_cpu=0.79, client_cpu=0.2, written_mb_per_second=55.55, busy=0.5
+        seconds=2.0, server_cpu=0.79, client_cpu=0.2, written_mb_per_second=55.55, busy=0.5, switches=ContextSwitches()
     )
     found = figures(2, load, line, used, [40_000, 39_000], read)
     assert (found["groups"], found["loop"], found["msg_per_s"]) == (2, "open", 39_500)
