@@ -63,9 +63,9 @@ class Profiler:
 
     def begin(self, servers: Servers) -> None:
         """Start sampling."""
-        leader = servers.subject.master()
+        leaders = {servers.subject.master(group) for group in servers.groups}
         brokers = {name: servers.subject.identity(name).pid for name in servers.subject.brokers}
-        self._names = {f"{name} {'leader' if name == leader else 'follower'}": pid for name, pid in brokers.items()}
+        self._names = {f"{name} {'leader' if name in leaders else 'follower'}": pid for name, pid in brokers.items()}
         if self._samples is not None:
             pids = ",".join(map(str, brokers.values()))
             command = ["perf", "record", "-q", "-F", FREQUENCY, "-g", "-p", pids, "-o", str(self._samples)]

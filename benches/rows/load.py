@@ -1,10 +1,10 @@
-"""Rows of our own load generator: one group of three, acknowledged after `fdatasync` on a majority."""
+"""Rows of our own load generator: one group of three, or five, acknowledged after `fdatasync` on a majority."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from benches.bench import Bench
-from benches.catalogue import LOAD
-from benches.drivers import note
+from benches.drivers import masters_of, note
 from benches.figures import Figures
 from benches.servers.ours import ours
 from benches.servers.running import Servers
@@ -15,11 +15,19 @@ PULLERS = 4
 
 
 class Shape(NamedTuple):
-    """How a load is shaped."""
+    """How a load is shaped, for each group.
+
+    Args:
+        connections: of the generator.
+        in_flight: unanswered sends of a connection at most.
+        body: bytes of a message.
+        rate: sends a second, each due at its time; None keeps `in_flight` unanswered.
+    """
 
     connections: int
     in_flight: int
     body: int
+    rate: int | None = None
 
 
 SENDS = {
@@ -29,28 +37,44 @@ SENDS = {
     "load-256": Shape(4, 64, 128),
     "load-1024": Shape(4, 256, 1024),
 }
+GROUPS = 5
+GROUP_SENDS = {
+    "load-5x7": Shape(7, 1, 128),
+    "load-5x20k": Shape(4, 4096, 128, rate=20_000),
+    "load-5x512": Shape(4, 128, 128),
+}
 # Messages that a pull asks for.
 PULLS = {"pull-32": 32, "pull-1024": 1024}
 
 
 def run(bench: Bench) -> None:
     """Measure what was asked for."""
-    if not bench.wants_any([row.name for row in LOAD]):
-        return
-    bench.say("our servers, 1 group of 3, under our own load generator")
-    with ours(bench.folder) as servers:
-        for name, shape in SENDS.items():
-            if bench.wants(name):
-                bench.add(send(bench, servers, name, shape))
-        if bench.wants_any(list(PULLS)):
-            _pulls(bench, servers)
+    if bench.wants_any([*SENDS, *PULLS]):
+        bench.say("our servers, 1 group of 3, under our own load generator")
+        with ours(bench.folder) as servers:
+            _sends(bench, servers, SENDS)
+            if bench.wants_any(list(PULLS)):
+                _pulls(bench, servers)
+    if bench.wants_any(list(GROUP_SENDS)):
+        bench.say(f"our servers, {GROUPS} groups of 3, under our own load generator")
+        with ours(bench.folder, groups=GROUPS) as servers:
+            _sends(bench, servers, GROUP_SENDS)
+
+
+def _sends(bench: Bench, servers: Servers, shapes: Mapping[str, Shape]) -> None:
+    for name, shape in shapes.items():
+        if bench.wants(name):
+            bench.add(send(bench, servers, name, shape))
 
 
 def send(bench: Bench, servers: Servers, name: str, shape: Shape) -> Figures:
-    """Send for the time of a row, and read everything back."""
-    topic = bench.topic(servers, name)
-    options = ["--connections", shape.connections, "--in-flight", shape.in_flight, "--body", shape.body]
-    with bench.drivers.load("send", servers, topic, *options, "--seconds", bench.seconds) as program:
+    """Send to every group for the time of a row, and read everything back."""
+    topic, brokers = bench.topic(servers, name), masters_of(servers)
+    options: list[object] = ["--connections", shape.connections, "--in-flight", shape.in_flight, "--body", shape.body]
+    if shape.rate is not None:
+        options += ["--rate", shape.rate]
+    options += ["--seconds", bench.seconds]
+    with bench.drivers.load("send", servers, topic, *options, brokers=brokers) as program:
         figures = bench.measured(program, servers, name)
         program.go_on()
         note(figures, program.expect("read", within=300))

@@ -19,6 +19,17 @@ def test_the_cpu_column_decides_a_row_that_the_machine_bounds() -> None:
     assert verdict([RATE, CPU_MISSED], "cores busy").startswith("missed: cores busy")
 
 
+def test_a_bound_machine_excuses_no_latency() -> None:
+    late = Claim("p99", 60, 50)
+    assert verdict([RATE, late, CPU_MET], "cores busy").startswith("missed: cores busy (msg/s 50, not ≥ 100; p99 60")
+
+
+def test_a_row_is_judged_by_the_bounds_of_its_own_latencies() -> None:
+    ours = Figures("load-5x20k", OURS, per_second=99_000, server_cpu_per_million=12, p99_ms=51)
+    claims = RATED[ours.row].claims(ours, None)
+    assert [str(claim) for claim in claims if not claim.holds] == ["p99 51, not ≤ 50"]
+
+
 def test_a_bound_machine_excuses_no_row_without_a_cpu_column() -> None:
     assert verdict([RATE], "cores busy").startswith("missed: cores busy")
 
