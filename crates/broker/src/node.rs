@@ -151,7 +151,7 @@ impl Node {
             runtime: runtime.clone(),
         };
         let thread = threads::spawn("log", move || {
-            threads::begin(&start, state_file, state, &receiver);
+            threads::begin(&start, state_file, state, receiver);
         });
         Ok(Self {
             options,

@@ -34,17 +34,26 @@ pub struct Flusher {
 #[must_use = "a flush that is not ended leaves its frames unsynced"]
 pub struct FlushUnderWay {
     number: Persisted,
+    began_ns: u64,
     syncing: Option<Syncing>,
 }
 
 /// Everything up to this number of the engine's works is on the platter. Made by [`Flusher::end`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Durable(Persisted);
+pub struct Durable {
+    number: Persisted,
+    took_ns: Option<u64>,
+}
 
 impl Durable {
     /// The newest work that is durable.
     pub const fn number(self) -> Persisted {
-        self.0
+        self.number
+    }
+
+    /// How long the disk took for it, nanoseconds; none if it had nothing to do.
+    pub const fn took_ns(self) -> Option<u64> {
+        self.took_ns
     }
 }
 
@@ -58,29 +67,40 @@ impl Flusher {
         }
     }
 
-    /// Begin the newest flush that was asked for; older ones are covered by it.
+    /// Begin the newest flush that was asked for; older ones are covered by it. `now_ns` is the caller's monotonic clock.
     ///
     /// # Errors
     /// [`LogError::Failed`] if one failed before: the replica must stop.
-    pub fn begin(&mut self, flush: FlushRequest) -> Result<FlushUnderWay, LogError> {
+    pub fn begin(&mut self, flush: FlushRequest, now_ns: u64) -> Result<FlushUnderWay, LogError> {
         Ok(FlushUnderWay {
             number: flush.number,
+            began_ns: now_ns,
             syncing: self.syncer.begin(flush.position)?,
         })
     }
 
-    /// Carry it out; the notice goes to the turn. `now_ns` is the caller's monotonic clock.
+    /// Carry it out; the notice goes to the turn. `clock` is the caller's monotonic clock, read when the disk has done
+    /// its part.
     ///
     /// # Errors
     /// [`LogError`]: the replica must stop, and what waits is never acknowledged (R2).
-    pub fn end(&mut self, flush: FlushUnderWay, now_ns: u64) -> Result<Durable, LogError> {
+    pub fn end(
+        &mut self,
+        flush: FlushUnderWay,
+        clock: impl FnOnce() -> u64,
+    ) -> Result<Durable, LogError> {
+        let did_something = flush.syncing.is_some();
         if let Some(syncing) = flush.syncing {
             self.syncer.finish(syncing)?;
         }
+        let now_ns = clock();
         self.position_due_ns
             .get_or_insert(now_ns + POSITION_EVERY_NS);
         self.mark_due_ns = Some(now_ns + MARK_AFTER_NS);
-        Ok(Durable(flush.number))
+        Ok(Durable {
+            number: flush.number,
+            took_ns: did_something.then(|| now_ns.saturating_sub(flush.began_ns)),
+        })
     }
 
     /// When [`Self::keep_position`] wants to be called; none while nothing changes.

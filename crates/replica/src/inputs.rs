@@ -116,6 +116,9 @@ pub struct Outbox<T> {
     pub unusable: Vec<(ReplicaId, String)>,
     /// Sync the log up to this position, then report the number as durable.
     pub flush: Option<FlushRequest>,
+    /// Carry that flush out before the next turn, unless it takes longer than [`crate::LONGEST_FLUSH_WAIT_NS`]: nothing is
+    /// gained by taking turns meanwhile.
+    pub waits_for_flush: bool,
     /// Make this segment ready.
     pub prepare_segment: Option<u64>,
     /// Look how much room the disk has.
@@ -140,6 +143,7 @@ impl<T> Default for Outbox<T> {
             messages: Vec::new(),
             unusable: Vec::new(),
             flush: None,
+            waits_for_flush: false,
             prepare_segment: None,
             look_at_disk: false,
             room: None,

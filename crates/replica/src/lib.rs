@@ -23,6 +23,7 @@ mod near_slaves;
 mod next_queue_offsets;
 mod opening;
 mod options;
+mod pace;
 mod proposal;
 mod proposal_queue;
 #[cfg(any(test, feature = "testing"))]
@@ -51,7 +52,7 @@ pub use member_status::{MemberIdentity, MemberStatus, data_lost_sentence};
 pub use near_slaves::NearSlaves;
 pub use next_queue_offsets::NextQueueOffsets;
 pub use opening::{OpenedReplica, ReplicaOpening};
-pub use options::{Acknowledgement, Flush, Mode, TurnOptions};
+pub use options::{Acknowledgement, Flush, LONGEST_FLUSH_WAIT_NS, Mode, TurnOptions};
 pub use proposal::{
     AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, SlaveFault, StoredRecords,
 };

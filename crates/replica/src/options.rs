@@ -79,6 +79,9 @@ impl Flush {
     };
 }
 
+/// No turn waits longer for a flush: half a heartbeat of the profile `lan`, nanoseconds.
+pub const LONGEST_FLUSH_WAIT_NS: u64 = 25_000_000;
+
 /// What a turn has to know besides its parts.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnOptions {
@@ -88,8 +91,11 @@ pub struct TurnOptions {
     pub leader_catch_up_ticks: u32,
     /// Proposals that wait for a frame at most.
     pub waiting: usize,
-    /// How long a proposal waits for others at most while a frame is on its way to a majority, nanoseconds.
-    pub linger_ns: u64,
+    /// While a frame is on its way to a majority, a proposal waits for others at most twice the time that a commit takes,
+    /// but so long at least, nanoseconds,
+    pub linger_least_ns: u64,
+    /// and so long at most.
+    pub linger_most_ns: u64,
     /// A proposal that waited longer is refused with `Busy`, nanoseconds.
     pub wait_limit_ns: u64,
     /// An appended proposal that is undecided for longer is answered as unknown, nanoseconds.
@@ -119,7 +125,8 @@ impl Default for TurnOptions {
             heartbeat_ticks: 10,
             leader_catch_up_ticks: 120,
             waiting: 10_000,
-            linger_ns: 500_000,
+            linger_least_ns: 500_000,
+            linger_most_ns: 8_000_000,
             wait_limit_ns: 200_000_000,
             ack_timeout_ns: 2_500_000_000,
             uncommitted_frames: 10_000,

@@ -14,6 +14,7 @@ pub(crate) struct PendingTicket<T> {
 #[derive(Debug)]
 struct PendingFrame<T> {
     term: u64,
+    placed_ns: u64,
     tickets: Vec<PendingTicket<T>>,
 }
 
@@ -30,6 +31,8 @@ pub(crate) struct Tickets<T> {
 pub(crate) struct Decided<T> {
     pub at_once: Vec<(T, Outcome)>,
     pub at_apply: Vec<(u64, T, Outcome)>,
+    /// When the newest frame of these was placed.
+    pub newest_placed_ns: Option<u64>,
 }
 
 impl<T> Tickets<T> {
@@ -51,19 +54,21 @@ impl<T> Tickets<T> {
         self.frames.keys().next().copied()
     }
 
+    /// The tickets of a frame that was placed at this time; without a decision for `wait_ns` they expire.
     pub fn insert(
         &mut self,
-        index: u64,
-        term: u64,
+        (index, term): (u64, u64),
         tickets: Vec<PendingTicket<T>>,
-        deadline_ns: u64,
+        placed_ns: u64,
+        wait_ns: u64,
     ) {
         self.count += 1;
-        self.frames
-            .entry(index)
-            .or_default()
-            .push(PendingFrame { term, tickets });
-        self.deadlines.push_back((deadline_ns, index, term));
+        self.frames.entry(index).or_default().push(PendingFrame {
+            term,
+            placed_ns,
+            tickets,
+        });
+        self.deadlines.push_back((placed_ns + wait_ns, index, term));
     }
 
     /// Decide everything up to `commit`; `term_at` names the term that won an index.
@@ -86,6 +91,7 @@ impl<T> Tickets<T> {
         let mut decided = Decided {
             at_once: Vec::new(),
             at_apply: Vec::new(),
+            newest_placed_ns: None,
         };
         while let Some(entry) = self.frames.first_entry() {
             let index = *entry.key();
@@ -95,6 +101,7 @@ impl<T> Tickets<T> {
             let winner = term_at(index);
             for frame in entry.remove() {
                 self.count -= 1;
+                decided.newest_placed_ns = Some(frame.placed_ns);
                 for placed in frame.tickets {
                     decided.add(index, frame.term == winner, fault, placed);
                 }
@@ -185,9 +192,9 @@ mod tests {
     #[test]
     fn a_ticket_is_stored_only_if_its_own_term_won_the_index() {
         let mut tickets = Tickets::new();
-        tickets.insert(5, 1, placed(10), 100);
-        tickets.insert(5, 3, placed(11), 100);
-        tickets.insert(6, 3, placed(12), 100);
+        tickets.insert((5, 1), placed(10), 60, 40);
+        tickets.insert((5, 3), placed(11), 60, 40);
+        tickets.insert((6, 3), placed(12), 60, 40);
         let decided = tickets.commit(5, |_| 3).at_once;
         assert_eq!(decided[0], (10, Outcome::NotStored));
         assert!(matches!(decided[1], (11, Outcome::Stored(_))));
@@ -197,9 +204,9 @@ mod tests {
     #[test]
     fn what_is_committed_and_on_no_slave_is_on_the_master_alone() {
         let mut tickets = Tickets::new();
-        tickets.insert(5, 1, placed(10), 100);
-        tickets.insert(6, 1, placed(11), 100);
-        tickets.insert(7, 1, placed(12), 100);
+        tickets.insert((5, 1), placed(10), 60, 40);
+        tickets.insert((6, 1), placed(11), 60, 40);
+        tickets.insert((7, 1), placed(12), 60, 40);
         let absent = tickets.commit_alone(5, |_| 1).at_once;
         let not_available = |(ticket, outcome): &(u32, Outcome)| {
             *ticket == 10 && matches!(outcome, Outcome::OnMasterAlone(_, SlaveFault::NotAvailable))
@@ -216,7 +223,7 @@ mod tests {
     #[test]
     fn an_undecided_ticket_expires_as_unknown_and_is_answered_once() {
         let mut tickets = Tickets::new();
-        tickets.insert(5, 1, placed(10), 100);
+        tickets.insert((5, 1), placed(10), 60, 40);
         assert!(tickets.expire(99, 0).is_empty());
         assert_eq!(tickets.expire(100, 0), vec![(10, Outcome::Unknown)]);
         assert!(tickets.commit(9, |_| 1).at_once.is_empty());

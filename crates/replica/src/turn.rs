@@ -3,6 +3,7 @@
 //! No thread, clock or socket in here: the log thread of a process and `tern-sim` call the same step.
 
 mod checking;
+mod flushing;
 mod health;
 mod leadership;
 mod promotion;
@@ -14,12 +15,12 @@ mod suspecting;
 use crate::disk_room::DiskRoom;
 use crate::engine_maker::EngineMaker;
 use crate::fatal::Fatal;
-use crate::flusher::FlushRequest;
 use crate::inputs::{
     Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuiltNextOffsets, RoleChange,
 };
 use crate::next_queue_offsets::NextQueueOffsets;
 use crate::options::{Flush, TurnOptions};
+use crate::pace::Pace;
 use crate::proposal::Outcome;
 use crate::proposal_queue::ProposalQueue;
 use crate::tickets::Tickets;
@@ -100,6 +101,7 @@ pub struct Replica<T> {
     flush_due_ns: u64,
     /// The newest work that wrote something and for which no flush was asked, where none is waited for; else 0.
     unflushed: Persisted,
+    pace: Pace,
 }
 
 impl<T> Replica<T> {
@@ -146,6 +148,7 @@ impl<T> Replica<T> {
             engine_maker: None,
             flush_due_ns: 0,
             unflushed: 0,
+            pace: Pace::default(),
         }
     }
 
@@ -189,7 +192,7 @@ impl<T> Replica<T> {
             self.room.saw(space);
         }
         if let Some(durable) = inbox.durable.take() {
-            self.durable(durable.number(), out);
+            self.flushed(durable, out);
         }
         for (peer, last_term) in inbox.connected.drain(..) {
             self.meet(peer, last_term)?;
@@ -211,6 +214,7 @@ impl<T> Replica<T> {
         self.drain_ready(out)?;
         self.notice_role(out);
         self.take_rebuilt(inbox.rebuilt.take());
+        self.pace.came(inbox.proposals.len(), inbox.now_ns);
         self.queue(&mut inbox.proposals, out);
         self.reads.extend(inbox.reads.drain(..));
         self.propose(inbox, out)?;
@@ -221,6 +225,7 @@ impl<T> Replica<T> {
         self.hand_over_in_time(out)?;
         self.remind_master(inbox.ticks, out);
         self.flush_in_time(out);
+        out.waits_for_flush = out.flush.is_some() && self.waits_for_flush();
         self.refuse(inbox.now_ns, inbox.applied_position, out);
         self.want_segment(out);
         self.look_after_room(inbox.ticks, out);
@@ -414,10 +419,7 @@ impl<T> Replica<T> {
                 messages: work.after_durable,
                 since_ns: self.now_ns,
             });
-            out.flush = Some(FlushRequest {
-                number: work.number,
-                position: self.log.end().position,
-            });
+            self.ask_flush(work.number, out);
         } else if self.unsynced.is_empty() {
             // Nothing is in flight, so this round is as durable as the one before it. A round in between that
             // wrote nothing and holds no message back is covered by the next notice.
@@ -428,20 +430,6 @@ impl<T> Replica<T> {
         self.publish(work.commit, out);
         self.confirm_reads(work.reads, out);
         Ok(())
-    }
-
-    /// Where no answer waits for a flush, one is asked for now and then.
-    fn flush_in_time(&mut self, out: &mut Outbox<T>) {
-        let Flush::Async { every_ns } = self.options.flush else {
-            return;
-        };
-        if self.unflushed > 0 && self.now_ns >= self.flush_due_ns {
-            self.flush_due_ns = self.now_ns + every_ns;
-            out.flush = Some(FlushRequest {
-                number: std::mem::take(&mut self.unflushed),
-                position: self.log.end().position,
-            });
-        }
     }
 
     fn store_state(&mut self) -> Result<(), Fatal> {
@@ -531,6 +519,9 @@ impl<T> Replica<T> {
             decided: Vec::new(),
             at_apply: Vec::new(),
         });
+        if let Some(placed_ns) = decided.newest_placed_ns {
+            self.pace.committed(self.now_ns.saturating_sub(placed_ns));
+        }
         committed.index = self.committed;
         committed.decided.extend(decided.at_once);
         committed.at_apply.extend(decided.at_apply);

@@ -44,6 +44,10 @@ pub struct RunningReplica {
     begun_late: Option<FlushRequest>,
     /// The flush thread is awake.
     is_flushing: bool,
+    /// The turn carries a flush out itself, its number in this life: no turn comes before its end, or before the other
+    /// thread takes the turn over.
+    waits_for_flush: Option<u64>,
+    waits: u64,
     rebuild: Option<RebuildNextOffsets>,
     /// As the apply thread was told.
     pub committed: u64,
@@ -86,6 +90,8 @@ impl RunningReplica {
             under_way: None,
             begun_late: None,
             is_flushing: false,
+            waits_for_flush: None,
+            waits: 0,
             rebuild: None,
             committed: 0,
             leader_tasks: LeaderTasks::new(vec![Box::new(ProgressApart::new(
@@ -183,8 +189,32 @@ impl RunningReplica {
         !std::mem::replace(&mut self.is_flushing, true)
     }
 
+    /// The turn carries a flush out itself; false if the flush thread is at one.
+    pub fn wait_for_flush(&mut self, flush: FlushRequest) -> bool {
+        if self.is_flushing {
+            return false;
+        }
+        self.flush = Some(flush);
+        self.is_flushing = true;
+        self.waits += 1;
+        self.waits_for_flush = Some(self.waits);
+        true
+    }
+
+    /// The flush that the turn waits for, if it waits for one.
+    pub const fn waits_for_flush(&self) -> Option<u64> {
+        self.waits_for_flush
+    }
+
+    /// Another thread takes the turn over from one that waits for this flush. False if that is over.
+    pub fn take_turn_over(&mut self, wait: u64) -> bool {
+        self.waits_for_flush
+            .take_if(|number| *number == wait)
+            .is_some()
+    }
+
     /// The flush thread begins the newest flush; false if there is none.
-    pub fn begin_flush(&mut self, disk: &MemoryDisk) -> Result<bool, Fatal> {
+    pub fn begin_flush(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<bool, Fatal> {
         let Some(flush) = self.flush.take() else {
             self.is_flushing = false;
             return Ok(false);
@@ -192,7 +222,7 @@ impl RunningReplica {
         if outer() == Some(OuterBug::PositionAtSyncEnd) {
             self.begun_late = Some(flush);
         } else {
-            self.under_way = Some(self.flusher.begin(flush)?);
+            self.under_way = Some(self.flusher.begin(flush, now_ns)?);
         }
         disk.begin_sync();
         Ok(true)
@@ -201,11 +231,15 @@ impl RunningReplica {
     /// The flush thread's sync is over.
     pub fn end_flush(&mut self, disk: &MemoryDisk, now_ns: u64) -> Result<(), Fatal> {
         let under_way = match self.begun_late.take() {
-            Some(flush) => self.flusher.begin(flush)?,
+            Some(flush) => self.flusher.begin(flush, now_ns)?,
             None => self.under_way.take().expect("it began"),
         };
-        let durable = disk.end_sync(|| self.flusher.end(under_way, now_ns))?;
+        let durable = disk.end_sync(|| self.flusher.end(under_way, || now_ns))?;
         self.inbox.durable = Some(durable);
+        if self.waits_for_flush.take().is_some() {
+            // The turn goes on, and asked for nothing meanwhile.
+            self.is_flushing = false;
+        }
         Ok(())
     }
 
@@ -268,7 +302,7 @@ impl RunningReplica {
         if self.under_way.is_some() || self.begun_late.is_some() {
             self.end_flush(disk, now_ns)?;
         }
-        if self.begin_flush(disk)? {
+        if self.begin_flush(disk, now_ns)? {
             self.end_flush(disk, now_ns)?;
         }
         self.flusher.finish()?;

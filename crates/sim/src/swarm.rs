@@ -141,6 +141,8 @@ pub struct Swarm {
     pub body: u64,
     /// Least and greatest pause between two faults, microseconds.
     pub fault_pause: (u64, u64),
+    /// Greatest time of a sync that is none of the slow ones, microseconds.
+    pub longest_sync: u64,
     /// Syncs that take 20 to 300 ms, percent.
     pub slow_syncs: u64,
     /// How long a survivor of a dead leader has before the next one's slot, nanoseconds.
@@ -184,6 +186,7 @@ impl Swarm {
             } else {
                 (50_000, 1_500_000)
             },
+            longest_sync: if random.chance(50) { 5_000 } else { 1_000 },
             slow_syncs: 1,
             election_slot_ns: ELECTION_TURN_NS,
             first_fault: if random.chance(30) { 0 } else { 1_000_000 },
@@ -204,6 +207,7 @@ impl Swarm {
             more_reads: 0,
             body: 1_500,
             fault_pause: (1_000_000, 1_000_000),
+            longest_sync: 1_000,
             slow_syncs: 0,
             election_slot_ns: ELECTION_TURN_NS,
             first_fault: u64::MAX / 2,

@@ -8,14 +8,23 @@ use tern_state::{Op, PutTopic, TopicConfig, UnlockQueues};
 
 /// With a topic, and a first message that is written and not synced.
 fn one_under_way() -> Solitary {
+    one_under_way_after_commits_of(100_000)
+}
+
+/// The same; each commit before has taken twice this time, nanoseconds.
+fn one_under_way_after_commits_of(half_ns: u64) -> Solitary {
     let mut solitary = Solitary::new();
-    solitary.settle();
+    solitary.settle_by(half_ns);
     let put = Op::PutTopic(PutTopic {
         changed_at_ms: 1,
         config: TopicConfig::new("orders", 4, 6),
     });
     solitary.hand_in_ops(0, &[put]);
-    solitary.settle();
+    solitary.settle_by(half_ns);
+    for ticket in 100..160 {
+        solitary.hand_in(ticket, "orders", b"before");
+        solitary.settle_by(half_ns);
+    }
     solitary.hand_in(1, "orders", b"first");
     solitary.turn(1000);
     solitary
@@ -50,11 +59,9 @@ fn messages_that_come_while_a_frame_is_under_way_share_the_next_one() {
     }
 }
 
-#[test]
-fn a_message_does_not_wait_for_others_longer_than_the_limit() {
-    let mut solitary = one_under_way();
+/// With one frame under way, the next message waits so long for others and no longer.
+fn waits(mut solitary: Solitary, limit: u64) {
     let first = solitary.last_index();
-    let limit = TurnOptions::default().linger_ns;
     solitary.hand_in(2, "orders", b"later");
     solitary.turn(limit - 1);
     assert_eq!(solitary.last_index(), first);
@@ -65,6 +72,27 @@ fn a_message_does_not_wait_for_others_longer_than_the_limit() {
     );
     solitary.turn(1);
     assert_eq!(solitary.last_index(), first + 1);
+}
+
+#[test]
+fn a_message_does_not_wait_for_others_longer_than_twice_a_commit_within_bounds() {
+    let options = TurnOptions::default();
+    waits(
+        one_under_way_after_commits_of(50_000),
+        options.linger_least_ns,
+    );
+    let (half, mean) = (700_000, 700_000);
+    waits(one_under_way_after_commits_of(half), 2 * mean);
+    waits(
+        one_under_way_after_commits_of(9_000_000),
+        options.linger_most_ns,
+    );
+}
+
+#[test]
+fn nothing_is_to_be_done_before_the_commit_while_nothing_waits() {
+    let solitary = one_under_way();
+    assert_eq!(solitary.idle_for(), None);
 }
 
 #[test]

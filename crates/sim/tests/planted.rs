@@ -452,8 +452,8 @@ fn a_commit_that_is_forgotten_is_seen_by_a_leader_that_replaces_what_was_committ
             .collect();
         let out = step(&mut replica, append(&before, frames, 1, 4)).expect("they fit");
         let flush: FlushRequest = out.flush.expect("something was written");
-        let under_way = flusher.begin(flush).expect("a healthy disk");
-        flusher.end(under_way, 0).expect("a healthy disk");
+        let under_way = flusher.begin(flush, 0).expect("a healthy disk");
+        flusher.end(under_way, || 0).expect("a healthy disk");
         flusher.keep_position(200_000_000).expect("a healthy disk");
         drop((replica, flusher));
         disk.kill();

@@ -23,6 +23,9 @@ struct BatchQueueState<T> {
     waiting: VecDeque<T>,
     open: bool,
     wake: WakeState,
+    /// The reader sleeps. A reader that is at work looks here before it does, and a wake-up would be a system call for
+    /// nothing.
+    asleep: bool,
     /// Something waits that the reader wants to know of at once.
     urgent: bool,
     /// The reader sleeps over what is not urgent, until it is this much.
@@ -47,6 +50,7 @@ pub(crate) fn batch_queue<T>() -> (BatchSender<T>, BatchReceiver<T>) {
             waiting: VecDeque::new(),
             open: true,
             wake: WakeState::Idle,
+            asleep: false,
             urgent: false,
             defer_until: None,
         }),
@@ -70,8 +74,9 @@ impl<T> BatchQueue<T> {
     /// Wake the reader once for all that waits.
     fn notify(&self, mut state: MutexGuard<'_, BatchQueueState<T>>) {
         let woken = std::mem::replace(&mut state.wake, WakeState::Woken);
+        let sleeps = state.asleep && woken != WakeState::Woken;
         drop(state);
-        if woken != WakeState::Woken {
+        if sleeps {
             self.filled.notify_one();
         }
     }
@@ -172,7 +177,9 @@ impl<T> BatchReceiver<T> {
     pub fn wait(&self) -> VecDeque<T> {
         let mut state = self.0.lock();
         while state.waiting.is_empty() {
+            state.asleep = true;
             state = self.0.filled.wait(state).expect("no holder panics");
+            state.asleep = false;
         }
         state.take()
     }
@@ -201,8 +208,10 @@ impl<T> BatchReceiver<T> {
             // Reset before each sleep: a wake-up for deferrable items must not count as one for an urgent item, whose sender
             // would then leave the receiver asleep.
             state.wake = WakeState::Idle;
+            state.asleep = true;
             let waited = self.0.filled.wait_timeout(state, left);
             state = waited.expect("no holder panics").0;
+            state.asleep = false;
         }
         state.take()
     }

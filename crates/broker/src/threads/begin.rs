@@ -10,17 +10,19 @@ use tern_log::{
 };
 use tern_replica::{
     Applier, Applying, DelayScheduler, Fatal, Flush, Flusher, LeaderTasks, Mode, OpenedReplica,
-    ReplicaOpening, Strategy, TurnOptions,
+    Replica, ReplicaOpening, Strategy, TurnOptions,
 };
 use tern_replication::Phase;
 use tern_requests::{ClientRegistry, Views};
 use tern_state::State;
 
+use super::apply::{ApplyCommand, ApplyShare, ApplyThread};
+use super::flush::TurnShare;
 use super::leader::{LeaderHandle, LeaderThread};
-use super::log::Outlets;
-use super::plain::{say, spawn, tell};
+use super::log::{FlushCommand, Outlets, Turn};
+use super::plain::{say, spawn};
 use super::start_context::StartContext;
-use super::{apply, bootstrap, flush, io, keys, log};
+use super::{bootstrap, io, keys};
 use crate::channels::batch_queue::{BatchSender, batch_queue};
 use crate::channels::mailbox::MailboxReceiver;
 use crate::counters::MessageCounters;
@@ -36,11 +38,11 @@ pub(crate) fn begin(
     start: &StartContext,
     state_file: RaftStateFile,
     state: Option<RaftState>,
-    mailbox: &MailboxReceiver,
+    mailbox: MailboxReceiver,
 ) {
     let fatal_errors = Arc::clone(&start.fatal_errors);
     fatal_errors.run("log", || {
-        match bootstrap::run(start, state_file, state, mailbox)? {
+        match bootstrap::run(start, state_file, state, &mailbox)? {
             Some((state, file)) => serve(start, state, file, mailbox),
             None => Ok(()),
         }
@@ -51,7 +53,7 @@ fn serve(
     start: &StartContext,
     state: RaftState,
     state_file: RaftStateFile,
-    mailbox: &MailboxReceiver,
+    mailbox: MailboxReceiver,
 ) -> Result<(), Fatal> {
     let group_id = state.group_id;
     let OpenedReplica {
@@ -105,7 +107,7 @@ fn serve(
     let outlets = Outlets {
         peers: start.peers.clone(),
         flush: helpers.flush.0.clone(),
-        apply: helpers.apply.0.clone(),
+        apply: Arc::clone(&helpers.apply.0),
         io: helpers.io.0.clone(),
         leader: helpers.leader.0.clone(),
         roles: Arc::clone(&start.roles),
@@ -114,8 +116,12 @@ fn serve(
         counters,
         views,
     };
-    let mut replica = log::run(replica, mailbox, &outlets)?;
-    helpers.stop();
+    let turn = Turn::new(replica, mailbox, outlets);
+    helpers.share.run(Some(Box::new(turn)))?;
+    // None where the other thread has failed with the turn in its hands, which it has told.
+    let Some(mut replica) = helpers.stop() else {
+        return Ok(());
+    };
     replica.stop()?;
     if let Err(error) = start.stop_record.stopped_cleanly() {
         say(
@@ -168,8 +174,9 @@ fn open_views(start: &StartContext, log: LogReader) -> Views {
 
 /// The other threads, each with the channel that feeds it.
 struct Helpers {
-    flush: (BatchSender<flush::FlushCommand>, JoinHandle<()>),
-    apply: (BatchSender<apply::ApplyCommand>, JoinHandle<()>),
+    share: Arc<TurnShare>,
+    flush: (BatchSender<FlushCommand>, JoinHandle<()>),
+    apply: (Arc<ApplyShare>, JoinHandle<()>),
     io: (BatchSender<io::IoCommand>, JoinHandle<()>),
     keys: (Arc<Views>, JoinHandle<()>),
     leader: (LeaderHandle, JoinHandle<()>),
@@ -182,6 +189,11 @@ fn start_helpers(
     holds: &Arc<HoldTable>,
 ) -> Helpers {
     let (flush_in, flush_out) = batch_queue();
+    let share = Arc::new(TurnShare::new(
+        flusher,
+        (flush_in.clone(), flush_out),
+        start.mailbox.clone(),
+    ));
     let (apply_in, apply_out) = batch_queue();
     let (io_in, io_out) = batch_queue();
     let leading = LeaderThread::new(
@@ -192,15 +204,11 @@ fn start_helpers(
         start.options.settings.store_host,
     );
     let handle = leading.handle.clone();
-    let mender = apply_in.clone();
-    views
-        .queues
-        .on_damage(move || tell(&mender, apply::ApplyCommand::Mend));
-    let (fatal_errors, mailbox) = (Arc::clone(&start.fatal_errors), start.mailbox.clone());
+    let (fatal_errors, shared) = (Arc::clone(&start.fatal_errors), Arc::clone(&share));
     let flush = spawn("flush", move || {
-        fatal_errors.run("flush", || flush::run(flusher, &flush_out, &mailbox));
+        fatal_errors.run("flush", || shared.run(None));
     });
-    let applying = apply::ApplyThread {
+    let applying = ApplyThread {
         applying: Applying::new(
             Applier::new(State::new(), Arc::clone(&views.queues), views.log.clone())
                 .with_keys(Arc::clone(&views.keys)),
@@ -211,9 +219,16 @@ fn start_helpers(
         events: Arc::clone(&start.events),
         mailbox: start.mailbox.clone(),
     };
-    let fatal_errors = Arc::clone(&start.fatal_errors);
+    let applying = Arc::new(ApplyShare::new(applying, apply_in));
+    let mender = Arc::downgrade(&applying);
+    views.queues.on_damage(move || {
+        if let Some(apply) = mender.upgrade() {
+            apply.tell(ApplyCommand::GoOn);
+        }
+    });
+    let (fatal_errors, shared) = (Arc::clone(&start.fatal_errors), Arc::clone(&applying));
     let apply = spawn("apply", move || {
-        fatal_errors.run("apply", || apply::run(applying, &apply_out));
+        fatal_errors.run("apply", || shared.run(&apply_out));
     });
     let (disk, directory) = (start.disk.clone(), start.options.data.clone());
     let (size, mailbox) = (start.options.segment_size, start.mailbox.clone());
@@ -232,8 +247,9 @@ fn start_helpers(
         fatal_errors.run("leader", || leading.run());
     });
     Helpers {
+        share,
         flush: (flush_in, flush),
-        apply: (apply_in, apply),
+        apply: (applying, apply),
         io: (io_in, io),
         keys: (Arc::clone(views), keys),
         leader: (handle, leader),
@@ -241,17 +257,18 @@ fn start_helpers(
 }
 
 impl Helpers {
-    /// Flush first: what was written becomes durable. A panic of a thread was reported when it happened.
-    fn stop(self) {
+    /// After the last turn. Flush first: what was written becomes durable. A panic of a thread was reported when it
+    /// happened.
+    fn stop(self) -> Option<Replica<Ticket>> {
         self.leader.0.stop();
         let _ = self.leader.1.join();
-        let _ = self.flush.0.send(flush::FlushCommand::Stop);
         let _ = self.flush.1.join();
-        let _ = self.apply.0.send(apply::ApplyCommand::Stop);
+        self.apply.0.tell(ApplyCommand::Stop);
         let _ = self.apply.1.join();
         let _ = self.io.0.send(io::IoCommand::Stop);
         let _ = self.io.1.join();
         self.keys.0.keys.close();
         let _ = self.keys.1.join();
+        self.share.take_replica()
     }
 }

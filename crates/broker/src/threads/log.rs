@@ -1,4 +1,4 @@
-//! The log thread: carries inputs into the turn and effects out of it. It decides nothing itself.
+//! What a thread does that has the turn: it carries inputs in and effects out, and decides nothing itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, DiskRoomChange, Fatal, Inbox, MemberStatus, Outbox, Outcome, Promotion,
-    PromotionRefusal, RejectReason, Replica,
+    Committed, DiskRoomChange, Durable, Fatal, FlushRequest, Inbox, MemberStatus, Outbox, Outcome,
+    Promotion, PromotionRefusal, RejectReason, Replica,
 };
-use tern_replication::{Progress, Role, TICK_MS, replica_number};
+use tern_replication::{Persisted, Progress, Role, TICK_MS, replica_number};
 use tern_requests::Views;
 
-use super::apply::ApplyCommand;
+use super::apply::{ApplyCommand, ApplyShare};
+use super::io;
 use super::leader::LeaderHandle;
 use super::plain::{say, tell};
-use super::{flush, io};
 use crate::channels::batch_queue::BatchSender;
 use crate::channels::mailbox::{Input, Mailbox, MailboxReceiver};
 use crate::clock;
@@ -31,8 +31,8 @@ const TICK_NS: u64 = TICK_MS as u64 * 1_000_000;
 /// Where effects go.
 pub(super) struct Outlets {
     pub peers: Option<Arc<Peers>>,
-    pub flush: BatchSender<flush::FlushCommand>,
-    pub apply: BatchSender<ApplyCommand>,
+    pub flush: BatchSender<FlushCommand>,
+    pub apply: Arc<ApplyShare>,
     pub io: BatchSender<io::IoCommand>,
     pub leader: LeaderHandle,
     pub roles: Arc<RoleBoard>,
@@ -48,48 +48,97 @@ static UNUSABLE: RateLimitedLog = RateLimitedLog::new(
     "the engine cannot use a message of a peer",
 );
 
-/// Runs until told to stop; returns the replica for the last writes of a clean stop.
-pub(super) fn run(
-    mut replica: Replica<Ticket>,
-    mailbox: &MailboxReceiver,
-    outlets: &Outlets,
-) -> Result<Replica<Ticket>, Fatal> {
-    let mut inbox = Inbox::default();
-    let mut out = Outbox::default();
-    let mut rooms = Vec::new();
-    let mut ticked_ns = clock::monotonic_ns();
-    let mut end_ns = None;
-    loop {
-        let now_ns = clock::monotonic_ns();
-        let tick = (ticked_ns + replica.rest_ticks() * TICK_NS).saturating_sub(now_ns);
-        let wait = replica.idle_for(now_ns).map_or(tick, |idle| idle.min(tick));
-        let wait = Duration::from_nanos(wait);
-        let inputs = if replica.lingers() {
-            mailbox.take_deferring(wait)
-        } else {
-            mailbox.take(wait)
-        };
-        let (stop, asked) = sort(inputs, &mut inbox, &mut rooms)?;
-        inbox.now_ns = clock::monotonic_ns();
-        if let Some(drain) = stop {
-            end_ns.get_or_insert(inbox.now_ns + drain.as_nanos() as u64);
+/// The turn of a replica, with what feeds it and where its effects go. One thread has it at a time.
+pub(super) struct Turn {
+    replica: Replica<Ticket>,
+    mailbox: MailboxReceiver,
+    outlets: Outlets,
+    inbox: Inbox<Ticket>,
+    out: Outbox<Ticket>,
+    rooms: Vec<MessagePermit>,
+    ticked_ns: u64,
+    /// When it ends even if something is undecided.
+    end_ns: Option<u64>,
+    /// The newest work whose flush was handed over and is not over.
+    handed_over: Option<Persisted>,
+}
+
+/// For the thread that has not the turn.
+pub(super) enum FlushCommand {
+    Sync(FlushRequest),
+    /// A turn waits for its flush.
+    Watch,
+    Stop,
+}
+
+/// What is to be done after a turn.
+pub(super) enum AfterTurn {
+    /// The next one, when something comes.
+    Next,
+    /// This flush, and then the next one.
+    Flush(FlushRequest),
+    /// Nothing; it was the last one.
+    Stop,
+}
+
+impl Turn {
+    pub fn new(replica: Replica<Ticket>, mailbox: MailboxReceiver, outlets: Outlets) -> Self {
+        Self {
+            replica,
+            mailbox,
+            outlets,
+            inbox: Inbox::default(),
+            out: Outbox::default(),
+            rooms: Vec::new(),
+            ticked_ns: clock::monotonic_ns(),
+            end_ns: None,
+            handed_over: None,
         }
-        if let Some(end_ns) = end_ns {
-            refuse_new(&mut inbox);
+    }
+
+    /// The replica, for the last writes of a clean stop.
+    pub fn into_replica(self) -> Replica<Ticket> {
+        self.replica
+    }
+
+    /// A flush that the turn has waited for is over.
+    pub fn flushed(&mut self, durable: Durable) {
+        self.inbox.durable = Some(durable);
+    }
+
+    /// Wait for inputs, take the turn, and carry out all of it but a flush that it waits for.
+    pub fn take(&mut self) -> Result<AfterTurn, Fatal> {
+        let inputs = self.wait();
+        let asked = sort(inputs, &mut self.inbox, &mut self.rooms)?;
+        let (replica, inbox, out) = (&mut self.replica, &mut self.inbox, &mut self.out);
+        inbox.now_ns = clock::monotonic_ns();
+        if let Some(drain) = asked.stop {
+            self.end_ns
+                .get_or_insert(inbox.now_ns + drain.as_nanos() as u64);
+        }
+        if let Some(end_ns) = self.end_ns {
+            refuse_new(inbox);
             if !replica.has_undecided() || inbox.now_ns >= end_ns {
-                replica.flush_rest(&mut out);
-                deliver(&mut out, outlets);
-                return Ok(replica);
+                replica.flush_rest(out);
+                let flush = out.flush.take();
+                deliver(out, replica.log().end().position, &self.outlets)?;
+                self.hand_over(flush);
+                return Ok(AfterTurn::Stop);
             }
         }
+        if let Some(durable) = inbox.durable {
+            self.handed_over
+                .take_if(|newest| *newest <= durable.number());
+        }
         inbox.wall_ms = clock::wall_ms();
-        inbox.ticks = u32::try_from((inbox.now_ns - ticked_ns) / TICK_NS).unwrap_or(u32::MAX);
-        ticked_ns += u64::from(inbox.ticks) * TICK_NS;
-        inbox.applied_position = outlets.views.applied_position();
-        inbox.rotted = outlets.views.damage.is_met();
-        replica.step(&mut inbox, &mut out)?;
+        inbox.ticks = u32::try_from((inbox.now_ns - self.ticked_ns) / TICK_NS).unwrap_or(u32::MAX);
+        self.ticked_ns += u64::from(inbox.ticks) * TICK_NS;
+        inbox.applied_position = self.outlets.views.applied_position();
+        inbox.rotted = self.outlets.views.damage.is_met();
+        replica.step(inbox, out)?;
         // What came in these messages is written now; the streams may bring more.
-        rooms.clear();
+        self.rooms.clear();
+        let outlets = &self.outlets;
         outlets
             .member_status
             .progressed(&replica.status(), |peer| replica.matched(peer));
@@ -97,20 +146,57 @@ pub(super) fn run(
         if out.role.is_some() {
             outlets.member_status.set_learners(replica.learners());
         }
-        deliver(&mut out, outlets);
+        let flush = out.flush.take();
+        // One that was handed over and is not over would have to be waited for, too.
+        let waits = std::mem::take(&mut out.waits_for_flush) && self.handed_over.is_none();
+        if !waits {
+            self.hand_over(flush);
+        }
+        let log_end = self.replica.log().end().position;
+        deliver(&mut self.out, log_end, &self.outlets)?;
         for (force, sender) in asked.promotions {
-            let _ = sender.try_send(replica.promote(force));
+            let _ = sender.try_send(self.replica.promote(force));
         }
         for sender in asked.progress {
             // Who asked may have given up.
-            let _ = sender.try_send(replica.progress());
+            let _ = sender.try_send(self.replica.progress());
+        }
+        Ok(flush
+            .filter(|_| waits)
+            .map_or(AfterTurn::Next, AfterTurn::Flush))
+    }
+
+    fn wait(&self) -> VecDeque<Input> {
+        let now_ns = clock::monotonic_ns();
+        let tick = (self.ticked_ns + self.replica.rest_ticks() * TICK_NS).saturating_sub(now_ns);
+        let wait = if self.inbox.durable.is_some() {
+            0
+        } else {
+            let idle = self.replica.idle_for(now_ns);
+            idle.map_or(tick, |idle| idle.min(tick))
+        };
+        let wait = Duration::from_nanos(wait);
+        if self.replica.lingers() {
+            self.mailbox.take_deferring(wait)
+        } else {
+            self.mailbox.take(wait)
+        }
+    }
+
+    /// Leave a flush to the thread that has not the turn.
+    pub fn hand_over(&mut self, flush: Option<FlushRequest>) {
+        if let Some(flush) = flush {
+            self.handed_over = Some(flush.number);
+            tell(&self.outlets.flush, FlushCommand::Sync(flush));
         }
     }
 }
 
-/// Who waits for an answer of the turn.
+/// What is asked of the turn itself.
 #[derive(Default)]
-struct Waiters {
+struct Asked {
+    /// To end when everything that is appended is decided, or after this time.
+    stop: Option<Duration>,
     /// How far the others are.
     progress: Vec<SyncSender<Vec<Progress>>>,
     /// Whether this slave becomes the master, forced or not.
@@ -128,13 +214,13 @@ fn refuse_new(inbox: &mut Inbox<Ticket>) {
     batch.flush();
 }
 
-/// Inputs by kind. How long to drain, if it is time to stop, and who asked about the others.
+/// Inputs by kind.
 fn sort(
     inputs: VecDeque<Input>,
     inbox: &mut Inbox<Ticket>,
     rooms: &mut Vec<MessagePermit>,
-) -> Result<(Option<Duration>, Waiters), Fatal> {
-    let (mut stop, mut asked) = (None, Waiters::default());
+) -> Result<Asked, Fatal> {
+    let mut asked = Asked::default();
     for input in inputs {
         match input {
             Input::Propose(proposal) => inbox.proposals.push(proposal),
@@ -154,13 +240,13 @@ fn sort(
             Input::Failed(sentence) => return Err(Fatal::MayNotServe(sentence)),
             Input::Progress(sender) => asked.progress.push(sender),
             Input::Promote(force, sender) => asked.promotions.push((force, sender)),
-            Input::Stop(drain) => stop = Some(drain),
+            Input::Stop(drain) => asked.stop = Some(drain),
         }
     }
-    Ok((stop, asked))
+    Ok(asked)
 }
 
-fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
+fn deliver(out: &mut Outbox<Ticket>, log_end: u64, outlets: &Outlets) -> Result<(), Fatal> {
     if !out.messages.is_empty()
         && let Some(peers) = &outlets.peers
     {
@@ -170,9 +256,6 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
     for (peer, why) in out.unusable.drain(..) {
         outlets.counters.peer_message_unusable();
         UNUSABLE.log(format_args!("member {}", replica_number(peer)), why);
-    }
-    if let Some(flush) = out.flush.take() {
-        tell(&outlets.flush, flush::FlushCommand::Sync(flush));
     }
     if let Some(role) = out.role.take() {
         outlets.roles.changed(role);
@@ -198,10 +281,10 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
         );
     }
     if let Some(rebuild) = out.rebuild.take() {
-        tell(&outlets.apply, ApplyCommand::Rebuild(rebuild));
+        outlets.apply.tell(ApplyCommand::Rebuild(rebuild));
     }
     if let Some(commit) = out.commit.take() {
-        tell(&outlets.apply, ApplyCommand::Commit(commit));
+        outlets.apply.commit(commit, log_end)?;
     }
     if let Some(base) = out.prepare_segment.take() {
         tell(&outlets.io, io::IoCommand::Prepare(base));
@@ -212,7 +295,7 @@ fn deliver(out: &mut Outbox<Ticket>, outlets: &Outlets) {
     if let Some(change) = out.room.take() {
         say(level_of(change), change.sentence());
     }
-    answer(std::mem::take(&mut out.answers), outlets);
+    answer(std::mem::take(&mut out.answers), log_end, outlets)
 }
 
 /// How much a change of room matters to an operator.
@@ -224,9 +307,9 @@ const fn level_of(change: DiskRoomChange) -> Level {
 }
 
 /// Refusals leave from here; confirmed reads wait for the views.
-fn answer(tickets: Vec<(Ticket, Outcome)>, outlets: &Outlets) {
+fn answer(tickets: Vec<(Ticket, Outcome)>, log_end: u64, outlets: &Outlets) -> Result<(), Fatal> {
     if tickets.is_empty() {
-        return;
+        return Ok(());
     }
     let mut batch = ResponseBatch::default();
     for (ticket, outcome) in tickets {
@@ -236,12 +319,13 @@ fn answer(tickets: Vec<(Ticket, Outcome)>, outlets: &Outlets) {
                 decided: Vec::new(),
                 at_apply: vec![(index, ticket, outcome)],
             };
-            tell(&outlets.apply, ApplyCommand::Commit(read));
+            outlets.apply.commit(read, log_end)?;
         } else {
             ticket(outcome, &mut batch);
         }
     }
     batch.flush();
+    Ok(())
 }
 
 #[cfg(test)]
@@ -259,8 +343,8 @@ mod tests {
         };
         let inputs = [from(gone), from(other), Input::Gone(gone), from(other)];
         let (mut inbox, mut rooms) = (Inbox::default(), Vec::new());
-        let stop = sort(inputs.into(), &mut inbox, &mut rooms).unwrap();
-        assert!(stop.0.is_none());
+        let asked = sort(inputs.into(), &mut inbox, &mut rooms).unwrap();
+        assert!(asked.stop.is_none());
         assert_eq!((inbox.peers.len(), rooms.len()), (3, 3));
         assert_eq!(inbox.gone, [(2, gone)]);
     }

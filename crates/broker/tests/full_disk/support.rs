@@ -196,8 +196,8 @@ impl One {
             self.inbox.space = Some(self.disk.space(Path::new(DIRECTORY)).unwrap());
         }
         if let Some(flush) = out.flush {
-            let under_way = self.flusher.begin(flush).unwrap();
-            self.inbox.durable = Some(self.flusher.end(under_way, self.now_ns).unwrap());
+            let under_way = self.flusher.begin(flush, self.now_ns).unwrap();
+            self.inbox.durable = Some(self.flusher.end(under_way, || self.now_ns).unwrap());
         }
         if let Some(committed) = out.commit {
             self.committed = committed.index;

@@ -24,16 +24,17 @@ impl<T> Replica<T> {
         if self.blocked {
             return None;
         }
-        let lingering = if self.lingers() {
-            self.options.linger_ns
-        } else {
-            0
-        };
-        match self.waiting.front() {
-            Some(oldest) => Some((oldest.received_ns + lingering).saturating_sub(now_ns)),
-            // What comes now may be left to gather for so long.
-            None => (lingering > 0).then_some(lingering),
-        }
+        let lingering = if self.lingers() { self.linger_ns() } else { 0 };
+        // Where nothing waits yet, the commit of the frame that is on its way ends the wait of what comes now, or a tick.
+        let oldest = self.waiting.front()?;
+        Some((oldest.received_ns + lingering).saturating_sub(now_ns))
+    }
+
+    /// How long what waits may gather. A shorter time makes more frames just when cores and disks are busy, and each
+    /// frame costs every replica some wake-ups and a sync; a longer one makes a sender pay for a commit that is late.
+    fn linger_ns(&self) -> u64 {
+        let (least, most) = (self.options.linger_least_ns, self.options.linger_most_ns);
+        (2 * self.pace.commit_ns()).clamp(least, most)
     }
 
     /// Ticks that may be taken together: one, and half a heartbeat's where nobody waits for anything. Half of an idle
@@ -149,13 +150,12 @@ impl<T> Replica<T> {
                 .extend(placed.map(|placed| (placed.ticket, Outcome::Rejected(refusal))));
             return false;
         }
-        let deadline = now_ns + self.options.ack_timeout_ns;
         for built in frames {
             let header = &built.frame.header;
-            self.tickets
-                .insert(header.index, header.term, built.tickets, deadline);
-            self.received_frames
-                .insert((header.index, header.term), built.frame);
+            let key = (header.index, header.term);
+            let wait_ns = self.options.ack_timeout_ns;
+            self.tickets.insert(key, built.tickets, now_ns, wait_ns);
+            self.received_frames.insert(key, built.frame);
         }
         true
     }
@@ -167,7 +167,7 @@ impl<T> Replica<T> {
 
     fn still_lingers(&self, now_ns: u64) -> bool {
         let oldest = self.waiting.front().map_or(now_ns, |p| p.received_ns);
-        self.lingers() && now_ns.saturating_sub(oldest) < self.options.linger_ns
+        self.lingers() && now_ns.saturating_sub(oldest) < self.linger_ns()
     }
 
     fn can_place(&self, building: &FrameBuilder<T>, proposal: &Proposal<T>) -> bool {

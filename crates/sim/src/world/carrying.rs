@@ -1,6 +1,6 @@
 //! What the threads around a replica do: they carry inputs in and effects out, and what they see is checked.
 
-use tern_replica::{Committed, Fatal, Outcome};
+use tern_replica::{Committed, Fatal, LONGEST_FLUSH_WAIT_NS, Outcome};
 use tern_replication::{MessageKind, PeerMessage};
 
 use super::history::{BLOCKED_PAUSE, MILLISECOND, World, WorldEvent};
@@ -70,6 +70,10 @@ impl World {
         let Some(running) = self.machines[at].running() else {
             return Ok(());
         };
+        if running.waits_for_flush().is_some() {
+            // What comes meanwhile waits with it.
+            return Ok(());
+        }
         if let Err(fatal) = running.turn(now_ns, wall_ms) {
             return self.stopped(at, &fatal);
         }
@@ -99,10 +103,9 @@ impl World {
         if out.role.is_some() {
             running.role_changed(now_ns);
         }
-        let begins = match out.flush.take() {
-            Some(flush) => running.ask_flush(flush),
-            None => false,
-        };
+        let flush = out.flush.take();
+        let waits = out.waits_for_flush && flush.is_some_and(|flush| running.wait_for_flush(flush));
+        let begins = !waits && flush.is_some_and(|flush| running.ask_flush(flush));
         if begins {
             // The flush thread wakes a moment later, or the sync would begin with the write.
             let delay = self.random.below(200);
@@ -155,7 +158,43 @@ impl World {
             let delay = self.random.below(3 * MILLISECOND);
             self.after(delay, WorldEvent::Apply(at, life));
         }
+        if waits {
+            self.wait_for_flush(at, life)?;
+        }
         Ok(())
+    }
+
+    /// The thread that took the turn carries the flush out, after everything that leaves early has left. Another one
+    /// takes the next turn if it takes long.
+    fn wait_for_flush(&mut self, at: usize, life: u64) -> Result<(), BrokenPromise> {
+        self.flush_begins(at, life)?;
+        if let Some(running) = self.machines[at].running()
+            && let Some(wait) = running.waits_for_flush()
+        {
+            self.figures.waits_for_flush += 1;
+            self.after(
+                LONGEST_FLUSH_WAIT_NS / 1000,
+                WorldEvent::TakesTurnOver(at, life, wait),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_turn_over(
+        &mut self,
+        at: usize,
+        life: u64,
+        wait: u64,
+    ) -> Result<(), BrokenPromise> {
+        let waits = self.machines[at].life == life
+            && self.machines[at]
+                .running()
+                .is_some_and(|running| running.take_turn_over(wait));
+        if !waits {
+            return Ok(());
+        }
+        self.figures.turns_taken_over += 1;
+        self.turn(at)
     }
 
     /// Every frame that is new in a replica's log is held against all that were ever in one.
@@ -279,8 +318,9 @@ impl World {
             return Ok(());
         }
         let disk = self.machines[at].disk.clone();
+        let now_ns = self.clock_ns(at);
         let begun = match self.machines[at].running() {
-            Some(running) => running.begin_flush(&disk),
+            Some(running) => running.begin_flush(&disk, now_ns),
             None => return Ok(()),
         };
         match begun {
@@ -343,7 +383,7 @@ impl World {
         if self.random.chance(self.swarm.slow_syncs) {
             self.random.between(20 * MILLISECOND, 300 * MILLISECOND)
         } else {
-            self.random.between(100, 5 * MILLISECOND)
+            self.random.between(100, self.swarm.longest_sync)
         }
     }
 }

@@ -52,6 +52,10 @@ pub struct Figures {
     pub reads: u64,
     /// Records that readers got.
     pub pulled: u64,
+    /// Flushes that a turn waited for.
+    pub waits_for_flush: u64,
+    /// Turns that were taken over from a thread whose flush took long.
+    pub turns_taken_over: u64,
     /// Times that a replica became leader.
     pub elections: u64,
     /// Greatest term.
@@ -74,6 +78,8 @@ pub(crate) enum WorldEvent {
     Arrive(Packet),
     FlushBegins(usize, u64),
     FlushEnds(usize, u64),
+    /// A turn has waited long enough for this flush of its own.
+    TakesTurnOver(usize, u64, u64),
     Apply(usize, u64),
     Segment(usize, u64, u64),
     /// The io thread looks how much room the disk has.
@@ -285,6 +291,7 @@ impl World {
     fn happen(&mut self, event: WorldEvent) -> Result<(), BrokenPromise> {
         if let WorldEvent::FlushBegins(at, life)
         | WorldEvent::FlushEnds(at, life)
+        | WorldEvent::TakesTurnOver(at, life, _)
         | WorldEvent::Apply(at, life)
         | WorldEvent::Segment(at, life, _)
         | WorldEvent::Space(at, life) = event
@@ -310,9 +317,17 @@ impl World {
             WorldEvent::FlushEnds(at, life) => {
                 let disk = self.machines[at].disk.clone();
                 let now_ns = self.clock_ns(at);
-                self.with(at, life, |running| running.end_flush(&disk, now_ns))?;
+                let mut turn_waited = false;
+                self.with(at, life, |running| {
+                    turn_waited = running.waits_for_flush().is_some();
+                    running.end_flush(&disk, now_ns)
+                })?;
+                if turn_waited {
+                    return Ok(());
+                }
                 self.flush_begins(at, life)
             }
+            WorldEvent::TakesTurnOver(at, life, wait) => self.take_turn_over(at, life, wait),
             WorldEvent::Apply(at, life) => self.apply(at, life),
             WorldEvent::Segment(at, life, base) => {
                 let disk = self.machines[at].process_disk();

@@ -70,6 +70,11 @@ impl World {
         self.machines[at].disk.wipe();
     }
 
+    /// Syncs of a machine's disk that begin within this time end when it is over.
+    pub fn hang(&mut self, at: usize, time: Micros) {
+        self.faults.hangs[at] = self.now + time;
+    }
+
     /// Whether a process holds frame 1 and has not started.
     pub fn is_founding(&self, at: usize) -> bool {
         let member_status = self.machines[at].member_status.as_ref();

@@ -90,8 +90,13 @@ impl Solitary {
 
     /// Turns until nothing is left to do, with everything that the threads around would do.
     pub fn settle(&mut self) {
+        self.settle_by(10_000_000);
+    }
+
+    /// The same, with turns this many nanoseconds apart.
+    pub fn settle_by(&mut self, later_ns: u64) {
         for _ in 0..8 {
-            self.turn(10_000_000);
+            self.turn(later_ns);
             self.sync();
         }
     }
@@ -137,8 +142,8 @@ impl Solitary {
     /// As [`Self::sync`], on a disk that may fail.
     pub fn try_sync(&mut self) -> Result<(), LogError> {
         if let Some(flush) = self.flush.take() {
-            let under_way = self.flusher.begin(flush)?;
-            self.inbox.durable = Some(self.flusher.end(under_way, self.now_ns)?);
+            let under_way = self.flusher.begin(flush, self.now_ns)?;
+            self.inbox.durable = Some(self.flusher.end(under_way, || self.now_ns)?);
         }
         Ok(())
     }
