@@ -3,7 +3,7 @@
 //! The one that stands by carries out the flushes that are handed over to it. A turn may also wait for its flush: then
 //! the thread that has it carries the flush out itself, which saves two wake-ups, and lays the turn down meanwhile. If
 //! the disk takes its time, the other thread takes the turn up, and the two have changed places: a replica hears and
-//! answers, whatever its disk does.
+//! answers, whatever its disk does (L51).
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! When the log is flushed, and whether the turn waits for it.
+//! When the log is flushed, and whether the turn waits for it (L51).
 //!
 //! Handing a flush to another thread costs two wake-ups, and its notice a turn. That buys something only where the turn
 //! has something to do meanwhile. A follower has not: what comes while it flushes is covered by the next flush in
