@@ -104,6 +104,8 @@ LOAD = (
     Rated("load-32-1k", "32 senders, one at a time, 1 KiB"),
     Rated("load-256", "pipelined, 256 in flight (4 x 64), 128 B", 100_000, 7.9),
     Rated("load-1024", "pipelined, 1,024 in flight (4 x 256), 1 KiB", 60_000, 8),
+    Rated("load-end-to-end", "sent, consumed and committed, 256 B, 1,024 in flight (4 x 256)", cpu=5),
+    Rated("load-end-to-end-100", "the same in batches of 100 (4 x 3 in flight)", cpu=2.5),
     Rated("load-5x7", "5 groups x 7 senders, one at a time, 128 B", 20_000, 75),
     Rated("load-5x20k", "5 groups x 20,000/s, open loop, 128 B", 98_000, 12.5, p99_ms=50),
     Rated("load-5x512", "5 groups, pipelined, 512 in flight each (4 x 128), 128 B", 230_000, 6.5),

@@ -22,12 +22,20 @@ class Shape(NamedTuple):
         in_flight: unanswered sends of a connection at most.
         body: bytes of a message.
         rate: sends a second, each due at its time; None keeps `in_flight` unanswered.
+        batch: messages of a send.
     """
 
     connections: int
     in_flight: int
     body: int
     rate: int | None = None
+    batch: int = 1
+
+    def options(self, seconds: float) -> list[object]:
+        """Words of the generator's command line."""
+        words: list[object] = ["--connections", self.connections, "--in-flight", self.in_flight, "--body", self.body]
+        words += ["--batch", self.batch, "--seconds", seconds]
+        return words if self.rate is None else [*words, "--rate", self.rate]
 
 
 SENDS = {
@@ -36,6 +44,11 @@ SENDS = {
     "load-32-1k": Shape(32, 1, 1024),
     "load-256": Shape(4, 64, 128),
     "load-1024": Shape(4, 256, 1024),
+}
+# Some 1,000 messages are in flight in both.
+END_TO_END = {
+    "load-end-to-end": Shape(4, 256, 256),
+    "load-end-to-end-100": Shape(4, 3, 256, batch=100),
 }
 GROUPS = 5
 GROUP_SENDS = {
@@ -49,10 +62,11 @@ PULLS = {"pull-32": 32, "pull-1024": 1024}
 
 def run(bench: Bench) -> None:
     """Measure what was asked for."""
-    if bench.wants_any([*SENDS, *PULLS]):
+    if bench.wants_any([*SENDS, *END_TO_END, *PULLS]):
         bench.say("our servers, 1 group of 3, under our own load generator")
         with ours(bench.folder) as servers:
             _sends(bench, servers, SENDS)
+            _sends(bench, servers, END_TO_END, "end-to-end")
             if bench.wants_any(list(PULLS)):
                 _pulls(bench, servers)
     if bench.wants_any(list(GROUP_SENDS)):
@@ -61,20 +75,16 @@ def run(bench: Bench) -> None:
             _sends(bench, servers, GROUP_SENDS)
 
 
-def _sends(bench: Bench, servers: Servers, shapes: Mapping[str, Shape]) -> None:
+def _sends(bench: Bench, servers: Servers, shapes: Mapping[str, Shape], what: str = "send") -> None:
     for name, shape in shapes.items():
         if bench.wants(name):
-            bench.add(send(bench, servers, name, shape))
+            bench.add(send(bench, servers, name, shape, what))
 
 
-def send(bench: Bench, servers: Servers, name: str, shape: Shape) -> Figures:
-    """Send to every group for the time of a row, and read everything back."""
+def send(bench: Bench, servers: Servers, name: str, shape: Shape, what: str = "send") -> Figures:
+    """Send to every group for the time of a row, and read everything back, afterwards or `end-to-end`."""
     topic, brokers = bench.topic(servers, name), masters_of(servers)
-    options: list[object] = ["--connections", shape.connections, "--in-flight", shape.in_flight, "--body", shape.body]
-    if shape.rate is not None:
-        options += ["--rate", shape.rate]
-    options += ["--seconds", bench.seconds]
-    with bench.drivers.load("send", servers, topic, *options, brokers=brokers) as program:
+    with bench.drivers.load(what, servers, topic, *shape.options(bench.seconds), brokers=brokers) as program:
         figures = bench.measured(program, servers, name)
         program.go_on()
         note(figures, program.expect("read", within=300))

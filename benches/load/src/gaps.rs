@@ -99,7 +99,7 @@ async fn listen(seen: Rc<RefCell<Seen>>) {
 }
 
 async fn sender(plan: Plan, at: u64, seen: Rc<RefCell<Seen>>) {
-    let mut frames = SendFrames::new(&plan.topic, &plan.leader().group, plan.body, at as u32);
+    let mut frames = SendFrames::new(&plan, &plan.leader().group, at as u32);
     let (mut number, mut next) = (at * PER_CONNECTION, at as usize);
     let mut open: Option<LoadConnection> = None;
     while !seen.borrow().stopped {

@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! tern-load send BROKER,… TOPIC [--connections C] [--in-flight W] [--rate R] [--body BYTES] [--seconds S]
-//!                                [--count N] [--save FILE]
+//!                                [--batch N] [--count N] [--save FILE]
 //! tern-load pull BROKER TOPIC [--connections C] [--max-messages M] [--expect FILE | --tally]
 //! tern-load read BROKER,… TOPIC --expect FILE
 //! tern-load gaps BROKER,BROKER,… TOPIC [--connections C] [--body BYTES]
+//! tern-load end-to-end BROKER TOPIC [options of send and pull]
 //! ```
 //!
 //! A broker is GROUP=ADDRESS. What `send` is told of connections, unanswered sends and rate holds for each of its brokers,
@@ -14,11 +15,13 @@
 //! runs it can take the servers' counters at the right moments.
 
 mod connection;
+mod end_to_end;
 mod frames;
 mod gaps;
 mod numbers;
 mod plan;
 mod pull;
+mod pulls;
 mod readback;
 mod send;
 mod steps;
@@ -43,6 +46,7 @@ fn main() {
             What::Pull => pull::run(&plan).await,
             What::Read => readback::run(&plan).await,
             What::Gaps => gaps::run(&plan).await,
+            What::EndToEnd => end_to_end::run(&plan).await,
         }
     });
     match outcome {

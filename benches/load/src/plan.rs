@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The four things it can do.
+/// The five things it can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// Send, and read back.
@@ -14,6 +14,8 @@ pub enum What {
     Read,
     /// Send through kills of the master.
     Gaps,
+    /// Send, and consume meanwhile.
+    EndToEnd,
 }
 
 /// A broker to speak to.
@@ -57,6 +59,8 @@ pub struct Plan {
     pub rate: Option<f64>,
     /// Bytes of a message body.
     pub body: usize,
+    /// Messages of a send; several go as a batch.
+    pub batch: u64,
     /// How long to send.
     pub seconds: f64,
     /// Stop after so many messages, however long it takes.
@@ -73,7 +77,8 @@ pub struct Plan {
     pub stepped: bool,
 }
 
-const USAGE: &str = "usage: tern-load send|pull|read|gaps GROUP=ADDRESS,… TOPIC [--option VALUE]…";
+const USAGE: &str =
+    "usage: tern-load send|pull|read|gaps|end-to-end GROUP=ADDRESS,… TOPIC [--option VALUE]…";
 
 impl Plan {
     /// Reads the words of a command line.
@@ -86,6 +91,7 @@ impl Plan {
             Some("pull") => What::Pull,
             Some("read") => What::Read,
             Some("gaps") => What::Gaps,
+            Some("end-to-end") => What::EndToEnd,
             _ => return Err(USAGE.into()),
         };
         let brokers = words.next().ok_or(USAGE)?;
@@ -101,6 +107,7 @@ impl Plan {
             in_flight: 1,
             rate: None,
             body: 128,
+            batch: 1,
             seconds: 3.0,
             count: None,
             max_messages: 32,
@@ -121,8 +128,8 @@ impl Plan {
                 }
             }
         }
-        if plan.queues == 0 || plan.connections == 0 || plan.in_flight == 0 {
-            return Err("queues, connections and in-flight are at least 1".into());
+        if plan.queues == 0 || plan.connections == 0 || plan.in_flight == 0 || plan.batch == 0 {
+            return Err("queues, connections, in-flight and batch are at least 1".into());
         }
         Ok(plan)
     }
@@ -145,6 +152,7 @@ impl Plan {
             }
             // The body begins with the number of the message.
             "--body" => self.body = (number()? as usize).max(8),
+            "--batch" => self.batch = u64::from(number()?),
             "--seconds" => {
                 self.seconds = value
                     .parse()

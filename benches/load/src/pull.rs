@@ -4,18 +4,14 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
-use tern_wire::headers::{PullRequest, PullResponse};
-use tern_wire::{Command, Language, codes, encode_frame};
+use tern_wire::{Command, codes, encode_frame};
 use tokio::task::JoinSet;
 
 use crate::connection::LoadConnection;
 use crate::numbers::{self, Compared, Tally};
 use crate::plan::Plan;
-use crate::steps;
+use crate::{pulls, steps};
 
-/// Physical offset, flags, timestamps and hosts come before the body (both hosts IPv4): the length of the body is here.
-const BODY_LENGTH_AT: usize = 84;
 /// So many answers in a row without a message are an error, not a queue that is being read.
 const MOST_EMPTY: u32 = 1_000;
 
@@ -173,28 +169,8 @@ impl<'a> Puller<'a> {
         self.pulled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pull's number is its queue: there is never more than one for each.
     fn ask(&mut self, queue: u32, offset: i64) -> io::Result<()> {
-        let mut command = Command::request(codes::request::PULL_MESSAGE, queue.cast_signed());
-        command.language = Language::JAVA;
-        let header = PullRequest {
-            consumer_group: "load-drain",
-            topic: &self.plan.topic,
-            queue_id: queue.cast_signed(),
-            queue_offset: offset,
-            max_messages: self.plan.max_messages,
-            sys_flag: 4,
-            commit_offset: 0,
-            suspend_timeout_ms: 20_000,
-            subscription: Some("*"),
-            subscription_version: 0,
-            expression_type: Some("TAG"),
-            max_bytes: Some(i32::MAX),
-            request_source: Some(0),
-            proxy_forward_client_id: None,
-        };
-        header.encode(&mut command.fields);
-        command.fields.set("bname", &self.plan.leader().group);
+        let command = pulls::request(self.plan, "load-drain", queue, offset, 0);
         self.pulled().pulls += 1;
         encode_frame(&command, &mut self.connection.out).map_err(io::Error::other)
     }
@@ -203,7 +179,10 @@ impl<'a> Puller<'a> {
     fn answered(&mut self, answer: &Command) -> io::Result<Option<i64>> {
         match answer.code {
             codes::response::SUCCESS => {
-                take(&answer.body, &mut self.pulled())?;
+                let mut pulled = self.pulled();
+                pulled.bytes += answer.body.len() as u64;
+                pulls::arrivals(&answer.body, |arrival| pulled.numbers.add(arrival.number))?;
+                drop(pulled);
                 self.empty = 0;
             }
             codes::response::PULL_RETRY_IMMEDIATELY | codes::response::PULL_OFFSET_MOVED
@@ -212,34 +191,8 @@ impl<'a> Puller<'a> {
                 self.empty += 1;
             }
             codes::response::PULL_NOT_FOUND => return Ok(None),
-            code => {
-                let remark = answer.remark.as_deref().unwrap_or("");
-                return Err(io::Error::other(format!(
-                    "a pull was refused with {code}: {remark}"
-                )));
-            }
+            _ => return Err(pulls::refused(answer)),
         }
-        PullResponse::decode(&answer.fields)
-            .map(|header| Some(header.next_begin_offset))
-            .map_err(io::Error::other)
+        pulls::next_offset(answer).map(Some)
     }
-}
-
-/// Adds the numbers of the messages in a pull's body.
-fn take(body: &Bytes, pulled: &mut Pulled) -> io::Result<()> {
-    pulled.bytes += body.len() as u64;
-    let mut rest = body.as_ref();
-    while let Some(length) = rest.first_chunk::<4>() {
-        let length = u32::from_be_bytes(*length) as usize;
-        let record = rest
-            .get(..length)
-            .ok_or_else(|| io::Error::other("a record is cut off"))?;
-        let number = record
-            .get(BODY_LENGTH_AT + 4..)
-            .and_then(|body| body.first_chunk::<8>())
-            .ok_or_else(|| io::Error::other("a record is too short"))?;
-        pulled.numbers.add(u64::from_be_bytes(*number));
-        rest = &rest[length..];
-    }
-    Ok(())
 }

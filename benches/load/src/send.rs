@@ -20,12 +20,13 @@ use crate::{readback, steps};
 
 /// What came of a run.
 #[derive(Debug, Default)]
-struct Sent {
-    /// Numbers of the sends that were answered with code 0.
-    acknowledged: Vec<u64>,
-    /// All other answers, and sends without one.
+pub struct Sent {
+    /// Numbers of the messages whose sends were answered with code 0.
+    pub acknowledged: Vec<u64>,
+    /// Messages with any other answer.
     failed: u64,
-    latencies_us: Vec<u32>,
+    /// Of each send; sorted when all have ended.
+    pub latencies_us: Vec<u32>,
 }
 
 /// Sends, and reads back; whether everything acknowledged is there.
@@ -33,14 +34,7 @@ struct Sent {
 /// # Errors
 /// A connection broke, or a file cannot be written.
 pub async fn run(plan: &Plan) -> io::Result<bool> {
-    let mut senders = Vec::new();
-    let left = Arc::new(AtomicU64::new(plan.count.unwrap_or(u64::MAX)));
-    for (nth, broker) in plan.brokers.iter().enumerate() {
-        for at in 0..plan.connections {
-            let at = nth * plan.connections + at;
-            senders.push(Sender::open(plan.only(broker), at as u64, Arc::clone(&left)).await?);
-        }
-    }
+    let senders = open(plan).await?;
     steps::pause(plan, "{\"event\": \"ready\"}");
     let start = Instant::now();
     let sent = all(senders).await?;
@@ -53,7 +47,27 @@ pub async fn run(plan: &Plan) -> io::Result<bool> {
     readback::check(plan, &sent.acknowledged).await
 }
 
-async fn all(senders: Vec<Sender>) -> io::Result<Sent> {
+/// The senders of every broker, connected.
+///
+/// # Errors
+/// A broker cannot be reached.
+pub async fn open(plan: &Plan) -> io::Result<Vec<Sender>> {
+    let mut senders = Vec::new();
+    let left = Arc::new(AtomicU64::new(plan.count.unwrap_or(u64::MAX)));
+    for (nth, broker) in plan.brokers.iter().enumerate() {
+        for at in 0..plan.connections {
+            let at = nth * plan.connections + at;
+            senders.push(Sender::open(plan.only(broker), at as u64, Arc::clone(&left)).await?);
+        }
+    }
+    Ok(senders)
+}
+
+/// Lets all senders run to their end.
+///
+/// # Errors
+/// A connection broke.
+pub async fn all(senders: Vec<Sender>) -> io::Result<Sent> {
     let mut running = JoinSet::new();
     for sender in senders {
         running.spawn(sender.run());
@@ -75,7 +89,8 @@ impl Sent {
         f64::from(self.latencies_us.get(at).copied().unwrap_or(0)) / 1000.0
     }
 
-    fn line(&self, seconds: f64) -> String {
+    /// As a JSON line.
+    pub fn line(&self, seconds: f64) -> String {
         format!(
             "{{\"event\": \"measured\", \"count\": {}, \"failed\": {}, \"seconds\": {seconds:.3}, \
              \"p50_ms\": {:.3}, \"p99_ms\": {:.3}}}",
@@ -87,7 +102,8 @@ impl Sent {
     }
 }
 
-struct Sender {
+/// One connection that sends.
+pub struct Sender {
     plan: Plan,
     connection: LoadConnection,
     frames: SendFrames,
@@ -95,6 +111,7 @@ struct Sender {
     queue: u32,
     opaque: i32,
     left: Arc<AtomicU64>,
+    /// Of each request that is not answered: the number of its first message, and its time.
     in_flight: HashMap<i32, (u64, Instant)>,
     sent: Sent,
 }
@@ -104,7 +121,7 @@ impl Sender {
         let LoadTarget { group, address } = plan.leader();
         Ok(Self {
             connection: LoadConnection::open(address).await?,
-            frames: SendFrames::new(&plan.topic, group, plan.body, at as u32),
+            frames: SendFrames::new(&plan, group, at as u32),
             number: at * PER_CONNECTION,
             queue: at as u32,
             opaque: 0,
@@ -162,7 +179,7 @@ impl Sender {
     fn may_still_send(&self, at: Instant, end: Instant) -> bool {
         match self.plan.count {
             None => at < end,
-            Some(_) => self.left.load(Ordering::Relaxed) > 0,
+            Some(_) => self.left.load(Ordering::Relaxed) >= self.plan.batch,
         }
     }
 
@@ -192,30 +209,32 @@ impl Sender {
         }
         self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
+                left.checked_sub(self.plan.batch)
             })
             .is_ok()
     }
 
     fn add(&mut self, now: Instant) {
-        self.number += 1;
+        let first = self.number + 1;
+        self.number += self.plan.batch;
         self.opaque += 1;
         self.queue = (self.queue + 1) % self.plan.queues;
         let out = &mut self.connection.out;
-        self.frames.add(self.number, self.queue, self.opaque, out);
-        self.in_flight.insert(self.opaque, (self.number, now));
+        self.frames.add(first, self.queue, self.opaque, out);
+        self.in_flight.insert(self.opaque, (first, now));
     }
 
     fn answered(&mut self, answer: &Command, now: Instant) {
-        let Some((number, since)) = self.in_flight.remove(&answer.opaque) else {
+        let Some((first, since)) = self.in_flight.remove(&answer.opaque) else {
             return;
         };
         let taken = now.duration_since(since).as_micros();
         self.sent.latencies_us.push(taken as u32);
         if answer.code == codes::response::SUCCESS {
-            self.sent.acknowledged.push(number);
+            let numbers = first..first + self.plan.batch;
+            self.sent.acknowledged.extend(numbers);
         } else {
-            self.sent.failed += 1;
+            self.sent.failed += self.plan.batch;
         }
     }
 }
