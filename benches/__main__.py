@@ -13,7 +13,7 @@ from benches.bench import Bench
 from benches.catalogue import ROWS
 from benches.drivers import build_load
 from benches.figures import OURS
-from benches.probes import disk
+from benches.probes import disk, loopback
 from benches.report import markdown
 from benches.rows import cluster, java, kills, load, python
 from benches.stepped import LoadFailedError
@@ -35,7 +35,7 @@ def main() -> int:
             _run(bench, with_apache=not options.without_apache, with_raw=not options.without_raw)
         except KeyboardInterrupt:
             bench.say("interrupted; what was measured so far:")
-            print(markdown(bench.results, bench.raw))
+            print(markdown(bench.results, bench.raw, bench.loopback))
             return 130
     return _finish(bench, options)
 
@@ -43,7 +43,8 @@ def main() -> int:
 def _run(bench: Bench, *, with_apache: bool, with_raw: bool) -> None:
     if with_raw:
         bench.raw = disk.measure(bench.folder)
-        bench.say(str(bench.raw))
+        bench.loopback = loopback.measure()
+        bench.say(f"{bench.raw}; {bench.loopback}")
     sections: list[Callable[[], None]] = [
         lambda: java.run_apache(bench) if with_apache else None,
         lambda: java.run_ours(bench),
@@ -62,7 +63,7 @@ def _run(bench: Bench, *, with_apache: bool, with_raw: bool) -> None:
 
 
 def _finish(bench: Bench, options: argparse.Namespace) -> int:
-    tables = markdown(bench.results, bench.raw)
+    tables = markdown(bench.results, bench.raw, bench.loopback)
     print(tables)
     if options.write_docs:
         document.write(tables, document.BENCHMARKS, [measured_by(COMMAND)])

@@ -12,6 +12,7 @@ from pathlib import Path
 from benches.drivers import Drivers, Watch, measured
 from benches.figures import Figures
 from benches.probes.disk import RawDisk
+from benches.probes.loopback import RawLoopback
 from benches.servers.running import Servers
 from benches.stepped import Line, Stepped
 from support.processes import wait_for
@@ -33,6 +34,7 @@ class Bench:
         kills: of the row that has most of them.
         patterns: names of rows, with `*`; empty for all.
         raw: what the disk does by itself.
+        loopback: what the loopback does by itself.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Bench:
     kills: int
     patterns: Sequence[str]
     raw: RawDisk | None = None
+    loopback: RawLoopback | None = None
     results: list[Figures] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """What went wrong with sections that then were left out."""

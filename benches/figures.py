@@ -29,6 +29,10 @@ class Figures:
     busy: float | None = None
     """Share of all cores that was busy."""
     written_mb_per_second: float | None = None
+    syncs: float | None = None
+    """Flushes of the disk's cache for a message."""
+    round_trips: float | None = None
+    """Pairs of TCP segments with data for a message, of the load and between servers."""
     value: float | None = None
     """The one figure of a row that is no rate: seconds, MB or percent."""
     worst: float | None = None
@@ -88,5 +92,7 @@ def rated(row: str, side: str, measured: dict[str, Any], used: Used) -> Figures:
         client_cpu_us=used.client_cpu * per,
         busy=used.busy,
         written_mb_per_second=used.written_mb_per_second,
+        syncs=used.syncs / max(1, count),
+        round_trips=used.segments / 2 / max(1, count),
         others=others,
     )

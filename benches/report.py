@@ -3,19 +3,25 @@
 from collections.abc import Sequence
 
 from benches.catalogue import RATED, SINGLE, Single
+from benches.ceiling import Ceiling
 from benches.claims import bound, short, verdict
 from benches.figures import APACHE, OURS, Figures
 from benches.probes.disk import RawDisk
+from benches.probes.loopback import RawLoopback
 
 _RATED_HEAD = (
     "| row | servers | msg/s | p50 / p99 ms | server CPU-s per million | waits / preempted | client CPU us | cores busy"
     " | disk MB/s | verdict |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
 )
+_CEILING_HEAD = (
+    "| row | syncs | bytes a sync | round trips | raw syncs, us | raw round trips, us | of a message's CPU |\n"
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+)
 _SINGLE_HEAD = "| row | Apache DLedger | ours | must be | verdict |\n| --- | ---: | ---: | ---: | --- |"
 
 
-def markdown(results: Sequence[Figures], raw: RawDisk | None) -> str:
-    """All tables of a run."""
+def markdown(results: Sequence[Figures], raw: RawDisk | None, loopback: RawLoopback | None = None) -> str:
+    """All tables of a run; what a message costs raw is told where disk and loopback were measured."""
     rated = [line for name in RATED for line in _rated(name, results, raw)]
     single = [line for row in SINGLE.values() for line in _single(row, results)]
     parts = []
@@ -23,11 +29,26 @@ def markdown(results: Sequence[Figures], raw: RawDisk | None) -> str:
         parts.append("\n".join([_RATED_HEAD, *rated]))
     if single:
         parts.append("\n".join([_SINGLE_HEAD, *single]))
-    if raw is not None:
-        text = str(raw)
+    if raw is not None and loopback is not None:
+        parts += _ceilings(results, raw, loopback)
+    for text in [str(probe) for probe in (raw, loopback) if probe is not None]:
         parts.append(f"{text[0].upper()}{text[1:]}.")
     parts += [f"`{figures.row}`, {figures.side}: {figures.note}" for figures in results if figures.note]
     return "\n\n".join(parts)
+
+
+def _ceilings(results: Sequence[Figures], raw: RawDisk, loopback: RawLoopback) -> list[str]:
+    lines = []
+    for name in RATED:
+        figures = find(results, name, OURS)
+        ceiling = None if figures is None else Ceiling.of(figures, raw, loopback)
+        if figures is not None and ceiling is not None:
+            lines.append(
+                f"| {RATED[name].title} | {figures.syncs or 0:.3f} | {ceiling.sync_bytes:,.0f}"
+                f" | {figures.round_trips or 0:.3f} | {ceiling.disk_us:.2f} | {ceiling.loopback_us:.2f}"
+                f" | {ceiling.share:.0%} |"
+            )
+    return ["\n".join([_CEILING_HEAD, *lines])] if lines else []
 
 
 def find(results: Sequence[Figures], row: str, side: str) -> Figures | None:

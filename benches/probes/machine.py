@@ -23,12 +23,33 @@ class CoreTime:
         return (later.busy - self.busy) / max(1, later.all - self.all)
 
 
-def disk_bytes(folder: Path) -> int:
-    """Bytes written so far to the disk on which a folder lies, whoever wrote them; 0 if it lies on none.
+@dataclass(frozen=True)
+class DiskUse:
+    """What was given so far to the disk on which a folder lies, whoever gave it; zeros if it lies on none.
 
-    Not the processes' own counters: those count a page again each time it is made dirty, and where the file system
-    keeps large folios a whole one for each small write, which came to a hundred times what the disk was given.
+    Not the processes' own counters of bytes: those count a page again each time it is made dirty, and where the file
+    system keeps large folios a whole one for each small write, which came to a hundred times what the disk was given.
+
+    Args:
+        written: bytes.
+        flushes: of its cache, which each sync asks for; those that waited for each other are one.
     """
-    device = os.stat(folder).st_dev  # noqa: PTH116  # the device number, not a path
-    counters = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
-    return int(counters.read_text().split()[6]) * 512 if counters.exists() else 0
+
+    written: int
+    flushes: int
+
+    @classmethod
+    def now(cls, folder: Path) -> "DiskUse":
+        """Read it."""
+        device = os.stat(folder).st_dev  # noqa: PTH116  # the device number, not a path
+        counters = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+        if not counters.exists():
+            return cls(0, 0)
+        fields = [int(word) for word in counters.read_text().split()]
+        return cls(written=fields[6] * 512, flushes=fields[15])
+
+
+def data_segments() -> int:
+    """TCP segments with data that this machine has sent so far, repeated ones not counted."""
+    names, values = [line.split() for line in Path("/proc/net/netstat").read_text().splitlines()[:2]]
+    return int(dict(zip(names, values, strict=True))["TCPOrigDataSent"])

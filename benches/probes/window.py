@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches.probes.machine import CoreTime, disk_bytes
+from benches.probes.machine import CoreTime, DiskUse, data_segments
 from benches.probes.processes import cpu_seconds
 from benches.probes.threads import ContextSwitches, context_switches, switched
 
@@ -17,7 +17,8 @@ class Reading:
     at: float
     server_cpu: float
     client_cpu: float
-    written: int
+    disk: DiskUse
+    segments: int
     cores: CoreTime
     switches: dict[int, ContextSwitches]
     """Of each thread of the servers."""
@@ -29,7 +30,8 @@ class Reading:
             at=time.monotonic(),
             server_cpu=cpu_seconds(servers),
             client_cpu=cpu_seconds([client]),
-            written=disk_bytes(folder),
+            disk=DiskUse.now(folder),
+            segments=data_segments(),
             cores=CoreTime.now(),
             switches=context_switches(servers),
         )
@@ -43,6 +45,8 @@ class Used:
     server_cpu: float
     client_cpu: float
     written_mb_per_second: float
+    syncs: int
+    segments: int
     busy: float
     switches: ContextSwitches
 
@@ -54,7 +58,9 @@ class Used:
             seconds=seconds,
             server_cpu=last.server_cpu - first.server_cpu,
             client_cpu=last.client_cpu - first.client_cpu,
-            written_mb_per_second=(last.written - first.written) / seconds / 1e6,
+            written_mb_per_second=(last.disk.written - first.disk.written) / seconds / 1e6,
+            syncs=last.disk.flushes - first.disk.flushes,
+            segments=last.segments - first.segments,
             busy=first.cores.share_until(last.cores),
             switches=switched(first.switches, last.switches),
         )
