@@ -24,7 +24,7 @@ static UNSENDABLE: RateLimitedLog =
 /// Remark of an answer that says the server has no room for the request.
 pub const OVERLOAD_REMARK: &str = "[OVERLOAD]system busy, start flow control for a while";
 
-/// A connection to a peer. Frames are queued by any thread and written in their order.
+/// A connection to a peer. Frames are queued by any thread and written in the order in which they were queued.
 pub struct Connection {
     id: u64,
     peer: SocketAddr,
@@ -115,18 +115,19 @@ impl Connection {
         self.outbound.progress().0
     }
 
-    /// Queues one whole frame. False if the connection is closed, or closes because its peer does not read.
+    /// Sends one whole frame: written by this thread if that is a little and nobody else is writing, without waiting for
+    /// the peer. False if the connection is closed, turns out to be, or closes because its peer does not read.
     pub fn send(&self, frame: Bytes) -> bool {
         self.send_parts(frame, Bytes::new())
     }
 
-    /// Queues a frame in two parts: a head that announces the body's length, and the body, which is not copied.
+    /// Sends a frame in two parts: a head that announces the body's length, and the body, which is not copied.
     pub fn send_parts(&self, head: Bytes, body: Bytes) -> bool {
         let pushed = self.outbound.push_all([[head, body]]);
         self.pushed(pushed)
     }
 
-    /// Queues frames that leave together.
+    /// Sends frames that leave together.
     pub fn send_many(&self, frames: Vec<Bytes>) -> bool {
         let pushed = self
             .outbound
@@ -179,13 +180,21 @@ impl Connection {
         })
     }
 
-    /// Acts on the outcome of queueing: wakes the writer, or closes for a peer that does not read.
+    /// Acts on the outcome of queueing: writes or leaves that to the writer task, or closes for a peer that does not
+    /// read.
     fn pushed(&self, pushed: Pushed) -> bool {
         match pushed {
-            Pushed::Queued => {
+            Pushed::Queued if runs_on_a_runtime() => {
                 self.outbound.wake_writer();
                 true
             }
+            Pushed::Queued => match self.outbound.flush(&self.stream, By::Sender) {
+                Flushed::Done | Flushed::Blocked => true,
+                Flushed::Broken => {
+                    self.abort();
+                    false
+                }
+            },
             Pushed::Full => {
                 self.close_as_unread();
                 false
@@ -206,7 +215,7 @@ impl Connection {
 
     /// Writes what is queued from the calling thread, as far as the socket takes it; the rest is the writer task's.
     pub fn flush(&self) {
-        match self.outbound.flush(&self.stream, By::Other) {
+        match self.outbound.flush(&self.stream, By::Flusher) {
             Flushed::Broken => self.abort(),
             Flushed::Done | Flushed::Blocked => {}
         }
@@ -216,12 +225,13 @@ impl Connection {
     pub fn close(&self) {
         if self.is_open() {
             // Never waits: what the socket does not take at once is lost, as with any closed connection.
-            let _ = self.outbound.flush(&self.stream, By::Other);
+            let _ = self.outbound.flush(&self.stream, By::Flusher);
         }
         self.abort();
     }
 
-    /// Closes the connection and drops what is queued.
+    /// Closes the connection and drops what is queued. Calls nobody: the reader finds the end of the stream and tells the
+    /// handler, so that a sender may hold what it likes.
     pub(crate) fn abort(&self) {
         if self.open.swap(false, Ordering::AcqRel) {
             self.outbound.close();
@@ -281,6 +291,11 @@ impl Connection {
         };
         began != 0 && u128::from(written - before) < needed
     }
+}
+
+/// Whether the calling thread runs tasks: there, the writer task runs without another thread being woken.
+fn runs_on_a_runtime() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
 }
 
 /// Milliseconds since the process first asked, plus one, so that 0 can mean "not set".

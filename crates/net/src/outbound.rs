@@ -1,16 +1,18 @@
 //! What waits to be written to one connection.
 //!
 //! Small frames are laid one behind the other in a single buffer, large ones keep their own memory, and both leave in
-//! one vectored write. One thread writes at a time. Threads that queue many frames write them by themselves; the writer
-//! task writes single frames of other threads, and what the socket did not take at once. While a reader works through
-//! what it has just read it *corks* the queue: the task stays asleep, and all answers of the reader leave together.
+//! one vectored write. One thread writes at a time. A thread outside of the runtime that finds nobody writing writes by
+//! itself what it has queued: to wake the writer task for it would cost more. The task writes what the socket did not
+//! take at once, what is too much for a thread that has other work, and what tasks queue one by one: it runs after them
+//! without being woken, and finds the frames of all of them together. While a reader works through what it has just read
+//! it *corks* the queue: nobody else writes, and all answers of the reader leave together.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::budget::Budget;
@@ -22,6 +24,8 @@ const SMALL_BYTES: usize = 4096;
 const TAIL_BYTES: usize = 1024;
 /// Slices in one vectored write.
 const SLICES: usize = 64;
+/// What a sender writes itself at most. More would keep it from its own work for longer than the task takes to wake.
+const SENDER_BYTES: usize = 16 * 1024;
 
 /// Whether a frame was taken into the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +51,11 @@ pub(crate) enum Flushed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     WriterTask,
-    Other,
+    /// A thread that has queued something and goes on with other work: it writes that, and nothing that others queue
+    /// meanwhile.
+    Sender,
+    /// A thread that has queued much under a cork, or to flush it at the end.
+    Flusher,
 }
 
 pub(crate) struct Outbound {
@@ -134,7 +142,10 @@ impl Outbound {
 
     /// Wakes the writer task, once for all that is queued until it has looked.
     pub(crate) fn wake_writer(&self) {
-        let mut queue = self.queue.lock();
+        self.leave_to_task(self.queue.lock());
+    }
+
+    fn leave_to_task(&self, mut queue: MutexGuard<'_, OutboundQueue>) {
         // A thread that writes looks at the queue again before it stops, and a reader that corked flushes.
         if queue.has_work() && !queue.writing && !queue.task_awake && queue.corks == 0 {
             queue.task_awake = true;
@@ -143,7 +154,7 @@ impl Outbound {
         }
     }
 
-    /// Leaves the writer task asleep, whatever is queued, until [`Outbound::uncork`].
+    /// Lets nobody write but who flushes, whatever is queued, until [`Outbound::uncork`].
     pub(crate) fn cork(&self) {
         self.queue.lock().corks += 1;
     }
@@ -200,7 +211,7 @@ impl Outbound {
         !self.queue.lock().closed
     }
 
-    /// Writes as much as the socket takes.
+    /// Writes as much as the socket takes, or, as a [sender](By::Sender), leaves it to whoever is to write it.
     pub(crate) fn flush(&self, stream: &WriteHalf, by: By) -> Flushed {
         let Some(mut batch) = self.start(by) else {
             return Flushed::Done;
@@ -248,6 +259,10 @@ impl Outbound {
     /// Takes what is queued and makes the caller the one thread that writes; nothing if there is nothing to do.
     fn start(&self, by: By) -> Option<VecDeque<Bytes>> {
         let mut queue = self.queue.lock();
+        if by == By::Sender && !queue.is_for_its_sender() {
+            self.leave_to_task(queue);
+            return None;
+        }
         if queue.writing || !queue.has_work() {
             // Also while another thread writes: the socket may refuse the rest of that at once, and the other thread
             // then has to find that the task sleeps, and wake it.
@@ -296,7 +311,7 @@ impl Outbound {
                 queue.writing = false;
                 // From here on the task is in charge: it waits for the socket. Another thread wakes it, once; the task
                 // itself, or one that was woken and has not looked yet, needs no waking.
-                let wake = by == By::Other && !queue.task_awake;
+                let wake = by != By::WriterTask && !queue.task_awake;
                 queue.task_awake = true;
                 drop(queue);
                 if wake {
@@ -318,8 +333,14 @@ impl Outbound {
                 }
                 Some(Flushed::Done)
             }
+            Ok(()) if by == By::Sender => {
+                // Whoever queued these has woken no task, as this thread was writing: it does so, and is free to go.
+                queue.writing = false;
+                self.leave_to_task(queue);
+                Some(Flushed::Done)
+            }
             Ok(()) => {
-                // Threads that queued these have woken no task, as this thread was writing: it goes on.
+                // As above, but this thread goes on.
                 *batch = queue.take();
                 None
             }
@@ -356,6 +377,11 @@ impl OutboundQueue {
 
     fn has_work(&self) -> bool {
         !self.sealed.is_empty() || !self.tail.is_empty()
+    }
+
+    /// Whether a thread that queues something writes it: nobody else is at it or will be, and it is not much.
+    fn is_for_its_sender(&self) -> bool {
+        !self.writing && !self.task_awake && self.corks == 0 && self.bytes <= SENDER_BYTES
     }
 
     fn take(&mut self) -> VecDeque<Bytes> {
@@ -454,6 +480,7 @@ mod tests {
         /// Bytes that the socket takes before it says that it would block.
         room: usize,
         sent: usize,
+        manners: [Manner; 2],
         senders: [SenderStep; 2],
         /// What the writer task holds while it writes.
         task: Option<VecDeque<Bytes>>,
@@ -462,11 +489,24 @@ mod tests {
 
     #[derive(Clone)]
     enum SenderStep {
+        Corks,
         Pushes,
         Wakes,
-        Flushes,
-        Writes(VecDeque<Bytes>),
+        Uncorks,
+        Starts(By),
+        Writes(VecDeque<Bytes>, By),
         Rests,
+    }
+
+    /// How a sender gets its frame written.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Manner {
+        /// The task is to write it.
+        Leaves,
+        Sends,
+        Flushes,
+        /// It corks before, and flushes after.
+        Corks,
     }
 
     #[derive(PartialEq)]
@@ -477,12 +517,16 @@ mod tests {
     }
 
     impl Stepped {
-        fn new() -> Self {
+        fn new(manners: [Manner; 2]) -> Self {
             Self {
                 outbound: Outbound::new(1_000, Budget::new(0)),
                 room: 1,
                 sent: 0,
-                senders: [SenderStep::Pushes, SenderStep::Pushes],
+                manners,
+                senders: manners.map(|manner| match manner {
+                    Manner::Corks => SenderStep::Corks,
+                    Manner::Leaves | Manner::Sends | Manner::Flushes => SenderStep::Pushes,
+                }),
                 task: None,
                 task_waits_for: TaskWaits::Work,
             }
@@ -504,27 +548,40 @@ mod tests {
             self.outbound.account(batch, taken, result, by)
         }
 
-        /// Both senders push two bytes; the first leaves the writing to the task, the second writes itself.
+        /// Both senders push two bytes.
         fn step_sender(&mut self, which: usize) -> bool {
             self.senders[which] =
                 match std::mem::replace(&mut self.senders[which], SenderStep::Rests) {
+                    SenderStep::Corks => {
+                        self.outbound.cork();
+                        SenderStep::Pushes
+                    }
                     SenderStep::Pushes => {
                         let pushed = self
                             .outbound
                             .push_all([[Bytes::from_static(b"xx"), Bytes::new()]]);
                         assert_eq!(pushed, Pushed::Queued);
-                        [SenderStep::Wakes, SenderStep::Flushes][which].clone()
+                        match self.manners[which] {
+                            Manner::Leaves => SenderStep::Wakes,
+                            Manner::Sends => SenderStep::Starts(By::Sender),
+                            Manner::Flushes => SenderStep::Starts(By::Flusher),
+                            Manner::Corks => SenderStep::Uncorks,
+                        }
                     }
                     SenderStep::Wakes => {
                         self.outbound.wake_writer();
                         SenderStep::Rests
                     }
-                    SenderStep::Flushes => self
+                    SenderStep::Uncorks => {
+                        self.outbound.uncork();
+                        SenderStep::Starts(By::Flusher)
+                    }
+                    SenderStep::Starts(by) => self
                         .outbound
-                        .start(By::Other)
-                        .map_or(SenderStep::Rests, SenderStep::Writes),
-                    SenderStep::Writes(mut batch) => match self.write(&mut batch, By::Other) {
-                        None => SenderStep::Writes(batch),
+                        .start(by)
+                        .map_or(SenderStep::Rests, |batch| SenderStep::Writes(batch, by)),
+                    SenderStep::Writes(mut batch, by) => match self.write(&mut batch, by) {
+                        None => SenderStep::Writes(batch, by),
                         Some(_) => SenderStep::Rests,
                     },
                     SenderStep::Rests => return false,
@@ -569,10 +626,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn whatever_the_order_of_senders_task_and_peer_nothing_stays_unwritten() {
+    /// Whether all is written in the end, in every order of the first acts.
+    fn all_is_written(manners: [Manner; 2]) {
         for schedule in 0..ACTORS.pow(ACTS) {
-            let mut stepped = Stepped::new();
+            let mut stepped = Stepped::new(manners);
             let mut rest = schedule;
             for _ in 0..ACTS {
                 stepped.step(rest % ACTORS);
@@ -580,8 +637,72 @@ mod tests {
             }
             while (0..ACTORS).any(|actor| stepped.step(actor)) {}
             let (waiting, written) = stepped.outbound.progress();
-            assert_eq!((waiting, written, stepped.sent), (0, 4, 4), "{schedule:#x}");
+            assert_eq!(
+                (waiting, written, stepped.sent),
+                (0, 4, 4),
+                "{manners:?}: {schedule:#x}"
+            );
         }
+    }
+
+    #[test]
+    fn whatever_the_order_of_senders_task_and_peer_nothing_stays_unwritten() {
+        all_is_written([Manner::Leaves, Manner::Flushes]);
+        all_is_written([Manner::Sends, Manner::Sends]);
+        all_is_written([Manner::Sends, Manner::Leaves]);
+        all_is_written([Manner::Sends, Manner::Flushes]);
+        all_is_written([Manner::Sends, Manner::Corks]);
+    }
+
+    fn queue_of(bytes: usize) -> Outbound {
+        let outbound = Outbound::new(1 << 20, Budget::new(0));
+        outbound.push_all([[Bytes::from(vec![0; bytes]), Bytes::new()]]);
+        outbound
+    }
+
+    fn wakes_the_task(outbound: &Outbound) -> bool {
+        let work = std::pin::pin!(outbound.work());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::future::Future::poll(work, &mut context).is_ready()
+    }
+
+    #[test]
+    fn a_sender_writes_a_little_itself_and_leaves_more_to_the_task() {
+        let little = queue_of(SENDER_BYTES);
+        assert!(little.start(By::Sender).is_some());
+        assert!(!wakes_the_task(&little));
+        let more = queue_of(SENDER_BYTES + 1);
+        assert!(more.start(By::Sender).is_none());
+        assert!(wakes_the_task(&more));
+    }
+
+    #[test]
+    fn a_sender_leaves_alone_what_a_reader_has_corked_or_what_waits_for_the_socket() {
+        let corked = queue_of(10);
+        corked.cork();
+        assert!(corked.start(By::Sender).is_none());
+        assert!(!wakes_the_task(&corked), "the reader flushes");
+        let blocked = queue_of(10);
+        let mut batch = blocked.start(By::Sender).expect("it is not much");
+        let full = Err(io::ErrorKind::WouldBlock.into());
+        let flushed = blocked.account(&mut batch, 0, full, By::Sender);
+        assert_eq!(flushed, Some(Flushed::Blocked));
+        assert!(wakes_the_task(&blocked), "it waits for the socket");
+        assert!(blocked.start(By::Sender).is_none());
+        assert!(!wakes_the_task(&blocked), "once");
+    }
+
+    #[test]
+    fn a_sender_does_not_write_what_others_queue_while_it_writes() {
+        let outbound = queue_of(10);
+        let mut batch = outbound.start(By::Sender).expect("it is not much");
+        outbound.push_all([[Bytes::from_static(b"more"), Bytes::new()]]);
+        assert!(outbound.start(By::Sender).is_none(), "one at a time");
+        assert!(!wakes_the_task(&outbound), "the one that writes does");
+        batch.clear();
+        let flushed = outbound.account(&mut batch, 10, Ok(()), By::Sender);
+        assert_eq!(flushed, Some(Flushed::Done));
+        assert!(wakes_the_task(&outbound));
     }
 
     #[test]

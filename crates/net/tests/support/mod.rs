@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -141,6 +142,25 @@ impl Server {
 
     pub fn address(&self) -> String {
         self.listener.local_addr().to_string()
+    }
+
+    /// A peer, and this side of its connection, which has carried something both ways.
+    pub fn connected(&self) -> (RawClient, Arc<Connection>) {
+        let mut peer = self.connect();
+        assert_eq!(peer.ask(&request(ECHO, 0)).opaque, 0);
+        (peer, Arc::clone(&self.control.opened.lock()[0]))
+    }
+
+    /// Keeps the only net thread busy until what is returned is dropped.
+    pub fn keep_busy(&self) -> Sender<()> {
+        let (goes_on, waits) = channel::<()>();
+        let (is_busy, busy) = channel();
+        self.runtime.spawn(async move {
+            is_busy.send(()).expect("the test waits for it");
+            let _ = waits.recv();
+        });
+        busy.recv().expect("the net thread runs");
+        goes_on
     }
 }
 
