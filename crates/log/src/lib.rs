@@ -55,6 +55,7 @@ mod sound_frames;
 mod syncer;
 mod truncate;
 mod zero_map;
+mod zeros_ahead;
 
 pub use clean_stop::{BootMark, StopKind, StopRecord};
 pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};

@@ -22,6 +22,7 @@ use crate::segment::{
     MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_from_reserve, prepare_segment,
 };
 use crate::syncer::LogSyncer;
+use crate::zeros_ahead::{ZEROS, ZerosAhead};
 
 /// Bytes of recent frames held in memory where many processes share a machine.
 const SMALL_RING_BYTES: usize = 16 << 20;
@@ -101,6 +102,7 @@ pub struct Log {
     /// Files without a frame, by base.
     pub(crate) prepared: BTreeMap<u64, Arc<dyn DiskFile>>,
     pub(crate) scratch: Vec<u8>,
+    pub(crate) zeros: ZerosAhead,
 }
 
 impl Log {
@@ -168,6 +170,28 @@ impl Log {
         self.durability.wrote(ends, self.end.position);
         self.publish(frames, touched);
         Ok(())
+    }
+
+    /// Writes zeros behind the end of the log where frames have passed the last ones, unless the log grows too fast for that
+    /// to pay: the syncs of the next frames then meet no block that nothing was written to. To be called after an
+    /// append; `now_ns` is the caller's monotonic clock.
+    ///
+    /// Zeros are never part of what a sync has to cover, and a log without them is as good.
+    ///
+    /// # Errors
+    /// [`LogError::Write`]: the replica must stop. The space is reserved, so a disk that does not take zeros there, full or
+    /// not, would not take the next frame.
+    pub fn write_zeros_ahead(&mut self, now_ns: u64) -> Result<(), LogError> {
+        let Some(segment) = &self.current else {
+            return Ok(());
+        };
+        let segment_end = segment.base + self.options.segment_size;
+        let Some(due) = self.zeros.due(self.end.position, segment_end, now_ns) else {
+            return Ok(());
+        };
+        let zeros = &ZEROS[..(due.end - due.start) as usize];
+        self.write(segment, zeros, due.start)
+            .inspect_err(|_| self.durability.fail())
     }
 
     /// Where a frame of this length would go now.

@@ -33,6 +33,7 @@ use crate::log_end::LogEnd;
 use crate::reader::LogReader;
 use crate::scan::{DamagedFrame, ScanStep, Scanner, SegmentFile, is_zero_behind};
 use crate::segment::{SEGMENT_HEADER_SIZE, SegmentHeader};
+use crate::zeros_ahead::ZerosAhead;
 
 /// Bytes written again at a time.
 const REWRITE: u64 = 1 << 20;
@@ -190,6 +191,7 @@ impl Log {
             current,
             prepared,
             scratch: Vec::new(),
+            zeros: ZerosAhead::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::error::LogError;
 use crate::files::sync_directory;
 use crate::log::Log;
 use crate::recovery::{unlink_segments, zero_behind};
+use crate::zeros_ahead::ZerosAhead;
 
 /// Where what is cut off is kept, if it was anybody's only copy.
 const SET_ASIDE: &str = "set-aside";
@@ -60,6 +61,8 @@ impl Log {
         let gone = self.index.write().cut(end);
         self.end = end;
         self.current = self.index.read().segments.last().cloned();
+        // What is zeroed by a cut counts as unwritten again, and another segment may be the last one.
+        self.zeros = ZerosAhead::default();
         self.durability.forget(&gone);
         self.cut_files(&gone)
             .inspect_err(|_| self.durability.fail())?;

@@ -7,6 +7,8 @@ use crate::support::{DIRECTORY, DiskBench, append_one, body, erase, seal_run, se
 
 const SEGMENT: u64 = 16 << 10;
 const SEEDS: u64 = 48;
+/// Between two steps of a run: long enough that zeros are written ahead wherever frames have passed them.
+const STEP_NS: u64 = 25_000_000;
 
 /// One step of the run.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,27 @@ const RUN: [CrashStep; 32] = [
     CrashStep::Append(1, 500),
 ];
 
+/// Where zeros written ahead end within a segment: 256 KiB of them, several times in each.
+const ZEROS_SEGMENT: u64 = 640 << 10;
+
+const ZEROS_RUN: [CrashStep; 15] = [
+    CrashStep::Append(1, 100),
+    CrashStep::Append(3, 70_000),
+    CrashStep::Sync,
+    CrashStep::Append(2, 50_000),
+    CrashStep::Append(1, 300),
+    CrashStep::Truncate(2),
+    CrashStep::Append(1, 400),
+    CrashStep::Append(2, 140_000),
+    CrashStep::Sync,
+    CrashStep::Append(2, 90_000),
+    CrashStep::Truncate(3),
+    CrashStep::Append(1, 1),
+    CrashStep::Sync,
+    CrashStep::Append(3, 120_000),
+    CrashStep::Append(1, 200),
+];
+
 /// What a run has done and been promised.
 #[derive(Default)]
 struct Promises {
@@ -79,13 +102,14 @@ impl Promises {
 }
 
 fn run(
+    steps: &[CrashStep],
     log: &mut Log,
     syncer: &LogSyncer,
     disk: &MemoryDisk,
     promises: &mut Promises,
 ) -> Result<(), LogError> {
     promises.term = 1;
-    for (number, step) in RUN.iter().enumerate() {
+    for (number, step) in steps.iter().enumerate() {
         take(*step, number as u64, log, syncer, disk, promises)?;
     }
     Ok(())
@@ -112,7 +136,8 @@ fn take(
                 .collect();
             let frames = seal_run(log, promises.term, &bodies);
             promises.wrote(&frames);
-            log.append(&frames)
+            log.append(&frames)?;
+            log.write_zeros_ahead(number * STEP_NS)
         }
         CrashStep::Sync => {
             let end = log.end();
@@ -135,7 +160,7 @@ fn take(
             let Some(base) = log.segment_to_prepare() else {
                 return Ok(());
             };
-            match prepare_segment(disk, DIRECTORY.as_ref(), base, SEGMENT) {
+            match prepare_segment(disk, DIRECTORY.as_ref(), base, log.segment_size()) {
                 Ok(file) => log.segment_prepared(base, file),
                 Err(source) => Err(LogError::Io {
                     doing: "prepare",
@@ -149,14 +174,22 @@ fn take(
 
 /// Runs until a call of the disk is the last; answers what is left.
 fn run_until(operations: u64) -> (DiskBench, Promises, bool) {
-    let bench = DiskBench::new(SEGMENT);
+    steps_until(&RUN, SEGMENT, operations)
+}
+
+fn steps_until(
+    steps: &[CrashStep],
+    segment_size: u64,
+    operations: u64,
+) -> (DiskBench, Promises, bool) {
+    let bench = DiskBench::new(segment_size);
     bench.disk.stop_after(operations);
     let mut promises = Promises::default();
     let finished = bench
         .open()
         .and_then(|(mut log, _)| {
             let syncer = log.syncer();
-            run(&mut log, &syncer, &bench.disk, &mut promises)
+            run(steps, &mut log, &syncer, &bench.disk, &mut promises)
         })
         .is_ok();
     (bench, promises, finished)
@@ -217,7 +250,7 @@ fn check(bench: &DiskBench, promises: &Promises, case: &str) {
     }
     log.syncer().sync(u64::MAX).expect("a healthy disk");
     for seed in 0..4 {
-        let last = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
+        let last = DiskBench::with_disk(bench.disk.fork(), bench.segment_size);
         last.disk.crash(seed);
         let found = last
             .open()
@@ -246,6 +279,27 @@ fn a_power_cut_at_any_write_loses_nothing_that_was_synced() {
         operations += 1;
     }
     assert!(operations > 80, "{operations} calls");
+}
+
+/// The same where zeros end in the middle of a segment, behind frames, and a cut may leave any part of them.
+#[test]
+fn a_power_cut_inside_zeros_written_ahead_loses_nothing_that_was_synced() {
+    for operations in 1.. {
+        let (bench, promises, finished) = steps_until(&ZEROS_RUN, ZEROS_SEGMENT, operations);
+        for seed in 0..16 {
+            let crashed = DiskBench::with_disk(bench.disk.fork(), ZEROS_SEGMENT);
+            crashed.disk.crash(seed);
+            check(
+                &crashed,
+                &promises,
+                &format!("after {operations} calls, seed {seed}"),
+            );
+        }
+        if finished {
+            assert!(operations > 35, "{operations} calls");
+            return;
+        }
+    }
 }
 
 /// The process dies, recovers, goes on, and then the power goes: what it found in the page cache has to be durable by

@@ -14,3 +14,4 @@ mod records;
 mod seal;
 mod support;
 mod truncation;
+mod zeros;
