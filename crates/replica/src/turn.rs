@@ -485,6 +485,7 @@ impl<T> Replica<T> {
             frames.push(frame);
         }
         self.log.append(&frames)?;
+        self.log.write_zeros_ahead(self.now_ns)?;
         Ok(())
     }
 
