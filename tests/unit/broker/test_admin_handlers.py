@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -292,12 +293,25 @@ def test_runtime_information_shows_damage_of_the_log_and_clocks_that_were_wrong(
 
 
 def test_a_replica_shows_its_state(replica: Replica) -> None:
-    shown = json.loads(replica.replica.status(request(30_001)).body)
+    shown = json.loads(asyncio.run(replica.replica.status(request(30_001))).body)
     assert shown["term"] == 3
     (follower,) = shown["followers"]
     assert follower == {
         "member": "n1", "address": "127.0.0.1:10912", "last_index": 70, "bytes_behind": 3_000, "lag_ms": 250
     }  # fmt: skip
+
+
+def test_where_followers_stand_is_read_off_the_event_loop(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[threading.Thread] = []
+
+    def followers() -> list[object]:
+        readers.append(threading.current_thread())
+        return []
+
+    monkeypatch.setattr(replica.engine, "followers", followers)
+    asyncio.run(replica.replica.status(request(30_001)))
+    assert len(readers) == 1
+    assert readers[0] is not threading.current_thread()
 
 
 def test_leadership_is_handed_to_a_member_by_the_leader_only(replica: Replica) -> None:

@@ -1,5 +1,6 @@
 """The replica itself: its Raft state (30001), hand-over of leadership (30002) and promotion (30004)."""
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -28,13 +29,15 @@ class ReplicaHandlers:
         self._roles = roles
         self._members = members
 
-    def status(self, request: Request) -> Reply:
+    async def status(self, request: Request) -> Reply:
         """30001: role, term, leader, indexes and the hash of the state, as one JSON object.
 
         A leader adds its `followers`: what it knows of the others, which also tells of those that do not answer.
         """
         engine = self._engine()
-        followers = [dict(zip(_FOLLOWER, row, strict=True)) for row in engine.followers()]
+        # Where a follower that is far behind stands may have to come from a disk: not on the event loop.
+        rows = await asyncio.to_thread(engine.followers)
+        followers = [dict(zip(_FOLLOWER, row, strict=True)) for row in rows]
         return Reply(body=msgspec.json.encode(engine.status() | {"followers": followers}))
 
     def transfer(self, request: Request) -> Reply:
