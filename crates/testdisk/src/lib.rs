@@ -8,15 +8,19 @@
 //! Errors are put in by [`MemoryDisk::fail_next`] and [`MemoryDisk::set_free_bytes`], damage by [`MemoryDisk::damage`].
 //! [`MemoryDisk::stop_after`] ends the process at a chosen call, so that a test can crash a run at each of its writes.
 //! Everything is deterministic: the same calls and seeds give the same bytes.
+//!
+//! [`ForwardingDisk`] stands before it where a test wants to see, hold up or change calls.
 
 mod contents;
 mod disk;
 mod file;
+mod forwarding;
 mod inode;
 mod operation;
 mod pages;
 mod power_cut;
 
 pub use disk::MemoryDisk;
+pub use forwarding::{DiskHook, FileHook, ForwardingDisk, ForwardingFile};
 pub use operation::Operation;
 pub use power_cut::PowerCut;

@@ -79,15 +79,15 @@ fn ops_end_before_they_take_what_an_election_needs() {
 fn sends_stop_while_others_take_what_is_kept_for_views_though_segments_are_there() {
     let mut one = One::alone(QueueLimits::default());
     let kept = Reserve::of_segment(SEGMENT).views;
-    one.disk.say_free(Some(64 << 20));
+    one.disk.hook.say_free(Some(64 << 20));
     one.settle();
-    one.disk.say_free(Some(kept / 2 - 1));
+    one.disk.hook.say_free(Some(kept / 2 - 1));
     let stored = fill(&mut one);
     assert!(stored * 10_000 < kept / 2, "seen in time: {stored}");
     one.commit_offsets(1000, 1);
     one.settle();
     assert!(one.is_stored(1000));
-    one.disk.say_free(Some(kept));
+    one.disk.hook.say_free(Some(kept));
     let mut turns = 0;
     while one.said.last() != Some(&DiskRoomChange::Back) {
         one.turn().unwrap();
@@ -103,11 +103,11 @@ fn sends_stop_while_others_take_what_is_kept_for_views_though_segments_are_there
 fn a_segment_is_not_made_of_what_is_kept_for_views() {
     let mut one = One::alone(QueueLimits::default());
     let kept = Reserve::of_segment(SEGMENT).views;
-    one.disk.say_free(Some(SEGMENT + kept - 1));
+    one.disk.hook.say_free(Some(SEGMENT + kept - 1));
     one.settle();
     let stored = fill(&mut one);
     assert!(stored < 100, "only the first segment: {stored}");
-    one.disk.say_free(Some(SEGMENT + kept));
+    one.disk.hook.say_free(Some(SEGMENT + kept));
     one.settle();
     one.send(1000, 10_000);
     one.settle();

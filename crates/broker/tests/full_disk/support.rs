@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 use tern_log::{
-    ConsumeQueues, Disk, DiskFile, Frame, FrameDraft, Log, LogEnd, LogOptions, LogReader,
-    QueueLimits, RaftState, RaftStateFile, Space, prepare_segment,
+    ConsumeQueues, Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, LogReader, QueueLimits,
+    RaftState, RaftStateFile, Space, prepare_segment,
 };
 use tern_replica::{
     AnswerAt, Applier, DiskRoomChange, Draft, Fatal, Flusher, Inbox, Outbox, Outcome,
@@ -21,7 +21,7 @@ use tern_state::{
     CommitOffsets, FlushDiskType, FoundGroup, FoundingMember, GroupFounding, OffsetCommit, Op,
     State,
 };
-use tern_testdisk::MemoryDisk;
+use tern_testdisk::{DiskHook, ForwardingDisk, MemoryDisk};
 
 pub const SEGMENT: u64 = 1 << 20;
 pub const TOPIC: &str = "TBW102";
@@ -29,54 +29,22 @@ const DIRECTORY: &str = "/replica";
 const TICK_NS: u64 = 10_000_000;
 
 /// A disk in memory whose file system says what a test wants.
-#[derive(Clone)]
-pub struct Tight {
-    pub inner: MemoryDisk,
-    pub space: Arc<parking_lot::Mutex<Option<Space>>>,
-}
+pub type Tight = ForwardingDisk<ToldSpace>;
 
-impl Tight {
+/// What the file system says.
+#[derive(Clone, Default)]
+pub struct ToldSpace(Arc<parking_lot::Mutex<Option<Space>>>);
+
+impl ToldSpace {
     pub fn say_free(&self, free: Option<u64>) {
         let total = 1 << 30;
-        *self.space.lock() = free.map(|free| Space { free, total });
+        *self.0.lock() = free.map(|free| Space { free, total });
     }
 }
 
-impl Disk for Tight {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.inner.open(path)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.inner.create(path)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(directory)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn unlink(&self, path: &Path) -> io::Result<()> {
-        self.inner.unlink(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn space(&self, _directory: &Path) -> io::Result<Option<Space>> {
-        Ok(*self.space.lock())
+impl DiskHook for ToldSpace {
+    fn space(&self, _: &MemoryDisk, _: &Path) -> io::Result<Option<Space>> {
+        Ok(*self.0.lock())
     }
 }
 
@@ -108,10 +76,7 @@ impl One {
     }
 
     fn new(members: u32, limits: QueueLimits, fill: impl FnOnce(&Tight, &mut Log)) -> Self {
-        let disk = Tight {
-            inner: MemoryDisk::new(),
-            space: Arc::default(),
-        };
+        let disk = Tight::default();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         shared.create_dir(Path::new(DIRECTORY)).unwrap();
         let (mut states, _) =

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tern_log::{Disk, DiskFile, Frame, Log, LogOptions, NEAR_BYTES, Space};
-use tern_testdisk::MemoryDisk;
+use tern_log::{DiskFile, Frame, Log, LogOptions, NEAR_BYTES};
+use tern_testdisk::{DiskHook, FileHook, ForwardingDisk, ForwardingFile};
 
 use crate::support::{DIRECTORY, GROUP, body, seal_run};
 
@@ -23,131 +23,69 @@ enum Access {
     Forget(u64, u64),
 }
 
-/// A disk that remembers how segments are read, and may fail long reads.
+/// Remembers how segments are read, and may fail long reads.
 #[derive(Clone, Default)]
-struct WatchedDisk {
-    inner: MemoryDisk,
+struct AccessWatch {
     seen: Arc<Mutex<Vec<Access>>>,
     /// Reads of more bytes fail; 0 for none.
     longest_read: Arc<AtomicUsize>,
 }
 
-struct WatchedFile {
-    file: Arc<dyn DiskFile>,
-    base: Option<u64>,
-    disk: WatchedDisk,
+/// The same for the segment with this base.
+struct SegmentWatch {
+    base: u64,
+    watch: AccessWatch,
 }
 
-impl WatchedDisk {
-    fn watch(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        let name = path.file_name().and_then(|name| name.to_str());
-        Arc::new(WatchedFile {
-            file,
-            base: name.and_then(|name| name.parse().ok()),
-            disk: self.clone(),
-        })
-    }
+type WatchedDisk = ForwardingDisk<AccessWatch>;
 
+impl AccessWatch {
     /// What was asked since the last time.
     fn take(&self) -> Vec<Access> {
         std::mem::take(&mut self.seen.lock())
     }
 }
 
-impl WatchedFile {
-    fn note(&self, access: impl FnOnce(u64) -> Access) {
-        if let Some(base) = self.base {
-            self.disk.seen.lock().push(access(base));
+impl DiskHook for AccessWatch {
+    fn opened(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        match name.and_then(|name| name.parse().ok()) {
+            Some(base) => {
+                let watch = self.clone();
+                ForwardingFile::over(file, SegmentWatch { base, watch })
+            }
+            None => file,
         }
     }
 }
 
-impl Disk for WatchedDisk {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.watch(path, self.inner.open(path)?))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.watch(path, self.inner.create(path)?))
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(directory)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn unlink(&self, path: &Path) -> io::Result<()> {
-        self.inner.unlink(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn space(&self, directory: &Path) -> io::Result<Option<Space>> {
-        self.inner.space(directory)
+impl SegmentWatch {
+    fn note(&self, access: Access) {
+        self.watch.seen.lock().push(access);
     }
 }
 
-impl DiskFile for WatchedFile {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let longest = self.disk.longest_read.load(Ordering::Relaxed);
-        if self.base.is_some() && longest > 0 && buffer.len() > longest {
+impl FileHook for SegmentWatch {
+    fn read_at(
+        &self,
+        file: &Arc<dyn DiskFile>,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
+        let longest = self.watch.longest_read.load(Ordering::Relaxed);
+        if longest > 0 && buffer.len() > longest {
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.note(|base| Access::Read(base + offset, buffer.len() as u64));
-        self.file.read_at(buffer, offset)
+        self.note(Access::Read(self.base + offset, buffer.len() as u64));
+        file.read_at(buffer, offset)
     }
 
-    fn will_read(&self, from: u64, length: u64) {
-        self.note(|base| Access::WillRead(base + from, length));
+    fn will_read(&self, _: &Arc<dyn DiskFile>, from: u64, length: u64) {
+        self.note(Access::WillRead(self.base + from, length));
     }
 
-    fn forget(&self, from: u64, length: u64) {
-        self.note(|base| Access::Forget(base + from, length));
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.file.allocate(length)
-    }
-
-    fn allocated(&self) -> io::Result<u64> {
-        self.file.allocated()
-    }
-
-    fn zero_range(&self, from: u64, length: u64) -> io::Result<()> {
-        self.file.zero_range(from, length)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn next_data(&self, from: u64) -> io::Result<Option<u64>> {
-        self.file.next_data(from)
-    }
-
-    fn is_linked(&self) -> io::Result<bool> {
-        self.file.is_linked()
+    fn forget(&self, _: &Arc<dyn DiskFile>, from: u64, length: u64) {
+        self.note(Access::Forget(self.base + from, length));
     }
 }
 
@@ -162,7 +100,7 @@ fn long_log(near_bytes: u64) -> (WatchedDisk, Log, Vec<Frame>) {
     };
     let (mut log, _) = Log::open(Arc::new(disk.clone()), options).expect("an empty directory");
     let frames = append_run(&mut log, 1, 0, 12 * SEGMENT + SEGMENT / 3);
-    disk.take();
+    disk.hook.take();
     (disk, log, frames)
 }
 
@@ -195,7 +133,7 @@ fn who_reads_on_through_old_frames_reads_each_chunk_once_ahead_and_leaves_no_pag
     for frame in &frames {
         assert_eq!(bytes_of(&log, frame), frame.bytes);
     }
-    let seen = disk.take();
+    let seen = disk.hook.take();
     let old_chunks = (end - NEAR) / CHUNK;
     let chunks: Vec<u64> = (0..old_chunks).map(|number| number * CHUNK).collect();
     let of = |pick: fn(&Access) -> Option<u64>| seen.iter().filter_map(pick).collect::<Vec<u64>>();
@@ -230,23 +168,23 @@ fn readers_of_the_same_part_share_what_was_read_and_a_look_elsewhere_reads_nothi
     for frame in &frames[..200] {
         bytes_of(&log, frame);
     }
-    disk.take();
+    disk.hook.take();
     let other = log.reader();
     for frame in &frames[..200] {
         let bytes = other.bytes(frame.header.position, frame.bytes.len());
         assert_eq!(bytes.expect("stored").0, frame.bytes);
     }
-    assert_eq!(disk.take(), []);
+    assert_eq!(disk.hook.take(), []);
     let far = &frames[frames.len() / 2];
     assert_eq!(bytes_of(&log, far), far.bytes);
-    let looked = disk.take();
+    let looked = disk.hook.take();
     assert!(matches!(looked[..], [Access::Read(_, CHUNK)]), "{looked:?}");
 }
 
 #[test]
 fn where_a_chunk_cannot_be_read_what_stands_in_it_still_can() {
     let (disk, log, frames) = long_log(NEAR);
-    disk.longest_read.store(64 << 10, Ordering::Relaxed);
+    disk.hook.longest_read.store(64 << 10, Ordering::Relaxed);
     for frame in &frames {
         assert_eq!(bytes_of(&log, frame), frame.bytes);
     }
@@ -259,7 +197,7 @@ fn what_is_near_the_end_is_left_to_the_kernel() {
         assert_eq!(bytes_of(&log, frame), frame.bytes);
         assert!(!log.reader().is_cold(frame.header.position));
     }
-    let hints = disk.take();
+    let hints = disk.hook.take();
     assert!(
         hints
             .iter()
@@ -289,7 +227,8 @@ fn a_walk_over_headers_reads_no_chunks() {
     let headers = reader.headers(1, frames.len() as u64 + 1).expect("stored");
     assert_eq!(headers.len(), frames.len());
     assert!(
-        disk.take()
+        disk.hook
+            .take()
             .iter()
             .all(|access| matches!(access, Access::Read(_, length) if *length < 4096))
     );

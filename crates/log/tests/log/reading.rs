@@ -8,10 +8,9 @@ use std::thread;
 
 use bytes::BytesMut;
 use tern_log::{
-    Disk, DiskFile, FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions, LogReader,
-    StopKind,
+    DiskFile, FRAME_HEADER_SIZE, Frame, FrameDraft, Log, LogError, LogOptions, LogReader, StopKind,
 };
-use tern_testdisk::MemoryDisk;
+use tern_testdisk::{DiskHook, FileHook, ForwardingDisk, ForwardingFile};
 
 use crate::support::{DiskBench, GROUP, NOW_MS, append_one, body, draft, seal_run, segment};
 
@@ -329,93 +328,37 @@ fn a_reader_sees_a_frame_as_soon_as_it_is_appended() {
 /// What happens once.
 type Interrupt = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
-/// A disk that does something in the middle of the first read of a frame's header.
-struct Interrupting {
-    disk: MemoryDisk,
-    at_header: Interrupt,
-}
+/// Does something in the middle of the first read of a frame's header.
+#[derive(Clone, Default)]
+struct Interrupting(Interrupt);
 
-struct InterruptingFile {
-    file: Arc<dyn DiskFile>,
-    at_header: Interrupt,
-}
-
-impl Interrupting {
-    fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(InterruptingFile {
-            file,
-            at_header: Arc::clone(&self.at_header),
-        })
+impl DiskHook for Interrupting {
+    fn opened(&self, _: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        ForwardingFile::over(file, self.clone())
     }
 }
 
-impl Disk for Interrupting {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(self.disk.open(path)?))
-    }
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(self.disk.create(path)?))
-    }
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        self.disk.list(directory)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn unlink(&self, path: &Path) -> io::Result<()> {
-        self.disk.unlink(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.create_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.sync_dir(path)
-    }
-}
-
-impl DiskFile for InterruptingFile {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, offset)?;
+impl FileHook for Interrupting {
+    fn read_at(
+        &self,
+        file: &Arc<dyn DiskFile>,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
+        let read = file.read_at(buffer, offset)?;
         if buffer.len() == FRAME_HEADER_SIZE
-            && let Some(interrupt) = self.at_header.lock().expect("no panic").take()
+            && let Some(interrupt) = self.0.lock().expect("no panic").take()
         {
             interrupt();
         }
         Ok(read)
     }
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.file.allocate(length)
-    }
-    fn zero_range(&self, from: u64, length: u64) -> io::Result<()> {
-        self.file.zero_range(from, length)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn next_data(&self, from: u64) -> io::Result<Option<u64>> {
-        self.file.next_data(from)
-    }
-    fn is_linked(&self) -> io::Result<bool> {
-        self.file.is_linked()
-    }
 }
 
 #[test]
 fn a_frame_that_is_cut_between_its_header_and_its_content_is_not_found() {
-    let at_header = Interrupt::default();
-    let disk = Interrupting {
-        disk: MemoryDisk::new(),
-        at_header: Arc::clone(&at_header),
-    };
+    let disk = ForwardingDisk::<Interrupting>::default();
+    let at_header = Arc::clone(&disk.hook.0);
     let options = LogOptions {
         segment_size: SEGMENT,
         ring_bytes: 0,

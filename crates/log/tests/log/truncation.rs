@@ -7,7 +7,7 @@ use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 use tern_log::{Disk, DiskFile, Log, LogEnd, LogError};
-use tern_testdisk::{MemoryDisk, Operation};
+use tern_testdisk::{DiskHook, FileHook, ForwardingDisk, ForwardingFile, Operation};
 
 use crate::support::{DIRECTORY, DiskBench, append_one, body, disks, options};
 
@@ -162,12 +162,13 @@ fn an_error_in_a_truncation_ends_the_log_for_this_process() {
     }
 }
 
-/// A disk whose next sync or read of a segment waits until it is let go.
+/// Has the next sync or read of a segment wait until it is let go.
 #[derive(Clone, Default)]
-struct SlowDisk {
-    inner: MemoryDisk,
+struct SlowSegments {
     gate: Arc<(Mutex<Gate>, Condvar)>,
 }
+
+type SlowDisk = ForwardingDisk<SlowSegments>;
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Gate {
@@ -179,9 +180,7 @@ enum Gate {
     LetGo,
 }
 
-struct SlowFile(Arc<dyn DiskFile>, Arc<(Mutex<Gate>, Condvar)>);
-
-impl SlowDisk {
+impl SlowSegments {
     fn set(&self, gate: Gate) {
         *self.gate.0.lock() = gate;
         self.gate.1.notify_all();
@@ -198,45 +197,8 @@ impl SlowDisk {
         }
     }
 
-    fn wrap(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        if path.to_string_lossy().contains("/log/") {
-            Arc::new(SlowFile(file, Arc::clone(&self.gate)))
-        } else {
-            file
-        }
-    }
-}
-
-impl Disk for SlowDisk {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.wrap(path, self.inner.open(path)?))
-    }
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.wrap(path, self.inner.create(path)?))
-    }
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(directory)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-    fn unlink(&self, path: &Path) -> io::Result<()> {
-        self.inner.unlink(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-}
-
-impl SlowFile {
     fn pass(&self, armed: Gate) {
-        let (gate, changed) = &*self.1;
+        let (gate, changed) = &*self.gate;
         let mut now = gate.lock();
         if *now != armed {
             return;
@@ -250,32 +212,30 @@ impl SlowFile {
     }
 }
 
-impl DiskFile for SlowFile {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_at(bytes, offset)
+impl DiskHook for SlowSegments {
+    fn opened(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        if path.to_string_lossy().contains("/log/") {
+            ForwardingFile::over(file, self.clone())
+        } else {
+            file
+        }
     }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+}
+
+impl FileHook for SlowSegments {
+    fn read_at(
+        &self,
+        file: &Arc<dyn DiskFile>,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
         self.pass(Gate::ArmedForRead);
-        self.0.read_at(buffer, offset)
+        file.read_at(buffer, offset)
     }
-    fn sync_data(&self) -> io::Result<()> {
+
+    fn sync_data(&self, file: &Arc<dyn DiskFile>) -> io::Result<()> {
         self.pass(Gate::ArmedForSync);
-        self.0.sync_data()
-    }
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.0.allocate(length)
-    }
-    fn zero_range(&self, from: u64, length: u64) -> io::Result<()> {
-        self.0.zero_range(from, length)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn next_data(&self, from: u64) -> io::Result<Option<u64>> {
-        self.0.next_data(from)
-    }
-    fn is_linked(&self) -> io::Result<bool> {
-        self.0.is_linked()
+        file.sync_data()
     }
 }
 
@@ -289,15 +249,15 @@ fn a_sync_that_a_truncation_overtakes_does_not_call_the_new_frames_durable() {
         Log::open(shared, options(Path::new(DIRECTORY), 64 << 10)).expect("a new directory");
     let ends = append_many(&mut log, 1, 8);
     let syncer = log.syncer();
-    disk.set(Gate::ArmedForSync);
+    disk.hook.set(Gate::ArmedForSync);
     let flusher = thread::spawn(move || {
         let reached = syncer.sync(u64::MAX).expect("a healthy disk");
         (syncer, reached)
     });
-    disk.wait_for_call(&flusher);
+    disk.hook.wait_for_call(&flusher);
     log.truncate_after(3).expect("a healthy disk");
     append_many(&mut log, 2, 8);
-    disk.set(Gate::LetGo);
+    disk.hook.set(Gate::LetGo);
     let (syncer, reached) = flusher.join().expect("the flush thread");
     assert_eq!(reached, ends[2].position);
     assert_eq!(syncer.durable(), ends[2].position);
@@ -320,11 +280,11 @@ fn a_sync_covers_what_was_written_when_it_began_and_the_next_one_the_rest() {
         Log::open(shared, options(Path::new(DIRECTORY), 64 << 10)).expect("a new directory");
     let first = append_many(&mut log, 1, 2)[1];
     let syncer = log.syncer();
-    disk.set(Gate::ArmedForSync);
+    disk.hook.set(Gate::ArmedForSync);
     let flusher = thread::spawn(move || (syncer.sync(u64::MAX).expect("a healthy disk"), syncer));
-    disk.wait_for_call(&flusher);
+    disk.hook.wait_for_call(&flusher);
     append_many(&mut log, 1, 2);
-    disk.set(Gate::LetGo);
+    disk.hook.set(Gate::LetGo);
     let (reached, syncer) = flusher.join().expect("the flush thread");
     assert_eq!(reached, first.position);
     assert_eq!(
@@ -348,11 +308,11 @@ fn a_read_that_a_truncation_overtakes_finds_no_frame() {
     let (mut log, _) = Log::open(shared, options).expect("a new directory");
     append_many(&mut log, 1, 8);
     let reader = log.reader();
-    disk.set(Gate::ArmedForRead);
+    disk.hook.set(Gate::ArmedForRead);
     let reading = thread::spawn(move || reader.frame(6));
-    disk.wait_for_call(&reading);
+    disk.hook.wait_for_call(&reading);
     log.truncate_after(5).expect("a healthy disk");
-    disk.set(Gate::LetGo);
+    disk.hook.set(Gate::LetGo);
     let read = reading.join().expect("the reader");
     assert!(
         matches!(read, Err(LogError::NotFound { last: 5, .. })),
