@@ -61,11 +61,6 @@ impl ColdReads {
         }
     }
 
-    /// Whether that many bytes behind the end everything is old.
-    pub const fn is_far(&self, bytes: u64) -> bool {
-        bytes > self.near_bytes.saturating_add(CHUNK)
-    }
-
     /// Whether a position is old in a log that ends there: its whole chunk is then, which nobody changes any more.
     pub fn is_cold(&self, position: u64, end: u64) -> bool {
         self.chunk_around(position)

@@ -16,6 +16,7 @@
 //! second limit ([`QueueLimits::held_bytes`]), and whoever appends asks [`ConsumeQueues::make_room`] before each frame,
 //! which tries the files again, and says so when the caller has to wait.
 
+mod bounds;
 mod damage;
 mod entry;
 mod files;
@@ -30,6 +31,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::disk::Disk;
 use crate::error::LogError;
+pub use bounds::QueueBounds;
 use damage::Damaged;
 pub use entry::QueueEntry;
 use entry::{ENTRY_SIZE, QueueIds};
@@ -61,8 +63,12 @@ struct ConsumeQueue {
 struct QueueState {
     /// First entry that the queue has.
     min: u64,
+    /// Where its message stands.
+    first_position: u64,
     /// Entries below are in files.
     stored: u64,
+    /// Where the message of the last of them stands.
+    stored_position: u64,
     /// The entries behind, encoded.
     tail: Vec<u8>,
 }
@@ -70,6 +76,16 @@ struct QueueState {
 impl QueueState {
     fn max(&self) -> u64 {
         self.stored + (self.tail.len() / ENTRY_SIZE) as u64
+    }
+
+    fn bounds(&self) -> QueueBounds {
+        QueueBounds {
+            min: self.min,
+            max: self.max(),
+            first_position: self.first_position,
+            stored: self.stored,
+            stored_position: self.stored_position,
+        }
     }
 }
 
@@ -121,7 +137,8 @@ impl ConsumeQueues {
         queue_offset: u64,
         entry: QueueEntry,
     ) -> Result<(), LogError> {
-        let queue = self.queue_or_new((topic_id, queue_id), queue_offset);
+        let position = entry.physical_offset;
+        let queue = self.queue_or_new((topic_id, queue_id), queue_offset, position);
         let mut state = queue.state.lock();
         if state.max() != queue_offset {
             return Err(LogError::QueueOrder {
@@ -300,10 +317,14 @@ impl ConsumeQueues {
 
     /// First offset of a queue and the one behind its last; both 0 for a queue without entries.
     pub fn range(&self, topic_id: u32, queue_id: u32) -> (u64, u64) {
-        self.queue((topic_id, queue_id)).map_or((0, 0), |queue| {
-            let state = queue.state.lock();
-            (state.min, state.max())
-        })
+        let bounds = self.bounds(topic_id, queue_id);
+        (bounds.min, bounds.max)
+    }
+
+    /// What is known of a queue without reading a file; all 0 for a queue without entries.
+    pub fn bounds(&self, topic_id: u32, queue_id: u32) -> QueueBounds {
+        let queue = self.queue((topic_id, queue_id));
+        queue.map_or_else(QueueBounds::default, |queue| queue.state.lock().bounds())
     }
 
     /// First offset of a queue whose message was stored at or after a time; the queue's end if there is none.
@@ -382,7 +403,7 @@ impl ConsumeQueues {
         self.shard(key).read().get(&key).cloned()
     }
 
-    fn queue_or_new(&self, key: QueueIds, queue_offset: u64) -> Arc<ConsumeQueue> {
+    fn queue_or_new(&self, key: QueueIds, queue_offset: u64, position: u64) -> Arc<ConsumeQueue> {
         if let Some(queue) = self.queue(key) {
             return queue;
         }
@@ -390,7 +411,9 @@ impl ConsumeQueues {
             key,
             state: Mutex::new(QueueState {
                 min: queue_offset,
+                first_position: position,
                 stored: queue_offset,
+                stored_position: position,
                 tail: Vec::new(),
             }),
         });
@@ -401,6 +424,9 @@ impl ConsumeQueues {
     /// Writes a queue's buffer to its file.
     fn flush(&self, key: QueueIds, state: &mut QueueState) -> Result<(), LogError> {
         self.files.write(key, state.stored, &state.tail)?;
+        if let Some(last) = state.tail.rchunks_exact(ENTRY_SIZE).next() {
+            state.stored_position = QueueEntry::decode(last).physical_offset;
+        }
         state.stored = state.max();
         state.tail.clear();
         Ok(())

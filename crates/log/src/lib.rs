@@ -58,7 +58,7 @@ mod zero_map;
 mod zeros_ahead;
 
 pub use clean_stop::{BootMark, StopKind, StopRecord};
-pub use consume_queue::{ConsumeQueues, QueueEntry, QueueLimits};
+pub use consume_queue::{ConsumeQueues, QueueBounds, QueueEntry, QueueLimits};
 pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
 pub use disk::{Disk, DiskFile, Space, is_no_space};
 pub use draft::{FrameDraft, MAX_AHEAD_MS, fits_frame};

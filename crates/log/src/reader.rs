@@ -63,11 +63,6 @@ impl LogReader {
         self.cold.is_cold(position, self.end().position)
     }
 
-    /// Whether everything is old that is so many bytes behind the end.
-    pub fn is_far(&self, bytes: u64) -> bool {
-        self.cold.is_far(bytes)
-    }
-
     /// The end of the log.
     pub fn end(&self) -> LogEnd {
         self.index.read().end

@@ -9,7 +9,7 @@ use tern_log::{
 };
 use tern_state::delay::SCHEDULE_TOPIC;
 use tern_state::{FlushDiskType, FoundGroup, FoundingMember, GroupFounding, Op, State};
-use tern_testdisk::MemoryDisk;
+use tern_testdisk::{MemoryDisk, Operation};
 use tern_wire::record::{NewRecord, Record};
 
 use crate::entries::tags_code;
@@ -164,6 +164,11 @@ impl LogBench {
         let before_end = properties.len() - properties.find(text).expect("it says so");
         self.flip(entry.physical_offset + (bytes.len() - before_end) as u64);
         entry
+    }
+
+    /// The next read of a file whose path contains this fails.
+    pub fn fail_next_read(&self, path_part: &str) {
+        self.disk.fail_next(Operation::Read, path_part);
     }
 
     fn flip(&self, at: u64) {

@@ -62,7 +62,8 @@ pub trait RequestHandler: 'static {
         None
     }
 
-    /// Judges the request. Called again with [`Consistency::Linearizable`] after [`NotServed::StaleView`] or [`NotServed::Missing`].
+    /// Judges the request. Called again with [`Consistency::Linearizable`] after [`NotServed::StaleView`] or [`NotServed::Missing`],
+    /// and with [`View::reads_cold`] after [`NotServed::Cold`].
     ///
     /// # Errors
     /// Why the request is not served as the view stands.
@@ -87,7 +88,7 @@ pub trait RequestHandler: 'static {
 pub enum Reads {
     /// Published views and memory: it runs on any thread, the apply thread among them.
     Memory,
-    /// Also files of the log: never on the apply thread.
+    /// Also files of the log: never on the apply thread, and what is old ([`View::reach`]) not on a net thread either.
     Files,
     /// Many places of files: in the pool of blocking threads, a few at a time.
     ManyFiles,
@@ -155,6 +156,23 @@ impl View<'_> {
     /// Whether this replica leads its group.
     pub fn leads(&self) -> bool {
         self.role.leads()
+    }
+
+    /// Whether what stands at a position of the log is read here.
+    pub fn reads(&self, position: u64) -> bool {
+        self.reads_cold || !self.views.log.is_cold(position)
+    }
+
+    /// To be asked before a message is read that a request leads to.
+    ///
+    /// # Errors
+    /// [`NotServed::Cold`]: it is old, and not read here.
+    pub fn reach(&self, position: u64) -> Result<(), NotServed> {
+        if self.reads(position) {
+            Ok(())
+        } else {
+            Err(NotServed::Cold)
+        }
     }
 }
 
@@ -290,6 +308,8 @@ pub enum NotServed {
     StaleView(RequestError),
     /// The view does not know what the request needs and what may come into being by use: it is created first.
     Missing(Box<Missing>, RequestError),
+    /// It reads old messages: judge it again, by a view as good, where those are read ([`View::reads_cold`]).
+    Cold,
 }
 
 impl NotServed {
@@ -312,6 +332,7 @@ impl NotServed {
     pub fn into_error(self) -> RequestError {
         match self {
             Self::Rejected(error) | Self::StaleView(error) | Self::Missing(_, error) => error,
+            Self::Cold => RequestError::too_many_cold_reads(),
         }
     }
 }

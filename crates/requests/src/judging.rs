@@ -40,6 +40,8 @@ pub enum NextStep<P> {
     Confirm,
     /// Create this, then judge again as [`Consistency::Linearizable`].
     Create(Box<Missing>),
+    /// Judge again, by a view as good, where old messages are read.
+    ReadCold,
 }
 
 /// Whether a request can be served by these views. Views that are being rebuilt are not shown; a request that waits for
@@ -86,6 +88,11 @@ pub fn judge<H: RequestHandler>(
         .and_then(|header| H::judge(&header, request, view, effects));
     match judged {
         Ok(verdict) => NextStep::Act(verdict),
+        Err(NotServed::Cold) => {
+            // They would come about twice.
+            *effects = Effects::default();
+            NextStep::ReadCold
+        }
         // A replica that does not lead cannot confirm its view, and creates nothing.
         Err(not_served) if view.consistency == Consistency::Linearizable || !view.leads() => {
             NextStep::Refuse(not_served.into_error())

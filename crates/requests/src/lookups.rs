@@ -47,6 +47,7 @@ impl RequestHandler for ViewMessageHandler {
         let Ok(position) = u64::try_from(offset) else {
             return Err(none.into());
         };
+        view.reach(position)?;
         match stored_record_at(view.views, position) {
             Ok(Some(record)) => {
                 let answer = Response::new(response::SUCCESS).with_body(record);

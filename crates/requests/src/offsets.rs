@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use tern_log::{LogError, QueueEntry};
+use tern_log::{LogError, QueueBounds, QueueEntry};
 use tern_wire::codes::response;
 use tern_wire::headers::{
     OffsetResponse, QueryConsumerOffsetRequest, QueueRequest, SearchOffset, TimestampResponse,
@@ -92,6 +92,7 @@ impl RequestHandler for SearchOffsetHandler {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
         // Before all time lies no message.
         let time = u64::try_from(header.timestamp_ms).unwrap_or(0);
+        queue.reach()?;
         let is_upper = header
             .boundary_type
             .is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
@@ -110,7 +111,10 @@ pub trait QueueQuestion: 'static {
     const READS: Reads;
 
     /// Answers by the queue as it is after ReadIndex.
-    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError>;
+    ///
+    /// # Errors
+    /// As of [`RequestHandler::judge`].
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, NotServed>;
 }
 
 /// The handler of one of these questions.
@@ -141,7 +145,7 @@ impl<Q: QueueQuestion> RequestHandler for QueueQuestionHandler<Q> {
         _: &mut Effects,
     ) -> Result<Verdict<()>, NotServed> {
         let queue = QueueView::of(view, header.topic, header.queue_id)?;
-        Ok(Q::answer(&queue)?)
+        Q::answer(&queue)
     }
 }
 
@@ -151,8 +155,8 @@ pub struct MaxOffset;
 impl QueueQuestion for MaxOffset {
     const READS: Reads = Reads::Memory;
 
-    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError> {
-        Ok(offset_answer(queue.range().1))
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, NotServed> {
+        Ok(offset_answer(queue.bounds().max))
     }
 }
 
@@ -162,8 +166,8 @@ pub struct MinOffset;
 impl QueueQuestion for MinOffset {
     const READS: Reads = Reads::Memory;
 
-    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError> {
-        Ok(offset_answer(queue.range().0))
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, NotServed> {
+        Ok(offset_answer(queue.bounds().min))
     }
 }
 
@@ -173,7 +177,8 @@ pub struct EarliestStoreTime;
 impl QueueQuestion for EarliestStoreTime {
     const READS: Reads = Reads::Files;
 
-    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, RequestError> {
+    fn answer(queue: &QueueView<'_>) -> Result<Verdict<()>, NotServed> {
+        queue.reach()?;
         let timestamp_ms = queue.oldest_time().map_err(|error| unreadable(&error))?;
         let mut fields = Fields::with_capacity(48);
         TimestampResponse { timestamp_ms }.encode(&mut fields);
@@ -260,7 +265,7 @@ impl<'a> QueueView<'a> {
                 "Not found, do not set to zero, maybe this group boot first",
             ));
         }
-        if self.is_young().map_err(|error| unreadable(&error))? {
+        if self.is_young() {
             return Ok(0);
         }
         Err(RequestError::new(
@@ -269,18 +274,27 @@ impl<'a> QueueView<'a> {
         ))
     }
 
-    fn is_young(&self) -> Result<bool, LogError> {
-        let Some((offset, first)) = self.first()? else {
-            return Ok(true);
-        };
+    fn is_young(&self) -> bool {
+        let bounds = self.bounds();
         let end = self.view.views.applied_position();
-        Ok(offset == 0 && end.saturating_sub(first.physical_offset) <= YOUNG_BYTES)
+        let behind = end.saturating_sub(bounds.first_position);
+        bounds.min == bounds.max || (bounds.min == 0 && behind <= YOUNG_BYTES)
+    }
+
+    /// To be asked before messages of the queue are read. All of them stand at or behind its first one, which may well be
+    /// among those that are read.
+    fn reach(&self) -> Result<(), NotServed> {
+        let bounds = self.bounds();
+        if bounds.min == bounds.max {
+            return Ok(());
+        }
+        self.view.reach(bounds.first_position)
     }
 
     /// When the oldest message was stored, ms since 1970; -1 if there is none.
     fn oldest_time(&self) -> Result<i64, LogError> {
         match self.first()? {
-            Some((_, first)) => Ok(self.store_time(&first)?.cast_signed()),
+            Some(first) => Ok(self.store_time(&first)?.cast_signed()),
             None => Ok(-1),
         }
     }
@@ -298,23 +312,23 @@ impl<'a> QueueView<'a> {
     /// The last message stored at a time or before.
     fn last_up_to(&self, time: u64) -> Result<u64, LogError> {
         let behind = self.first_from(time.saturating_add(1))?;
-        Ok(if behind > self.range().0 {
+        Ok(if behind > self.bounds().min {
             behind - 1
         } else {
             0
         })
     }
 
-    /// The oldest message and its queue offset.
-    fn first(&self) -> Result<Option<(u64, QueueEntry)>, LogError> {
+    /// The oldest message.
+    fn first(&self) -> Result<Option<QueueEntry>, LogError> {
         let Some(topic_id) = self.topic_id else {
             return Ok(None);
         };
-        let min = self.range().0;
+        let min = self.bounds().min;
         let mut entries = Vec::with_capacity(1);
         let queues = &self.view.views.queues;
         queues.read(topic_id, self.queue_id, min, 1, &mut entries)?;
-        Ok(entries.first().map(|entry| (min, *entry)))
+        Ok(entries.first().copied())
     }
 
     fn store_time(&self, entry: &QueueEntry) -> Result<u64, LogError> {
@@ -323,10 +337,10 @@ impl<'a> QueueView<'a> {
         Ok(time.cast_unsigned())
     }
 
-    /// Both 0 for a queue that does not exist.
-    fn range(&self) -> (u64, u64) {
-        self.topic_id.map_or((0, 0), |topic_id| {
-            self.view.views.queues.range(topic_id, self.queue_id)
+    /// All 0 for a queue that does not exist.
+    fn bounds(&self) -> QueueBounds {
+        self.topic_id.map_or_else(QueueBounds::default, |topic_id| {
+            self.view.views.queues.bounds(topic_id, self.queue_id)
         })
     }
 }

@@ -10,7 +10,6 @@ mod answering;
 use tern_wire::Command;
 use tern_wire::codes::response;
 use tern_wire::headers::PullRequest;
-use tern_wire::record::MIN_SIZE;
 
 use super::effects::Effects;
 use super::handler::{
@@ -98,15 +97,17 @@ fn look(
     }
     let queues = &view.views.queues;
     // Read before the look: a message that comes in between is behind this end, and wakes the pull.
-    let end = queues.range(pull.queue.0, pull.queue.1).1;
-    let reads_here = |is_cold: bool| view.reads_cold || !is_cold;
-    if !reads_here(is_surely_cold(end - pull.next.min(end), view)) {
+    let bounds = queues.bounds(pull.queue.0, pull.queue.1);
+    let end = bounds.max;
+    let reads_here = |position: Option<u64>| position.is_none_or(|position| view.reads(position));
+    // Of a message that is surely old not even the queue's entry is read here.
+    if !reads_here(bounds.latest_position(pull.next)) {
         return Ok(Looked::Cold(pull.hold(end)));
     }
     let mut found = scan(queues, pull.queue, pull.next, &pull.filter, pull.most)
         .map_err(|error| unreadable(&error))?;
     let first = found.entries.first();
-    if !reads_here(first.is_some_and(|first| view.views.log.is_cold(first.entry.physical_offset))) {
+    if !reads_here(first.map(|first| first.entry.physical_offset)) {
         return Ok(Looked::Cold(pull.hold(end)));
     }
     let has_moved = found.next != pull.next;
@@ -121,14 +122,6 @@ fn look(
     } else {
         Ok(Looked::Nothing(pull.hold(end)))
     }
-}
-
-/// Whether so many messages, however small, reach back to where the log is old: then not even the queue's entries are read
-/// here.
-fn is_surely_cold(messages: u64, view: &View<'_>) -> bool {
-    view.views
-        .log
-        .is_far(messages.saturating_mul(MIN_SIZE as u64))
 }
 
 impl Pull {

@@ -69,11 +69,11 @@ impl RequestError {
         )
     }
 
-    /// Code 215: old messages are read on a few threads, and too many pulls wait for them. Clients ask again in 20 ms.
+    /// Code 215: old messages are read on a few threads, and too many requests wait for them. Clients repeat a pull in 20 ms.
     pub fn too_many_cold_reads() -> Self {
         Self::new(
             response::FLOW_CONTROL,
-            "[COLD_READS_BUSY]too many pulls of old messages wait for the disk, ask again",
+            "[COLD_READS_BUSY]too many reads of old messages wait for the disk, ask again",
         )
     }
 

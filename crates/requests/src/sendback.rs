@@ -95,6 +95,7 @@ impl RequestHandler for SendBackHandler {
 /// The bytes of the message that the consumer names.
 fn original(offset: i64, view: &View<'_>) -> Result<Bytes, NotServed> {
     let position = u64::try_from(offset).map_err(|_| lost(offset))?;
+    view.reach(position)?;
     consumed_record_at(view.views, position)
         .map_err(|error| unreadable(&error))?
         .ok_or_else(|| NotServed::StaleView(lost(offset)))

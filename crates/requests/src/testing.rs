@@ -139,6 +139,11 @@ impl ViewBench {
         self.log.rot_properties(topic, queue_id, offset, text)
     }
 
+    /// As [`LogBench::fail_next_read`].
+    pub fn fail_next_read(&self, path_part: &str) {
+        self.log.fail_next_read(path_part);
+    }
+
     /// As [`LogBench::entry`].
     pub fn entry(&self, topic: &str, queue_id: u32, queue_offset: u64) -> QueueEntry {
         self.log.entry(topic, queue_id, queue_offset)

@@ -106,6 +106,11 @@ impl World {
                 Ok(())
             }
             Some(NextStep::Act(verdict)) => self.act::<H>(at, request, verdict, reply),
+            // A simulated replica reads everything where it is asked.
+            Some(NextStep::ReadCold) => {
+                let error = RequestError::too_many_cold_reads();
+                reply(self, at, (Err(error), None))
+            }
         }
     }
 

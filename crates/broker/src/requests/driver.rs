@@ -68,30 +68,24 @@ impl<P: Send + 'static> HeldRequest for ParkedPull<P> {
     }
 }
 
-/// A pull of old messages. Weak as above.
-struct ColdPull<P> {
+/// A request that goes on where old messages are read. Weak as above.
+struct ColdRequest<F> {
     driver: Weak<Driver>,
     responder: Responder,
-    hold: Hold<P>,
-    /// Its name and its deadline, if it was parked before.
-    parked: Option<(HoldId, Instant)>,
+    complete_refusal: fn(&mut Command),
+    go_on: F,
 }
 
-impl<P: Send + 'static> ColdRead for ColdPull<P> {
+impl<F: FnOnce(&Arc<Driver>, Responder) + Send + 'static> ColdRead for ColdRequest<F> {
     fn read(self: Box<Self>) {
         if let Some(driver) = self.driver.upgrade() {
-            driver.services.counters.read_cold();
-            driver.look_again(self.responder, self.hold, self.parked, true);
+            (self.go_on)(&driver, self.responder);
         }
     }
 
     fn refuse(self: Box<Self>) {
-        refuse_with(
-            self.responder,
-            RequestError::too_many_cold_reads(),
-            |_| {},
-            Out::Now,
-        );
+        let error = RequestError::too_many_cold_reads();
+        refuse_with(self.responder, error, self.complete_refusal, Out::Now);
     }
 }
 
@@ -170,11 +164,19 @@ impl Driver {
         consistency: Consistency,
         out: Out<'_>,
     ) {
+        self.judge_by::<H>(context, self.view(consistency), out);
+    }
+
+    fn judge_by<H: RequestHandler>(
+        self: &Arc<Self>,
+        context: RequestContext,
+        view: View<'_>,
+        out: Out<'_>,
+    ) {
+        let consistency = view.consistency;
         let mut effects = Effects::default();
-        let step = {
-            let view = self.view(consistency);
-            judge::<H>(&context.request(), context.waits_for, &view, &mut effects)
-        };
+        let step = judge::<H>(&context.request(), context.waits_for, &view, &mut effects);
+        drop(view);
         self.bring_about(effects, &context.responder);
         match step {
             NextStep::Act(verdict) => self.act::<H>(context, verdict, out),
@@ -186,7 +188,50 @@ impl Driver {
             NextStep::Create(missing) => {
                 out.batch(|batch| self.create::<H>(context, *missing, batch));
             }
+            NextStep::ReadCold => self.judge_cold::<H>(context, consistency),
         }
+    }
+
+    /// Has a request judged again where old messages are read.
+    fn judge_cold<H: RequestHandler>(
+        self: &Arc<Self>,
+        context: RequestContext,
+        consistency: Consistency,
+    ) {
+        let RequestContext {
+            command,
+            responder,
+            received_ns,
+            waits_for,
+        } = context;
+        self.go_on_cold(responder, H::complete_refusal, move |driver, responder| {
+            let context = RequestContext {
+                command,
+                responder,
+                received_ns,
+                waits_for,
+            };
+            let view = View {
+                reads_cold: true,
+                ..driver.view(consistency)
+            };
+            driver.judge_by::<H>(context, view, Out::Now);
+        });
+    }
+
+    /// Has a request go on in its turn where old messages are read, or refuses it.
+    fn go_on_cold(
+        self: &Arc<Self>,
+        responder: Responder,
+        complete_refusal: fn(&mut Command),
+        go_on: impl FnOnce(&Arc<Self>, Responder) + Send + 'static,
+    ) {
+        self.services.cold_lane.add(Box::new(ColdRequest {
+            driver: Arc::downgrade(self),
+            responder,
+            complete_refusal,
+            go_on,
+        }));
     }
 
     fn act<H: RequestHandler>(
@@ -465,12 +510,14 @@ impl Driver {
         hold: Hold<P>,
         parked: Option<(HoldId, Instant)>,
     ) {
-        self.services.cold_lane.add(Box::new(ColdPull {
-            driver: Arc::downgrade(self),
+        self.go_on_cold(
             responder,
-            hold,
-            parked,
-        }));
+            |_| {},
+            move |driver, responder| {
+                driver.services.counters.read_cold();
+                driver.look_again(responder, hold, parked, true);
+            },
+        );
     }
 
     fn bring_about(&self, effects: Effects, responder: &Responder) {

@@ -30,7 +30,7 @@ pub struct Services {
     pub mailbox: Mailbox,
     /// Parked pulls.
     pub holds: Arc<HoldTable>,
-    /// Pulls of old messages.
+    /// Requests that read old messages.
     pub cold_lane: ColdLane,
     /// Connected clients and their groups.
     pub clients: Arc<ClientRegistry>,

@@ -72,6 +72,37 @@ proptest! {
     }
 
     #[test]
+    fn a_queue_tells_from_memory_where_it_begins_and_where_its_messages_stand_at_the_latest(
+        appends in prop::collection::vec(0_u32..3, 1..300),
+        first in 0_u64..40,
+    ) {
+        let (disk, queues) = queues(SMALL);
+        let mut model: HashMap<u32, Vec<QueueEntry>> = HashMap::new();
+        for (number, queue) in appends.into_iter().enumerate() {
+            let list = model.entry(queue).or_default();
+            let new = entry(number as u64);
+            queues.append(1, queue, first + list.len() as u64, new).expect("in order");
+            list.push(new);
+        }
+        for (queue, list) in model {
+            let bounds = queues.bounds(1, queue);
+            prop_assert_eq!(bounds.first_position, list[0].physical_offset);
+            for (offset, there) in (first..).zip(&list) {
+                disk.fail_next(Operation::Read, "/views/queues/");
+                let reads_file = queues.read(1, queue, offset, 1, &mut Vec::new()).is_err();
+                disk.clear_failures();
+                let latest = bounds.latest_position(offset);
+                prop_assert_eq!(latest.is_some(), reads_file);
+                prop_assert!(latest.is_none_or(|latest| latest >= there.physical_offset));
+            }
+            let in_files = (first..).zip(&list).take_while(|(offset, _)| bounds.latest_position(*offset).is_some());
+            if let Some((offset, there)) = in_files.last() {
+                prop_assert_eq!(bounds.latest_position(offset), Some(there.physical_offset));
+            }
+        }
+    }
+
+    #[test]
     fn search_by_time_finds_the_first_entry_at_or_after_it(
         steps in prop::collection::vec(0_u64..4, 0..200),
         timestamp_ms in 0_u64..500,

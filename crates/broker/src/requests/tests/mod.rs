@@ -1,5 +1,6 @@
 //! Requests from a socket to their answers: the handlers of `tern-requests` behind this crate's driver.
 
+mod cold;
 mod locks;
 mod lookups;
 mod pull;

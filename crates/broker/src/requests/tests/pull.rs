@@ -368,3 +368,22 @@ async fn a_pull_of_old_messages_is_refused_by_name_when_too_many_wait_for_the_di
     fixture.pull(last, 0);
     assert_eq!(fixture.code().await, 0, "new ones are served");
 }
+
+/// The queue has few messages, all of them old: their entries are in a file.
+#[tokio::test]
+async fn of_a_message_that_is_surely_old_not_even_the_entry_is_read_where_the_pull_came_in() {
+    let mut bench = ReplicaBench::cold();
+    for _ in 0..500 {
+        bench.commit_message(TOPIC, 0, "", b"m");
+    }
+    for _ in 0..40 {
+        bench.commit_message(TOPIC, 1, "", &[b'x'; 16 << 10]);
+    }
+    let mut fixture = PullFixture::on(bench, leading()).await;
+    let mut services = fixture.bench.services(leading());
+    services.cold_lane = ColdLane::full();
+    fixture.driver = Driver::start(&Arc::new(services));
+    fixture.bench.fail_next_read("/views/");
+    fixture.pull(0, 0);
+    assert_eq!(fixture.code().await, response::FLOW_CONTROL);
+}
