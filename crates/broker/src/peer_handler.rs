@@ -127,6 +127,11 @@ impl FrameSource for PeerHandler {
         }
     }
 
+    fn held_frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>> {
+        let log = &self.serving.get()?.views.log;
+        FrameSource::held_frames(log, entries, max_bytes)
+    }
+
     fn is_cold(&self, entries: &[ThinEntry]) -> bool {
         let services = self.serving.get();
         services.is_some_and(|services| FrameSource::is_cold(&services.views.log, entries))

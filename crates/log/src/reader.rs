@@ -150,6 +150,13 @@ impl LogReader {
         self.unless_cut(from, read)
     }
 
+    /// As [`LogReader::frames`], but only frames that are in memory: none if the first of them is not.
+    pub fn held_frames(&self, from: u64, max_bytes: usize) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        self.index.read().frames(from, max_bytes, &mut frames);
+        frames
+    }
+
     /// Bytes of the log, as a part of one frame or more, and whence they come; the range must lie in one segment and
     /// before the end. They are not checked here: what comes from a file may have been damaged there.
     ///

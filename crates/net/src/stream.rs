@@ -4,15 +4,17 @@
 //! of the three enums below, made in `socket.rs` from a socket and a session that has not begun its handshake.
 //!
 //! A TLS session is one state for both directions, while here one task reads and any thread writes. So both halves of
-//! the variant share the session under a lock, and these rules keep it right without touching any other file:
+//! the variant share the session under a lock, as do the users of a whole stream, and these rules keep it right without
+//! touching any other file:
 //!
 //! - The lock is held to encrypt or decrypt what is at hand and to pass it to or from the socket, never across an
-//!   await. `Outbound` lets one thread write at a time, so that only the reader ever competes for it.
-//! - `try_write_vectored` counts bytes as taken when their record has gone to the socket whole. A record that went in
-//!   part stays in the session, and the answer is `WouldBlock`; the next call sends the rest of it first, then counts
-//!   its bytes. That works because a caller offers what was not taken again, first and unchanged. Thus
-//!   a record never stays in the session without the writer task waiting for the socket, and the sweep that looks for
-//!   peers that take nothing sees what the kernel took.
+//!   await. `Outbound` lets one thread write at a time, as does whoever shares a whole stream, so that only the reader
+//!   ever competes for it.
+//! - `try_write` and `try_write_vectored` count bytes as taken when their record has gone to the socket whole. A record
+//!   that went in part stays in the session, and the answer is `WouldBlock`; the next call sends the rest of it first,
+//!   then counts its bytes. That works because a caller offers what was not taken again, first and unchanged. Thus
+//!   a record never stays in the session without a task waiting for the socket, and the sweep that looks for peers that
+//!   take nothing sees what the kernel took.
 //! - What reading makes the session want to send (handshake, key update, alert) the reader sends before it reads on,
 //!   under the same lock; the session keeps one order for it and for records.
 //! - The handshake is part of reading, so that accepting waits for nobody; a peer that does not end it is cut off as
@@ -29,8 +31,9 @@ use rustix::net::{Shutdown, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::coop::consume_budget;
 
-/// A connection in the hands of one task, which reads and writes.
+/// A connection. One task reads it; who may write it is for its users to settle, one at a time.
 #[derive(Debug)]
 pub enum Stream {
     /// In the clear.
@@ -108,6 +111,47 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.try_read(buffer),
         }
+    }
+
+    /// Waits until [`try_write`](Self::try_write) may take more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.writable().await,
+        }
+    }
+
+    /// Writes what is taken at once, from any thread. What was not taken has to be offered again, first and unchanged.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is taken for now, and the system's for a stream that broke.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_write(bytes),
+        }
+    }
+
+    /// Writes all of it, waiting as often as it takes. For one task at a time, while no other thread writes.
+    ///
+    /// # Errors
+    /// The system's for a stream that broke; a part may have been taken then.
+    pub async fn write_whole(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    bytes = &bytes[taken..];
+                    // A peer that takes everything at once must not keep the runtime's other tasks waiting.
+                    consume_budget().await;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {

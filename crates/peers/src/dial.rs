@@ -11,7 +11,6 @@ use tern_replication::{
     Packed, Packer, PeerMessage, PeerRefusal, PeerStream, RaftMember, replica_id, replica_number,
     sign_of_life,
 };
-use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::accept::tune;
@@ -66,12 +65,12 @@ async fn carry(
     stream: Stream,
 ) {
     let queue = &shared.queues[&(peer.number, peer_stream)];
-    queue.open();
+    let open = queue.open();
     let ended = tokio::select! {
         ended = write(shared, peer, peer_stream, stream) => ended,
         () = queue.cut.notified() => Err(io::ErrorKind::TimedOut.into()),
     };
-    queue.close();
+    drop(open);
     if peer_stream == PeerStream::Control && is_time_out(&ended) {
         // Bulk would wait longer for what a cut network does not bring (D14).
         shared.queues[&(peer.number, PeerStream::Bulk)]
@@ -151,37 +150,39 @@ async fn write(
     shared: &Arc<PeersShared>,
     peer: &RaftMember,
     peer_stream: PeerStream,
-    mut stream: Stream,
+    stream: Stream,
 ) -> io::Result<()> {
     let queue = &shared.queues[&(peer.number, peer_stream)];
-    let quiet = shared.options.silence / 3;
+    let quiet = (peer_stream == PeerStream::Control).then_some(shared.options.silence / 3);
+    let stream = Arc::new(stream);
     let mut small = Vec::with_capacity(8 << 10);
     loop {
-        let messages = queue.take();
-        if messages.is_empty() {
-            let idle = wait(
-                queue,
-                &stream,
-                (peer_stream == PeerStream::Control).then_some(quiet),
-            )
-            .await;
-            if idle == Idle::Quiet {
-                let own = shared.events.hello().id;
-                let alive = sign_of_life(own, replica_id(peer.number, 1));
-                stream.write_all(&alive.encode_head(0, 0)).await?;
+        let Some(messages) = queue.take_or_lend(&stream, &mut small)? else {
+            match wait(queue, &stream, quiet).await {
+                Idle::Over => continue,
+                Idle::Readable => {}
+                Idle::Quiet => say_something(shared, peer.number, queue, quiet),
             }
-            if idle != Idle::Over {
-                look_at_end(&stream)?;
-            }
+            look_at_end(queue, &stream)?;
             continue;
-        }
+        };
         for message in messages {
             let bytes = message.held_bytes();
-            write_message(shared, queue, &mut stream, &mut small, message).await?;
+            write_message(shared, queue, &stream, &mut small, message).await?;
             queue.written(bytes);
         }
-        stream.write_all(&small).await?;
+        stream.write_whole(&small).await?;
         small.clear();
+    }
+}
+
+/// Unless a sender has done so meanwhile.
+fn say_something(shared: &PeersShared, peer: u32, queue: &StreamQueue, quiet: Option<Duration>) {
+    if quiet.is_some_and(|quiet| queue.quiet_for() >= quiet) {
+        let own = shared.events.hello().id;
+        // Refused only by a queue that is full, and then the stream is not quiet.
+        queue.push(sign_of_life(own, replica_id(peer, 1)));
+        queue.send(&*shared.source);
     }
 }
 
@@ -204,18 +205,22 @@ async fn wait(queue: &StreamQueue, stream: &Stream, quiet: Option<Duration>) -> 
         }
     };
     match quiet {
-        Some(quiet) => timeout(quiet, event).await.unwrap_or(Idle::Quiet),
+        Some(quiet) => timeout(quiet.saturating_sub(queue.quiet_for()), event)
+            .await
+            .unwrap_or(Idle::Quiet),
         None => event.await,
     }
 }
 
 /// Nothing is ever received on this side; what can be read is the end of the stream.
-fn look_at_end(stream: &Stream) -> io::Result<()> {
-    match stream.try_read(&mut [0]) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::ErrorKind::ConnectionReset.into()),
-    }
+fn look_at_end(queue: &StreamQueue, stream: &Stream) -> io::Result<()> {
+    let ended = match stream.try_read(&mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+        Err(error) => error,
+        Ok(_) => io::ErrorKind::ConnectionReset.into(),
+    };
+    // A sender that met the error first has left only its end to be read.
+    Err(queue.take_broken().unwrap_or(ended))
 }
 
 /// The next part of a message. Old frames are read on a thread that may wait for a disk; no more than one at a time for
@@ -244,7 +249,7 @@ async fn next_part(
 async fn write_message(
     shared: &Arc<PeersShared>,
     queue: &StreamQueue,
-    stream: &mut Stream,
+    stream: &Stream,
     small: &mut Vec<u8>,
     message: PeerMessage,
 ) -> io::Result<()> {
@@ -267,15 +272,15 @@ async fn write_message(
             }
         } else {
             queue.hold(packed.frames_len);
-            stream.write_all(small).await?;
+            stream.write_whole(small).await?;
             small.clear();
             for frame in &packed.frames {
-                stream.write_all(&frame.bytes).await?;
+                stream.write_whole(&frame.bytes).await?;
             }
             queue.written(packed.frames_len);
         }
         if small.len() >= COPY_LIMIT {
-            stream.write_all(small).await?;
+            stream.write_whole(small).await?;
             small.clear();
         }
     }

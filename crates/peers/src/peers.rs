@@ -81,7 +81,7 @@ impl Peers {
         })
     }
 
-    /// Queue messages for their receivers. Never blocks; a message to a peer that is not connected is dropped: Raft
+    /// Send messages to their receivers: a stream that is idle takes little ones from this thread. Never waits; a message to a peer that is not connected is dropped: Raft
     /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
     pub fn send(&self, messages: Vec<PeerMessage>) {
         for message in messages {
@@ -91,6 +91,10 @@ impl Peers {
             {
                 self.shared.events.disconnected(peer_stream.0);
             }
+        }
+        // After all of them: what goes on one stream leaves in one write.
+        for queue in self.shared.queues.values() {
+            queue.send(&*self.shared.source);
         }
     }
 

@@ -24,6 +24,9 @@ pub trait FrameSource: Send + Sync + 'static {
         max_bytes: usize,
     ) -> Result<Option<Vec<Frame>>, LogError>;
 
+    /// The frames of all of `entries`, if they are in memory and no longer than `max_bytes` together. Reads no file.
+    fn held_frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>>;
+
     /// Whether reading the first of them takes a disk.
     fn is_cold(&self, entries: &[ThinEntry]) -> bool;
 }
@@ -49,6 +52,12 @@ impl FrameSource for LogReader {
         }
     }
 
+    fn held_frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>> {
+        let first = entries.first()?;
+        let frames = fitting(Self::held_frames(self, first.index, max_bytes), entries)?;
+        (frames.len() == entries.len() && length_of(&frames) <= max_bytes).then_some(frames)
+    }
+
     fn is_cold(&self, entries: &[ThinEntry]) -> bool {
         let first = entries.first().and_then(|entry| entry.descriptor);
         first.is_some_and(|frame| Self::is_cold(self, frame.position))
@@ -68,8 +77,12 @@ fn fitting(mut frames: Vec<Frame>, entries: &[ThinEntry]) -> Option<Vec<Frame>> 
     (!frames.is_empty()).then_some(frames)
 }
 
+fn length_of(frames: &[Frame]) -> usize {
+    frames.iter().map(|frame| frame.bytes.len()).sum()
+}
+
 /// One message as it is written to a stream.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Packed {
     /// Head and context.
     pub head: Vec<u8>,
@@ -77,6 +90,33 @@ pub struct Packed {
     pub frames: Vec<Frame>,
     /// Length of all frames, bytes.
     pub frames_len: usize,
+}
+
+impl Packed {
+    /// What a [`Packer`] makes of a message, if that is one part of at most `max_bytes` and needs no file: the head, its
+    /// context and the frames, which are in memory.
+    pub fn of_held(
+        message: &PeerMessage,
+        source: &dyn FrameSource,
+        max_bytes: usize,
+    ) -> Option<Self> {
+        let left = max_bytes.checked_sub(HEAD_BYTES + message.context.len())?;
+        let frames = if message.entries.is_empty() {
+            Vec::new()
+        } else {
+            source.held_frames(&message.entries, left)?
+        };
+        Some(Self::new(message, frames))
+    }
+
+    fn new(message: &PeerMessage, frames: Vec<Frame>) -> Self {
+        let frames_len = length_of(&frames);
+        Self {
+            head: message.encode_head(frames.len() as u32, frames_len as u32),
+            frames,
+            frames_len,
+        }
+    }
 }
 
 /// Makes one message into one or more: an append is split into messages of about so many bytes.
@@ -122,7 +162,7 @@ impl Packer {
         // Until a part has been made and something is left of the rest.
         self.done = true;
         if self.entries.is_empty() {
-            return Ok(Some(self.pack(Vec::new())));
+            return Ok(Some(Packed::new(&self.message, Vec::new())));
         }
         let Some(frames) = source.frames(&self.entries[self.packed..], max_bytes)? else {
             return Ok(None);
@@ -135,20 +175,9 @@ impl Packer {
         };
         self.packed += frames.len();
         self.done = self.packed >= self.entries.len();
-        let packed = self.pack(frames);
+        let packed = Packed::new(&self.message, frames);
         (self.message.index, self.message.log_term) = last;
         Ok(Some(packed))
-    }
-
-    fn pack(&self, frames: Vec<Frame>) -> Packed {
-        let frames_len = frames.iter().map(|frame| frame.bytes.len()).sum();
-        Packed {
-            head: self
-                .message
-                .encode_head(frames.len() as u32, frames_len as u32),
-            frames,
-            frames_len,
-        }
     }
 }
 

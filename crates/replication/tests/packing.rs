@@ -117,6 +117,39 @@ fn frames_are_those_of_the_moment_at_which_a_part_is_written() {
 }
 
 #[test]
+fn a_message_that_is_in_memory_and_short_is_packed_as_one_part_would_be() {
+    let (_disk, log, frames) = log_with(3, 1 << 20);
+    let reader = log.reader();
+    let context = Bytes::from_static(b"context");
+    for message in [
+        append_of(&frames),
+        append_of(&frames[..2]),
+        PeerMessage::status(LEADER, FOLLOWER, context),
+    ] {
+        let whole = Packer::new(message.clone()).next(&reader, 1 << 20);
+        let whole = whole.unwrap().expect("it has one part");
+        let length = whole.head.len() + whole.frames_len;
+        let held = Packed::of_held(&message, &reader, length);
+        assert!(held == Some(whole));
+        assert!(Packed::of_held(&message, &reader, length - 1).is_none());
+    }
+}
+
+#[test]
+fn a_message_of_which_a_frame_is_not_in_memory_any_more_is_not_packed_without_its_file() {
+    let (_disk, mut log, frames) = log_with(3, 25_000);
+    let reader = log.reader();
+    let of_held = |frames| Packed::of_held(&append_of(frames), &reader, 1 << 20);
+    assert!(of_held(&frames[1..]).is_some());
+    assert!(of_held(&frames).is_none());
+    log.truncate_after(2).unwrap();
+    assert!(of_held(&frames[1..]).is_none(), "a part of it was cut off");
+    append(&mut log, 2);
+    assert!(of_held(&frames[1..]).is_none(), "another term's frame");
+    assert!(of_held(&frames[1..2]).is_some());
+}
+
+#[test]
 fn an_append_whose_first_frame_was_cut_off_is_dropped() {
     let (_disk, mut log, frames) = log_with(3, 0);
     log.truncate_after(1).unwrap();

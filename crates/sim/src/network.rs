@@ -132,6 +132,10 @@ impl FrameSource for NoLog {
         Ok(None)
     }
 
+    fn held_frames(&self, _: &[ThinEntry], _: usize) -> Option<Vec<Frame>> {
+        None
+    }
+
     fn is_cold(&self, _: &[ThinEntry]) -> bool {
         false
     }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
 use tern_log::Frame;
-use tern_replication::{PeerRefusal, Phase};
+use tern_replication::{PeerMessage, PeerRefusal, Phase};
 
 use crate::support::{
     PATIENCE, Pair, PeerNotice, append, frames, heartbeat, send_until_seen, wait_for, wait_until,
@@ -51,6 +51,80 @@ fn a_long_append_is_split_and_arrives_as_one_run() {
         let last = &pair[0].frames.last().unwrap().header;
         assert_eq!((pair[1].index, pair[1].log_term), (last.index, last.term));
     }
+}
+
+#[test]
+fn little_messages_reach_an_idle_peer_while_the_net_thread_is_busy() {
+    let pair = Pair::new();
+    let stored = frames(1, 1 << 10);
+    let (one, _told) = pair.start(1, |_, _| {}, stored.clone());
+    let other = pair.on_another_thread();
+    let (_two, seen) = other.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&one, &seen, &heartbeat(1, 2));
+    send_until_seen(&one, &seen, &append(1, 2, &[]));
+    let _busy = pair.keep_busy();
+    one.send(vec![append(1, 2, &stored)]);
+    wait_for(
+        &seen,
+        |seen| matches!(seen, PeerNotice::Message(message) if message.frames == stored),
+    );
+    let late = PeerMessage {
+        commit: 9,
+        ..heartbeat(1, 2)
+    };
+    one.send(vec![late.clone()]);
+    wait_for(&seen, |seen| {
+        *seen == PeerNotice::Message(Box::new(late.clone()))
+    });
+}
+
+#[test]
+fn messages_of_every_length_keep_their_order_whoever_writes_them() {
+    const COUNT: u64 = 600;
+    let pair = Pair::new();
+    let stored = frames(8, 100 << 10);
+    let short = frames(1, 1 << 10);
+    let all: Vec<Frame> = short.iter().chain(&stored).cloned().collect();
+    let (one, told, _) = pair.start_whole(1, |_, _| {}, all);
+    let other = pair.on_another_thread();
+    let (_two, seen) = other.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&one, &seen, &append(1, 2, &[]));
+    for number in 1..=COUNT {
+        let entries = match number % 7 {
+            0 => &stored[..1],
+            1 | 2 => &short[..],
+            _ => &[],
+        };
+        one.send(vec![PeerMessage {
+            commit: number,
+            ..append(1, 2, entries)
+        }]);
+    }
+    for number in 1..=COUNT {
+        let PeerNotice::Message(next) = wait_for(
+            &seen,
+            |s| matches!(s, PeerNotice::Message(message) if message.commit > 0),
+        ) else {
+            unreachable!()
+        };
+        assert_eq!(next.commit, number);
+    }
+    assert!(
+        told.try_iter()
+            .all(|told| told != PeerNotice::Disconnected(2)),
+        "one stream carried all of it"
+    );
+}
+
+#[test]
+fn a_replica_that_closes_its_streams_leaves_none_of_them_open() {
+    let pair = Pair::new();
+    let (_one, told) = pair.start(1, |_, _| {}, Vec::new());
+    let (two, _seen) = pair.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&two, &told, &heartbeat(2, 1));
+    send_until_seen(&two, &told, &append(2, 1, &[]));
+    two.close();
+    wait_for(&told, |told| *told == PeerNotice::Gone(2));
 }
 
 #[test]

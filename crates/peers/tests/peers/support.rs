@@ -136,6 +136,16 @@ impl FrameSource for FakeReplica {
         Ok((!frames.is_empty()).then_some(frames))
     }
 
+    fn held_frames(&self, entries: &[ThinEntry], max_bytes: usize) -> Option<Vec<Frame>> {
+        if self.disk.lock().unwrap().is_some() {
+            return None;
+        }
+        let held = |entry: &ThinEntry| self.frames.get(entry.index as usize - 1).cloned();
+        let frames: Vec<Frame> = entries.iter().map(held).collect::<Option<_>>()?;
+        let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+        (bytes <= max_bytes).then_some(frames)
+    }
+
     fn is_cold(&self, _: &[ThinEntry]) -> bool {
         self.disk.lock().unwrap().is_some()
     }
@@ -187,6 +197,26 @@ impl Pair {
             runtime,
             addresses: vec![free_port(), free_port()],
         }
+    }
+
+    /// The same two replicas, on another net thread.
+    pub fn on_another_thread(&self) -> Self {
+        Self {
+            addresses: self.addresses.clone(),
+            ..Self::new()
+        }
+    }
+
+    /// Keeps the net thread busy until what is returned is dropped.
+    pub fn keep_busy(&self) -> Sender<()> {
+        let (goes_on, waits) = channel::<()>();
+        let (is_busy, busy) = channel();
+        self.runtime.spawn(async move {
+            is_busy.send(()).unwrap();
+            let _ = waits.recv();
+        });
+        busy.recv().unwrap();
+        goes_on
     }
 
     pub fn start(

@@ -70,6 +70,29 @@ fn a_receiver_that_is_busy_stops_its_sender_and_gets_everything_once_it_goes_on(
 }
 
 #[test]
+fn a_control_stream_is_kept_while_there_is_nothing_to_say_and_after_what_was_said_at_once() {
+    // Longer than the silence after which its reader gives it up.
+    const LONG: Duration = Duration::from_millis(900);
+    let pair = Pair::new();
+    let (one, told) = pair.start(1, |_, _| {}, Vec::new());
+    let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&one, &seen, &heartbeat(1, 2));
+    let stays = |time| {
+        let end = Instant::now() + time;
+        while let Ok(told) = told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            assert_ne!(told, PeerNotice::Disconnected(2));
+        }
+    };
+    stays(LONG);
+    let end = Instant::now() + LONG;
+    while Instant::now() < end {
+        one.send(vec![heartbeat(1, 2)]);
+        stays(Duration::from_millis(30));
+    }
+    stays(LONG);
+}
+
+#[test]
 fn control_messages_that_wait_are_counted_and_dropped_when_they_are_too_many() {
     let pair = Pair::new();
     let (one, _told) = pair.start(1, |_, _| {}, Vec::new());
