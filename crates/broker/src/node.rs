@@ -83,8 +83,20 @@ impl Node {
         runtime: &Handle,
         events: Arc<dyn NodeEvents>,
     ) -> Result<Self, StartError> {
+        Self::start_on(Arc::new(RealDisk), options, runtime, events)
+    }
+
+    /// As [`Self::start`], on another disk than the machine's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_on(
+        disk: Arc<dyn Disk>,
+        options: NodeOptions,
+        runtime: &Handle,
+        events: Arc<dyn NodeEvents>,
+    ) -> Result<Self, StartError> {
         let own = own_number(&options)?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let data_error = |source| StartError::Data {
             directory: options.data.clone(),
             source,

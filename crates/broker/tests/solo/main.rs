@@ -10,6 +10,7 @@ mod offsets;
 mod properties;
 mod refusals;
 mod retries;
+mod stalls;
 mod support;
 
 use std::time::Duration;

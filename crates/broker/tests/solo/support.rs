@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tern_broker::{Flush, Mode, Node, NodeEvents, NodeOptions, RoleView, Settings, TableLimits};
+use tern_log::{Disk, RealDisk};
 use tern_net::{Client, ClientOptions, Connection, Credit, PushHandler};
 use tern_replication::{RaftMember, Timing};
 use tern_wire::headers::{PullRequest, SendRequest};
@@ -82,15 +83,22 @@ impl SoloBroker {
     }
 
     pub fn start_with(change: impl FnOnce(&mut NodeOptions)) -> Self {
+        Self::start_on(Arc::new(RealDisk), change)
+    }
+
+    pub fn start_on(disk: Arc<dyn Disk>, change: impl FnOnce(&mut NodeOptions)) -> Self {
         let directory = TempDir::new().expect("a temporary folder");
         let mut options = options(directory.path(), free_port());
         change(&mut options);
+        // The lock lies in a real folder, whatever the disk is.
+        std::fs::create_dir_all(&options.data).expect("a folder");
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        let node = Node::start(options.clone(), runtime.handle(), Arc::new(RecordedEvents))
+        let events = Arc::new(RecordedEvents);
+        let node = Node::start_on(disk, options.clone(), runtime.handle(), events)
             .expect("the node starts");
         let client = TestCaller::new(runtime.handle(), &options.listen.to_string());
         let broker = Self {
