@@ -80,8 +80,9 @@ impl StreamQueue {
         }
     }
 
-    /// Queue a message, or drop it if the stream is not connected; [`send`](Self::send) comes next. False if it was refused because too much waits: the
-    /// engine bounds what it has under way to a peer in messages, so that on *bulk* this is a last resort.
+    /// Queue a message, or drop it if the stream is not connected; [`send`](Self::send) comes next. False if it was refused
+    /// because too much waits: the engine bounds what it has under way to a peer in messages, so that on *bulk* this is
+    /// a last resort.
     pub fn push(&self, message: PeerMessage) -> bool {
         let mut inner = self.inner.lock();
         if !inner.open {

@@ -166,10 +166,7 @@ impl TurnShare {
                 self.flush(flush)?;
             }
             if stop {
-                let mut flusher = self.desk.lock().flusher.take();
-                if let Some(flusher) = &mut flusher {
-                    flusher.finish()?;
-                }
+                self.take_flusher().finish()?;
                 return Ok(None);
             }
             self.keep_position()?;
@@ -178,14 +175,20 @@ impl TurnShare {
 
     /// An error ends the process and is never retried (R2).
     fn flush(&self, flush: FlushRequest) -> Result<(), Fatal> {
-        let flusher = self.desk.lock().flusher.take();
-        let mut flusher = flusher.expect("no turn waits for a flush while one is handed over");
+        let mut flusher = self.take_flusher();
         let under_way = flusher.begin(flush, clock::monotonic_ns())?;
         let durable = flusher.end(under_way, clock::monotonic_ns)?;
         // Before the notice, after which a turn may carry out a flush itself.
         self.desk.lock().flusher = Some(flusher);
         self.mailbox.tell(Input::Durable(durable));
         Ok(())
+    }
+
+    /// For the thread that stands by, where no turn can have the flusher: one that has handed a flush over waits for none
+    /// before its notice, and after the last turn there is none.
+    fn take_flusher(&self) -> Flusher {
+        let flusher = self.desk.lock().flusher.take();
+        flusher.expect("no turn waits for a flush of its own now")
     }
 
     /// Write what is due of `flushed.pos`.

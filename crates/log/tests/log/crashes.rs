@@ -259,13 +259,14 @@ fn check(bench: &DiskBench, promises: &Promises, case: &str) {
     }
 }
 
-#[test]
-fn a_power_cut_at_any_write_loses_nothing_that_was_synced() {
+/// Runs these steps up to each call of the disk in turn, and cuts the power there in so many ways; answers the number of
+/// calls.
+fn cut_power_at_each_call(steps: &[CrashStep], segment_size: u64, seeds: u64) -> u64 {
     let mut operations = 1;
     loop {
-        let (bench, promises, finished) = run_until(operations);
-        for seed in 0..SEEDS {
-            let crashed = DiskBench::with_disk(bench.disk.fork(), SEGMENT);
+        let (bench, promises, finished) = steps_until(steps, segment_size, operations);
+        for seed in 0..seeds {
+            let crashed = DiskBench::with_disk(bench.disk.fork(), segment_size);
             crashed.disk.crash(seed);
             check(
                 &crashed,
@@ -274,32 +275,23 @@ fn a_power_cut_at_any_write_loses_nothing_that_was_synced() {
             );
         }
         if finished {
-            break;
+            return operations;
         }
         operations += 1;
     }
+}
+
+#[test]
+fn a_power_cut_at_any_write_loses_nothing_that_was_synced() {
+    let operations = cut_power_at_each_call(&RUN, SEGMENT, SEEDS);
     assert!(operations > 80, "{operations} calls");
 }
 
 /// The same where zeros end in the middle of a segment, behind frames, and a cut may leave any part of them.
 #[test]
 fn a_power_cut_inside_zeros_written_ahead_loses_nothing_that_was_synced() {
-    for operations in 1.. {
-        let (bench, promises, finished) = steps_until(&ZEROS_RUN, ZEROS_SEGMENT, operations);
-        for seed in 0..16 {
-            let crashed = DiskBench::with_disk(bench.disk.fork(), ZEROS_SEGMENT);
-            crashed.disk.crash(seed);
-            check(
-                &crashed,
-                &promises,
-                &format!("after {operations} calls, seed {seed}"),
-            );
-        }
-        if finished {
-            assert!(operations > 35, "{operations} calls");
-            return;
-        }
-    }
+    let operations = cut_power_at_each_call(&ZEROS_RUN, ZEROS_SEGMENT, 16);
+    assert!(operations > 35, "{operations} calls");
 }
 
 /// The process dies, recovers, goes on, and then the power goes: what it found in the page cache has to be durable by
