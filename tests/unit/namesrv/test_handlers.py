@@ -1,6 +1,8 @@
 """What the NameServer answers, request by request; those of Apache's programs are taken from recordings."""
 
 import asyncio
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from ternmq.namesrv.kv_store import KvStore
 from ternmq.namesrv.route_table import RouteTable
 from ternmq.namesrv.table_turns import TableTurns
 from ternmq.protocol.codes import RequestCode
-from ternmq.protocol.registration import RegisterBrokerBody, body_crc32
+from ternmq.protocol.registration import MAX_INFLATED_BYTES, RegisterBrokerBody, body_crc32
 from ternmq.protocol.routes import QueueData, TopicRouteData, decode_route
 from ternmq.protocol.tables import decode_kv_table, decode_topic_list
 from ternmq.protocol.topics import DataVersion, TopicConfig, topic_table
@@ -121,6 +123,18 @@ def test_a_registration_without_a_name_is_refused_with_the_field(nameserver: Nam
     reply = nameserver.call(103, fields, b"{}")
     assert reply.code == 29
     assert missing in (reply.remark or "")
+
+
+def test_a_registration_that_inflates_without_end_is_refused_before_it_takes_memory(nameserver: NameServer) -> None:
+    bomb = zlib.compress(bytes(MAX_INFLATED_BYTES + 1), 1)
+    tracemalloc.start()
+    try:
+        reply = nameserver.call(103, identity() | {"compressed": "true"}, bomb)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (reply.code, f"more than {MAX_INFLATED_BYTES}" in (reply.remark or "")) == (1, True)
+    assert peak < MAX_INFLATED_BYTES // 16
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"topicConfigSerializeWrapper":7}'])
