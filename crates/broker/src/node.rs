@@ -209,6 +209,13 @@ impl Node {
         &self.mailbox
     }
 
+    /// Numbers of the other members that are connected now.
+    pub fn in_reach(&self) -> Vec<u32> {
+        self.peers
+            .as_ref()
+            .map_or_else(Vec::new, |peers| peers.in_reach())
+    }
+
     /// How far the others are, if this replica leads; at the latest after `limit`.
     pub fn progress(&self, limit: Duration) -> Vec<Progress> {
         if self.replaying().is_none() {

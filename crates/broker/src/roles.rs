@@ -8,13 +8,24 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tern_replica::{NearSlaves, Outcome, RejectReason, RoleChange};
+use tern_replica::{ElectionCause, NearSlaves, Outcome, RejectReason, RoleChange};
 use tern_replication::{Role, replica_number};
 use tern_requests::RoleView;
 
 use crate::channels::mailbox::Mailbox;
 use crate::clock;
 use crate::events::NodeEvents;
+
+/// An election that this replica won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WonElection {
+    /// Term that began.
+    pub term: u64,
+    /// Why this replica stood.
+    pub cause: ElectionCause,
+    /// When it won, ms since 1970.
+    pub at_ms: u64,
+}
 
 /// Publishes the role, and knows the client addresses that other members named.
 pub struct RoleBoard {
@@ -23,6 +34,7 @@ pub struct RoleBoard {
     told: Mutex<RoleView>,
     addresses: Mutex<HashMap<u32, String>>,
     near_slaves: AtomicU64,
+    election: Mutex<Option<WonElection>>,
     events: Arc<dyn NodeEvents>,
 }
 
@@ -41,6 +53,7 @@ impl RoleBoard {
             told: Mutex::new(unknown),
             addresses: Mutex::new(HashMap::from_iter([(own, address)])),
             near_slaves: AtomicU64::new(0),
+            election: Mutex::new(None),
             events,
         }
     }
@@ -83,6 +96,19 @@ impl RoleBoard {
         self.addresses.lock().get(&number).cloned()
     }
 
+    /// The newest election that this replica won since its start.
+    pub fn won_election(&self) -> Option<WonElection> {
+        *self.election.lock()
+    }
+
+    /// For how long the role and the term are what they are, ms; 0 before the first.
+    pub fn age_ms(&self) -> u64 {
+        match self.view.load().since_ms {
+            0 => 0,
+            since_ms => clock::monotonic_ms().saturating_sub(since_ms),
+        }
+    }
+
     pub(crate) fn changed(&self, change: RoleChange) {
         self.changed_at(change, clock::monotonic_ms());
     }
@@ -106,6 +132,15 @@ impl RoleBoard {
             since_ms: if is_same { before.since_ms } else { now_ms },
         };
         self.view.store(Arc::new(view.clone()));
+        if let Some(cause) = change.cause
+            && !is_same
+        {
+            *self.election.lock() = Some(WonElection {
+                term: change.term,
+                cause,
+                at_ms: clock::wall_ms(),
+            });
+        }
         if !view.leads() {
             self.events.role_changed(&view);
             *told = view;
@@ -167,6 +202,7 @@ mod tests {
             term,
             leader: OWN,
             is_slave: false,
+            cause: (role == Role::Leader).then_some(ElectionCause::LeaderGone),
         }
     }
 

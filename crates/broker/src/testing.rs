@@ -48,6 +48,7 @@ pub(crate) fn leading() -> RoleBoard {
         term: 1,
         leader: 1 << 32 | 1,
         is_slave: false,
+        cause: None,
     });
     roles
 }

@@ -81,8 +81,20 @@ impl Peers {
         })
     }
 
-    /// Send messages to their receivers: a stream that is idle takes little ones from this thread. Never waits; a message to a peer that is not connected is dropped: Raft
-    /// repeats what matters. So is one for which there is no room, and then [`PeerEvents::disconnected`] says so.
+    /// Members that took this replica's *control* stream and have not been silent since (L43), by number.
+    pub fn in_reach(&self) -> Vec<u32> {
+        let queues = self.shared.queues.iter();
+        let control = queues.filter(|((_, kind), queue)| {
+            *kind == PeerStream::Control && queue.is_open()
+        });
+        let mut numbers: Vec<u32> = control.map(|((number, _), _)| *number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Send messages to their receivers: a stream that is idle takes little ones from this thread. Never waits; a message
+    /// to a peer that is not connected is dropped: Raft repeats what matters. So is one for which there is no room, and
+    /// then [`PeerEvents::disconnected`] says so.
     pub fn send(&self, messages: Vec<PeerMessage>) {
         for message in messages {
             let peer_stream = (replica_number(message.to), message.stream());

@@ -176,6 +176,11 @@ impl StreamQueue {
         self.inner.lock().bytes -= bytes;
     }
 
+    /// Whether its stream is connected.
+    pub fn is_open(&self) -> bool {
+        self.inner.lock().open
+    }
+
     /// Take messages from here on, until what is returned is dropped.
     pub fn open(&self) -> OpenStream<'_> {
         *self.inner.lock() = StreamBacklog {

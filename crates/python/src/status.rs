@@ -28,6 +28,14 @@ pub(crate) fn status<'py>(
     status.set_item("leader_address", roles.view().leader_address.as_deref())?;
     status.set_item("member", &node.options().member)?;
     status.set_item("group", &node.options().settings.group)?;
+    status.set_item("role_ms", roles.age_ms())?;
+    if let Some(won) = roles.won_election() {
+        let election = PyDict::new(py);
+        election.set_item("term", won.term)?;
+        election.set_item("cause", won.cause.name())?;
+        election.set_item("at_ms", won.at_ms)?;
+        status.set_item("election", election)?;
+    }
     let group_id = u128::from_be_bytes(node.member_status().phase().1);
     status.set_item("group_id", format!("{group_id:032x}"))?;
     let awaited = node.member_status().awaited();
@@ -36,6 +44,10 @@ pub(crate) fn status<'py>(
         .filter_map(|number| events.member(replica_id(number, 1)))
         .collect();
     status.set_item("waiting_for", waiting_for)?;
+    let in_reach: Vec<String> = (node.in_reach().into_iter())
+        .filter_map(|number| events.member(replica_id(number, 1)))
+        .collect();
+    status.set_item("in_reach", in_reach)?;
     let Some(services) = services else {
         return Ok(status);
     };

@@ -6,6 +6,7 @@ use tern_log::LogError;
 use tern_replication::{PeerMessage, ReplicaId, Role};
 
 use crate::disk_room::DiskRoomChange;
+use crate::elections::ElectionCause;
 use crate::flusher::{Durable, FlushRequest};
 use crate::next_queue_offsets::NextQueueOffsets;
 use crate::proposal::{Outcome, Proposal};
@@ -203,4 +204,6 @@ pub struct RoleChange {
     pub leader: ReplicaId,
     /// Whether this replica is the slave of a master, and answers by what it has while that is gone.
     pub is_slave: bool,
+    /// Of a leader, why it stood for the election that it won.
+    pub cause: Option<ElectionCause>,
 }

@@ -9,6 +9,7 @@ mod bootstrap;
 mod bootstrap_driver;
 mod delay_scheduler;
 mod disk_room;
+mod elections;
 mod engine_maker;
 mod entries;
 mod fatal;
@@ -37,6 +38,7 @@ pub use bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStage, 
 pub use bootstrap_driver::{BootstrapDriver, BootstrapProgress};
 pub use delay_scheduler::DelayScheduler;
 pub use disk_room::DiskRoomChange;
+pub use elections::ElectionCause;
 pub use engine_maker::{EngineMaker, Strategy};
 pub use fatal::Fatal;
 pub use flusher::{Durable, FlushRequest, FlushUnderWay, Flusher};

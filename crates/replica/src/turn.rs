@@ -13,6 +13,7 @@ mod slaves;
 mod suspecting;
 
 use crate::disk_room::DiskRoom;
+use crate::elections::{ElectionCause, Elections};
 use crate::engine_maker::EngineMaker;
 use crate::fatal::Fatal;
 use crate::inputs::{
@@ -77,6 +78,7 @@ pub struct Replica<T> {
     segment_asked: Option<u64>,
     room: DiskRoom,
     reported_role: Option<RoleChange>,
+    elections: Elections,
     /// Everything up to here is committed and is never cut (L22), also what was known so at the start.
     floor: u64,
     committed: u64,
@@ -133,6 +135,7 @@ impl<T> Replica<T> {
             segment_asked: None,
             room: DiskRoom::new(options.segment_size),
             reported_role: None,
+            elections: Elections::default(),
             floor,
             committed: 0,
             now_ns: 0,
@@ -253,6 +256,11 @@ impl<T> Replica<T> {
         self.flush_in_time(out);
     }
 
+    /// Why this replica stood for the election that it won; `None` unless it leads.
+    pub fn election_cause(&self) -> Option<ElectionCause> {
+        self.reported_role.and_then(|role| role.cause)
+    }
+
     /// Whether appended proposals wait to be decided.
     pub fn has_undecided(&self) -> bool {
         self.tickets.frames() > 0
@@ -316,7 +324,8 @@ impl<T> Replica<T> {
                 .insert((frame.header.index, frame.header.term), frame);
         }
         match self.engine.step(&message) {
-            Ok(()) | Err(StepError::UnknownPeer(_)) => {}
+            Ok(()) => self.heed_call_to_stand(message.message),
+            Err(StepError::UnknownPeer(_)) => {}
             Err(StepError::Engine(why)) => {
                 // The engine answers what it cannot use with an error and stays as it was.
                 out.unusable.push((message.from, why));
@@ -551,6 +560,7 @@ impl<T> Replica<T> {
             term: status.term,
             leader: status.leader,
             is_slave: self.answers_alone(),
+            cause: self.elections.cause(self.state.own_id, &status),
         };
         if self.reported_role == Some(now) {
             return;
@@ -568,6 +578,15 @@ impl<T> Replica<T> {
                 upto: self.log.end().index,
                 upto_term: self.log.end().term,
             });
+        }
+    }
+
+    fn heed_call_to_stand(&mut self, message: MessageKind) {
+        let status = self.engine.status();
+        // A replica that may not stand now has passed the call over.
+        if message == MessageKind::TimeoutNow && status.role == Role::Candidate {
+            self.elections
+                .stands(ElectionCause::HandedOver, status.term);
         }
     }
 

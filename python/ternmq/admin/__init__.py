@@ -11,6 +11,7 @@ from ternmq.admin.drain import (
     wait_until_read,
     why_not_drained,
 )
+from ternmq.admin.health import Finding, look_at_health
 from ternmq.admin.leadership import (
     FollowerStatus,
     Promotion,
@@ -34,6 +35,7 @@ from ternmq.admin.replicas import ReplicaRow, replica_rows
 
 __all__ = [
     "CopyConsumerGroup",
+    "Finding",
     "FollowerStatus",
     "GroupContents",
     "GroupMasters",
@@ -53,6 +55,7 @@ __all__ = [
     "group_masters",
     "group_members",
     "groups_beside",
+    "look_at_health",
     "own_names",
     "plan_rebalance",
     "promote_slave",

@@ -39,8 +39,34 @@ class FollowerStatus(msgspec.Struct, frozen=True):
     address: str | None = None
 
 
+class WonElection(msgspec.Struct, frozen=True):
+    """An election that a replica won.
+
+    Args:
+        term: of its leadership.
+        cause: why it stood: ``started``, ``leader_silent``, ``leader_gone``, ``handed_over`` or ``promoted``.
+        at_ms: when it won, ms since 1970.
+    """
+
+    term: int
+    cause: str
+    at_ms: int
+
+
+class DiskRoom(msgspec.Struct, frozen=True):
+    """The disk of a replica's data.
+
+    Args:
+        free_bytes: that the replica may use.
+        total_bytes: of the file system.
+    """
+
+    free_bytes: int
+    total_bytes: int
+
+
 class ReplicaStatus(msgspec.Struct, frozen=True):
-    """What a replica says about itself.
+    """What a replica says about itself; what an older one does not say has its default.
 
     Args:
         role: ``leader``, ``follower``, ``candidate`` or ``starting``.
@@ -49,6 +75,17 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
         leader: member id of the leader that it knows.
         last_index: end of its log.
         followers: of a leader, what it knows of the others.
+        role_ms: for how long role and term are what they are.
+        applied_index: newest frame that its views show.
+        last_position: end of its log, bytes.
+        state_hash: of the state at `applied_index`; equal on all replicas.
+        mode: how its group replicates; empty where it does not say.
+        members: member ids of its group, itself included.
+        in_reach: ids of the other members that are connected to it now.
+        election: the newest election that it won since its start.
+        leaderless_ms: for how long it has known no leader.
+        rot_detected: how often it met damage in its log since its start.
+        disk: the disk of its data.
     """
 
     role: str
@@ -57,6 +94,17 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     leader: str | None = None
     last_index: int = 0
     followers: tuple[FollowerStatus, ...] = ()
+    role_ms: int = 0
+    applied_index: int = 0
+    last_position: int = 0
+    state_hash: str = ""
+    mode: str = ""
+    members: tuple[str, ...] = ()
+    in_reach: tuple[str, ...] = ()
+    election: WonElection | None = None
+    leaderless_ms: int = 0
+    rot_detected: int = 0
+    disk: DiskRoom | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ternmq.broker.handlers.admin.runtime import RuntimeHandlers
 from ternmq.broker.handlers.admin.settings import SettingsHandlers
 from ternmq.broker.handlers.admin.statistics import StatisticsHandlers
 from ternmq.broker.handlers.admin.topics import TopicHandlers
+from ternmq.broker.leader_watch import LeaderWatch
 from ternmq.broker.leadership_transfer import LeadershipTransfer
 from ternmq.broker.master_lookup import asker, with_master
 from ternmq.broker.proposals import Proposals
@@ -72,6 +73,7 @@ class BrokerApp:
         self._failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._proposals = Proposals()
         self._roles = Roles(self._leader_address)
+        self._watch: LeaderWatch | None = None
 
     async def start(self) -> None:
         """Recover, listen, join the group, and register with every NameServer as soon as the role is known.
@@ -101,11 +103,14 @@ class BrokerApp:
         # The listener first: a role that changes between the two is told, and the status is not older than it.
         self._roles.on_change(self._role_changed)
         self._take_status()
+        addresses = _peer_addresses(config)
+        self._watch = LeaderWatch(config.group, config.member, config.mode, addresses, self._roles, self._in_reach)
         self._registrar.start()
         self._tasks = [
             asyncio.create_task(_sample_every_second(runtime)),
+            asyncio.create_task(self._watch.run()),
             asyncio.create_task(warn_while_exposed(config.name, config.listen_host)),
-            asyncio.create_task(log_missing_members(config.group, _peer_addresses(config), self._waiting_for)),
+            asyncio.create_task(log_missing_members(config.group, addresses, self._waiting_for)),
         ]
         _log.info("%s listens on %s:%d", config.name, config.listen_host, config.port)
 
@@ -174,6 +179,9 @@ class BrokerApp:
         status = self._running_engine().status()
         return list(status.get("waiting_for", ())) if status["role"] == _STARTING else None
 
+    def _in_reach(self) -> Collection[str]:
+        return list(self._running_engine().status().get("in_reach", ()))
+
     def _role_changed(self, role: Role) -> None:
         _log.info("%s is %s in term %d, leader %s", self._config.name, role.name, role.term, role.leader or "unknown")
         if self._registrar is not None:
@@ -191,7 +199,14 @@ class BrokerApp:
             clients=ClientHandlers(engine),
             settings=SettingsHandlers(config, runtime.started_ms, engine, changes, self._announce),
             runtime=runtime,
-            replica=ReplicaHandlers(engine, self._roles, frozenset(member.id for member in config.members)),
+            replica=ReplicaHandlers(
+                engine,
+                self._roles,
+                frozenset(member.id for member in config.members),
+                config.mode,
+                config.data,
+                lambda: self._watch.leaderless_ms if self._watch is not None else 0,
+            ),
         )
 
     # -- what it tells others ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``ternmq cluster``: info, replicas, transfer-leader, promote, set-aside; the rest is in `scale_out`."""
+"""``ternmq cluster``: info, health, replicas, transfer-leader, promote, set-aside; the rest is in `scale_out`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from ternmq.cli import scale_out
+from ternmq.cli.health import health
 from ternmq.cli.options import with_endpoints, with_output
 from ternmq.cli.output import Output
 
@@ -25,7 +26,7 @@ def cluster() -> None:
     """The cluster as its NameServers see it, its groups, and who leads them."""
 
 
-for _command in (scale_out.add_group, scale_out.rebalance, scale_out.drain_group, scale_out.remove_group):
+for _command in (health, scale_out.add_group, scale_out.rebalance, scale_out.drain_group, scale_out.remove_group):
     cluster.add_command(_command)
 
 

@@ -47,6 +47,38 @@ def find_endpoints(endpoints: str | None, data: Path | None) -> str:
     return found
 
 
+def find_topology(topology: Path | None, endpoints: str | None, data: Path | None) -> dict[str, list[str]] | None:
+    """Say which replicas there should be: by the file given, else by that of the local cluster that is asked.
+
+    Args:
+        topology: value of ``--topology``.
+        endpoints: value of ``--endpoints``.
+        data: value of ``--data``.
+
+    Returns:
+        Client addresses of the replicas of each group; None where no topology is known.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    from ternmq.config import load_topology
+    from ternmq.config.addresses import join_address
+    from ternmq.config.rules import advertised_host
+    from ternmq.config.topology import member_ports
+
+    if topology is None and not endpoints and (data or not any(map(os.environ.get, VARIABLES))):
+        folder = data or local.find_folder()
+        topology = folder / "topology.toml" if folder is not None else None
+    if topology is None or not topology.exists():
+        return None
+    return {
+        group.name: [
+            join_address(advertised_host(group, member), member_ports(group, member).client) for member in group.members
+        ]
+        for group in load_topology(topology).group
+    }
+
+
 def _of_local_cluster(folder: Path) -> str | None:
     from ternmq.cluster.layout import DataDir
     from ternmq.cluster.state import read_state

@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "ternmq.cli.demo:demo",
     "run": "ternmq.cli.run:run",
     "cluster": "ternmq.cli.cluster:cluster",
+    "broker": "ternmq.cli.health:broker",
     "export": "ternmq.cli.export:export",
     "topic": "ternmq.cli.topic:topic",
     "produce": "ternmq.cli.produce:produce",

@@ -40,7 +40,9 @@ class Replica:
         self.topics = TopicHandlers(
             lambda: self.engine, changes, lambda: 3, own_names, self.forward_to_leader, self.announce
         )
-        self.replica = ReplicaHandlers(lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}))
+        self.replica = ReplicaHandlers(
+            lambda: self.engine, self.roles, frozenset({"n0", "n1", "n2"}), "raft", Path("/"), lambda: 0
+        )
 
     async def forward_to_leader(self, address: str, request: Request) -> Reply:
         self.passed.append((address, request.fields))

@@ -228,7 +228,7 @@ def test_every_admin_code_has_a_handler(engine: FakeEngine, config: BrokerConfig
         ClientHandlers(lambda: engine),
         settings_handlers(engine, config, []),
         RuntimeHandlers(lambda: engine, config.data),
-        ReplicaHandlers(lambda: engine, roles, frozenset()),
+        ReplicaHandlers(lambda: engine, roles, frozenset(), "raft", config.data, lambda: 0),
     )
     assert sorted(admin_dispatch_table(handlers)) == [
         17, 18, 21, 25, 26, 28, 43, 200, 201, 202, 203, 204, 207, 208, 215, 225, 300, 351, 352, 30_001, 30_002, 30_003,

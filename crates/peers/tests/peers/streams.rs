@@ -213,9 +213,12 @@ fn a_peer_that_comes_back_is_connected_again() {
     let (one, _) = pair.start(1, |_, _| {}, Vec::new());
     let (two, seen) = pair.start(2, |_, _| {}, Vec::new());
     send_until_seen(&one, &seen, &heartbeat(1, 2));
+    assert_eq!(one.in_reach(), [2]);
     drop(two);
+    wait_until("nobody to be in reach", || one.in_reach().is_empty());
     let (_two, seen) = pair.start(2, |_, _| {}, Vec::new());
     send_until_seen(&one, &seen, &heartbeat(1, 2));
+    assert_eq!(one.in_reach(), [2]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tern_replication::{MessageKind, PeerMessage, ReplicaId, Role, replica_number
 
 use super::Replica;
 use super::leadership::{Promotion, PromotionRefusal};
+use crate::elections::ElectionCause;
 use crate::fatal::Fatal;
 use crate::inputs::{Outbox, SetAside};
 
@@ -55,6 +56,7 @@ impl<T> Replica<T> {
             return Err(PromotionRefusal::MayLose);
         }
         self.is_promoted = true;
+        self.elections.stands(ElectionCause::Promoted, 0);
         let end = self.log.end();
         Ok(Promotion {
             last_index: end.index,
@@ -119,6 +121,7 @@ impl<T> Replica<T> {
         self.be_led_by(own, term, false)?;
         self.restart_engine()?;
         self.engine.campaign();
+        self.elections.stands_in(self.engine.status().term);
         Ok(())
     }
 
@@ -193,7 +196,10 @@ impl<T> Replica<T> {
             MessageKind::TimeoutNow => {
                 // One of an earlier term was overtaken: leadership has been here since, and was given back.
                 let is_of_now = message.term >= self.engine.status().term;
-                self.is_promoted |= is_masters_own && is_of_now && self.is_slave();
+                if is_masters_own && is_of_now && self.is_slave() {
+                    self.is_promoted = true;
+                    self.elections.stands(ElectionCause::HandedOver, 0);
+                }
                 Ok(true)
             }
             MessageKind::Append | MessageKind::Heartbeat | MessageKind::Snapshot

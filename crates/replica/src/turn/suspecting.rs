@@ -9,6 +9,7 @@ use tern_replication::{MessageKind, PeerMessage, ReplicaId, Role};
 
 use super::Replica;
 use super::leadership::Suspicion;
+use crate::elections::ElectionCause;
 
 /// Campaigns before the ordinary time-out is left to decide.
 const TRIES: u32 = 8;
@@ -74,6 +75,9 @@ impl<T> Replica<T> {
         }
         let again_ns = self.now_ns + self.round_ns();
         self.engine.campaign();
+        // It asks beforehand, in the term that there is.
+        self.elections
+            .stands(ElectionCause::LeaderGone, status.term + 1);
         self.suspicion = Some(Suspicion {
             campaign_ns: again_ns,
             tries: suspicion.tries + 1,

@@ -1,7 +1,7 @@
 //! What a test does to a world, and asks of it.
 
 use tern_log::Disk;
-use tern_replica::PromotionRefusal;
+use tern_replica::{ElectionCause, PromotionRefusal};
 use tern_replication::{MessageKind, PeerMessage, Phase};
 use tern_wire::record;
 
@@ -196,6 +196,12 @@ impl World {
     pub fn leader(&self) -> Option<usize> {
         let leads = |machine: &Machine| machine.any_running().is_some_and(|r| r.leads().is_some());
         self.machines.iter().position(leads)
+    }
+
+    /// Why the leader stood for its election.
+    pub fn election_cause(&self) -> Option<ElectionCause> {
+        let leader = &self.machines[self.leader()?];
+        leader.any_running()?.replica.election_cause()
     }
 
     /// What happened so far.

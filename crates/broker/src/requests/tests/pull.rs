@@ -287,6 +287,7 @@ async fn a_replica_that_goes_sends_pulls_to_the_leader_those_that_wait_as_well()
         term: 2,
         leader: 2 << 32 | 1,
         is_slave: false,
+        cause: None,
     });
     assert_eq!(fixture.services.holds.waiting(), 1);
     fixture.services.holds.close();
@@ -308,6 +309,7 @@ async fn a_change_of_roles_leaves_pulls_parked() {
         term: 2,
         leader: 0,
         is_slave: false,
+        cause: None,
     });
     assert_eq!(fixture.services.holds.waiting(), 1);
     fixture.bench.commit_message(TOPIC, 0, "", b"m");

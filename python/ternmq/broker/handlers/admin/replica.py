@@ -1,7 +1,10 @@
 """The replica itself: its Raft state (30001), hand-over of leadership (30002) and promotion (30004)."""
 
 import asyncio
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,23 +25,47 @@ class ReplicaHandlers:
         engine: what knows its state.
         roles: the role of this replica and its leader.
         members: member ids of the group.
+        mode: how the group replicates.
+        data: data folder, for the disk that it lies on.
+        leaderless_ms: gives for how long this replica has known no leader.
     """
 
-    def __init__(self, engine: Callable[[], Engine], roles: Roles, members: frozenset[str]) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        roles: Roles,
+        members: frozenset[str],
+        mode: str,
+        data: Path,
+        leaderless_ms: Callable[[], int],
+    ) -> None:
         self._engine = engine
         self._roles = roles
         self._members = members
+        self._mode = mode
+        self._data = data
+        self._leaderless_ms = leaderless_ms
 
     async def status(self, request: Request) -> Reply:
-        """30001: role, term, leader, indexes and the hash of the state, as one JSON object.
+        """30001: role, term, leader, indexes, the hash of the state, disk and members, as one JSON object.
 
         A leader adds its `followers`: what it knows of the others, which also tells of those that do not answer.
         """
-        engine = self._engine()
-        # Where a follower that is far behind stands may have to come from a disk: not on the event loop.
-        rows = await asyncio.to_thread(engine.followers)
-        followers = [dict(zip(_FOLLOWER, row, strict=True)) for row in rows]
-        return Reply(body=msgspec.json.encode(engine.status() | {"followers": followers}))
+        return Reply(body=msgspec.json.encode(await asyncio.to_thread(self._describe, self._engine())))
+
+    def _describe(self, engine: Engine) -> dict[str, Any]:
+        # Not on the event loop: where a follower that is far behind stands may have to come from a disk, and so may
+        # how much room there is.
+        followers = [dict(zip(_FOLLOWER, row, strict=True)) for row in engine.followers()]
+        usage = shutil.disk_usage(self._data)
+        return engine.status() | {
+            "mode": self._mode,
+            "members": sorted(self._members),
+            "leaderless_ms": self._leaderless_ms(),
+            "rot_detected": engine.counters().get("rot_detected", 0),
+            "disk": {"free_bytes": usage.free, "total_bytes": usage.total},
+            "followers": followers,
+        }
 
     def transfer(self, request: Request) -> Reply:
         """30002: hand leadership to `member`; success says that it began, the next role change that it worked."""
