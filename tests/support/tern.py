@@ -45,33 +45,46 @@ class TernCluster:
         options: further options of `ternmq up`.
         is_patient: replicas bear long silence before they elect, so that a slow machine moves no leader; the first
             election takes seconds, too.
+        preferred_leader: member to which the leadership of each group is handed.
     """
 
     def __init__(
-        self, directory: Path, *, groups: int = 1, options: tuple[str, ...] = (), is_patient: bool = False
+        self,
+        directory: Path,
+        *,
+        groups: int = 1,
+        options: tuple[str, ...] = (),
+        is_patient: bool = False,
+        preferred_leader: str | None = None,
     ) -> None:
         self.directory = directory
         self._groups = groups
         self._options = options
         self._is_patient = is_patient
+        self._preferred_leader = preferred_leader
         self._starting: list[subprocess.Popen[str]] = []
         self.nodes: dict[str, Node] = {}
 
     def up(self) -> None:
         """Start everything; returns when every NameServer shows a master and all members of every group."""
         base_port = free_block(PORTS_FOR_NAMESERVERS + self._groups * PORTS_PER_GROUP)
-        if self._is_patient:
-            self._lay_out_patient(base_port)
+        if self._is_patient or self._preferred_leader:
+            self._lay_out(base_port)
         shown = self._command(
             "up", "--detach", "--json", "--no-restart", "--groups", str(self._groups), "--base-port", str(base_port),
             *self._options, within=UP_SECONDS,
         )  # fmt: skip
         self._take(json.loads(shown))
 
-    def _lay_out_patient(self, base_port: int) -> None:
+    def _lay_out(self, base_port: int) -> None:
         topology = generate_topology(self.directory, groups=self._groups, base_port=base_port)
-        defaults = msgspec.structs.replace(topology.defaults, **PATIENT_TIMES)
-        topology = msgspec.structs.replace(topology, defaults=defaults)
+        defaults = topology.defaults
+        if self._is_patient:
+            defaults = msgspec.structs.replace(defaults, **PATIENT_TIMES)
+        groups = tuple(
+            msgspec.structs.replace(group, preferred_leader=self._preferred_leader) for group in topology.group
+        )
+        topology = msgspec.structs.replace(topology, defaults=defaults, group=groups)
         (self.directory / "topology.toml").write_text(dump_topology(topology))
 
     @property

@@ -29,6 +29,7 @@ from ternmq.broker.handlers.admin.topics import TopicHandlers
 from ternmq.broker.leader_watch import LeaderWatch
 from ternmq.broker.leadership_transfer import LeadershipTransfer
 from ternmq.broker.master_lookup import asker, with_master
+from ternmq.broker.preferred_leader import PreferredLeader
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.registration import Registrar, RegistrationState, ReplicaIdentity
 from ternmq.broker.roles import Role, Roles
@@ -109,6 +110,7 @@ class BrokerApp:
         self._tasks = [
             asyncio.create_task(_sample_every_second(runtime)),
             asyncio.create_task(self._watch.run()),
+            *self._leader_tasks(self._engine),
             asyncio.create_task(warn_while_exposed(config.name, config.listen_host)),
             asyncio.create_task(log_missing_members(config.group, addresses, self._waiting_for)),
         ]
@@ -137,10 +139,11 @@ class BrokerApp:
         if engine is None or self._failure.done() or self._config.mode != "raft":
             # Nobody else may lead.
             return
-        patience = TRANSFER_TIMEOUTS * self._config.election_min_ms / 1000
         # A turn of the log thread, which may write.
         progress = partial(asyncio.to_thread, engine.progress)
-        if await LeadershipTransfer(progress, engine.transfer_leader, self._roles, patience).run(TRANSFER_SECONDS):
+        if await LeadershipTransfer(progress, engine.transfer_leader, self._roles, self._transfer_patience()).run(
+            TRANSFER_SECONDS
+        ):
             engine.send_away()
             # What is on its way here is refused with 14, for certain. On a broken connection nothing would be certain.
             await asyncio.sleep(LINGER_SECONDS)
@@ -178,6 +181,18 @@ class BrokerApp:
         """Members that the bootstrap waits for; None once this replica takes part in its group."""
         status = self._running_engine().status()
         return list(status.get("waiting_for", ())) if status["role"] == _STARTING else None
+
+    def _leader_tasks(self, engine: Engine) -> list[asyncio.Task[None]]:
+        """What only a leader does, begun on every replica."""
+        preferred = self._config.preferred_leader
+        if preferred is None or preferred == self._config.member:
+            return []
+        followers = partial(asyncio.to_thread, engine.followers)
+        handing = PreferredLeader(preferred, followers, engine.transfer_leader, self._roles, self._transfer_patience())
+        return [asyncio.create_task(handing.run())]
+
+    def _transfer_patience(self) -> float:
+        return TRANSFER_TIMEOUTS * self._config.election_min_ms / 1000
 
     def _in_reach(self) -> Collection[str]:
         return list(self._running_engine().status().get("in_reach", ()))

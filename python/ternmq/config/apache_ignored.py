@@ -159,10 +159,6 @@ _ignored(
     splitMetadataSize isEnableBatchPush""",
 )
 _ignored(
-    "leadership is not pulled to one member; move it with `ternmq cluster transfer-leader`",
-    "preferredLeaderId",
-)
-_ignored(
     "there is no controller",
     """controllerAddr fetchControllerAddrByDnsLookup syncBrokerMetadataPeriod checkSyncStateSetPeriod
     syncControllerMetadataPeriod controllerHeartBeatTimeoutMills brokerElectionPriority""",

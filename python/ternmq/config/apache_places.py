@@ -29,7 +29,7 @@ class Place(Generic[Config]):
     shown: Callable[[Config], str | None] | None = None
 
 
-def _in_raft(value: Callable[[BrokerConfig], str]) -> Callable[[BrokerConfig], str | None]:
+def _in_raft(value: Callable[[BrokerConfig], str | None]) -> Callable[[BrokerConfig], str | None]:
     return lambda config: value(config) if config.mode == "raft" else None
 
 
@@ -52,6 +52,7 @@ BROKER_PLACES: tuple[Place[BrokerConfig], ...] = (
     Place("dLegerGroup", "group", _in_raft(lambda config: config.group)),
     Place("dLegerPeers", "members", _in_raft(_peers)),
     Place("dLegerSelfId", "member", _in_raft(lambda config: config.member)),
+    Place("preferredLeaderId", "preferred_leader", _in_raft(lambda config: config.preferred_leader)),
     Place("storePathRootDir", "data", lambda config: str(config.data)),
     Place("storePathCommitLog", "log folder, below data"),
     Place("storePathDLedgerCommitLog", "log folder, below data"),

@@ -12,7 +12,13 @@ from pathlib import Path
 from ternmq.config.addresses import is_loopback, split_nameservers
 from ternmq.config.apache_files import Summary, Values, sort_keys
 from ternmq.config.apache_keys import BROKER_KEYS
-from ternmq.config.conf_members import ConfGroup, master_or_slave, own_addresses, raft_members
+from ternmq.config.conf_members import (
+    ConfGroup,
+    master_or_slave,
+    own_addresses,
+    preferred_leader,
+    raft_members,
+)
 from ternmq.config.names import check_broker_name
 from ternmq.config.node import BrokerConfig, check_listening, check_secret, chosen_settings
 from ternmq.config.properties import read_properties
@@ -105,6 +111,7 @@ def read_broker_conf(
         nameservers=nodes,
         secret=secret,
         insecure=insecure,
+        preferred_leader=preferred_leader(values, summary, members) if is_raft else None,
         **settings,
     )
     return BrokerConf(config, summary)

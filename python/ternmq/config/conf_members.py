@@ -1,5 +1,6 @@
 """Who is in the group of a `broker.conf`, and where this one listens."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ternmq.config.addresses import check_host, is_loopback, is_wildcard, split_address
@@ -93,6 +94,29 @@ def raft_members(values: Values, summary: Summary, group: str, port: int) -> tup
         summary.notices.append("brokerRole = SLAVE means nothing in a Raft group: the members elect their master")
     values.integer("brokerId", 0, -1, 1 << 31)
     return member, members
+
+
+def preferred_leader(values: Values, summary: Summary, members: Sequence[Member]) -> str | None:
+    """Give the member to which leadership is handed; of Apache's list of them the first.
+
+    Args:
+        values: of the file of a Raft member.
+        summary: gets what differs from Apache.
+        members: all of them.
+
+    Raises:
+        ConfigError: it is no member.
+    """
+    wanted = [name for name in map(str.strip, (values.text("preferredLeaderId") or "").split(";")) if name]
+    known = [member.id for member in members]
+    for name in wanted:
+        if name not in known:
+            raise values.error(
+                f"preferredLeaderId = {name} is not in dLegerPeers, which has {', '.join(known)}", "preferredLeaderId"
+            )
+    if len(wanted) > 1:
+        summary.notices.append(f"preferredLeaderId names {len(wanted)} members; leadership is handed to {wanted[0]}")
+    return wanted[0] if wanted else None
 
 
 def _size_problem(count: int) -> str:

@@ -67,6 +67,7 @@ class BrokerConfig(BrokerSettings):
         nameservers: addresses of all NameServers.
         secret: what members prove to each other; None only where all are on loopback.
         insecure: whether listening beyond loopback without access control was accepted.
+        preferred_leader: member id to which leadership is handed once it has kept up; None leaves it where it is.
     """
 
     cluster: str
@@ -86,6 +87,7 @@ class BrokerConfig(BrokerSettings):
     secret: bytes | None = field(default=None, repr=False)
     insecure: bool = False
     open: bool = False
+    preferred_leader: str | None = None
 
     @property
     def name(self) -> str:
@@ -225,6 +227,7 @@ def broker_config(
         nameservers=tuple(server.listen for server in topology.nameserver),
         secret=secret,
         insecure=insecure,
+        preferred_leader=group.preferred_leader,
         **_settings(topology.defaults, neighbours),
     )
 

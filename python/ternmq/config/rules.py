@@ -74,6 +74,7 @@ def _check_group(group: GroupSection) -> None:
         check_node_name(name, f"member id in group {group.name}")
         if names.count(name) > 1:
             raise ConfigError(f'two members of group {group.name} are called "{name}"; give each its own id')
+    _check_preferred_leader(group)
     if group.mode == "raft":
         _check_raft_group(group)
     elif group.mode in SLAVE_MODES:
@@ -82,6 +83,22 @@ def _check_group(group: GroupSection) -> None:
         raise ConfigError(
             f'group {group.name} has mode = "multi-master" and {len(names)} members; a multi-master group has one,'
             " so give each member a group of its own"
+        )
+
+
+def _check_preferred_leader(group: GroupSection) -> None:
+    names = [member.id for member in group.members]
+    if group.preferred_leader is None:
+        return
+    if group.mode != "raft":
+        raise ConfigError(
+            f'group {group.name} has preferred_leader and mode = "{group.mode}"; only a Raft group changes its leader'
+            " by itself"
+        )
+    if group.preferred_leader not in names:
+        raise ConfigError(
+            f'preferred_leader = "{group.preferred_leader}" is no member of group {group.name}; it has'
+            f" {', '.join(names)}"
         )
 
 

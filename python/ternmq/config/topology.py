@@ -115,6 +115,13 @@ class GroupSection(Section, frozen=True):
     advertise: Annotated[str | None, Meta(description="Host that clients are told; {id} is the member id.")] = None
     dev: Annotated[bool, Meta(description="Allow a Raft group of one member, which has no spare.")] = False
     colocate: Annotated[bool, Meta(description="Allow several members on one host, which may fail at once.")] = False
+    preferred_leader: Annotated[
+        str | None,
+        Meta(
+            description="Member to which leadership is handed over once it has kept up for 10 s; without it leadership"
+            " stays where an election put it."
+        ),
+    ] = None
     members: Annotated[tuple[MemberSection, ...], Meta(description="The replicas.")] = ()
 
 

@@ -26,7 +26,6 @@ MAX_FILE_BYTES = 1 << 20
 # Keys that a reader of the documentation may try before the part exists, and where others went.
 _KNOWN_ELSEWHERE = {
     "retention": "retention is not there yet: this version deletes nothing; remove the key",
-    "preferred_leader": "preferred_leader is not there yet; use `ternmq cluster transfer-leader`",
     "tls": "tls is not there yet; keep the cluster on a trusted network and start it with --insecure",
     "log": "log is an option of the launcher, not of the topology; remove the key",
     "address": "address is called host in a member and listen in a nameserver",

@@ -218,3 +218,13 @@ def test_a_raft_group_called_otherwise_than_the_broker_is_noticed(read: Reader) 
     notices = read(DLEDGER + "dLegerGroup=other\nbrokerRole=SLAVE\n").summary.notices
     assert any("dLegerGroup = other differs" in notice for notice in notices)
     assert any("brokerRole = SLAVE means nothing" in notice for notice in notices)
+
+
+def test_the_preferred_leader_of_apache_is_ours_and_of_several_the_first(read: Reader) -> None:
+    assert read(DLEDGER).config.preferred_leader is None
+    assert read(DLEDGER + "preferredLeaderId=n2\n").config.preferred_leader == "n2"
+    several = read(DLEDGER + "preferredLeaderId=n1;n2\n")
+    assert several.config.preferred_leader == "n1"
+    assert any("leadership is handed to n1" in notice for notice in several.summary.notices)
+    with pytest.raises(ConfigError, match="preferredLeaderId = n7 is not in dLegerPeers, which has n0, n1, n2"):
+        read(DLEDGER + "preferredLeaderId=n7\n")

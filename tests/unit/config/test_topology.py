@@ -248,3 +248,11 @@ def test_what_is_allowed_but_risky_is_warned_of() -> None:
     assert "one NameServer only" in warnings
     assert "every acknowledgement waits for the disks of a majority" in warnings
     assert "the raft port 41025 of a/n1 lies in the range of outgoing connections" in warnings
+
+
+def test_leadership_may_be_preferred_at_a_member_of_a_raft_group_only() -> None:
+    preferred = 'preferred_leader = "n1"\n'
+    parsed = parse_topology((GOOD + preferred).encode(), "t", Path("/base"))
+    assert {broker_config(parsed, f"a/{name}").preferred_leader for name in ("n0", "n1")} == {"n1"}
+    assert "n7" in refused(GOOD + 'preferred_leader = "n7"\n')
+    assert "only a Raft group" in refused(SLAVES + members("127.0.0.1", "127.0.0.1") + preferred)
