@@ -31,6 +31,7 @@ use rustix::net::{Shutdown, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::Handle;
 use tokio::task::coop::consume_budget;
 
 /// A connection. One task reads it; who may write it is for its users to settle, one at a time.
@@ -90,6 +91,20 @@ impl Stream {
         let milliseconds = u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX);
         match self {
             Self::Tcp(socket) => Ok(sockopt::set_tcp_user_timeout(socket, milliseconds)?),
+        }
+    }
+
+    /// Has another runtime tell when it can be read and written from here on. Nothing may wait for it meanwhile.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn moved_to(self, runtime: &Handle) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => {
+                let socket = socket.into_std()?;
+                let _entered = runtime.enter();
+                Ok(Self::Tcp(TcpStream::from_std(socket)?))
+            }
         }
     }
 

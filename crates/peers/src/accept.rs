@@ -125,9 +125,14 @@ fn begin(shared: &Arc<PeersShared>, accepted: &Accepted, stream: Stream, opened:
     let Some(readers) = held.as_mut() else {
         return;
     };
+    let runtime = shared.runtime(peer_stream);
+    let Ok(stream) = stream.moved_to(runtime) else {
+        // No descriptor is left to watch it with; the peer dials again.
+        return;
+    };
     let number = shared.evidence[&peer].lock().accepted(peer_stream);
     let reading = Arc::clone(shared);
-    let reader = tokio::spawn(async move {
+    let reader = runtime.spawn(async move {
         match read(&reading, stream, opened).await {
             StreamEnd::Theirs => reading.ended(peer, peer_stream, number),
             StreamEnd::Ours => reading.evidence[&peer].lock().closed(peer_stream, number),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tern_net::ListeningSocket;
 use tern_replication::{FrameSource, PeerMessage, PeerStream, RaftMember, replica_number};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 
 use crate::events::PeerEvents;
@@ -21,13 +21,15 @@ pub struct Peers {
     shared: Arc<PeersShared>,
     tasks: Vec<AbortHandle>,
     accepted: Arc<accept::Accepted>,
+    control: Option<Runtime>,
 }
 
 impl Peers {
-    /// Open the port and begin to dial.
+    /// Open the port and begin to dial. *Bulk* streams are carried on `runtime`, which clients' sockets share; *control*
+    /// has a thread of its own, so that no load of clients keeps a heartbeat waiting (L40).
     ///
     /// # Errors
-    /// The system's reason if the port cannot be opened.
+    /// The system's reason if the port cannot be opened, or the thread not be started.
     pub fn start(
         runtime: &Handle,
         options: PeerOptions,
@@ -54,6 +56,7 @@ impl Peers {
         let evidence = numbers().map(|number| (number, Mutex::default())).collect();
         let accepted = Arc::new(accept::Accepted::new(&options));
         let listen = options.listen;
+        let control = control_thread()?;
         let shared = Arc::new(PeersShared {
             options,
             events,
@@ -62,31 +65,33 @@ impl Peers {
             rooms,
             evidence,
             heard_addresses: Mutex::default(),
+            control: control.handle().clone(),
+            bulk: runtime.clone(),
         });
-        let guard = runtime.enter();
+        let guard = control.enter();
         let port = ListeningSocket::open(listen)?;
         drop(guard);
         let accepting = accept::run(Arc::clone(&shared), port, Arc::clone(&accepted));
-        let mut tasks = vec![runtime.spawn(accepting).abort_handle()];
+        let mut tasks = vec![control.spawn(accepting).abort_handle()];
         for member in others {
             for peer_stream in [PeerStream::Control, PeerStream::Bulk] {
                 let dialling = dial::run(Arc::clone(&shared), member.clone(), peer_stream);
-                tasks.push(runtime.spawn(dialling).abort_handle());
+                tasks.push(shared.runtime(peer_stream).spawn(dialling).abort_handle());
             }
         }
         Ok(Self {
             shared,
             tasks,
             accepted,
+            control: Some(control),
         })
     }
 
     /// Members that took this replica's *control* stream and have not been silent since (L43), by number.
     pub fn in_reach(&self) -> Vec<u32> {
         let queues = self.shared.queues.iter();
-        let control = queues.filter(|((_, kind), queue)| {
-            *kind == PeerStream::Control && queue.is_open()
-        });
+        let control =
+            queues.filter(|((_, kind), queue)| *kind == PeerStream::Control && queue.is_open());
         let mut numbers: Vec<u32> = control.map(|((number, _), _)| *number).collect();
         numbers.sort_unstable();
         numbers
@@ -122,5 +127,17 @@ impl Peers {
 impl Drop for Peers {
     fn drop(&mut self) {
         self.close();
+        if let Some(control) = self.control.take() {
+            // Whoever drops this may be a task, which must not wait for threads.
+            control.shutdown_background();
+        }
     }
+}
+
+fn control_thread() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
 }

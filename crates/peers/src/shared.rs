@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tern_replication::{FrameSource, Hello, PeerRefusal, PeerStream, RaftMember, replica_number};
+use tokio::runtime::Handle;
 
 use crate::events::PeerEvents;
 use crate::evidence::Evidence;
@@ -22,9 +23,21 @@ pub(crate) struct PeersShared {
     pub evidence: HashMap<u32, Mutex<Evidence>>,
     /// Where members are that had to say so themselves.
     pub heard_addresses: Mutex<HashMap<u32, String>>,
+    /// The thread of the control streams, and of everything that comes before a stream.
+    pub control: Handle,
+    /// The threads of the bulk streams, which clients' sockets share.
+    pub bulk: Handle,
 }
 
 impl PeersShared {
+    /// Where a stream is carried.
+    pub fn runtime(&self, peer_stream: PeerStream) -> &Handle {
+        match peer_stream {
+            PeerStream::Control => &self.control,
+            PeerStream::Bulk => &self.bulk,
+        }
+    }
+
     /// Whether a peer may be connected: no objection of the replica's, and one of the members.
     pub fn judge(&self, theirs: &Hello, confirmed: u64) -> Result<(), PeerRefusal> {
         self.events.judge(theirs, confirmed)?;

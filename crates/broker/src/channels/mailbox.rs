@@ -12,7 +12,7 @@ use tern_replica::{
     Bound, Durable, Outcome, PreparedSegment, Promotion, PromotionRefusal, Proposal,
     RebuiltNextOffsets, RejectReason,
 };
-use tern_replication::{PeerMessage, Progress, ReplicaId};
+use tern_replication::{PeerMessage, PeerStream, Progress, ReplicaId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -154,6 +154,10 @@ impl Mailbox {
 
     /// Bounded by the rooms of the peers' streams.
     pub(crate) fn peer(&self, message: PeerMessage, room: MessagePermit) {
+        if message.stream() == PeerStream::Control {
+            // The task that wakes waits behind all that clients have sent; elections do not.
+            return self.tell(Input::Peer(message, room));
+        }
         let _ = self.push_via_wake_task(Input::Peer(message, room), BatchSender::push_no_wake);
     }
 

@@ -79,6 +79,22 @@ fn little_messages_reach_an_idle_peer_while_the_net_thread_is_busy() {
 }
 
 #[test]
+fn heartbeats_pass_and_lost_streams_come_back_while_clients_keep_both_net_threads_busy() {
+    let pair = Pair::new();
+    let (one, _told) = pair.start(1, |_, _| {}, Vec::new());
+    let other = pair.on_another_thread();
+    let (two, seen) = other.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&one, &seen, &heartbeat(1, 2));
+    let _busy = [pair.keep_busy(), other.keep_busy()];
+    send_until_seen(&one, &seen, &heartbeat(1, 2));
+    // It is silent for no longer than it is away.
+    drop(two);
+    wait_until("nobody to be in reach", || one.in_reach().is_empty());
+    let (_two, seen) = other.start(2, |_, _| {}, Vec::new());
+    send_until_seen(&one, &seen, &heartbeat(1, 2));
+}
+
+#[test]
 fn messages_of_every_length_keep_their_order_whoever_writes_them() {
     const COUNT: u64 = 600;
     let pair = Pair::new();
