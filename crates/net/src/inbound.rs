@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::budget::Credit;
 use crate::connection::{Connection, now_ms};
 use crate::stream::ReadHalf;
+use crate::turns::Turns;
 
 /// What one read takes at most, and the largest frame that is received without a buffer of its own.
 const READ_BYTES: usize = 64 * 1024;
@@ -89,6 +90,7 @@ pub(crate) async fn read_frames(
         reading,
         waiting: BytesMut::new(),
         began_ms: 0,
+        turns: Turns::new(),
     };
     loop {
         if let Err(end) = reader.turn().await {
@@ -106,6 +108,7 @@ struct FrameReader<'a, F> {
     waiting: BytesMut,
     /// When that frame began to arrive; 0 without one.
     began_ms: u64,
+    turns: Turns,
 }
 
 /// What stands between the received bytes and the handler.
@@ -118,6 +121,8 @@ enum Obstacle {
     Budget(usize),
     /// The peer has not taken its answers.
     Answers,
+    /// It is the turn of others.
+    Turn,
 }
 
 impl<F: Frames> FrameReader<'_, F> {
@@ -133,6 +138,7 @@ impl<F: Frames> FrameReader<'_, F> {
             self.connection.frame_due(0);
             match obstacle {
                 Obstacle::Incomplete => {}
+                Obstacle::Turn => self.turns.give_way().await,
                 Obstacle::InFlight => self.connection.load.fell_below_limit().await,
                 Obstacle::Answers => {
                     let watermark = self.reading.outbound_watermark;
@@ -199,6 +205,9 @@ impl<F: Frames> FrameReader<'_, F> {
         let Some(size) = self.size(received)?.filter(|size| received.len() >= *size) else {
             return Ok(Err(Obstacle::Incomplete));
         };
+        if self.turns.is_over() {
+            return Ok(Err(Obstacle::Turn));
+        }
         if self.connection.load.is_full() {
             return Ok(Err(Obstacle::InFlight));
         }
@@ -210,6 +219,7 @@ impl<F: Frames> FrameReader<'_, F> {
             return Ok(Err(Obstacle::Budget(size)));
         }
         credit.enter();
+        self.turns.count();
         Ok(Ok((self.take(received, size)?, credit)))
     }
 

@@ -16,6 +16,7 @@ mod pending;
 mod server;
 mod socket;
 mod stream;
+mod turns;
 
 pub use budget::{Budget, Credit};
 pub use client::{Call, Client, PushHandler};
