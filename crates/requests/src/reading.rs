@@ -9,8 +9,11 @@ use tern_wire::tags::Subscription;
 use crate::queues::QueueKey;
 use crate::views::Views;
 
-/// Messages of one answer.
-pub(super) const MAX_MESSAGES: usize = 32;
+/// Messages of one answer, if so many are asked for. RocketMQ's brokers give 32 at most, which its clients ask for unless
+/// they are told otherwise: with little messages an answer is then 10 KB, and its round trip costs more than it does.
+pub(super) const MAX_MESSAGES: usize = 1_024;
+/// As many as most answers have.
+const USUAL_MESSAGES: usize = 32;
 /// Bytes of one answer, a single longer message apart.
 const MAX_BYTES: usize = 256 << 10;
 /// Entries that one look goes through for a filter that matches little.
@@ -22,7 +25,7 @@ const SCAN_STEP: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     /// Matching messages, in order.
-    pub entries: SmallVec<[QueuedRecord; MAX_MESSAGES]>,
+    pub entries: SmallVec<[QueuedRecord; USUAL_MESSAGES]>,
     /// Where to go on: behind the last entry that was looked at.
     pub next: u64,
     /// Where in the log the last of them stands.

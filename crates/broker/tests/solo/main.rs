@@ -265,15 +265,15 @@ fn an_offset_outside_of_the_queue_is_corrected() {
 }
 
 #[test]
-fn a_pull_answer_has_at_most_32_messages() {
+fn a_pull_answer_has_as_many_messages_as_were_asked_for_and_1024_at_most() {
     let broker = SoloBroker::start();
-    let sends: Vec<_> = (0..40)
+    let sends: Vec<_> = (0..1_030)
         .map(|_| broker.client.begin(message("orders", 0, "", "m")))
         .collect();
     for sent in sends {
         assert_eq!(sent.recv_timeout(PATIENCE).unwrap().code, 0);
     }
-    for (asked, given) in [(i32::MAX, 32), (5, 5), (0, 1)] {
+    for (asked, given) in [(i32::MAX, 1_024), (33, 33), (5, 5), (0, 1)] {
         let header = PullRequest {
             max_messages: asked,
             ..pull_header("CG", "orders", 0, 0)
