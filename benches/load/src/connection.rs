@@ -33,14 +33,26 @@ impl LoadConnection {
         })
     }
 
-    /// Writes what was put into `out`.
+    /// Writes what was put into `out`, and reads meanwhile: a broker that takes no more requests before its answers are
+    /// taken would else wait for ever, and take this for a peer that does not read.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection broke or was closed.
     pub async fn flush(&mut self) -> io::Result<()> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await?;
-            self.out.clear();
+        while !self.out.is_empty() {
+            self.buffer.reserve(READ_BYTES);
+            let (mut reader, mut writer) = self.stream.split();
+            tokio::select! {
+                biased;
+                written = writer.write_buf(&mut self.out) => {
+                    written?;
+                }
+                read = reader.read_buf(&mut self.buffer) => {
+                    if read? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+            }
         }
         Ok(())
     }

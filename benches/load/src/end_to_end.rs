@@ -1,9 +1,12 @@
 //! End to end: one group's messages are sent, pulled while they are sent, and their offsets committed.
 //!
 //! The consumer does as a push consumer does: one pull for each queue, held while there is nothing, and each pull commits
-//! what came before it. The window ends when everything is pulled and the last offsets are committed.
+//! what came before it. The window ends when everything is pulled and the last offsets are committed; `sending` in
+//! its line says how things stood when the last send was answered, with the latencies of the sends.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tern_wire::headers::{
@@ -11,7 +14,7 @@ use tern_wire::headers::{
 };
 use tern_wire::sys_flag::pull as flags;
 use tern_wire::{Command, codes, encode_frame};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::connection::LoadConnection;
 use crate::frames::now_ms;
@@ -27,20 +30,30 @@ const GROUP: &str = "load-end-to-end";
 /// A connection broke, a request was refused, or what was committed is not what was consumed.
 pub async fn run(plan: &Plan) -> io::Result<bool> {
     let senders = send::open(plan).await?;
-    let consumer = EndConsumer::open(plan.clone()).await?;
+    let arrived = Arc::new(AtomicU64::new(0));
     let mut asker = LoadConnection::open(&plan.leader().address).await?;
     let (tell_ends, ends) = watch::channel(Vec::new());
+    let (tell_begun, begun) = oneshot::channel();
+    let consumer = (plan.clone(), Arc::clone(&arrived));
+    let consuming = tokio::task::spawn_blocking(move || consume(consumer, begun, ends));
     steps::pause(plan, "{\"event\": \"ready\"}");
     let start = Instant::now();
-    let consuming = tokio::spawn(consumer.run(ends));
+    let _ = tell_begun.send(());
     let mut sent = send::all(senders).await?;
+    let sending = format!(
+        "\"consumed\": {}, {}",
+        arrived.load(Ordering::Relaxed),
+        sent.facts(start.elapsed().as_secs_f64())
+    );
     // Nothing is sent any more: what lies before these offsets is all that there will be.
     tell_ends.send_replace(ends_of_queues(&mut asker, plan).await?);
     let done = consuming.await.map_err(io::Error::other)??;
     let seconds = start.elapsed().as_secs_f64();
     sent.latencies_us = done.latencies_us;
     sent.latencies_us.sort_unstable();
-    steps::pause(plan, &sent.line(seconds));
+    let facts = sent.facts(seconds);
+    let line = format!("{{\"event\": \"measured\", {facts}, \"sending\": {{{sending}}}}}");
+    steps::pause(plan, &line);
     check_committed(&mut asker, plan, &done.offsets).await?;
     let compared = Compared::new(&done.numbers, &sent.acknowledged);
     steps::say(&compared.line());
@@ -56,14 +69,32 @@ struct Consumed {
     offsets: Vec<i64>,
 }
 
+/// Consumes on a thread of its own: a consumer is a process beside the producers, and does not wait for their turns.
+fn consume(
+    (plan, arrived): (Plan, Arc<AtomicU64>),
+    begun: oneshot::Receiver<()>,
+    ends: watch::Receiver<Vec<i64>>,
+) -> io::Result<Consumed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let consumer = EndConsumer::open(plan, arrived).await?;
+        begun.await.map_err(io::Error::other)?;
+        consumer.run(ends).await
+    })
+}
+
 struct EndConsumer {
     plan: Plan,
     connection: LoadConnection,
     consumed: Consumed,
+    /// Messages that have arrived.
+    arrived: Arc<AtomicU64>,
 }
 
 impl EndConsumer {
-    async fn open(plan: Plan) -> io::Result<Self> {
+    async fn open(plan: Plan, arrived: Arc<AtomicU64>) -> io::Result<Self> {
         Ok(Self {
             connection: LoadConnection::open(&plan.leader().address).await?,
             consumed: Consumed {
@@ -72,6 +103,7 @@ impl EndConsumer {
                 offsets: vec![0; plan.queues as usize],
             },
             plan,
+            arrived,
         })
     }
 
@@ -111,6 +143,8 @@ impl EndConsumer {
                     let taken_us = now.saturating_sub(arrival.born_ms) * 1000;
                     consumed.latencies_us.push(taken_us as u32);
                 })?;
+                let count = self.consumed.numbers.len() as u64;
+                self.arrived.store(count, Ordering::Relaxed);
             }
             codes::response::PULL_NOT_FOUND
             | codes::response::PULL_RETRY_IMMEDIATELY

@@ -3,7 +3,7 @@
 //! In an open loop a send that has to wait, as too many are unanswered, is late from its own time on: what the servers
 //! make others wait is in the latencies.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +25,12 @@ pub struct Sent {
     pub acknowledged: Vec<u64>,
     /// Messages with any other answer.
     failed: u64,
-    /// Of each send; sorted when all have ended.
+    /// Of each send that was answered with code 0; sorted when all have ended.
     pub latencies_us: Vec<u32>,
+    /// Of each other send; sorted when all have ended.
+    refused_us: Vec<u32>,
+    /// Sends with each other answer.
+    refusals: BTreeMap<i32, u64>,
 }
 
 /// Sends, and reads back; whether everything acknowledged is there.
@@ -77,29 +81,45 @@ pub async fn all(senders: Vec<Sender>) -> io::Result<Sent> {
         let part = done.map_err(io::Error::other)??;
         sent.acknowledged.extend(part.acknowledged);
         sent.latencies_us.extend(part.latencies_us);
+        sent.refused_us.extend(part.refused_us);
+        for (code, sends) in part.refusals {
+            *sent.refusals.entry(code).or_default() += sends;
+        }
         sent.failed += part.failed;
     }
     sent.latencies_us.sort_unstable();
+    sent.refused_us.sort_unstable();
     Ok(sent)
 }
 
 impl Sent {
-    fn quantile_ms(&self, quantile: f64) -> f64 {
-        let at = ((self.latencies_us.len() as f64 - 1.0) * quantile).max(0.0) as usize;
-        f64::from(self.latencies_us.get(at).copied().unwrap_or(0)) / 1000.0
-    }
-
     /// As a JSON line.
     pub fn line(&self, seconds: f64) -> String {
+        format!("{{\"event\": \"measured\", {}}}", self.facts(seconds))
+    }
+
+    /// What the line says, without its braces. Latencies are those of `latencies_us`.
+    pub fn facts(&self, seconds: f64) -> String {
+        let refusals = self.refusals.iter();
+        let refusals: Vec<_> = refusals
+            .map(|(code, sends)| format!("\"{code}\": {sends}"))
+            .collect();
         format!(
-            "{{\"event\": \"measured\", \"count\": {}, \"failed\": {}, \"seconds\": {seconds:.3}, \
-             \"p50_ms\": {:.3}, \"p99_ms\": {:.3}}}",
+            "\"count\": {}, \"failed\": {}, \"seconds\": {seconds:.3}, \"p50_ms\": {:.3}, \"p99_ms\": {:.3}, \
+             \"refusals\": {{{}}}, \"refused_p99_ms\": {:.3}",
             self.acknowledged.len(),
             self.failed,
-            self.quantile_ms(0.5),
-            self.quantile_ms(0.99),
+            quantile_ms(&self.latencies_us, 0.5),
+            quantile_ms(&self.latencies_us, 0.99),
+            refusals.join(", "),
+            quantile_ms(&self.refused_us, 0.99),
         )
     }
+}
+
+fn quantile_ms(sorted_us: &[u32], quantile: f64) -> f64 {
+    let at = ((sorted_us.len() as f64 - 1.0) * quantile).max(0.0) as usize;
+    f64::from(sorted_us.get(at).copied().unwrap_or(0)) / 1000.0
 }
 
 /// One connection that sends.
@@ -228,12 +248,14 @@ impl Sender {
         let Some((first, since)) = self.in_flight.remove(&answer.opaque) else {
             return;
         };
-        let taken = now.duration_since(since).as_micros();
-        self.sent.latencies_us.push(taken as u32);
+        let taken = now.duration_since(since).as_micros() as u32;
         if answer.code == codes::response::SUCCESS {
+            self.sent.latencies_us.push(taken);
             let numbers = first..first + self.plan.batch;
             self.sent.acknowledged.extend(numbers);
         } else {
+            self.sent.refused_us.push(taken);
+            *self.sent.refusals.entry(answer.code).or_default() += 1;
             self.sent.failed += self.plan.batch;
         }
     }
