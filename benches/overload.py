@@ -26,14 +26,17 @@ from benches.servers.ours import create_topic, ours
 from benches.servers.running import Servers
 from benches.stepped import Line, LoadFailedError, Stepped
 from support.speaker import ask, lenient_json
+from ternmq.config.timing import Profile
 from ternmq.config.topology import Mode
 from ternmq.protocol.codes import RequestCode
 
 QUEUES = 8
-CONNECTIONS = 4
-# A window that the generator never fills: who refuses, and when, is the broker's business.
-UNANSWERED = 1 << 16
+CONNECTIONS = 64
+# As many as a broker reads from one connection before it has answered: the rest waits in the sockets.
+UNANSWERED = 4_096
+PEAK_UNANSWERED = 4
 AFTER_WINDOWS = 5
+MIN_SECONDS = 3.0
 AFTER_SECONDS = 2.0
 _WITHIN = 600.0
 _CALM, _OVER = 0.8, 3.0
@@ -60,7 +63,7 @@ class LostError(Exception):
     """What was acknowledged was not consumed, or twice."""
 
 
-def run(folder: Path, seconds: float, body: int, mode: Mode) -> dict[str, Any]:
+def run(folder: Path, seconds: float, body: int, mode: Mode, timing: Profile | None = None) -> dict[str, Any]:
     """Measure.
 
     Args:
@@ -68,6 +71,7 @@ def run(folder: Path, seconds: float, body: int, mode: Mode) -> dict[str, Any]:
         seconds: of the overload.
         body: bytes of a message.
         mode: how the group replicates.
+        timing: election times; None leaves the choice to the servers.
 
     Raises:
         LostError: an acknowledged message was not consumed once.
@@ -76,11 +80,11 @@ def run(folder: Path, seconds: float, body: int, mode: Mode) -> dict[str, Any]:
     servers_core, load_core = {cores[0]}, {cores[-1]}
     with contextlib.ExitStack() as stack:
         with _on(servers_core):  # children inherit it, and their threads
-            servers = stack.enter_context(ours(folder, mode=mode))
+            servers = stack.enter_context(ours(folder, mode=mode, timing=timing))
         with _on(load_core):
-            peak = _phase(servers, Phase("peak", None, max(5.0, seconds / 6), 64), body)
+            peak = _phase(servers, Phase("peak", None, max(MIN_SECONDS, seconds / 6), PEAK_UNANSWERED), body)
             rate = peak["goodput"]
-            before = _phase(servers, Phase("before", _CALM * rate, max(5.0, seconds / 6), UNANSWERED), body)
+            before = _phase(servers, Phase("before", _CALM * rate, max(MIN_SECONDS, seconds / 6), UNANSWERED), body)
             over = _phase(servers, Phase("over", _OVER * rate, seconds, UNANSWERED), body)
             after = [
                 _phase(servers, Phase(f"after {at}", _CALM * rate, AFTER_SECONDS, UNANSWERED), body)
