@@ -60,7 +60,7 @@ mod zeros_ahead;
 pub use clean_stop::{BootMark, StopKind, StopRecord};
 pub use consume_queue::{ConsumeQueues, QueueBounds, QueueEntry, QueueLimits};
 pub use descriptor::{DESCRIPTOR_SIZE, Descriptor};
-pub use disk::{Disk, DiskFile, Space, is_no_space};
+pub use disk::{Disk, DiskFile, Space, is_no_space, is_scarce};
 pub use draft::{FrameDraft, MAX_AHEAD_MS, fits_frame};
 pub use durability::{Syncing, forget_commit};
 pub use error::LogError;

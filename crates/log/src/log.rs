@@ -274,6 +274,13 @@ impl Log {
         Ok(())
     }
 
+    /// Another thread met an error while it prepared a segment, for which neither room nor descriptors were missing: the log
+    /// takes nothing more.
+    pub fn preparation_failed(&self, base: u64, error: io::Error) -> LogError {
+        self.durability.fail();
+        LogError::write(&segment_path(&self.options.directory, base), error)
+    }
+
     /// The header of a frame.
     ///
     /// # Errors

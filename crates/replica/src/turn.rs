@@ -31,6 +31,7 @@ use std::collections::VecDeque;
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{
     FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, RaftState, RaftStateFile, frame_position,
+    is_no_space, is_scarce,
 };
 use tern_replication::{
     MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
@@ -266,12 +267,18 @@ impl<T> Replica<T> {
         self.tickets.frames() > 0
     }
 
+    /// A segment that could not be made for want of room, or of descriptors, is made later. Any other error is one of the
+    /// disk, and is not tried again (D4).
     fn take_segments(&mut self, segments: Vec<PreparedSegment>) -> Result<(), Fatal> {
         for segment in segments {
             self.segment_asked = None;
-            self.room.segment(segment.file.is_ok());
-            if let Ok(file) = segment.file {
-                self.log.segment_prepared(segment.base, file)?;
+            match segment.file {
+                Ok(file) => {
+                    self.room.segment(true);
+                    self.log.segment_prepared(segment.base, file)?;
+                }
+                Err(error) if is_scarce(&error) || is_no_space(&error) => self.room.segment(false),
+                Err(error) => return Err(self.log.preparation_failed(segment.base, error).into()),
             }
         }
         Ok(())

@@ -50,7 +50,23 @@ pub struct DiskContents {
     pub sync_horizon: Option<u64>,
     /// The running sync is the one that began at the horizon.
     pub ending_sync: bool,
-    pub failures: Vec<(Operation, String)>,
+    pub failures: Vec<PlannedFailure>,
+    /// Changing calls since a write or a sync failed in this life; none while none has.
+    pub calls_after_failure: Option<u64>,
+    /// The same of the life before.
+    pub calls_after_failure_before: Option<u64>,
+}
+
+/// An error that is to come.
+#[derive(Clone)]
+pub struct PlannedFailure {
+    pub operation: Operation,
+    /// What the path of the call contains.
+    pub path_part: String,
+    /// Calls that do not fail before it.
+    pub skip: u64,
+    /// What the call says; none for the error of its kind.
+    pub errno: Option<i32>,
 }
 
 impl DiskContents {
@@ -60,6 +76,9 @@ impl DiskContents {
             return Err(stopped());
         }
         self.sequence += 1;
+        if let Some(calls) = &mut self.calls_after_failure {
+            *calls += 1;
+        }
         Ok(Last(self.stop_at == Some(self.sequence)))
     }
 
@@ -70,20 +89,33 @@ impl DiskContents {
         Ok(())
     }
 
-    pub fn take_failure(&mut self, operation: Operation, path: &Path) -> bool {
+    /// The error that this call is to meet: its number, or 0 for the usual one of its kind.
+    pub fn take_failure(&mut self, operation: Operation, path: &Path) -> Option<i32> {
         if self.failures.is_empty() {
-            return false;
+            return None;
         }
         let text = path.to_string_lossy();
-        let hit = self
-            .failures
-            .iter()
-            .position(|(kind, part)| *kind == operation && text.contains(part));
-        hit.map(|at| self.failures.remove(at)).is_some()
+        let at = self.failures.iter().position(|planned| {
+            planned.operation == operation && text.contains(&planned.path_part)
+        })?;
+        let planned = &mut self.failures[at];
+        if planned.skip > 0 {
+            planned.skip -= 1;
+            return None;
+        }
+        let errno = self.failures.remove(at).errno;
+        let changes = matches!(
+            operation,
+            Operation::Write | Operation::Sync | Operation::SyncDirectory
+        );
+        if changes || errno.is_some() {
+            self.calls_after_failure.get_or_insert(0);
+        }
+        Some(errno.unwrap_or(0))
     }
 
     pub fn take_descriptor(&mut self, path: &Path) -> io::Result<()> {
-        if self.take_failure(Operation::Open, path) {
+        if self.take_failure(Operation::Open, path).is_some() {
             return Err(Errno::MFILE.into());
         }
         Ok(())
@@ -191,6 +223,7 @@ impl DiskContents {
 
     pub const fn new_life(&mut self) {
         self.life += 1;
+        self.calls_after_failure_before = self.calls_after_failure.take();
         self.stop_at = None;
         self.sync_horizon = None;
         self.ending_sync = false;

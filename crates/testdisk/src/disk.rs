@@ -7,7 +7,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tern_log::{Disk, DiskFile, Space};
 
-use crate::contents::{ChangeKind, DirectoryEntry, DiskContents, NameChange, parent};
+use crate::contents::{
+    ChangeKind, DirectoryEntry, DiskContents, NameChange, PlannedFailure, parent,
+};
 use crate::file::MemoryFile;
 use crate::inode::Inode;
 use crate::operation::Operation;
@@ -74,10 +76,24 @@ impl MemoryDisk {
     /// The next call of a kind on a path that contains `path_part` fails; [`Operation::Allocate`] with *no space*,
     /// [`Operation::Open`] for want of a descriptor, the others with an input/output error.
     pub fn fail_next(&self, operation: Operation, path_part: &str) {
-        self.inner
-            .lock()
-            .failures
-            .push((operation, path_part.to_owned()));
+        self.fail_after(operation, path_part, 0, None);
+    }
+
+    /// As [`fail_next`](Self::fail_next), after so many calls of that kind on such a path that do not fail; with an error
+    /// number of the system in place of the usual one.
+    pub fn fail_after(&self, operation: Operation, path_part: &str, skip: u64, errno: Option<i32>) {
+        self.inner.lock().failures.push(PlannedFailure {
+            operation,
+            path_part: path_part.to_owned(),
+            skip,
+            errno,
+        });
+    }
+
+    /// How many changing calls the process made in its last life after a write or a sync had failed; none if none had. The
+    /// call that failed is not among them.
+    pub fn calls_after_failure(&self) -> Option<u64> {
+        self.inner.lock().calls_after_failure_before
     }
 
     /// Takes back errors that have not happened.
@@ -321,8 +337,9 @@ impl Disk for MemoryDisk {
         let mut inner = self.inner.lock();
         let last = inner.begin()?;
         last.end(())?;
-        if inner.take_failure(Operation::SyncDirectory, path) {
-            return Err(io::Error::from_raw_os_error(EIO));
+        if let Some(errno) = inner.take_failure(Operation::SyncDirectory, path) {
+            let errno = if errno == 0 { EIO } else { errno };
+            return Err(io::Error::from_raw_os_error(errno));
         }
         if !inner.is_directory(path) {
             return Err(io::ErrorKind::NotFound.into());

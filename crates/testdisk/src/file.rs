@@ -33,15 +33,16 @@ impl MemoryFile {
     }
 
     fn fails(&self, inner: &mut DiskContents, operation: Operation) -> io::Result<()> {
-        if inner.take_failure(operation, &self.path) {
-            let code = if operation == Operation::Allocate {
-                ENOSPC
-            } else {
-                EIO
-            };
-            return Err(io::Error::from_raw_os_error(code));
+        let usual = if operation == Operation::Allocate {
+            ENOSPC
+        } else {
+            EIO
+        };
+        match inner.take_failure(operation, &self.path) {
+            None => Ok(()),
+            Some(0) => Err(io::Error::from_raw_os_error(usual)),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
         }
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use tern_log::Disk;
 use tern_replica::{ElectionCause, PromotionRefusal};
 use tern_replication::{MessageKind, PeerMessage, Phase};
+use tern_testdisk::Operation;
 use tern_wire::record;
 
 use super::history::{Figures, SECOND, World, WorldEvent};
@@ -73,6 +74,31 @@ impl World {
     /// Syncs of a machine's disk that begin within this time end when it is over.
     pub fn hang(&mut self, at: usize, time: Micros) {
         self.faults.hangs[at] = self.now + time;
+    }
+
+    /// A call of this kind on a machine's disk fails, after so many on such a path that do not; its process may end by it.
+    /// `errno`: in place of an input/output error.
+    pub fn fail_disk(
+        &mut self,
+        at: usize,
+        (operation, path_part): (Operation, &str),
+        skip: u64,
+        errno: Option<i32>,
+    ) {
+        let machine = &mut self.machines[at];
+        machine.injected = true;
+        machine.disk.fail_after(operation, path_part, skip, errno);
+    }
+
+    /// Processes that have ended by an error of their disk.
+    pub fn disk_stops(&self) -> u64 {
+        let faults = &self.figures.faults;
+        faults.get("stopped by a disk error").copied().unwrap_or(0)
+    }
+
+    /// What the last process of a machine still did to its disk after an error of that; none if it met none.
+    pub fn calls_after_disk_error(&self, at: usize) -> Option<u64> {
+        self.machines[at].disk.calls_after_failure()
     }
 
     /// Whether a process holds frame 1 and has not started.
