@@ -37,6 +37,8 @@ pub struct NodeOptions {
     pub secret: Option<Vec<u8>>,
     /// Heartbeat and election times.
     pub timing: Timing,
+    /// A disk whose syncs are quicker is never slow beside the others', nanoseconds; 0 where none is.
+    pub slow_sync_ns: u64,
     /// Size of a segment for a new group, bytes.
     pub segment_size: u64,
     /// Recent frames kept in memory, bytes.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tern_log::{Frame, LogError};
 use tern_peers::{MessagePermit, PeerEvents, Peers};
-use tern_replica::MemberStatus;
+use tern_replica::{DiskReport, MemberStatus};
 use tern_replication::{
     FrameSource, Hello, PeerKind, PeerMessage, PeerRefusal, Phase, ThinEntry, replica_id,
 };
@@ -43,9 +43,11 @@ impl PeerHandler {
         let _ = self.peers.set(Arc::downgrade(peers));
     }
 
-    /// A started replica answers the bootstrap messages of those that have not; a bootstrap reads its own mail.
-    fn bootstrap_message(&self, message: PeerMessage, room: MessagePermit) {
-        if self.member_status.phase().0 != Phase::Started {
+    /// A started replica answers the bootstrap messages of those that have not; a bootstrap reads its own mail. What a peer
+    /// says of its disk is for the turn.
+    fn status_message(&self, message: PeerMessage, room: MessagePermit) {
+        let is_report = DiskReport::decode(&message.context).is_some();
+        if is_report || self.member_status.phase().0 != Phase::Started {
             self.mailbox.peer(message, room);
             return;
         }
@@ -80,7 +82,7 @@ impl PeerEvents for PeerHandler {
     fn message(&self, message: PeerMessage, room: MessagePermit) {
         match message.kind {
             PeerKind::Raft => self.mailbox.peer(message, room),
-            PeerKind::Status => self.bootstrap_message(message, room),
+            PeerKind::Status => self.status_message(message, room),
         }
     }
 

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tern_replica::{ElectionCause, NearSlaves, Outcome, RejectReason, RoleChange};
+use tern_replica::{DiskCondition, ElectionCause, NearSlaves, Outcome, RejectReason, RoleChange};
 use tern_replication::{Role, replica_number};
 use tern_requests::RoleView;
 
@@ -35,6 +35,7 @@ pub struct RoleBoard {
     addresses: Mutex<HashMap<u32, String>>,
     near_slaves: AtomicU64,
     election: Mutex<Option<WonElection>>,
+    disk: Mutex<DiskCondition>,
     events: Arc<dyn NodeEvents>,
 }
 
@@ -54,6 +55,7 @@ impl RoleBoard {
             addresses: Mutex::new(HashMap::from_iter([(own, address)])),
             near_slaves: AtomicU64::new(0),
             election: Mutex::new(None),
+            disk: Mutex::default(),
             events,
         }
     }
@@ -76,6 +78,16 @@ impl RoleBoard {
     /// A turn has ended.
     pub(crate) fn see_slaves(&self, near: NearSlaves) {
         self.near_slaves.store(near.bits(), Ordering::Relaxed);
+    }
+
+    /// How the disk of this replica is, beside those of the others.
+    pub fn disk(&self) -> DiskCondition {
+        *self.disk.lock()
+    }
+
+    /// A turn has found it changed.
+    pub(crate) fn see_disk(&self, condition: DiskCondition) {
+        *self.disk.lock() = condition;
     }
 
     /// A peer said where its clients reach it.

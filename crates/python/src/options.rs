@@ -44,6 +44,7 @@ fn read(from: &mut Entries<'_, '_>) -> PyResult<NodeOptions> {
         data: from.take("data")?,
         secret: from.take("secret")?,
         timing: timing_of(from)?,
+        slow_sync_ns: from.take::<u64>("slow_disk_ms")? * 1_000_000,
         segment_size: from.take("segment_size_bytes")?,
         ring_bytes: from.take("frame_ring_bytes")?,
         memory_bytes,

@@ -26,6 +26,7 @@ pub(crate) fn status<'py>(
     status.set_item("term", told.term)?;
     status.set_item("leader", events.member(told.leader))?;
     status.set_item("leader_address", roles.view().leader_address.as_deref())?;
+    status.set_item("disk_condition", roles.disk().name())?;
     status.set_item("member", &node.options().member)?;
     status.set_item("group", &node.options().settings.group)?;
     status.set_item("role_ms", roles.age_ms())?;

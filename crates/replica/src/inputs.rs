@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tern_log::LogError;
 use tern_replication::{PeerMessage, ReplicaId, Role};
 
+use crate::disk_health::DiskHealthChange;
 use crate::disk_room::DiskRoomChange;
 use crate::elections::ElectionCause;
 use crate::flusher::{Durable, FlushRequest};
@@ -126,6 +127,8 @@ pub struct Outbox<T> {
     pub look_at_disk: bool,
     /// Sends are refused for want of room from here on, or taken again.
     pub room: Option<DiskRoomChange>,
+    /// The disk is not fit for a leader any more, or fit again.
+    pub disk: Option<DiskHealthChange>,
     /// The commit index moved, or tickets were decided.
     pub commit: Option<Committed<T>>,
     /// Answers that wait for nothing: refusals and expired tickets.
@@ -148,6 +151,7 @@ impl<T> Default for Outbox<T> {
             prepare_segment: None,
             look_at_disk: false,
             room: None,
+            disk: None,
             commit: None,
             answers: Vec::new(),
             rebuild: None,

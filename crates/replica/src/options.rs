@@ -117,6 +117,8 @@ pub struct TurnOptions {
     pub flush: Flush,
     /// A slave that is more bytes behind is taken for one that is not there (RocketMQ's `haSlaveFallbehindMax`).
     pub slave_behind_bytes: u64,
+    /// A disk whose syncs are quicker than this is never slow, nanoseconds; 0 where none is.
+    pub slow_sync_ns: u64,
 }
 
 impl Default for TurnOptions {
@@ -137,6 +139,7 @@ impl Default for TurnOptions {
             acknowledgement: Acknowledgement::Committed,
             flush: Flush::Sync,
             slave_behind_bytes: 256 << 20,
+            slow_sync_ns: 20_000_000,
         }
     }
 }

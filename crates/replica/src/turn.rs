@@ -12,6 +12,7 @@ mod refusing;
 mod slaves;
 mod suspecting;
 
+use crate::disk_health::DiskHealth;
 use crate::disk_room::DiskRoom;
 use crate::elections::{ElectionCause, Elections};
 use crate::engine_maker::EngineMaker;
@@ -34,8 +35,7 @@ use tern_log::{
     is_no_space, is_scarce,
 };
 use tern_replication::{
-    MessageKind, PeerKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError,
-    ThinEntry, Work,
+    MessageKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError, ThinEntry, Work,
 };
 
 pub use leadership::{Promotion, PromotionRefusal};
@@ -78,6 +78,7 @@ pub struct Replica<T> {
     unsynced: VecDeque<UnsyncedWrite>,
     segment_asked: Option<u64>,
     room: DiskRoom,
+    disk: DiskHealth,
     reported_role: Option<RoleChange>,
     elections: Elections,
     /// Everything up to here is committed and is never cut (L22), also what was known so at the start.
@@ -135,6 +136,7 @@ impl<T> Replica<T> {
             unsynced: VecDeque::new(),
             segment_asked: None,
             room: DiskRoom::new(options.segment_size),
+            disk: DiskHealth::new(options.slow_sync_ns),
             reported_role: None,
             elections: Elections::default(),
             floor,
@@ -202,7 +204,7 @@ impl<T> Replica<T> {
             self.meet(peer, last_term)?;
         }
         self.step_peers(inbox, out)?;
-        self.heed_health(std::mem::take(&mut inbox.rotted));
+        self.heed_health(inbox, out);
         self.heed_suspicion();
         for peer in inbox.unreachable.drain(..) {
             self.engine.unreachable(peer);
@@ -316,10 +318,11 @@ impl<T> Replica<T> {
     }
 
     fn step_peer(&mut self, mut message: PeerMessage, out: &mut Outbox<T>) -> Result<(), Fatal> {
-        if message.kind != PeerKind::Raft || !self.has_room(&message)? {
+        if self.hears_of_disk(&message) || !self.has_room(&message)? {
             return Ok(());
         }
         self.heard_of(message.from);
+        self.hears_leader(&message);
         if self.is_from_before(&message) || self.is_of_another_master(&message)? {
             return Ok(());
         }

@@ -23,6 +23,8 @@ pub(crate) struct Faults {
     pub doomed: Vec<usize>,
     /// Until when syncs of a machine hang.
     pub hangs: Vec<Micros>,
+    /// Until when syncs of a machine are slow, and the least time that one takes.
+    pub slow: Vec<(Micros, Micros)>,
     pub copies: Vec<Option<MemoryDisk>>,
     /// How a process that ends at one of its writes dies: with the power, or alone.
     pub with_power: Vec<bool>,
@@ -34,6 +36,7 @@ impl Faults {
             is_active: false,
             doomed: Vec::new(),
             hangs: vec![0; swarm.members],
+            slow: vec![(0, 0); swarm.members],
             copies: vec![None; swarm.members],
             with_power: vec![false; swarm.members],
         }
@@ -42,6 +45,12 @@ impl Faults {
     /// From now on, something goes wrong now and then.
     pub fn begin(&mut self) {
         self.is_active = true;
+    }
+
+    /// The least time of a sync that begins now, where the disk is slow.
+    pub fn slow(&self, at: usize, now: Micros) -> Option<Micros> {
+        let (until, least) = self.slow[at];
+        (until > now).then_some(least)
     }
 
     /// How long a sync that begins now hangs.

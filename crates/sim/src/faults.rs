@@ -81,6 +81,7 @@ impl World {
             FaultKind::DiskError => self.disk_error(),
             FaultKind::ReadError => self.read_error(),
             FaultKind::Hang => self.hang_one(),
+            FaultKind::Slow => self.slow_one(),
             FaultKind::Full => self.fill_some(),
             FaultKind::Clock => self.set_clock_wrong(),
             FaultKind::FalseGone => self.tell_falsely(),
@@ -250,6 +251,14 @@ impl World {
         self.counted("hang");
         let time = self.random.between(200 * MILLISECOND, 5 * SECOND);
         self.faults.hangs[at] = self.now + time;
+    }
+
+    fn slow_one(&mut self) {
+        let at = self.anyone();
+        self.counted("slow disk");
+        let time = self.random.between(3 * SECOND, 12 * SECOND);
+        let least = self.random.between(20 * MILLISECOND, 150 * MILLISECOND);
+        self.faults.slow[at] = (self.now + time, least);
     }
 
     fn fill_some(&mut self) {
@@ -459,6 +468,7 @@ impl World {
         self.faults.is_active = false;
         for at in 0..self.swarm.members {
             self.faults.hangs[at] = 0;
+            self.faults.slow[at] = (0, 0);
             self.machines[at].clock.ahead_ms = 0;
             self.machines[at].disk.set_free_bytes(None);
             self.machines[at].disk.clear_failures();

@@ -12,7 +12,7 @@ use tern_replica::{
     Inbox, LeaderTasks, OpenedReplica, Outbox, Outcome, PreparedSegment, Proposal,
     RebuildNextOffsets, RebuildOutcome, Replica, TaskNotice, TaskTicket, TaskTime, TaskView,
 };
-use tern_replication::{PeerKind, PeerMessage, Role};
+use tern_replication::{PeerMessage, Role};
 use tern_requests::{RoleView, Views};
 use tern_state::State;
 use tern_testdisk::MemoryDisk;
@@ -116,7 +116,6 @@ impl RunningReplica {
 
     /// What a peer's message does to a running replica.
     pub fn receive(&mut self, message: PeerMessage) {
-        debug_assert_eq!(message.kind, PeerKind::Raft);
         self.inbox.peers.push(message);
     }
 

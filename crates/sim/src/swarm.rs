@@ -65,6 +65,8 @@ pub enum FaultKind {
     ReadError,
     /// A sync takes seconds.
     Hang,
+    /// Each sync of a machine takes long for a while.
+    Slow,
     /// Disks are full for a while.
     Full,
     /// A wall clock jumps and jumps back; clocks run at different speeds.
@@ -85,7 +87,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Power,
         Self::Kill,
         Self::Clean,
@@ -96,6 +98,7 @@ impl FaultKind {
         Self::DiskError,
         Self::ReadError,
         Self::Hang,
+        Self::Slow,
         Self::Full,
         Self::Clock,
         Self::FalseGone,

@@ -51,10 +51,18 @@ pub struct DiskContents {
     /// The running sync is the one that began at the horizon.
     pub ending_sync: bool,
     pub failures: Vec<PlannedFailure>,
-    /// Changing calls since a write or a sync failed in this life; none while none has.
-    pub calls_after_failure: Option<u64>,
-    /// The same of the life before.
-    pub calls_after_failure_before: Option<u64>,
+    /// The first call of this life that failed by a planned error of writing or syncing, and how often it came again.
+    pub failed: Option<FailedCall>,
+    /// How often it came again in the life before; none if none had failed.
+    pub repeated: Option<u64>,
+}
+
+/// A call that failed.
+#[derive(Clone)]
+pub struct FailedCall {
+    operation: Operation,
+    path: PathBuf,
+    repeated: u64,
 }
 
 /// An error that is to come.
@@ -76,9 +84,6 @@ impl DiskContents {
             return Err(stopped());
         }
         self.sequence += 1;
-        if let Some(calls) = &mut self.calls_after_failure {
-            *calls += 1;
-        }
         Ok(Last(self.stop_at == Some(self.sequence)))
     }
 
@@ -91,6 +96,12 @@ impl DiskContents {
 
     /// The error that this call is to meet: its number, or 0 for the usual one of its kind.
     pub fn take_failure(&mut self, operation: Operation, path: &Path) -> Option<i32> {
+        if let Some(failed) = &mut self.failed
+            && failed.operation == operation
+            && failed.path == path
+        {
+            failed.repeated += 1;
+        }
         if self.failures.is_empty() {
             return None;
         }
@@ -109,7 +120,11 @@ impl DiskContents {
             Operation::Write | Operation::Sync | Operation::SyncDirectory
         );
         if changes || errno.is_some() {
-            self.calls_after_failure.get_or_insert(0);
+            self.failed.get_or_insert_with(|| FailedCall {
+                operation,
+                path: path.to_path_buf(),
+                repeated: 0,
+            });
         }
         Some(errno.unwrap_or(0))
     }
@@ -221,9 +236,9 @@ impl DiskContents {
         });
     }
 
-    pub const fn new_life(&mut self) {
+    pub fn new_life(&mut self) {
         self.life += 1;
-        self.calls_after_failure_before = self.calls_after_failure.take();
+        self.repeated = self.failed.take().map(|failed| failed.repeated);
         self.stop_at = None;
         self.sync_horizon = None;
         self.ending_sync = false;

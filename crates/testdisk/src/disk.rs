@@ -90,10 +90,10 @@ impl MemoryDisk {
         });
     }
 
-    /// How many changing calls the process made in its last life after a write or a sync had failed; none if none had. The
-    /// call that failed is not among them.
-    pub fn calls_after_failure(&self) -> Option<u64> {
-        self.inner.lock().calls_after_failure_before
+    /// How often the process called again, in its last life, what had failed for it: the first write or sync that did, of the
+    /// same file; none if none had failed.
+    pub fn repeated_failure(&self) -> Option<u64> {
+        self.inner.lock().repeated
     }
 
     /// Takes back errors that have not happened.

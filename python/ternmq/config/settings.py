@@ -59,6 +59,12 @@ class BrokerSettings:
         "Bytes between socket and answer, per broker; beyond it sends are refused with code 2.",
         least=32 << 20,
     )
+    slow_disk_ms: int = setting(
+        20,
+        "A replica whose syncs take so long, and eight times as long as those of a majority of the others, for seconds,"
+        " hands leadership over and does not stand; 0: never.",
+        most=60_000,
+    )
     max_message_bytes: int = setting(
         4 << 20, "Largest message body; a frame is at most 16MiB.", least=1, most=15 << 20, apache="maxMessageSize"
     )

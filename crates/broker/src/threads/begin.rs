@@ -154,6 +154,7 @@ fn opening(start: &StartContext) -> ReplicaOpening {
                 Mode::Raft => Flush::Sync,
                 _ => options.flush,
             },
+            slow_sync_ns: options.slow_sync_ns,
             ..TurnOptions::default()
         },
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tern_journal::{Level, Logger, RateLimitedLog};
 use tern_peers::{MessagePermit, Peers};
 use tern_replica::{
-    Committed, DiskRoomChange, Durable, Fatal, FlushRequest, Inbox, MemberStatus, Outbox, Outcome,
-    Promotion, PromotionRefusal, RejectReason, Replica,
+    Committed, DiskCondition, DiskRoomChange, Durable, Fatal, FlushRequest, Inbox, MemberStatus,
+    Outbox, Outcome, Promotion, PromotionRefusal, RejectReason, Replica,
 };
 use tern_replication::{Persisted, Progress, Role, TICK_MS, replica_number};
 use tern_requests::Views;
@@ -292,6 +292,10 @@ fn deliver(out: &mut Outbox<Ticket>, log_end: u64, outlets: &Outlets) -> Result<
     if std::mem::take(&mut out.look_at_disk) {
         tell(&outlets.io, io::IoCommand::Look);
     }
+    if let Some(change) = out.disk.take() {
+        outlets.roles.see_disk(change.now);
+        say(level_of_disk(change.now), change.sentence());
+    }
     if let Some(change) = out.room.take() {
         say(level_of(change), change.sentence());
     }
@@ -303,6 +307,14 @@ const fn level_of(change: DiskRoomChange) -> Level {
     match change {
         DiskRoomChange::Gone => Level::Error,
         DiskRoomChange::Back => Level::Info,
+    }
+}
+
+/// How much it matters to an operator how the disk is.
+const fn level_of_disk(now: DiskCondition) -> Level {
+    match now {
+        DiskCondition::Well => Level::Info,
+        DiskCondition::Slow | DiskCondition::Hangs => Level::Error,
     }
 }
 

@@ -261,6 +261,7 @@ fn options(data: &Path, listen: SocketAddr) -> NodeOptions {
         auto_create_topic: true,
         default_topic_queues: 8,
         control_codes: vec![CONTROL_CODE],
+        slow_sync_ns: 20_000_000,
     }
 }
 

@@ -24,6 +24,7 @@ impl<T> Replica<T> {
     pub(super) fn flushed(&mut self, durable: Durable, out: &mut Outbox<T>) {
         if let Some(took_ns) = durable.took_ns() {
             self.pace.synced(took_ns);
+            self.disk.synced(took_ns, self.now_ns);
         }
         self.durable(durable.number(), out);
     }

@@ -9,6 +9,8 @@ pub(super) struct Health {
     pub rotted: bool,
     /// When a successor was asked to take over.
     pub handing_over_ns: Option<u64>,
+    /// When a leader was last heard.
+    pub led_ns: u64,
 }
 
 impl Health {

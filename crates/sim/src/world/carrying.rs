@@ -380,6 +380,9 @@ impl World {
         if let Some(hang) = self.faults.hang(at, self.now) {
             return hang;
         }
+        if let Some(least) = self.faults.slow(at, self.now) {
+            return self.random.between(least, 2 * least);
+        }
         if self.random.chance(self.swarm.slow_syncs) {
             self.random.between(20 * MILLISECOND, 300 * MILLISECOND)
         } else {

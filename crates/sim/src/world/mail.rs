@@ -1,6 +1,6 @@
 //! Streams between replicas: connections, and messages on their way.
 
-use tern_replica::Fatal;
+use tern_replica::{DiskReport, Fatal};
 use tern_replication::{PeerKind, PeerMessage, PeerStream};
 
 use super::history::{MILLISECOND, SILENCE, World, WorldEvent};
@@ -27,7 +27,7 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, at: usize, message: PeerMessage) -> Result<(), BrokenPromise> {
-        if message.kind == PeerKind::Status {
+        if message.kind == PeerKind::Status && DiskReport::decode(&message.context).is_none() {
             let (seed, now) = (self.random.number(), self.now);
             match self.machines[at].hear(&message, seed, now) {
                 Ok(Some(answer)) => self.post(at, vec![answer]),

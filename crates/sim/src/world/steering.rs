@@ -1,7 +1,7 @@
 //! What a test does to a world, and asks of it.
 
 use tern_log::Disk;
-use tern_replica::{ElectionCause, PromotionRefusal};
+use tern_replica::{DiskCondition, ElectionCause, PromotionRefusal};
 use tern_replication::{MessageKind, PeerMessage, Phase};
 use tern_testdisk::Operation;
 use tern_wire::record;
@@ -96,9 +96,20 @@ impl World {
         faults.get("stopped by a disk error").copied().unwrap_or(0)
     }
 
-    /// What the last process of a machine still did to its disk after an error of that; none if it met none.
-    pub fn calls_after_disk_error(&self, at: usize) -> Option<u64> {
-        self.machines[at].disk.calls_after_failure()
+    /// How often the last process of a machine tried again what its disk had failed to do; none if it met no error.
+    pub fn disk_retries(&self, at: usize) -> Option<u64> {
+        self.machines[at].disk.repeated_failure()
+    }
+
+    /// Each sync of a machine's disk that begins within this time takes so long at least, and twice as long at most.
+    pub fn slow_down(&mut self, at: usize, time: Micros, least: Micros) {
+        self.faults.slow[at] = (self.now + time, least);
+    }
+
+    /// How a running replica takes its disk to be.
+    pub fn disk_condition(&self, at: usize) -> Option<DiskCondition> {
+        let running = self.machines[at].any_running()?;
+        Some(running.replica.disk_condition())
     }
 
     /// Whether a process holds frame 1 and has not started.
