@@ -344,6 +344,8 @@ fn plan(options: &NodeOptions, own: u32, directory: DirectoryId) -> BootstrapPla
         learners: slaves(options),
         digest: members_digest(options),
         directory,
+        later: Vec::new(),
+        joins: false,
     }
 }
 
@@ -361,6 +363,8 @@ fn member_status(options: &NodeOptions, own: u32, state: Option<&RaftState>) -> 
             .find(|member| member.number == own)
             .map_or_else(String::new, |member| member.address.clone()),
         timing: options.timing,
+        // Processes dial the members that the topology names, and no others yet.
+        joins: false,
     };
     MemberStatus::new(identity, slaves(options), state)
 }

@@ -6,7 +6,7 @@ use tern_wire::record::MIN_SIZE;
 use crate::error::LogError;
 use crate::fault::Fault;
 use crate::files::be32;
-use crate::header::{FRAME_HEADER_SIZE, FrameHeader};
+use crate::header::{FRAME_HEADER_SIZE, FrameHeader, FrameKind};
 use crate::log_end::LogEnd;
 use crate::zero_map::intact_map;
 
@@ -74,6 +74,14 @@ impl Frame {
     /// The metadata block: operations, or the payload of a membership change.
     pub fn metadata(&self) -> &[u8] {
         &self.bytes[self.records_end..self.records_end + self.header.metadata_length as usize]
+    }
+
+    /// The operations of its metadata block; none in a frame that changes the membership.
+    pub fn ops(&self) -> &[u8] {
+        match self.header.kind {
+            FrameKind::Membership => &[],
+            FrameKind::Batch | FrameKind::NoOp => self.metadata(),
+        }
     }
 
     /// Physical offset of the first record.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::descriptor::Descriptor;
 use crate::disk::DiskFile;
 use crate::frame::Frame;
-use crate::header::FrameHeader;
+use crate::header::{FrameHeader, FrameKind};
 use crate::log_end::LogEnd;
 use crate::segment::SEGMENT_HEADER_SIZE;
 use crate::sound_frames::SoundFrames;
@@ -59,6 +59,8 @@ pub struct ReadIndex {
     frame_bytes: usize,
     sparse: Vec<Waypoint>,
     terms: Vec<TermRun>,
+    /// Indexes of the frames that change the membership, ascending: there are few of them.
+    memberships: Vec<u64>,
     /// Frames found whole in their files.
     pub sound: SoundFrames,
     /// How often frames were cut off.
@@ -78,6 +80,7 @@ impl ReadIndex {
             frame_bytes: 0,
             sparse: Vec::new(),
             terms: Vec::new(),
+            memberships: Vec::new(),
             sound: SoundFrames::default(),
             cuts: 0,
         }
@@ -126,6 +129,9 @@ impl ReadIndex {
                 first_index: header.index,
             });
         }
+        if header.kind == FrameKind::Membership {
+            self.memberships.push(header.index);
+        }
         self.end = header.end();
     }
 
@@ -141,6 +147,7 @@ impl ReadIndex {
         self.frame_bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
         self.sparse.retain(|waypoint| waypoint.index <= end.index);
         self.terms.retain(|run| run.first_index <= end.index);
+        self.memberships.retain(|index| *index <= end.index);
         self.sound.cut(end.position);
         self.cuts += 1;
         self.end = end;
@@ -218,6 +225,11 @@ impl ReadIndex {
         }
         let behind = self.terms.partition_point(|run| run.first_index <= index);
         Some(self.terms[behind.checked_sub(1)?].term)
+    }
+
+    /// Indexes of the frames that change the membership, ascending.
+    pub fn memberships(&self) -> &[u64] {
+        &self.memberships
     }
 
     /// The nearest known frame at or before one of the log: from its position headers are walked.

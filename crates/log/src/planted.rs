@@ -64,6 +64,16 @@ bugs! {
     DivergencePassedOver "T10",
     /// Synchronous double write answers as soon as the master has a message.
     SlaveNotAwaited "T11",
+    /// `raft.state` does not say which members are in force when what rests on them leaves.
+    MembershipNotStored "B3",
+    /// A replica that has lost its memory joins under the id that it had.
+    OldIdKept "B4",
+    /// A joint configuration is left by the leader that entered it, or by nobody.
+    JointLeftByNobody "T12",
+    /// A change of the members is handed to the engine while another one is under way.
+    ChangeNotAwaited "T13",
+    /// The engine, too, takes a change of the members while another one is under way.
+    TwoChangesAtOnce "T14",
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -78,6 +78,19 @@ impl LogReader {
         self.index.read().term(index)
     }
 
+    /// Whether a frame changes the membership of its group. Answered from memory.
+    pub fn is_membership(&self, index: u64) -> bool {
+        let held = self.index.read();
+        held.memberships().binary_search(&index).is_ok()
+    }
+
+    /// Indexes of the frames behind `index` that change the membership, ascending. Answered from memory.
+    pub fn memberships_behind(&self, index: u64) -> Vec<u64> {
+        let held = self.index.read();
+        let behind = held.memberships().iter().filter(|at| **at > index);
+        behind.copied().collect()
+    }
+
     /// The descriptor of a frame, if it is one of the latest 65,536.
     pub fn descriptor(&self, index: u64) -> Option<Descriptor> {
         self.index.read().descriptor(index).copied()

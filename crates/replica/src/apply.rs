@@ -150,7 +150,7 @@ impl Applier {
         }
         let changes = self
             .state
-            .apply_metadata(header.index, header.term, frame.metadata())
+            .apply_metadata(header.index, header.term, frame.ops())
             .map_err(|violation| Fatal::State(violation.to_string()))?;
         applied.founded |= changes.founded;
         applied.topics_changed |=
@@ -226,7 +226,7 @@ impl Applier {
                     let queue_id = record.queue_id().cast_unsigned();
                     next_offsets.count(record.topic(), queue_id, record.queue_offset());
                 }
-                let preconditions = tern_state::preconditions(frame.metadata())
+                let preconditions = tern_state::preconditions(frame.ops())
                     .map_err(|error| Fatal::State(error.to_string()))?;
                 next_offsets.advance(&preconditions);
             }

@@ -127,6 +127,10 @@ pub struct BootstrapPlan {
     pub digest: u64,
     /// Id of the own data directory.
     pub directory: DirectoryId,
+    /// Whom else to ask: those who came after the founding.
+    pub later: Vec<u32>,
+    /// Whether it joins a group that has begun, under an id that it is given, instead of stopping.
+    pub joins: bool,
 }
 
 /// The founding of a group, seen from one member. Pure.
@@ -233,9 +237,15 @@ impl Bootstrap {
         }
         self.until_next = HAIL_EVERY_TICKS;
         let others: Vec<u32> = self.others().collect();
-        for to in others {
+        let later = self.plan.later.iter().copied();
+        for to in others.into_iter().chain(later) {
             out.push(self.message_to(to));
         }
+    }
+
+    /// Whether this member was there when its group was to be founded.
+    fn is_founder(&self) -> bool {
+        self.plan.members.contains(&self.plan.own)
     }
 
     /// The answer of a started member to a message from one that has not: it lets the other start, or shows it
@@ -259,7 +269,7 @@ impl Bootstrap {
 
     /// A message arrived.
     pub fn hear(&mut self, from: u32, message: &BootstrapMessage) -> BootstrapStep {
-        if !self.plan.members.contains(&from) || from == self.plan.own {
+        if !self.plan.members.contains(&from) || from == self.plan.own || !self.is_founder() {
             return BootstrapStep::Waiting;
         }
         self.quiet.insert(from, 0);
@@ -299,7 +309,7 @@ impl Bootstrap {
                 master: Some(from),
             };
         }
-        if self.plan.learners.contains(&self.plan.own) {
+        if self.plan.learners.contains(&self.plan.own) || self.plan.joins {
             return BootstrapStep::Waiting;
         }
         BootstrapStep::DataLost
@@ -392,6 +402,8 @@ mod tests {
             learners: Vec::new(),
             digest: 42,
             directory: [own as u8; 16],
+            later: Vec::new(),
+            joins: false,
         }
     }
 

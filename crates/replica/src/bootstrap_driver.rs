@@ -8,8 +8,9 @@ use tern_log::{Disk, Frame, FrameDraft, Log, LogEnd, LogOptions, RaftState, Raft
 use tern_replication::{PeerKind, PeerMessage, replica_id, replica_number};
 use tern_state::{FoundGroup, GroupFounding, Op};
 
-use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStep};
+use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapPlan, BootstrapStage, BootstrapStep};
 use crate::fatal::Fatal;
+use crate::joining::JoinGrant;
 
 /// A member on its way into its group: the bootstrap, with its writes.
 pub struct BootstrapDriver {
@@ -105,6 +106,11 @@ impl BootstrapDriver {
             PeerKind::Status => BootstrapMessage::decode(&message.context),
             PeerKind::Raft => None,
         };
+        if message.kind == PeerKind::Status
+            && let Some(grant) = JoinGrant::decode(&message.context)
+        {
+            return self.take(grant);
+        }
         match received {
             Some(received) => self.hear(replica_number(message.from), &received, group),
             None => Ok((Some(self), BootstrapProgress::NotYet)),
@@ -152,17 +158,40 @@ impl BootstrapDriver {
         Ok((Some(self), progress))
     }
 
+    /// Join under the id that was given to this directory; one for another directory, or for a replica that holds
+    /// something, is passed over.
+    fn take(mut self, grant: JoinGrant) -> Result<(Option<Self>, BootstrapProgress), Fatal> {
+        let is_empty = self.bootstrap.stage() == BootstrapStage::Empty;
+        let is_own = replica_number(grant.id) == self.plan.own;
+        if !self.plan.joins || !is_empty || !is_own || grant.directory != self.plan.directory {
+            return Ok((Some(self), BootstrapProgress::NotYet));
+        }
+        let state = joined_state(&grant)?;
+        // The log first: what a crash leaves in between is a replica that asks again, and is told the same.
+        let mut log = self.open_log(grant.group_id)?;
+        if log.end().index == 0 {
+            log.append(&[Frame::parse(grant.frame)?])?;
+            log.syncer().sync(log.end().position)?;
+        }
+        self.state_file.store(&state)?;
+        let started = Box::new((state, self.state_file));
+        Ok((None, BootstrapProgress::Started(started)))
+    }
+
+    fn open_log(&self, group_id: [u8; 16]) -> Result<Log, Fatal> {
+        let options = LogOptions {
+            group_id,
+            ..self.options.clone()
+        };
+        Ok(Log::open(Arc::clone(&self.disk), options)?.0)
+    }
+
     /// Whether frame 1 names the data directory of this member: one that was emptied since has another id.
     fn is_named_in(&self, frame: &Bytes) -> Result<bool, Fatal> {
         if is_planted(Bug::FrameOneToAnyone) {
             return Ok(true);
         }
-        let frame = Frame::parse(frame.clone())?;
-        let ops = Op::decode_all(frame.metadata())
-            .map_err(|error| Fatal::MayNotServe(format!("frame 1 cannot be read: {error}")))?;
-        let Some(Op::FoundGroup(FoundGroup(group))) = ops.into_iter().next() else {
-            return Err(Fatal::MayNotServe("frame 1 founds no group".to_owned()));
-        };
+        let group = founding_in(frame)?;
         if self.plan.learners.contains(&self.plan.own) {
             // A slave may come with an empty directory: it has promised nothing.
             return Ok(true);
@@ -187,11 +216,7 @@ impl BootstrapDriver {
     /// The mark first, then the log: a crash in between leaves a marked and empty log, which is an empty member.
     fn store(&mut self, group_id: [u8; 16], frame: &Bytes) -> Result<(), Fatal> {
         self.state_file.store(&self.state(group_id, true))?;
-        let options = LogOptions {
-            group_id,
-            ..self.options.clone()
-        };
-        let (mut log, _) = Log::open(Arc::clone(&self.disk), options)?;
+        let mut log = self.open_log(group_id)?;
         log.append(&[Frame::parse(frame.clone())?])?;
         log.syncer().sync(log.end().position)?;
         self.bootstrap.stored(group_id, frame.clone());
@@ -226,6 +251,39 @@ impl BootstrapDriver {
             ..RaftState::default()
         }
     }
+}
+
+/// What frame 1 says of its group.
+fn founding_in(frame: &Bytes) -> Result<GroupFounding, Fatal> {
+    let frame = Frame::parse(frame.clone())?;
+    let ops = Op::decode_all(frame.ops())
+        .map_err(|error| Fatal::MayNotServe(format!("frame 1 cannot be read: {error}")))?;
+    match ops.into_iter().next() {
+        Some(Op::FoundGroup(FoundGroup(group))) => Ok(group),
+        _ => Err(Fatal::MayNotServe("frame 1 founds no group".to_owned())),
+    }
+}
+
+/// What a replica begins with that joins: the members as they were when the group was founded, and what came of them
+/// is in the log. It is not among them, so it neither stands nor is asked for votes before it is whole.
+fn joined_state(grant: &JoinGrant) -> Result<RaftState, Fatal> {
+    let group = founding_in(&grant.frame)?;
+    let founders = group.members.iter();
+    let earlier = founders
+        .clone()
+        .find(|member| replica_number(member.replica_id) == replica_number(grant.id));
+    Ok(RaftState {
+        group_id: grant.group_id,
+        own_id: match earlier {
+            Some(member) if is_planted(Bug::OldIdKept) => member.replica_id,
+            _ => grant.id,
+        },
+        term: 1,
+        commit: 1,
+        membership_index: 1,
+        voters: founders.map(|member| member.replica_id).collect(),
+        ..RaftState::default()
+    })
 }
 
 /// The master of a group with slaves, as a replica remembers it.

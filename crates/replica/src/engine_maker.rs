@@ -1,7 +1,7 @@
 //! How a group replicates, and the engine that decides so over a log.
 
 use tern_log::{Log, RaftState};
-use tern_replication::{HardState, Raft, RaftOptions, Replication, Solo, Timing};
+use tern_replication::{Configuration, HardState, Raft, RaftOptions, Replication, Solo, Timing};
 
 use crate::fatal::Fatal;
 
@@ -19,6 +19,8 @@ pub enum Strategy {
 pub struct EngineMaker {
     /// How the group replicates.
     pub strategy: Strategy,
+    /// Whether the learners are the slaves of a master.
+    pub has_slaves: bool,
     /// Spreads election timeouts.
     pub seed: u64,
 }
@@ -46,13 +48,19 @@ impl EngineMaker {
         };
         let options = RaftOptions {
             id: state.own_id,
-            voters: state.voters.clone(),
-            learners: state.learners.clone(),
+            configuration: Configuration {
+                voters: state.voters.clone(),
+                outgoing: state.outgoing.clone(),
+                learners: state.learners.clone(),
+                learners_next: state.learners_next.clone(),
+            },
+            has_slaves: self.has_slaves && !state.learners.is_empty(),
             hard_state: HardState {
                 term: state.term,
                 vote: state.vote,
             },
             commit,
+            applied: applied(state, log, commit),
             timing,
             seed: self.seed,
         };
@@ -61,4 +69,11 @@ impl EngineMaker {
             raft.map_err(|error| Fatal::Consensus(error.to_string()))?,
         ))
     }
+}
+
+/// The index behind which the stored configuration is that of the log. The commit mark may be newer than the
+/// membership: what changed between the two takes effect again.
+fn applied(state: &RaftState, log: &Log, commit: u64) -> u64 {
+    let behind = log.reader().memberships_behind(state.membership_index);
+    behind.first().map_or(commit, |next| (next - 1).min(commit))
 }

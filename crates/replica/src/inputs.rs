@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use tern_log::LogError;
+use tern_log::{DirectoryId, LogError};
 use tern_replication::{PeerMessage, ReplicaId, Role};
 
 use crate::disk_health::DiskHealthChange;
@@ -10,7 +10,7 @@ use crate::disk_room::DiskRoomChange;
 use crate::elections::ElectionCause;
 use crate::flusher::{Durable, FlushRequest};
 use crate::next_queue_offsets::NextQueueOffsets;
-use crate::proposal::{Outcome, Proposal};
+use crate::proposal::{MembershipRequest, Outcome, Proposal};
 
 /// Everything that waits for one turn.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ pub struct Inbox<T> {
     pub applied_position: u64,
     /// Hand leadership to this replica.
     pub transfer: Option<ReplicaId>,
+    /// Changes of the members that somebody asks for.
+    pub membership: Vec<(T, MembershipRequest)>,
+    /// Empty replicas that ask to join, by their numbers, with their directories.
+    pub joins: Vec<(u32, DirectoryId)>,
     /// Peers whose connection was lost.
     pub unreachable: Vec<ReplicaId>,
     /// Peers that were connected, each with the term of its last frame.
@@ -64,6 +68,8 @@ impl<T> Default for Inbox<T> {
             space: None,
             applied_position: 0,
             transfer: None,
+            membership: Vec::new(),
+            joins: Vec::new(),
             unreachable: Vec::new(),
             connected: Vec::new(),
             gone: Vec::new(),
@@ -137,6 +143,8 @@ pub struct Outbox<T> {
     pub rebuild: Option<RebuildNextOffsets>,
     /// Role, term, or leader changed.
     pub role: Option<RoleChange>,
+    /// Another membership is in force.
+    pub membership_changed: bool,
     /// Messages were set aside before they were cut off.
     pub set_aside: Option<SetAside>,
 }
@@ -156,6 +164,7 @@ impl<T> Default for Outbox<T> {
             answers: Vec::new(),
             rebuild: None,
             role: None,
+            membership_changed: false,
             set_aside: None,
         }
     }

@@ -18,6 +18,7 @@ mod fatal;
 mod flusher;
 mod frame_builder;
 mod inputs;
+mod joining;
 mod keys;
 mod leader_tasks;
 mod member_status;
@@ -50,6 +51,7 @@ pub use inputs::{
     Committed, Inbox, Outbox, PreparedSegment, RebuildNextOffsets, RebuildOutcome,
     RebuiltNextOffsets, RoleChange, SetAside,
 };
+pub use joining::JoinGrant;
 pub use keys::{index_keys, words};
 pub use leader_tasks::{
     LeaderTask, LeaderTasks, TaskNotice, TaskProposal, TaskTicket, TaskTime, TaskView, TaskWork,
@@ -60,6 +62,7 @@ pub use next_queue_offsets::NextQueueOffsets;
 pub use opening::{OpenedReplica, ReplicaOpening};
 pub use options::{Acknowledgement, Flush, LONGEST_FLUSH_WAIT_NS, Mode, TurnOptions};
 pub use proposal::{
-    AnswerAt, Bound, Draft, Outcome, Proposal, RejectReason, SlaveFault, StoredRecords,
+    AnswerAt, Bound, Draft, MembershipRequest, Outcome, Proposal, RejectReason, SlaveFault,
+    StoredRecords,
 };
 pub use turn::{Promotion, PromotionRefusal, Replica};

@@ -4,13 +4,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tern_log::{LogReader, RaftState};
+use tern_log::{DirectoryId, LogReader, RaftState};
 use tern_replication::{
-    Hello, PeerMessage, PeerRefusal, Phase, ReplicaId, Role, Status, Timing, replica_id,
-    replica_number,
+    Hello, Membership, PeerMessage, PeerRefusal, Phase, ReplicaId, Role, Status, Timing,
+    replica_id, replica_number,
 };
 
 use crate::bootstrap::{Bootstrap, BootstrapMessage, BootstrapStage};
+use crate::joining::JoinGrant;
 use crate::options::Mode;
 
 /// What does not change about a replica.
@@ -36,6 +37,18 @@ pub struct MemberIdentity {
     pub peer_address: String,
     /// Heartbeat and election times.
     pub timing: Timing,
+    /// Whether an empty replica joins under a new id; else it is refused, and stops.
+    pub joins: bool,
+}
+
+/// What a peer has confirmed, of its newest life.
+struct PeerMarks {
+    number: u32,
+    id: AtomicU64,
+    /// It has confirmed that to this leader, and the group has committed it: it cannot show less.
+    confirmed: AtomicU64,
+    /// It has persisted that, committed or not; 0 unless this replica leads.
+    matched: AtomicU64,
 }
 
 /// How far this replica is with its founding, and what its peers have confirmed to it.
@@ -49,10 +62,12 @@ pub struct MemberStatus {
     leads: AtomicBool,
     /// Members that decide nothing: the slaves of a master. Another one may become the master.
     learners: Mutex<Vec<u32>>,
-    /// For each member what it has confirmed to this leader and the group has committed: it cannot show less.
-    confirmed: Vec<(u32, AtomicU64)>,
-    /// For each member what it has persisted, committed or not; 0 unless this replica leads.
-    matched: Vec<(u32, AtomicU64)>,
+    peers: Vec<PeerMarks>,
+    own: AtomicU64,
+    /// As it is in force here; none where members do not change.
+    membership: Mutex<Option<Membership>>,
+    /// Empty replicas that have asked to join, with their directories.
+    asked: Mutex<Vec<(u32, DirectoryId)>>,
 }
 
 impl MemberStatus {
@@ -69,13 +84,18 @@ impl MemberStatus {
             _ => (Phase::Empty, [0; 16]),
         };
         let is_read = state.is_none_or(|state| !state.founding);
-        let nothing = || {
-            let members = identity.members.iter();
-            members.map(|number| (*number, AtomicU64::new(0))).collect()
-        };
+        let peers = identity.members.iter().map(|number| PeerMarks {
+            number: *number,
+            id: AtomicU64::new(replica_id(*number, 1)),
+            confirmed: AtomicU64::new(0),
+            matched: AtomicU64::new(0),
+        });
+        let own = state.map_or(replica_id(identity.own, 1), |state| state.own_id);
         Self {
-            confirmed: nothing(),
-            matched: nothing(),
+            peers: peers.collect(),
+            own: AtomicU64::new(own),
+            membership: Mutex::new(None),
+            asked: Mutex::new(Vec::new()),
             identity,
             phase: Mutex::new(phase),
             is_read: AtomicBool::new(is_read),
@@ -92,7 +112,31 @@ impl MemberStatus {
 
     /// Own id in the consensus engine.
     pub fn own(&self) -> ReplicaId {
-        replica_id(self.identity.own, 1)
+        self.own.load(Ordering::Relaxed)
+    }
+
+    /// It has joined under this id.
+    pub fn become_replica(&self, id: ReplicaId) {
+        self.own.store(id, Ordering::Relaxed);
+    }
+
+    /// This membership is in force here.
+    pub fn set_membership(&self, membership: &Membership) {
+        for peer in &self.peers {
+            let Some(member) = membership.member(peer.number) else {
+                continue;
+            };
+            if peer.id.swap(member.id, Ordering::Relaxed) != member.id {
+                peer.confirmed.store(0, Ordering::Relaxed);
+                peer.matched.store(0, Ordering::Relaxed);
+            }
+        }
+        *self.membership.lock() = Some(membership.clone());
+    }
+
+    /// Empty replicas that have asked to join since this was last asked.
+    pub fn take_asked(&self) -> Vec<(u32, DirectoryId)> {
+        std::mem::take(&mut *self.asked.lock())
     }
 
     /// It is so far now.
@@ -140,15 +184,16 @@ impl MemberStatus {
     pub fn progressed(&self, status: &Status, matched: impl Fn(ReplicaId) -> u64) {
         let leads = status.role == Role::Leader;
         if leads {
-            let members = self.confirmed.iter().zip(&self.matched);
-            for ((number, confirmed), (_, persisted)) in members {
-                let index = matched(replica_id(*number, 1));
-                persisted.store(index, Ordering::Relaxed);
-                confirmed.store(index.min(status.commit), Ordering::Relaxed);
+            for peer in &self.peers {
+                let index = matched(peer.id.load(Ordering::Relaxed));
+                peer.matched.store(index, Ordering::Relaxed);
+                let confirmed = index.min(status.commit);
+                peer.confirmed.store(confirmed, Ordering::Relaxed);
             }
         } else if self.leads.load(Ordering::Relaxed) {
-            for (_, index) in self.confirmed.iter().chain(&self.matched) {
-                index.store(0, Ordering::Relaxed);
+            for peer in &self.peers {
+                peer.confirmed.store(0, Ordering::Relaxed);
+                peer.matched.store(0, Ordering::Relaxed);
             }
         }
         self.leads.store(leads, Ordering::Release);
@@ -157,16 +202,16 @@ impl MemberStatus {
     /// What a member cannot show less than; 0 if nothing is known. To be asked **before** it is dialled: what it says is
     /// made after that, so it is no older.
     pub fn confirmed(&self, number: u32) -> u64 {
-        let known = self.confirmed.iter().find(|(member, _)| *member == number);
-        known.map_or(0, |(_, index)| index.load(Ordering::Relaxed))
+        let known = self.peers.iter().find(|peer| peer.number == number);
+        known.map_or(0, |peer| peer.confirmed.load(Ordering::Relaxed))
     }
 
     /// Replica numbers of the others, each with the last frame that it has persisted, as of the last turn: those from which
     /// this leader has heard since it leads. Nobody if it does not lead.
     pub fn followers(&self) -> Vec<(u32, u64)> {
-        let members = self.matched.iter();
-        members
-            .map(|(number, index)| (*number, index.load(Ordering::Relaxed)))
+        let peers = self.peers.iter();
+        peers
+            .map(|peer| (peer.number, peer.matched.load(Ordering::Relaxed)))
             .filter(|(number, index)| *number != self.identity.own && *index > 0)
             .collect()
     }
@@ -235,19 +280,43 @@ impl MemberStatus {
             Err(PeerRefusal::WrongMode)
         } else if theirs.members_digest != identity.digest {
             Err(PeerRefusal::MembersDiffer)
-        } else if theirs.id != replica_id(number, 1) {
-            Err(PeerRefusal::ReplacedIncarnation)
+        } else if let Some(refusal) = self.judge_life(theirs) {
+            Err(refusal)
         } else if both_founded && theirs.group_id != group_id {
             Err(PeerRefusal::OtherFounding)
         } else if phase == Phase::Started
             && theirs.phase == Phase::Empty
             && !self.is_learner(number)
+            && !identity.joins
         {
             Err(PeerRefusal::EmptyReplicaOfFoundedGroup)
         } else if theirs.phase == Phase::Started && theirs.last_index > 0 {
             self.judge_log(theirs, confirmed, log)
         } else {
             Ok(())
+        }
+    }
+
+    /// Whether a peer is out of the group for good. An id is never given again, so whoever knows that it was taken out, or
+    /// that its number came in a later life, is right, however old that knowledge is. Who is empty has no id yet.
+    fn judge_life(&self, theirs: &Hello) -> Option<PeerRefusal> {
+        let number = replica_number(theirs.id);
+        if theirs.phase == Phase::Empty && self.identity.joins {
+            return None;
+        }
+        let membership = self.membership.lock();
+        let Some(membership) = &*membership else {
+            // Nothing is known where this replica has no memory itself.
+            let is_known = self.identity.joins || theirs.id == replica_id(number, 1);
+            return (!is_known).then_some(PeerRefusal::ReplacedIncarnation);
+        };
+        let newest = membership.member(number)?.id;
+        if newest < theirs.id || membership.configuration.contains(theirs.id) {
+            None
+        } else if newest == theirs.id {
+            Some(PeerRefusal::Removed)
+        } else {
+            Some(PeerRefusal::ReplacedIncarnation)
         }
     }
 
@@ -260,7 +329,9 @@ impl MemberStatus {
     ) -> Result<(), PeerRefusal> {
         // A slave has promised nothing, and is asked anew.
         let is_slave = self.is_learner(replica_number(theirs.id));
-        if theirs.last_index < confirmed && !is_slave {
+        let mut known = self.peers.iter();
+        let is_known = known.any(|peer| peer.id.load(Ordering::Relaxed) == theirs.id);
+        if theirs.last_index < confirmed && is_known && !is_slave {
             return Err(PeerRefusal::ShowsLessThanConfirmed);
         }
         let own = log.and_then(|log| log.header(theirs.commit_index).ok());
@@ -291,6 +362,7 @@ impl MemberStatus {
             )),
             PeerRefusal::OtherFounding
             | PeerRefusal::ReplacedIncarnation
+            | PeerRefusal::Removed
             | PeerRefusal::MembersDiffer
             | PeerRefusal::DiffersFromLeader => Some(format!(
                 "member {peer} of group {group} refuses this replica: {why}"
@@ -312,6 +384,9 @@ impl MemberStatus {
         if phase != Phase::Started || received.stage == BootstrapStage::Started {
             return None;
         }
+        if received.stage == BootstrapStage::Empty && self.identity.joins {
+            return self.answer_empty(message.from, received.directory, log);
+        }
         let is_empty_slave = received.stage == BootstrapStage::Empty
             && self.is_learner(replica_number(message.from))
             && self.leads.load(Ordering::Acquire);
@@ -325,6 +400,41 @@ impl MemberStatus {
             self.identity.digest,
             first.map(|frame| frame.bytes).unwrap_or_default(),
         ))
+    }
+}
+
+impl MemberStatus {
+    /// What an empty replica is told: the id that it joins under, once its directory has one; till then its wish is
+    /// noted.
+    fn answer_empty(
+        &self,
+        from: ReplicaId,
+        directory: DirectoryId,
+        log: Option<&LogReader>,
+    ) -> Option<PeerMessage> {
+        let number = replica_number(from);
+        let membership = self.membership.lock();
+        let member = membership.as_ref()?.member(number);
+        let granted = member.filter(|member| {
+            let is_in = membership
+                .as_ref()
+                .is_some_and(|m| m.configuration.contains(member.id));
+            member.directory == directory && is_in
+        });
+        let Some(member) = granted else {
+            let mut asked = self.asked.lock();
+            if !asked.iter().any(|(known, _)| *known == number) {
+                asked.push((number, directory));
+            }
+            return None;
+        };
+        let grant = JoinGrant {
+            group_id: self.phase().1,
+            directory,
+            id: member.id,
+            frame: log?.frame(1).ok()?.bytes,
+        };
+        Some(grant.message(self.own(), from))
     }
 }
 
@@ -365,6 +475,7 @@ mod tests {
                 election_min_ticks: 30,
                 election_max_ticks: 60,
             },
+            joins: false,
         };
         MemberStatus::new(identity, Vec::new(), state)
     }

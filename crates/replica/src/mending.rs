@@ -102,7 +102,7 @@ impl Mending {
             }
         }
         self.state
-            .apply_metadata(frame.header.index, frame.header.term, frame.metadata())
+            .apply_metadata(frame.header.index, frame.header.term, frame.ops())
             .map_err(|violation| contradicts(&violation))?;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! From a directory to a replica that can take its first turn: recovery, and what is refused there.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use crate::flusher::Flusher;
 use crate::options::TurnOptions;
 use crate::turn::Replica;
 use tern_log::{Disk, Log, LogOptions, RaftState, RaftStateFile, Recovery, forget_commit};
+use tern_replication::{Configuration, MemberRecord, Membership};
+use tern_state::{FoundGroup, Op};
 
 /// What a replica is opened with.
 pub struct ReplicaOpening {
@@ -67,13 +70,17 @@ impl ReplicaOpening {
         }
         let makes = EngineMaker {
             strategy: self.strategy,
+            has_slaves: self.turn.has_slaves,
             seed: self.seed,
         };
         let engine = makes.engine(&state, &log, commit)?;
+        let changes = matches!(self.strategy, Strategy::Raft(_)) && !self.turn.has_slaves;
+        let (membership, coming) = membership(&log, &state, changes)?;
         let flusher = Flusher::new(log.syncer());
         Ok(OpenedReplica {
             replica: Replica::new(log, engine, file, state, self.turn, commit)
-                .with_engine_maker(makes),
+                .with_engine_maker(makes)
+                .with_membership(membership, coming),
             flusher,
             recovery,
             committed: commit,
@@ -101,4 +108,64 @@ fn committed(log: &Log, state: &RaftState, recovery: &Recovery) -> Result<u64, F
         )));
     }
     Ok(commit.min(log.end().index))
+}
+
+/// The membership that a replica remembers, and those in its log which come after it. Where it never `changes`, nobody is
+/// named.
+fn membership(
+    log: &Log,
+    state: &RaftState,
+    changes: bool,
+) -> Result<(Membership, BTreeMap<u64, Membership>), Fatal> {
+    let reader = log.reader();
+    let read = |index: u64| {
+        let frame = reader.frame(index)?;
+        Membership::decode(frame.metadata())
+            .map_err(|error| Fatal::Consensus(format!("frame {index}: {error}")))
+    };
+    let mut coming = BTreeMap::new();
+    for index in reader.memberships_behind(state.membership_index) {
+        coming.insert(index, read(index)?);
+    }
+    let mut membership = if reader.is_membership(state.membership_index) {
+        read(state.membership_index)?
+    } else if changes {
+        Membership::founding(founders(log)?)
+    } else {
+        Membership::founding(Vec::new())
+    };
+    let configuration = Configuration {
+        voters: state.voters.clone(),
+        outgoing: state.outgoing.clone(),
+        learners: state.learners.clone(),
+        learners_next: state.learners_next.clone(),
+    };
+    membership.configuration = configuration.sorted();
+    Ok((membership, coming))
+}
+
+/// The members that frame 1 names.
+fn founders(log: &Log) -> Result<Vec<MemberRecord>, Fatal> {
+    if log.end().index == 0 {
+        return Ok(Vec::new());
+    }
+    let ops = Op::decode_all(log.reader().frame(1)?.ops()).unwrap_or_default();
+    let Some(Op::FoundGroup(FoundGroup(group))) = ops.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    let directories = group
+        .directories
+        .iter()
+        .copied()
+        .chain([[0; 16]].into_iter().cycle());
+    let founders = group.members.iter().zip(directories);
+    Ok(founders
+        .map(|(member, directory)| MemberRecord {
+            id: member.replica_id,
+            directory,
+            replaces: 0,
+            name: member.name.to_string(),
+            address: String::new(),
+        })
+        .collect())
 }

@@ -113,6 +113,8 @@ pub struct TurnOptions {
     pub seed: u64,
     /// Who must hold a message before its sender is told.
     pub acknowledgement: Acknowledgement,
+    /// Whether the learners of the group are the slaves of a master ([`Mode::has_slaves`]).
+    pub has_slaves: bool,
     /// When a frame counts as written.
     pub flush: Flush,
     /// A slave that is more bytes behind is taken for one that is not there (RocketMQ's `haSlaveFallbehindMax`).
@@ -137,6 +139,7 @@ impl Default for TurnOptions {
             election_slot_ns: 25_000_000,
             seed: 0,
             acknowledgement: Acknowledgement::Committed,
+            has_slaves: false,
             flush: Flush::Sync,
             slave_behind_bytes: 256 << 20,
             slow_sync_ns: 20_000_000,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tern_replication::ReplicaId;
+use tern_replication::{MembershipRefusal, Newcomer, ReplicaId};
 
 /// Records of one send, all for one queue, encoded with holes for the three numbers that the leader stamps.
 #[derive(Debug, Clone)]
@@ -137,6 +137,17 @@ pub enum RejectReason {
     NoTopic,
     /// The delay progress of the proposal was made by another one. Code 14.
     Outdated,
+    /// The members of the group are not changed, for this reason. No client asks for that.
+    Membership(MembershipRefusal),
+}
+
+/// A change of the members that somebody asks for. Voters come and go by it when that is safe, which takes its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MembershipRequest {
+    /// A learner that becomes a voter once it is whole.
+    Add(Newcomer),
+    /// The member with this number goes.
+    Remove(u32),
 }
 
 /// The bounds that `docs/consensus.md` lists, by name.

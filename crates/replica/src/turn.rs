@@ -6,6 +6,7 @@ mod checking;
 mod flushing;
 mod health;
 mod leadership;
+mod membership;
 mod promotion;
 mod proposing;
 mod refusing;
@@ -27,15 +28,16 @@ use crate::proposal::Outcome;
 use crate::proposal_queue::ProposalQueue;
 use crate::tickets::Tickets;
 use hashbrown::HashMap;
-use leadership::{Health, Suspicion};
-use std::collections::VecDeque;
+use leadership::{Health, LearnerMark, Suspicion};
+use std::collections::{BTreeMap, VecDeque};
 use tern_log::planted::{Bug, is_planted};
 use tern_log::{
     FRAME_HEADER_SIZE, Frame, FrameDraft, FrameKind, Log, RaftState, RaftStateFile, frame_position,
     is_no_space, is_scarce,
 };
 use tern_replication::{
-    MessageKind, PeerMessage, Persisted, ReplicaId, Replication, Role, StepError, ThinEntry, Work,
+    Configuration, Membership, MembershipStep, MessageKind, PeerMessage, Persisted, ReplicaId,
+    Replication, Role, StepError, ThinEntry, Work,
 };
 
 pub use leadership::{Promotion, PromotionRefusal};
@@ -106,6 +108,18 @@ pub struct Replica<T> {
     /// The newest work that wrote something and for which no flush was asked, where none is waited for; else 0.
     unflushed: Persisted,
     pace: Pace,
+    /// In force, and the index of its frame.
+    membership: Membership,
+    membership_index: u64,
+    /// In the log, and not in force.
+    coming: BTreeMap<u64, Membership>,
+    /// Index and term of a change that the engine was just handed.
+    proposed_membership: Option<(u64, u64)>,
+    /// Term in which this leader has begun a joint configuration.
+    entered_joint_in: Option<u64>,
+    /// The membership for which a leader that is no voter of it has tried to hand over.
+    handed_over_for: u64,
+    learner_marks: Vec<LearnerMark>,
 }
 
 impl<T> Replica<T> {
@@ -118,7 +132,24 @@ impl<T> Replica<T> {
         options: TurnOptions,
         floor: u64,
     ) -> Self {
+        let configuration = Configuration {
+            voters: state.voters.clone(),
+            outgoing: state.outgoing.clone(),
+            learners: state.learners.clone(),
+            learners_next: state.learners_next.clone(),
+        };
         Self {
+            membership: Membership {
+                step: MembershipStep::Simple,
+                configuration: configuration.sorted(),
+                members: Vec::new(),
+            },
+            membership_index: state.membership_index,
+            coming: BTreeMap::new(),
+            proposed_membership: None,
+            entered_joint_in: None,
+            handed_over_for: 0,
+            learner_marks: Vec::new(),
             log,
             engine,
             state_file,
@@ -163,6 +194,20 @@ impl<T> Replica<T> {
     pub fn with_engine_maker(self, maker: EngineMaker) -> Self {
         Self {
             engine_maker: Some(maker),
+            ..self
+        }
+    }
+
+    /// Who is in the group, and the changes of that which are in the log and not in force.
+    #[must_use]
+    pub fn with_membership(
+        self,
+        membership: Membership,
+        coming: BTreeMap<u64, Membership>,
+    ) -> Self {
+        Self {
+            membership,
+            coming,
             ..self
         }
     }
@@ -219,6 +264,7 @@ impl<T> Replica<T> {
         self.publish(self.floor, out);
         self.drain_ready(out)?;
         self.notice_role(out);
+        self.change_members(inbox, out)?;
         self.take_rebuilt(inbox.rebuilt.take());
         self.pace.came(inbox.proposals.len(), inbox.now_ns);
         self.queue(&mut inbox.proposals, out);
@@ -421,7 +467,11 @@ impl<T> Replica<T> {
         out.messages.append(&mut work.early);
         planted_early(&mut work.after_durable, out);
         self.write(&work.entries, out)?;
-        self.engine.written();
+        let memberships = self.take_memberships(&work.memberships)?;
+        self.engine
+            .written(&memberships)
+            .map_err(|error| Fatal::Consensus(error.to_string()))?;
+        self.adopt(&work.memberships, memberships, out)?;
         let wrote = !work.entries.is_empty();
         if is_planted(Bug::AckBeforeSync) {
             out.messages.append(&mut work.after_durable);
@@ -471,11 +521,15 @@ impl<T> Replica<T> {
             assert!(first.index > floor, "committed frames stay (L22)");
             self.set_aside(first.index, out)?;
             self.log.truncate_after(first.index - 1)?;
+            self.coming.retain(|index, _| *index < first.index);
         }
         let mut end = self.log.end();
         let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
-            let frame = match self.received_frames.remove(&(entry.index, entry.term)) {
+            let key = (entry.index, entry.term);
+            let built = self.received_frames.remove(&key);
+            let built = built.filter(|frame| !self.was_refused(key, entry.kind, frame.header.kind));
+            let frame = match built {
                 Some(frame)
                     if frame.header.kind == entry.kind || is_planted(Bug::KindOfProposal) =>
                 {
@@ -504,6 +558,7 @@ impl<T> Replica<T> {
             frames.push(frame);
         }
         self.log.append(&frames)?;
+        self.note_memberships(&frames)?;
         self.log.write_zeros_ahead(self.now_ns)?;
         Ok(())
     }

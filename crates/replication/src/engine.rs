@@ -5,14 +5,19 @@
 
 use crate::entry::{EntrySource, ThinEntry};
 use crate::member::ReplicaId;
+use crate::membership::{Configuration, Membership, MembershipStep, difference};
 use crate::peer::{MessageKind, PeerKind, PeerMessage};
 use crate::strategy::{
     AppendRejected, HardState, Persisted, Progress, Replication, Role, Status, StepError, Work,
 };
 use bytes::Bytes;
-use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
+use raft::eraftpb::{
+    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState, Entry,
+    EntryType, Message, MessageType, Snapshot,
+};
 use raft::{GetEntriesContext, RaftState, RawNode, ReadOnlyOption, Ready, StateRole, Storage};
 use std::cell::Cell;
+use tern_log::planted::{Bug, is_planted};
 use tern_log::{Descriptor, FrameHeader, FrameKind};
 
 #[cfg(test)]
@@ -37,14 +42,17 @@ pub struct Timing {
 pub struct RaftOptions {
     /// Own id.
     pub id: ReplicaId,
-    /// All voters. This replica is among them or among the learners.
-    pub voters: Vec<ReplicaId>,
-    /// Replicas that are sent everything and decide nothing: the slaves of a master, which is the only voter then.
-    pub learners: Vec<ReplicaId>,
+    /// Whose votes count, as it was stored. This replica may be in it, or not yet, or no more.
+    pub configuration: Configuration,
+    /// Whether the learners are the slaves of a master, which is the only voter then.
+    pub has_slaves: bool,
     /// Term and vote as they were stored.
     pub hard_state: HardState,
     /// An index known to be committed and durable here.
     pub commit: u64,
+    /// The configuration is that behind this index, which is not beyond `commit`; changes between the two are named
+    /// again.
+    pub applied: u64,
     /// Heartbeat and election times.
     pub timing: Timing,
     /// Spreads election timeouts; the same seed gives the same run.
@@ -61,7 +69,7 @@ pub struct Raft<S: EntrySource> {
     seed: u64,
     attempt: u64,
     may_stand: bool,
-    voters: usize,
+    has_slaves: bool,
 }
 
 impl<S: EntrySource> std::fmt::Debug for Raft<S> {
@@ -85,7 +93,7 @@ impl<S: EntrySource> Raft<S> {
             min_election_tick: timing.election_min_ticks as usize,
             max_election_tick: timing.election_max_ticks as usize,
             heartbeat_tick: timing.heartbeat_ticks as usize,
-            applied: options.commit,
+            applied: options.applied,
             max_size_per_msg: 8192,
             max_inflight_msgs: 256,
             check_quorum: true,
@@ -93,7 +101,7 @@ impl<S: EntrySource> Raft<S> {
             read_only_option: ReadOnlyOption::Safe,
             // Followers learn a commit with the next append, or with the next heartbeat: one message less a frame and
             // follower. Nobody waits for them, but for slaves, from which consumers may be reading.
-            skip_bcast_commit: options.learners.is_empty(),
+            skip_bcast_commit: !options.has_slaves,
             // With batching, 0.7.0 adds entries to a queued append that has none without looking at its index: after
             // a rejection has moved `next` back, the message then claims to follow what it does not follow.
             batch_append: false,
@@ -117,7 +125,7 @@ impl<S: EntrySource> Raft<S> {
             seed: options.seed,
             attempt: 0,
             may_stand: true,
-            voters: options.voters.len(),
+            has_slaves: options.has_slaves,
         };
         raft.spread_timeout();
         Ok(raft)
@@ -125,7 +133,7 @@ impl<S: EntrySource> Raft<S> {
 
     /// Whether this replica leads for ever, as nobody else may.
     fn is_sole_voter(&self) -> bool {
-        self.raw.raft.promotable() && self.voters == 1
+        self.has_slaves && self.raw.raft.promotable()
     }
 
     /// The engine draws election timeouts from a thread-local generator. They are set anew after every call
@@ -154,7 +162,8 @@ impl<S: EntrySource> Raft<S> {
     fn forget_learner(&mut self, peer: ReplicaId) {
         let raft = &mut self.raw.raft;
         let next = raft.raft_log.last_index() + 1;
-        if raft.state != StateRole::Leader || !raft.prs().conf().learners().contains(&peer) {
+        let is_slave = self.has_slaves && raft.prs().conf().learners().contains(&peer);
+        if raft.state != StateRole::Leader || !is_slave {
             return;
         }
         if let Some(progress) = raft.mut_prs().get_mut(peer) {
@@ -163,6 +172,25 @@ impl<S: EntrySource> Raft<S> {
             // What comes from `matched` would send the whole log.
             progress.next_idx = next;
         }
+    }
+
+    /// A committed change takes effect.
+    fn change(&mut self, membership: &Membership) -> Result<(), StepError> {
+        let refused = |why: String| StepError::Engine(format!("a change of the members: {why}"));
+        let change = to_change(&self.configuration(), membership);
+        let applied = self.raw.apply_conf_change(&change);
+        let now = of_engine(applied.map_err(|error| refused(error.to_string()))?);
+        if now != membership.configuration {
+            let said = &membership.configuration;
+            return Err(refused(format!("{now:?} came of it, {said:?} was said")));
+        }
+        // It goes on as the leader of a group that it is not in, and panics when its own disk has written something.
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader && !raft.promotable() {
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+        }
+        Ok(())
     }
 
     fn may_append(&self) -> Result<(), AppendRejected> {
@@ -184,9 +212,54 @@ fn initial_state(options: &RaftOptions) -> RaftState {
         ..Default::default()
     };
     let mut members = ConfState::default();
-    members.voters.clone_from(&options.voters);
-    members.learners.clone_from(&options.learners);
+    let configuration = &options.configuration;
+    members.voters.clone_from(&configuration.voters);
+    members.voters_outgoing.clone_from(&configuration.outgoing);
+    members.learners.clone_from(&configuration.learners);
+    members
+        .learners_next
+        .clone_from(&configuration.learners_next);
     RaftState::new(hard, members)
+}
+
+/// What the engine is told of a change; its protobuf form lives only inside of a proposal.
+///
+/// Always *explicit*: automatic leaves are proposed twice, or never after a change of the leader.
+fn to_change(before: &Configuration, membership: &Membership) -> ConfChangeV2 {
+    let after = &membership.configuration;
+    let single = |kind: ConfChangeType, id: ReplicaId| {
+        let mut change = ConfChangeSingle::default();
+        change.set_change_type(kind);
+        change.node_id = id;
+        change
+    };
+    let mut changes: Vec<ConfChangeSingle> = Vec::new();
+    if membership.step != MembershipStep::Leave {
+        let gone = difference(&before.voters, &after.voters)
+            .chain(difference(&before.learners, &after.learners))
+            .filter(|id| !after.voters.contains(id));
+        changes.extend(gone.map(|id| single(ConfChangeType::RemoveNode, id)));
+        let voters = difference(&after.voters, &before.voters);
+        changes.extend(voters.map(|id| single(ConfChangeType::AddNode, id)));
+        let learners = difference(&after.learners, &before.learners);
+        changes.extend(learners.map(|id| single(ConfChangeType::AddLearnerNode, id)));
+    }
+    let mut change = ConfChangeV2::default();
+    if membership.step == MembershipStep::Joint {
+        change.set_transition(ConfChangeTransition::Explicit);
+    }
+    change.set_changes(changes.into());
+    change
+}
+
+fn of_engine(members: ConfState) -> Configuration {
+    Configuration {
+        voters: members.voters,
+        outgoing: members.voters_outgoing,
+        learners: members.learners,
+        learners_next: members.learners_next,
+    }
+    .sorted()
 }
 
 impl<S: EntrySource> Replication for Raft<S> {
@@ -208,13 +281,17 @@ impl<S: EntrySource> Replication for Raft<S> {
     }
 
     fn step(&mut self, message: &PeerMessage) -> Result<(), StepError> {
-        if !self
-            .raw
-            .raft
-            .prs()
-            .iter()
-            .any(|(id, _)| *id == message.from)
-        {
+        // Who has been away does not know the newest members, and must follow one of them. Answers come from those whom
+        // this replica has asked.
+        let is_answer = matches!(
+            message.message,
+            MessageKind::AppendAnswer
+                | MessageKind::HeartbeatAnswer
+                | MessageKind::VoteAnswer
+                | MessageKind::PreVoteAnswer
+        );
+        let is_known = self.raw.raft.prs().get(message.from).is_some();
+        if !is_known && (is_answer || self.has_slaves) {
             return Err(StepError::UnknownPeer(message.from));
         }
         if message.message == MessageKind::TimeoutNow && !self.may_stand {
@@ -249,6 +326,26 @@ impl<S: EntrySource> Replication for Raft<S> {
             .collect();
         message.set_entries(entries.into());
         let proposed = self.raw.raft.step(message);
+        self.spread_timeout();
+        proposed.map_err(|_| AppendRejected::NotLeader)
+    }
+
+    fn propose_membership(
+        &mut self,
+        index: u64,
+        membership: &Membership,
+    ) -> Result<(), AppendRejected> {
+        self.may_append()?;
+        assert_eq!(
+            index,
+            self.raw.raft.raft_log.last_index() + 1,
+            "engine-made entries are placed before anything is proposed (L9)"
+        );
+        if is_planted(Bug::TwoChangesAtOnce) {
+            self.raw.raft.pending_conf_index = 0;
+        }
+        let change = to_change(&self.configuration(), membership);
+        let proposed = self.raw.propose_conf_change(Vec::new(), change);
         self.spread_timeout();
         proposed.map_err(|_| AppendRejected::NotLeader)
     }
@@ -308,22 +405,36 @@ impl<S: EntrySource> Replication for Raft<S> {
                 work.after_durable.push(message);
             }
         }
-        let handed = ready
-            .take_committed_entries()
-            .last()
-            .map(|entry| entry.index);
+        let committed = ready.take_committed_entries();
+        let named = committed
+            .iter()
+            .filter(|entry| entry.get_entry_type() != EntryType::EntryNormal);
+        work.memberships = named.map(|entry| entry.index).collect();
+        let handed = committed.last().map(|entry| entry.index);
         self.pending = Some((ready, handed));
         work
     }
 
-    fn written(&mut self) {
+    fn written(&mut self, memberships: &[Membership]) -> Result<(), StepError> {
         let (ready, handed) = self.pending.take().expect("a work was taken before");
         self.raw.advance_append_async(ready);
-        // The engine's `applied` means membership (L12), which does not change in this version.
+        for membership in memberships {
+            self.change(membership)?;
+        }
+        // The engine's `applied` means membership (L12).
         if let Some(index) = handed {
             self.raw.advance_apply_to(index);
         }
         self.spread_timeout();
+        Ok(())
+    }
+
+    fn configuration(&self) -> Configuration {
+        of_engine(self.raw.raft.prs().conf().to_conf_state())
+    }
+
+    fn changes_membership(&self) -> bool {
+        self.raw.raft.has_pending_conf()
     }
 
     fn durable(&mut self, number: Persisted) {
@@ -396,7 +507,9 @@ impl<S: EntrySource> Replication for Raft<S> {
     fn successor(&self) -> Option<ReplicaId> {
         let own = self.raw.raft.id;
         let tracker = self.raw.raft.prs();
-        let is_voter = |id: u64| tracker.conf().voters().contains(id);
+        // Not one that is about to go, where a change is under way.
+        let voters = tracker.conf().to_conf_state().voters;
+        let is_voter = |id: u64| voters.contains(&id);
         let others = tracker.iter();
         others
             .filter(|(id, progress)| **id != own && progress.recent_active && is_voter(**id))
@@ -475,8 +588,8 @@ impl<S: EntrySource> Storage for Engine<S> {
         max_size: impl Into<Option<u64>>,
         context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        // Only entries that are sent need contents. What is committed is handed out for its index alone, and membership
-        // does not change: after a restart that would otherwise read a header for every frame behind the commit mark.
+        // Only entries that are sent need contents. What is committed is handed out for its index and its kind alone:
+        // after a restart that would otherwise read a header for every frame behind the commit mark.
         if !context.can_async() {
             return self.hollow(low, high.min(low + HOLLOW_ENTRIES));
         }
@@ -523,7 +636,12 @@ impl<S: EntrySource> Engine<S> {
         (low..high)
             .map(|index| {
                 let term = self.source.term(index).ok_or(UNAVAILABLE)?;
-                Ok(entry(index, term, None))
+                let kind = if self.source.is_membership(index) {
+                    FrameKind::Membership
+                } else {
+                    FrameKind::NoOp
+                };
+                Ok(entry(index, term, kind, None))
             })
             .collect()
     }
@@ -533,25 +651,32 @@ const UNAVAILABLE: raft::Error = raft::Error::Store(raft::StorageError::Unavaila
 
 fn entry_of(header: &FrameHeader) -> Entry {
     let descriptor = (header.kind == FrameKind::Batch).then(|| Descriptor::from(header));
-    entry(header.index, header.term, descriptor.as_ref())
+    entry(header.index, header.term, header.kind, descriptor.as_ref())
 }
 
-/// An entry of the engine; without a descriptor it is one that the engine made by itself.
-fn entry(index: u64, term: u64, descriptor: Option<&Descriptor>) -> Entry {
-    Entry {
+/// An entry of the engine; one without a descriptor that changes nothing is one that the engine made by itself.
+fn entry(index: u64, term: u64, kind: FrameKind, descriptor: Option<&Descriptor>) -> Entry {
+    let mut entry = Entry {
         index,
         term,
         data: descriptor.map_or_else(Bytes::new, |d| Bytes::copy_from_slice(&d.encode())),
         ..Default::default()
+    };
+    if kind == FrameKind::Membership {
+        entry.set_entry_type(EntryType::EntryConfChangeV2);
     }
+    entry
 }
 
 fn to_thin(entry: &Entry) -> ThinEntry {
-    assert_eq!(
-        entry.get_entry_type(),
-        EntryType::EntryNormal,
-        "membership changes are not proposed in this version"
-    );
+    if entry.get_entry_type() != EntryType::EntryNormal {
+        return ThinEntry {
+            index: entry.index,
+            term: entry.term,
+            kind: FrameKind::Membership,
+            descriptor: None,
+        };
+    }
     let descriptor = (!entry.data.is_empty())
         .then(|| Descriptor::decode(&entry.data).expect("the engine keeps what it was given"));
     ThinEntry {
@@ -608,7 +733,7 @@ fn to_engine(message: &PeerMessage) -> Message {
     let entries: Vec<Entry> = message
         .entries
         .iter()
-        .map(|thin| entry(thin.index, thin.term, thin.descriptor.as_ref()))
+        .map(|thin| entry(thin.index, thin.term, thin.kind, thin.descriptor.as_ref()))
         .collect();
     out.set_entries(entries.into());
     out

@@ -11,7 +11,8 @@ pub struct ThinEntry {
     pub term: u64,
     /// What the frame is for. Taken from the engine's entry, never from what was proposed.
     pub kind: FrameKind,
-    /// Set where the frame exists already; `None` for entries that the engine made by itself.
+    /// Set for batches. Entries that the engine made by itself have no frame yet; a change of the membership has one, of
+    /// which the engine knows nothing.
     pub descriptor: Option<Descriptor>,
 }
 
@@ -25,6 +26,8 @@ pub trait EntrySource: Send {
     fn term(&self, index: u64) -> Option<u64>;
     /// Header of the frame at `index`.
     fn header(&self, index: u64) -> Option<FrameHeader>;
+    /// Whether the frame at `index` changes the membership. Answered from memory.
+    fn is_membership(&self, index: u64) -> bool;
     /// Headers from `low` up to and without `high`; fewer if one cannot be read, and then those before it.
     fn headers(&self, low: u64, high: u64) -> Vec<FrameHeader>;
 }
@@ -44,6 +47,10 @@ impl EntrySource for tern_log::LogReader {
 
     fn header(&self, index: u64) -> Option<FrameHeader> {
         Self::header(self, index).ok()
+    }
+
+    fn is_membership(&self, index: u64) -> bool {
+        Self::is_membership(self, index)
     }
 
     fn headers(&self, low: u64, high: u64) -> Vec<FrameHeader> {

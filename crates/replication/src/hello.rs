@@ -104,13 +104,16 @@ pub enum PeerRefusal {
     /// Its log and ours differ at the same index and term.
     #[error("its log and ours differ at an index and term that both have")]
     Differs,
+    /// It was taken out of the group.
+    #[error("it was removed from the group")]
+    Removed,
     /// It does not know the cluster secret.
     #[error("it does not know the cluster secret")]
     NotAuthenticated,
 }
 
 impl PeerRefusal {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Protocol,
         Self::UnknownCluster,
         Self::UnknownGroup,
@@ -124,6 +127,7 @@ impl PeerRefusal {
         Self::NotAuthenticated,
         Self::DiffersFromLeader,
         Self::Differs,
+        Self::Removed,
     ];
 
     /// The byte on the wire; 0 means accepted.

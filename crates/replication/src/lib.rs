@@ -9,6 +9,7 @@ mod engine;
 mod entry;
 mod hello;
 mod member;
+mod membership;
 mod packing;
 mod peer;
 mod solo;
@@ -18,6 +19,10 @@ pub use engine::{Raft, RaftOptions, TICK_MS, Timing};
 pub use entry::{EntrySource, ThinEntry};
 pub use hello::{Hello, PeerRefusal, Phase};
 pub use member::{MemberIdError, RaftMember, ReplicaId, member_number, replica_id, replica_number};
+pub use membership::{
+    Configuration, MAX_MEMBERS, MemberRecord, Membership, MembershipFormatError, MembershipRefusal,
+    MembershipStep, Newcomer,
+};
 pub use packing::{FrameSource, Intake, Packed, Packer, sign_of_life};
 pub use peer::{
     HEAD_BYTES, MessageKind, PeerCodecError, PeerHead, PeerKind, PeerMessage, PeerStream,

@@ -2,6 +2,7 @@
 
 use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
+use crate::membership::{Configuration, Membership};
 use crate::peer::PeerMessage;
 use crate::strategy::{AppendRejected, Persisted, Replication, Role, Status, StepError, Work};
 use std::collections::VecDeque;
@@ -65,6 +66,14 @@ impl Replication for Solo {
         Ok(())
     }
 
+    fn propose_membership(
+        &mut self,
+        _index: u64,
+        _membership: &Membership,
+    ) -> Result<(), AppendRejected> {
+        Err(AppendRejected::NotLeader)
+    }
+
     fn read(&mut self, context: u64) -> Result<(), AppendRejected> {
         self.reads.push(context);
         Ok(())
@@ -95,7 +104,20 @@ impl Replication for Solo {
         }
     }
 
-    fn written(&mut self) {}
+    fn written(&mut self, _memberships: &[Membership]) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    fn configuration(&self) -> Configuration {
+        Configuration {
+            voters: vec![self.id],
+            ..Configuration::default()
+        }
+    }
+
+    fn changes_membership(&self) -> bool {
+        false
+    }
 
     fn durable(&mut self, number: Persisted) {
         while let Some(&(flying, last)) = self.in_flight.front() {

@@ -2,6 +2,7 @@
 
 use crate::entry::ThinEntry;
 use crate::member::ReplicaId;
+use crate::membership::{Configuration, Membership};
 use crate::peer::PeerMessage;
 use tern_log::Descriptor;
 use thiserror::Error;
@@ -66,6 +67,8 @@ pub struct Work {
     pub entries: Vec<ThinEntry>,
     /// Leave after this round is durable: append answers, votes, vote requests.
     pub after_durable: Vec<PeerMessage>,
+    /// Indexes of committed changes of the membership, which take effect with [`Replication::written`].
+    pub memberships: Vec<u64>,
     /// Everything up to this index is committed. Never beyond what is written.
     pub commit: u64,
     /// Fresh reads whose leadership was confirmed: context, and the index that must be applied first.
@@ -120,6 +123,16 @@ pub trait Replication: Send {
         first_index: u64,
         descriptors: &[Descriptor],
     ) -> Result<(), AppendRejected>;
+    /// Append a change of the membership that stands behind the log end, at `index`. The engine may make an empty entry
+    /// of it and say nothing: what became of it is what [`Work::entries`] says.
+    ///
+    /// # Errors
+    /// [`AppendRejected`] if this replica may not append; nothing was appended.
+    fn propose_membership(
+        &mut self,
+        index: u64,
+        membership: &Membership,
+    ) -> Result<(), AppendRejected>;
     /// Ask that leadership be confirmed for a read; the context comes back in [`Work::reads`].
     ///
     /// # Errors
@@ -129,8 +142,16 @@ pub trait Replication: Send {
     fn has_work(&self) -> bool;
     /// The next round.
     fn work(&mut self) -> Work;
-    /// The entries of the last work can be read from the log.
-    fn written(&mut self);
+    /// The entries of the last work can be read from the log; `memberships` are those that it named, in order, which take
+    /// effect here. A leader that is no voter any more leads no more.
+    ///
+    /// # Errors
+    /// [`StepError::Engine`] if one of them leads to another configuration than it says.
+    fn written(&mut self, memberships: &[Membership]) -> Result<(), StepError>;
+    /// Whose votes count here.
+    fn configuration(&self) -> Configuration;
+    /// Whether a change of the membership may be appended and has not taken effect.
+    fn changes_membership(&self) -> bool;
     /// Everything up to work `number` is durable.
     fn durable(&mut self, number: Persisted);
     /// Hand leadership to another replica.

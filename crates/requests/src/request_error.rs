@@ -181,6 +181,10 @@ impl RequestError {
                 response::SERVICE_NOT_AVAILABLE,
                 "service not available now: the delayed messages were taken on by another request",
             ),
+            Outcome::Rejected(RejectReason::Membership(refusal)) => Self::new(
+                response::SERVICE_NOT_AVAILABLE,
+                format!("service not available now: {refusal}"),
+            ),
             Outcome::NotStored => Self::new(
                 response::SYSTEM_ERROR,
                 "not stored: leadership changed after the append, another entry stands in its place",

@@ -35,10 +35,10 @@ impl Faults {
         Self {
             is_active: false,
             doomed: Vec::new(),
-            hangs: vec![0; swarm.members],
-            slow: vec![(0, 0); swarm.members],
-            copies: vec![None; swarm.members],
-            with_power: vec![false; swarm.members],
+            hangs: vec![0; swarm.machines()],
+            slow: vec![(0, 0); swarm.machines()],
+            copies: vec![None; swarm.machines()],
+            with_power: vec![false; swarm.machines()],
         }
     }
 

@@ -18,6 +18,16 @@ pub fn holders(machines: &[Machine], frame: &Frame, segment_size: u64) -> usize 
         .count()
 }
 
+/// Whether a disk would show a frame after a power cut.
+pub fn shows(machine: &Machine, frame: &Frame, segment_size: u64) -> bool {
+    holds(
+        machine,
+        frame,
+        segment_size,
+        &mut vec![0; frame.bytes.len()],
+    )
+}
+
 fn holds(machine: &Machine, frame: &Frame, segment_size: u64, buffer: &mut [u8]) -> bool {
     let position = frame.header.position;
     let base = position - position % segment_size;

@@ -44,7 +44,7 @@ impl World {
         self.after(pause, WorldEvent::Send);
         let at = match self.leader() {
             Some(leader) if !self.random.chance(self.swarm.elsewhere) => leader,
-            _ => self.random.below(self.swarm.members as u64) as usize,
+            _ => self.random.below(self.swarm.machines() as u64) as usize,
         };
         if self.random.chance(self.swarm.more_reads) {
             return if self.random.chance(50) {

@@ -29,7 +29,7 @@ impl World {
         if !self.swarm.kinds.contains(&FaultKind::Clock) {
             return;
         }
-        for at in 0..self.swarm.members {
+        for at in 0..self.swarm.machines() {
             let (ahead, faster) = (self.random.below(400), self.random.below(40));
             let clock = &mut self.machines[at].clock;
             clock.ahead_ms = ahead.cast_signed() - 200;
@@ -43,7 +43,7 @@ impl World {
     }
 
     fn anyone(&mut self) -> usize {
-        self.random.below(self.swarm.members as u64) as usize
+        self.random.below(self.swarm.machines() as u64) as usize
     }
 
     /// One of the machines that may lose what they promised; never the master of slaves, who decide nothing.
@@ -96,7 +96,7 @@ impl World {
 
     /// One machine, two, or all of them.
     fn some(&mut self) -> Vec<usize> {
-        let members = self.swarm.members;
+        let members = self.swarm.machines();
         let first = self.anyone();
         let count = [1, 1, 1, 2, members][self.random.below(5) as usize];
         (0..count).map(|step| (first + step) % members).collect()
@@ -196,7 +196,7 @@ impl World {
             [(true, true), (true, false), (false, true)][self.random.below(3) as usize];
         let only_one = self.random.chance(30);
         let chosen = self.anyone();
-        for other in (0..self.swarm.members).filter(|other| *other != at) {
+        for other in (0..self.swarm.machines()).filter(|other| *other != at) {
             if only_one && other != chosen {
                 continue;
             }
@@ -389,7 +389,18 @@ impl World {
         if self.machines[at].process.is_some() {
             self.end_process(at, true, false);
         }
+        self.forget(at);
+    }
+
+    /// Its disk is empty.
+    pub(crate) fn forget(&mut self, at: usize) {
         self.machines[at].disk.wipe();
+        if self.swarm.rejoins {
+            if self.machines[at].took_part {
+                self.ledger.loses(self.machines[at].id());
+            }
+            self.tails[at].clear();
+        }
     }
 
     fn copy_disk(&mut self) {
@@ -411,7 +422,8 @@ impl World {
             return Ok(());
         };
         let committed = self.ledger.last_committed();
-        let others_have_all = self.machines.iter().filter(|m| m.at != at).all(|machine| {
+        let others = self.machines.iter().filter(|m| m.at != at && m.is_used);
+        let others_have_all = others.into_iter().all(|machine| {
             machine.damage.is_none()
                 && machine.any_running().is_some_and(|running| {
                     let log = running.replica.log();
@@ -466,7 +478,7 @@ impl World {
     /// Nothing goes wrong any more, and what has lasted ends.
     pub(crate) fn end_faults(&mut self) {
         self.faults.is_active = false;
-        for at in 0..self.swarm.members {
+        for at in 0..self.swarm.machines() {
             self.faults.hangs[at] = 0;
             self.faults.slow[at] = (0, 0);
             self.machines[at].clock.ahead_ms = 0;
@@ -504,9 +516,24 @@ impl World {
                     | LogError::Io { .. }
             )
         );
+        let id = self.machines[at].id();
+        let is_out = self.swarm.rejoins && !self.ledger.has_member(id);
+        if is_out && matches!(fatal, Fatal::MayNotServe(_)) {
+            // It was taken out, and has heard so.
+            let machine = &mut self.machines[at];
+            machine.kill();
+            machine.is_used = false;
+            self.counted("taken out");
+            self.process_ended(at, true);
+            return Ok(());
+        }
+        let machine = &mut self.machines[at];
         let no_space = matches!(fatal, Fatal::Log(LogError::NoSpace { .. }));
         let met_rot = matches!(fatal, Fatal::Log(LogError::Rotted { .. }));
-        if machine.damage.is_some() && !(met_rot && was_running) {
+        // On its way back it is started again like everybody else.
+        let comes_back = self.swarm.rejoins && machine.damage == Some("wiped disk");
+        let is_explained = machine.injected && is_disk_error;
+        if machine.damage.is_some() && !(met_rot && was_running) && !(comes_back && is_explained) {
             machine.halted = Some(fatal.to_string());
             machine.kill();
             self.figures.halted += 1;
@@ -514,7 +541,7 @@ impl World {
             return Ok(());
         }
         // What has never begun cannot begin on a full disk; it is tried again.
-        if (machine.injected && is_disk_error) || (no_space && !was_running) {
+        if is_explained || (no_space && !was_running) {
             machine.kill();
             self.counted("stopped by a disk error");
             self.process_ended(at, true);

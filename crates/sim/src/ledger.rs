@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tern_log::{Frame, FrameHeader, LogReader};
 use tern_replica::StoredRecords;
-use tern_replication::{MessageKind, PeerKind, PeerMessage};
+use tern_replication::{Configuration, MessageKind, PeerKind, PeerMessage, ReplicaId};
 use tern_state::delay::{SCHEDULE_TOPIC, delay_ms};
 use tern_state::{DelayProgress, Op};
 use tern_wire::record::Record;
@@ -72,7 +72,12 @@ pub struct Ledger {
     /// Header checksum by index and term: one frame for each.
     frames: HashMap<(u64, u64), u32>,
     leaders: BTreeMap<u64, usize>,
-    votes: BTreeMap<(usize, u64), u64>,
+    /// By replica and term.
+    votes: BTreeMap<(ReplicaId, u64), u64>,
+    /// Ids whose memory is lost.
+    lost: BTreeSet<ReplicaId>,
+    /// Configurations by the index of the frame that made them.
+    configurations: BTreeMap<u64, Configuration>,
     hashes: HashMap<u64, u64>,
     sends: BTreeMap<u64, SentMessage>,
     /// Greatest acknowledged queue offset, by queue of [`TOPIC`].
@@ -108,12 +113,23 @@ impl Ledger {
 
     /// A message left a replica: it may be a vote.
     pub fn sent(&mut self, node: usize, message: &PeerMessage) -> Result<(), BrokenPromise> {
+        let promises = matches!(
+            message.message,
+            MessageKind::Vote | MessageKind::VoteAnswer | MessageKind::AppendAnswer
+        );
+        if message.kind == PeerKind::Raft && promises && self.lost.contains(&message.from) {
+            return Err(BrokenPromise(format!(
+                "node {node} votes or acknowledges as {:#x}, whose memory is lost",
+                message.from
+            )));
+        }
         let candidate = match (message.kind, message.message) {
             (PeerKind::Raft, MessageKind::Vote) => message.from,
             (PeerKind::Raft, MessageKind::VoteAnswer) if !message.reject => message.to,
             _ => return Ok(()),
         };
-        let known = *self.votes.entry((node, message.term)).or_insert(candidate);
+        let key = (message.from, message.term);
+        let known = *self.votes.entry(key).or_insert(candidate);
         if known == candidate {
             return Ok(());
         }
@@ -121,6 +137,57 @@ impl Ledger {
             "node {node} voted for {known:#x} and for {candidate:#x} in term {}",
             message.term
         )))
+    }
+
+    /// A disk was emptied: what was said under this id is forgotten.
+    pub fn loses(&mut self, id: ReplicaId) {
+        self.lost.insert(id);
+    }
+
+    /// Whether what was said under this id is forgotten.
+    pub fn is_lost(&self, id: ReplicaId) -> bool {
+        self.lost.contains(&id)
+    }
+
+    /// Whether the newest configuration that is in force anywhere has a replica.
+    pub fn has_member(&self, id: ReplicaId) -> bool {
+        let newest = self.configurations.last_key_value();
+        newest.is_none_or(|(_, configuration)| configuration.contains(id))
+    }
+
+    /// The members that a group was founded with.
+    pub fn founded(&mut self, configuration: Configuration) {
+        self.configurations.insert(1, configuration);
+    }
+
+    /// A configuration is in force on a replica.
+    pub fn configured(
+        &mut self,
+        node: usize,
+        index: u64,
+        configuration: &Configuration,
+    ) -> Result<(), BrokenPromise> {
+        let known = self
+            .configurations
+            .entry(index)
+            .or_insert_with(|| configuration.clone());
+        if known == configuration {
+            return Ok(());
+        }
+        Err(BrokenPromise(format!(
+            "frame {index} makes {known:?}, and {configuration:?} on node {node}"
+        )))
+    }
+
+    /// The configurations by which frame `index` may have been counted when that of frame `newest` is in force: the one
+    /// before it took effect while both were on their way.
+    pub fn counted_by(&self, index: u64, newest: u64) -> Vec<&Configuration> {
+        let before = self.configurations.range(..index).rev().take(2);
+        let later = self.configurations.range(index..=newest.max(index));
+        before
+            .chain(later)
+            .map(|(_, configuration)| configuration)
+            .collect()
     }
 
     /// A frame is in a replica's log: the only one of its index and term, wherever and whenever.
@@ -418,7 +485,7 @@ impl Ledger {
                     *puts.entry(uid(&record)).or_default() += 1;
                 }
             }
-            for op in Op::decode_all(frame.metadata()).map_err(|e| BrokenPromise(e.to_string()))? {
+            for op in Op::decode_all(frame.ops()).map_err(|e| BrokenPromise(e.to_string()))? {
                 if let Op::DelayProgress(DelayProgress { level, to, .. }) = op {
                     progress.insert(level, to);
                 }

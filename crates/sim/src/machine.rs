@@ -63,6 +63,10 @@ impl Clock {
 }
 
 /// One machine of the group.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what may be true of a machine does not exclude each other"
+)]
 pub struct Machine {
     pub at: usize,
     pub disk: MemoryDisk,
@@ -84,6 +88,12 @@ pub struct Machine {
     pub injected: bool,
     /// The process has stopped for good, with this sentence.
     pub halted: Option<String>,
+    /// Its process has taken part in its group.
+    pub took_part: bool,
+    /// A process is started on it.
+    pub is_used: bool,
+    /// The id under which its process takes part, or did.
+    id: u64,
     swarm: Swarm,
 }
 
@@ -104,6 +114,9 @@ impl Machine {
             forgot_until: 0,
             injected: false,
             halted: None,
+            took_part: false,
+            is_used: at < swarm.members,
+            id: replica_id(at as u32 + 1, 1),
             swarm: swarm.clone(),
         }
     }
@@ -140,6 +153,10 @@ impl Machine {
                     learners: self.swarm.mode.learners(self.swarm.members),
                     digest: DIGEST,
                     directory: id,
+                    later: (self.swarm.members as u32 + 1..=self.swarm.machines() as u32)
+                        .filter(|number| *number != self.at as u32 + 1)
+                        .collect(),
+                    joins: self.swarm.rejoins,
                 };
                 let disk = self.process_disk();
                 let mut driver = BootstrapDriver::new(plan, disk, log, file, state.as_ref())?;
@@ -156,7 +173,7 @@ impl Machine {
     }
 
     fn run(
-        &self,
+        &mut self,
         mut state: RaftState,
         file: RaftStateFile,
         log: LogOptions,
@@ -174,6 +191,7 @@ impl Machine {
                 seed,
                 election_slot_ns: self.swarm.election_slot_ns,
                 acknowledgement: self.swarm.mode.acknowledgement(),
+                has_slaves: self.swarm.mode.has_slaves(),
                 ..TurnOptions::default()
             },
         };
@@ -184,6 +202,14 @@ impl Machine {
             Some(OuterBug::CutAtRot) => open_cutting_at_rot(&opening, state, file)?,
             _ => opening.open(state, file)?,
         };
+        self.id = opened.replica.own_id();
+        self.took_part = true;
+        if let Some(member_status) = &self.member_status {
+            member_status.become_replica(self.id);
+            if self.swarm.rejoins {
+                member_status.set_membership(opened.replica.membership());
+            }
+        }
         RunningReplica::new(
             opened,
             self.process_disk(),
@@ -219,12 +245,13 @@ impl Machine {
             group: "g".to_owned(),
             member: format!("n{}", self.at),
             own: self.at as u32 + 1,
-            members: (1..=self.swarm.members as u32).collect(),
+            members: (1..=self.swarm.machines() as u32).collect(),
             digest: DIGEST,
             mode: 3,
             client_address: String::new(),
             peer_address: String::new(),
             timing: TIMING,
+            joins: self.swarm.rejoins,
         }
     }
 
@@ -260,12 +287,16 @@ impl Machine {
         seed: u64,
         now: Micros,
     ) -> Result<Option<PeerMessage>, Fatal> {
-        let member_status = self.member_status.as_ref().expect("a process has one");
         let founded_at_ms = self.clock.wall_ms(now);
         let started = match &mut self.process {
             None => return Ok(None),
             Some(Process::Running(running)) => {
-                return Ok(member_status.answer_bootstrap(message, Some(&running.reader)));
+                let answer = self
+                    .member_status
+                    .as_ref()
+                    .expect("a process has one")
+                    .answer_bootstrap(message, Some(&running.reader));
+                return Ok(answer);
             }
             Some(Process::Bootstrapping(driver)) => {
                 let taken = driver.take().expect("a driver is put back");
@@ -273,10 +304,12 @@ impl Machine {
                 let (rest, progress) = taken.receive(message, group)?;
                 **driver = rest;
                 match progress {
-                    BootstrapProgress::Started(started) => *started,
+                    BootstrapProgress::Started(started) => started,
                     BootstrapProgress::NotYet => return Ok(None),
                     BootstrapProgress::Holds(group_id) => {
-                        member_status.enter(Phase::Founding, group_id);
+                        if let Some(member_status) = &self.member_status {
+                            member_status.enter(Phase::Founding, group_id);
+                        }
                         return Ok(None);
                     }
                     BootstrapProgress::DataLost => {
@@ -288,7 +321,7 @@ impl Machine {
                 }
             }
         };
-        let (state, file) = started;
+        let (state, file) = *started;
         let group_id = state.group_id;
         let stop = self.stop_record().last_stop()?;
         let log = self.log_options(stop);
@@ -357,7 +390,7 @@ impl Machine {
 
     /// Own id in the engine.
     pub fn id(&self) -> u64 {
-        replica_id(self.at as u32 + 1, 1)
+        self.id
     }
 }
 

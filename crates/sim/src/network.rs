@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tern_log::{Frame, LogError, LogReader};
 use tern_replication::{
     FrameSource, HEAD_BYTES, Intake, Packer, PeerMessage, PeerStream, ReplicaId, ThinEntry,
-    replica_id, replica_number,
+    replica_number,
 };
 
 use crate::random::Random;
@@ -67,6 +67,8 @@ impl Weather {
 pub struct Packet {
     pub from: usize,
     pub to: usize,
+    /// The ids of both.
+    pub ids: (ReplicaId, ReplicaId),
     pub lives: (u64, u64),
     pub stream: PeerStream,
     pub bytes: Bytes,
@@ -82,6 +84,7 @@ pub fn pack(
     append_bytes: usize,
 ) -> (Vec<Packet>, Option<LogError>) {
     let (from, to, stream) = (node_of(message.from), node_of(message.to), message.stream());
+    let ids = (message.from, message.to);
     let source: &dyn FrameSource = match reader {
         Some(reader) => reader,
         None => &NoLog,
@@ -101,6 +104,7 @@ pub fn pack(
         packets.push(Packet {
             from,
             to,
+            ids,
             lives,
             stream,
             bytes: bytes.into(),
@@ -111,8 +115,8 @@ pub fn pack(
 /// What the receiving end does.
 pub fn unpack(packet: &Packet) -> PeerMessage {
     let intake = Intake {
-        from: replica_of(packet.from),
-        to: replica_of(packet.to),
+        from: packet.ids.0,
+        to: packet.ids.1,
         stream: packet.stream,
         limit: MESSAGE_LIMIT,
     };
@@ -139,11 +143,6 @@ impl FrameSource for NoLog {
     fn is_cold(&self, _: &[ThinEntry]) -> bool {
         false
     }
-}
-
-/// Nodes are counted from 0, replica numbers from 1; each lives its first life.
-fn replica_of(node: usize) -> ReplicaId {
-    replica_id(node as u32 + 1, 1)
 }
 
 /// Nodes are counted from 0, replica numbers from 1.

@@ -4,6 +4,7 @@
 
 use tern_log::NEAR_BYTES;
 use tern_replica::Acknowledgement;
+use tern_replication::{Configuration, replica_id};
 
 use crate::random::Random;
 
@@ -13,6 +14,8 @@ pub enum SwarmMode {
     /// Three or five replicas that elect their leader.
     #[default]
     Raft,
+    /// As these, with machines beside them: members come, go, and come back without their memory.
+    Changing,
     /// A master, and a slave that follows it.
     AsyncSlave,
     /// A master, and a slave for which senders wait.
@@ -28,7 +31,7 @@ impl SwarmMode {
     /// The replicas that decide nothing, of so many.
     pub fn learners(self, members: usize) -> Vec<u32> {
         match self {
-            Self::Raft => Vec::new(),
+            Self::Raft | Self::Changing => Vec::new(),
             Self::AsyncSlave | Self::SyncDoubleWrite => (2..=members as u32).collect(),
         }
     }
@@ -37,7 +40,7 @@ impl SwarmMode {
     pub const fn acknowledgement(self) -> Acknowledgement {
         match self {
             Self::SyncDoubleWrite => Acknowledgement::SlaveToo,
-            Self::Raft | Self::AsyncSlave => Acknowledgement::Committed,
+            Self::Raft | Self::Changing | Self::AsyncSlave => Acknowledgement::Committed,
         }
     }
 }
@@ -128,6 +131,12 @@ pub struct Swarm {
     pub mode: SwarmMode,
     /// Members of the group: 3 or 5; 2 with a master and a slave.
     pub members: usize,
+    /// Machines beside these, which may become members.
+    pub spare: usize,
+    /// Whether an emptied member joins its group again, under a new id.
+    pub rejoins: bool,
+    /// Least and greatest pause between two changes of the members, microseconds; none if nobody changes them.
+    pub change_pause: Option<(u64, u64)>,
     /// Bytes of a segment: small, so that the log rolls.
     pub segment_size: u64,
     /// Bytes of recent frames held in memory: small, so that a follower that was away is fed from the files.
@@ -177,6 +186,9 @@ impl Swarm {
         Self {
             mode: SwarmMode::Raft,
             members: if random.chance(25) { 5 } else { 3 },
+            spare: 0,
+            rejoins: false,
+            change_pause: None,
             segment_size: [512 << 10, 1 << 20, 4 << 20][random.below(3) as usize],
             ring_bytes: [16 << 10, 128 << 10, 16 << 20][random.below(3) as usize],
             ring_descriptors: [128, 1024, 65_536][random.below(3) as usize],
@@ -202,6 +214,9 @@ impl Swarm {
         Self {
             mode: SwarmMode::Raft,
             members: 3,
+            spare: 0,
+            rejoins: false,
+            change_pause: None,
             segment_size: 4 << 20,
             ring_bytes: 16 << 20,
             ring_descriptors: 65_536,
@@ -218,11 +233,38 @@ impl Swarm {
         }
     }
 
+    /// The same history of three members, with two machines beside them: members come, go, and take each other's place.
+    #[must_use]
+    pub fn changing(self) -> Self {
+        Self {
+            mode: SwarmMode::Changing,
+            members: 3,
+            spare: 2,
+            rejoins: true,
+            change_pause: Some((200_000, 3_000_000)),
+            ..self
+        }
+    }
+
+    /// The configuration that the group is founded with.
+    pub fn founding(&self) -> Configuration {
+        let numbers = 1..=self.members as u32;
+        Configuration {
+            voters: numbers.map(|number| replica_id(number, 1)).collect(),
+            ..Configuration::default()
+        }
+    }
+
+    /// All machines.
+    pub const fn machines(&self) -> usize {
+        self.members + self.spare
+    }
+
     /// The same history of a master and a slave.
     #[must_use]
     pub fn in_mode(self, mode: SwarmMode) -> Self {
         let members = match mode {
-            SwarmMode::Raft => self.members,
+            SwarmMode::Raft | SwarmMode::Changing => self.members,
             SwarmMode::AsyncSlave | SwarmMode::SyncDoubleWrite => 2,
         };
         Self {
@@ -244,7 +286,7 @@ impl Swarm {
     /// Machines that may lose what they promised to keep, of a group that is to go on.
     pub fn minority(&self) -> usize {
         match self.mode {
-            SwarmMode::Raft => (self.members - 1) / 2,
+            SwarmMode::Raft | SwarmMode::Changing => (self.members - 1) / 2,
             SwarmMode::AsyncSlave | SwarmMode::SyncDoubleWrite => self.members - 1,
         }
     }
@@ -252,7 +294,7 @@ impl Swarm {
     /// Disks that must have what is committed.
     pub fn disks_for_commit(&self) -> usize {
         match self.mode {
-            SwarmMode::Raft => self.members / 2 + 1,
+            SwarmMode::Raft | SwarmMode::Changing => self.members / 2 + 1,
             SwarmMode::AsyncSlave | SwarmMode::SyncDoubleWrite => 1,
         }
     }
@@ -260,7 +302,9 @@ impl Swarm {
     /// Disks that must have a message of which its sender was told code 0.
     pub fn disks_for_success(&self) -> usize {
         match self.mode {
-            SwarmMode::Raft | SwarmMode::AsyncSlave => self.disks_for_commit(),
+            SwarmMode::Raft | SwarmMode::Changing | SwarmMode::AsyncSlave => {
+                self.disks_for_commit()
+            }
             SwarmMode::SyncDoubleWrite => 2,
         }
     }

@@ -1,8 +1,10 @@
 //! The virtual world: time, mail, and what happens to whom.
 
 mod carrying;
+mod changing;
 mod healing;
 mod history;
+
 mod mail;
 mod steering;
 

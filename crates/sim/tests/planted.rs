@@ -487,7 +487,11 @@ fn double_write_that_does_not_wait_for_the_slave_is_seen() {
 #[test]
 fn every_planted_bug_has_a_check() {
     // Seen by the simulator, or by a test above: this list and the labels of `PlantedBug::all` are one.
-    let source = include_str!("planted.rs");
+    let source = [
+        include_str!("planted.rs"),
+        include_str!("membership_traps.rs"),
+    ]
+    .concat();
     let unseen: Vec<&str> = PlantedBug::all()
         .filter(|bug| {
             let named = match bug {

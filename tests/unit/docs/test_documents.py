@@ -103,6 +103,7 @@ def test_the_tables_of_planted_bugs_name_every_one_and_a_check_that_exists() -> 
         (ROOT / file).read_text()
         for file in (
             "crates/sim/tests/planted.rs",
+            "crates/sim/tests/membership_traps.rs",
             "crates/sim/tests/slaves.rs",
             "crates/broker/src/requests/tests/pull.rs",
         )

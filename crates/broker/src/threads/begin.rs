@@ -150,6 +150,7 @@ fn opening(start: &StartContext) -> ReplicaOpening {
             election_slot_ns: u64::from(options.timing.election_min_ticks) * 10_000_000 / 12,
             seed: crate::clock::monotonic_ns(),
             acknowledgement: options.mode.acknowledgement(),
+            has_slaves: options.mode.has_slaves(),
             flush: match options.mode {
                 Mode::Raft => Flush::Sync,
                 _ => options.flush,

@@ -15,7 +15,7 @@ use tern_replica::{
     PreparedSegment, Proposal, RebuiltNextOffsets, Replica, TurnOptions,
 };
 use tern_replication::{
-    HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
+    Configuration, HardState, PeerMessage, Raft, RaftOptions, Replication, Solo, Timing, replica_id,
 };
 use tern_state::{
     CommitOffsets, FlushDiskType, FoundGroup, FoundingMember, GroupFounding, OffsetCommit, Op,
@@ -108,8 +108,12 @@ impl One {
         } else {
             let raft = RaftOptions {
                 id: state.own_id,
-                voters,
-                learners: Vec::new(),
+                configuration: Configuration {
+                    voters,
+                    ..Configuration::default()
+                },
+                has_slaves: false,
+                applied: 1,
                 hard_state: HardState { term: 1, vote: 0 },
                 commit: 1,
                 timing: Timing {

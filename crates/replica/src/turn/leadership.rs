@@ -1,5 +1,6 @@
 //! What a turn remembers of its fitness to lead and of a leader that seems gone, and what it says of a promotion.
 
+use tern_replication::ReplicaId;
 use thiserror::Error;
 
 /// What keeps this replica from leading.
@@ -28,6 +29,14 @@ pub(super) struct Suspicion {
     pub survivors: u64,
     pub campaign_ns: u64,
     pub tries: u32,
+}
+
+/// What its leader had at some moment, and a learner has to confirm.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LearnerMark {
+    pub learner: ReplicaId,
+    pub index: u64,
+    pub since_ns: u64,
 }
 
 /// Where a slave stands that becomes the master.

@@ -64,16 +64,16 @@ impl<T> Replica<T> {
         })
     }
 
-    /// Replica numbers of those that decide nothing.
+    /// Replica numbers of the slaves.
     pub fn learners(&self) -> Vec<u32> {
-        let learners = self.state.learners.iter();
+        let learners = self.state.learners.iter().filter(|_| self.has_slaves());
         learners.map(|slave| replica_number(*slave)).collect()
     }
 
     /// Hand leadership to another replica.
     pub(super) fn transfer(&mut self, to: ReplicaId) {
         let leads = self.engine.status().role == Role::Leader;
-        if self.state.learners.is_empty() {
+        if !self.has_slaves() {
             self.engine.transfer(to);
         } else if leads && self.state.learners.contains(&to) && self.handing_to.is_none() {
             self.handing_to = Some((to, self.now_ns));
@@ -127,7 +127,7 @@ impl<T> Replica<T> {
 
     /// Whether this replica remembers to be the master of slaves.
     pub(super) fn is_master_of_slaves(&self) -> bool {
-        !self.state.learners.is_empty() && self.state.voters == [self.state.own_id]
+        self.has_slaves() && self.state.voters == [self.state.own_id]
     }
 
     /// Whether no slave can have been promoted without its knowledge: all have shown themselves since the start, or are
@@ -188,7 +188,7 @@ impl<T> Replica<T> {
     /// # Errors
     /// [`Fatal::Superseded`] if it is a newer one.
     pub(super) fn is_of_another_master(&mut self, message: &PeerMessage) -> Result<bool, Fatal> {
-        if self.state.learners.is_empty() {
+        if !self.has_slaves() {
             return Ok(false);
         }
         let is_masters_own = self.state.voters.contains(&message.from);

@@ -19,7 +19,12 @@ const NEAR_FRAMES: u64 = 64;
 impl<T> Replica<T> {
     /// Whether this replica is a slave: it follows, and is never asked for a vote.
     pub fn is_slave(&self) -> bool {
-        self.state.learners.contains(&self.state.own_id)
+        self.has_slaves() && self.state.learners.contains(&self.state.own_id)
+    }
+
+    /// Whether the learners of this group are the slaves of a master.
+    pub(super) fn has_slaves(&self) -> bool {
+        self.options.has_slaves && !self.state.learners.is_empty()
     }
 
     /// Whether it may answer by what it has while its master is gone: not before it has followed a master that was
@@ -32,7 +37,7 @@ impl<T> Replica<T> {
     pub(super) fn double_writes(&self) -> bool {
         self.options.acknowledgement == Acknowledgement::SlaveToo
             && self.engine.status().role == Role::Leader
-            && !self.state.learners.is_empty()
+            && self.has_slaves()
             && !is_planted(Bug::SlaveNotAwaited)
     }
 
@@ -103,6 +108,9 @@ impl<T> Replica<T> {
     pub fn near_slaves(&self) -> NearSlaves {
         let mut near = NearSlaves::default();
         let status = self.engine.status();
+        if !self.has_slaves() {
+            return near;
+        }
         if status.role == Role::Leader {
             for slave in &self.state.learners {
                 if self.peers_in_reach.contains(slave) && self.is_near(*slave) {

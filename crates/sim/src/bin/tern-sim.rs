@@ -1,7 +1,7 @@
 //! Runs histories: `tern-sim [--mode MODE] [first] [end] [seconds]`, seeds from `first` up to and without `end`.
 //! `tern-sim [--mode MODE] tell SEED [BUG]` prints what happens in one, with a bug planted in it.
 //! `tern-sim [--mode MODE] bugs [seeds] [BUG]` plants each bug in turn, or one by its label, and says which seed shows it.
-//! MODE is `raft`, `async-slave` or `sync-double-write`.
+//! MODE is `raft`, `async-slave` or `sync-double-write`; or `changing`, a group in mode raft whose members change.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -35,9 +35,10 @@ fn take_mode(arguments: &mut Vec<String>) -> Result<SwarmMode, String> {
     let named: Vec<String> = arguments.drain(at..arguments.len().min(at + 2)).collect();
     match named.get(1).map(String::as_str) {
         Some("raft") => Ok(SwarmMode::Raft),
+        Some("changing") => Ok(SwarmMode::Changing),
         Some("async-slave") => Ok(SwarmMode::AsyncSlave),
         Some("sync-double-write") => Ok(SwarmMode::SyncDoubleWrite),
-        _ => Err("--mode is raft, async-slave or sync-double-write".to_owned()),
+        _ => Err("--mode is raft, changing, async-slave or sync-double-write".to_owned()),
     }
 }
 

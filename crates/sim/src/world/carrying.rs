@@ -96,6 +96,13 @@ impl World {
             }
         }
         let mut out = std::mem::take(&mut running.out);
+        let changed = std::mem::take(&mut out.membership_changed).then(|| {
+            let replica = &running.replica;
+            (replica.membership_index(), replica.membership().clone())
+        });
+        if let (Some((_, membership)), Some(member_status)) = (&changed, &machine.member_status) {
+            member_status.set_membership(membership);
+        }
         if outer() == Some(OuterBug::HeartbeatCommit) {
             raise_commit_of_heartbeats(&mut out.messages, running.replica.status().commit);
         }
@@ -110,6 +117,9 @@ impl World {
             // The flush thread wakes a moment later, or the sync would begin with the write.
             let delay = self.random.below(200);
             self.after(delay, WorldEvent::FlushBegins(at, life));
+        }
+        if let Some((index, membership)) = changed {
+            self.members_changed(at, index, &membership)?;
         }
         self.look_at_log(at)?;
         if let Some(role) = &out.role {
@@ -273,6 +283,9 @@ impl World {
 
     /// What a sender was told of is where the mode promises.
     pub(crate) fn check_acknowledged(&self, at: usize, index: u64) -> Result<(), BrokenPromise> {
+        if self.swarm.rejoins {
+            return self.check_majority(at, index, "acknowledged");
+        }
         let disks = self.swarm.disks_for_success();
         self.check_disks(at, index, "acknowledged", disks)
     }
@@ -284,6 +297,9 @@ impl World {
         index: u64,
         what: &str,
     ) -> Result<(), BrokenPromise> {
+        if self.swarm.rejoins {
+            return self.check_majority(at, index, what);
+        }
         self.check_disks(at, index, what, self.swarm.disks_for_commit())
     }
 

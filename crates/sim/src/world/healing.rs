@@ -15,7 +15,7 @@ impl World {
     pub fn heal(&mut self) -> Result<(), BrokenPromise> {
         self.end_faults();
         self.weather = Weather::fair();
-        for at in 0..self.swarm.members {
+        for at in 0..self.swarm.machines() {
             let life = self.machines[at].life;
             self.wake(at, life)?;
             let met_an_error = |running: &RunningReplica| running.replica.has_rotted();
@@ -78,7 +78,9 @@ impl World {
         if let Some((uid, level)) = self.ledger.overdue(progress, self.now) {
             return Err(format!("delayed send {uid} of level {level} is overdue"));
         }
-        for machine in self.machines.iter().filter(|m| m.damage.is_none()) {
+        self.members_agree()?;
+        let members = self.machines.iter().filter(|m| self.is_member(m.at));
+        for machine in members.filter(|m| m.damage.is_none()) {
             let applied = machine.any_running().map_or(0, RunningReplica::applied);
             if applied + 50 < commit {
                 return Err(format!(

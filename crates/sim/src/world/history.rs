@@ -86,6 +86,8 @@ pub(crate) enum WorldEvent {
     Space(usize, u64),
     Send,
     Fault,
+    /// An operator looks at the members.
+    Change,
     Restart(usize),
     Wake(usize, u64),
     Fair,
@@ -107,7 +109,7 @@ pub struct World {
     pub(crate) machines: Vec<Machine>,
     pub(super) mail: Vec<VecDeque<PeerMessage>>,
     /// Header checksums of each replica's log, as far as it was looked at.
-    pub(super) tails: Vec<Vec<u32>>,
+    pub(crate) tails: Vec<Vec<u32>>,
     pub(crate) weather: Weather,
     /// Connections, by sender and receiver: the lives of both.
     pub(super) links: BTreeMap<(usize, usize), (u64, u64)>,
@@ -125,6 +127,10 @@ pub struct World {
     pub(crate) waiting: HashMap<u64, WhenDecided>,
     pub(crate) faults: Faults,
     pub(crate) figures: Figures,
+    /// Words of a hand-over are lost on their way.
+    pub(super) loses_handovers: bool,
+    /// What operators were told of their changes of the members.
+    pub(super) told: Vec<Outcome>,
     /// What happens is printed.
     pub(super) is_told: bool,
 }
@@ -164,6 +170,7 @@ pub fn tell(plan: HistoryPlan, mode: SwarmMode) -> Result<Figures, BrokenPromise
 fn swarm_in(seed: u64, mode: SwarmMode) -> Option<Swarm> {
     match mode {
         SwarmMode::Raft => None,
+        SwarmMode::Changing => Some(Swarm::draw(&mut Random::new(seed)).changing()),
         slaves => Some(Swarm::draw(&mut Random::new(seed)).in_mode(slaves)),
     }
 }
@@ -201,7 +208,7 @@ impl World {
     pub fn new(seed: u64, swarm: Option<Swarm>) -> Self {
         let mut random = Random::new(seed);
         let swarm = swarm.unwrap_or_else(|| Swarm::draw(&mut random));
-        let members = swarm.members;
+        let members = swarm.machines();
         let machines = (0..members).map(|at| {
             let clock = Clock {
                 ahead_ms: 0,
@@ -228,6 +235,8 @@ impl World {
             waiting: HashMap::new(),
             faults: Faults::new(&swarm),
             figures: Figures::default(),
+            loses_handovers: false,
+            told: Vec::new(),
             is_told: false,
             random,
             swarm,
@@ -242,6 +251,10 @@ impl World {
         }
         world.after(SECOND, WorldEvent::Send);
         world.after(world.swarm.first_fault, WorldEvent::Fault);
+        world.ledger.founded(world.swarm.founding());
+        if let Some((_, most)) = world.swarm.change_pause {
+            world.after(most, WorldEvent::Change);
+        }
         world
     }
 
@@ -345,6 +358,7 @@ impl World {
             }
             WorldEvent::Send => self.client(),
             WorldEvent::Fault => self.fault(),
+            WorldEvent::Change => self.change_members(),
             WorldEvent::Restart(at) => self.restart(at),
             WorldEvent::Wake(at, life) => self.wake(at, life),
             WorldEvent::Fair => {
@@ -371,7 +385,8 @@ impl World {
     }
 
     pub(crate) fn restart(&mut self, at: usize) -> Result<(), BrokenPromise> {
-        if self.machines[at].process.is_some() || self.machines[at].halted.is_some() {
+        let machine = &self.machines[at];
+        if machine.process.is_some() || machine.halted.is_some() || !machine.is_used {
             return Ok(());
         }
         let seed = self.random.number();

@@ -1,7 +1,7 @@
 //! Streams between replicas: connections, and messages on their way.
 
-use tern_replica::{DiskReport, Fatal};
-use tern_replication::{PeerKind, PeerMessage, PeerStream};
+use tern_replica::{DiskReport, Fatal, MemberStatus};
+use tern_replication::{MessageKind, PeerKind, PeerMessage, PeerStream};
 
 use super::history::{MILLISECOND, SILENCE, World, WorldEvent};
 use crate::ledger::BrokenPromise;
@@ -34,6 +34,11 @@ impl World {
                 Ok(None) => {}
                 Err(fatal) => return self.stopped(at, &fatal),
             }
+            let member_status = self.machines[at].member_status.as_ref();
+            let asked = member_status.map(MemberStatus::take_asked);
+            if let Some(running) = self.machines[at].running() {
+                running.inbox.joins.extend(asked.into_iter().flatten());
+            }
             return Ok(());
         }
         match self.machines[at].running() {
@@ -46,10 +51,18 @@ impl World {
     /// Queue messages: each leaves when its stream writes it, and appends get their frames then.
     pub(crate) fn post(&mut self, at: usize, messages: Vec<PeerMessage>) {
         for message in messages {
+            if self.loses_handovers && message.message == MessageKind::TimeoutNow {
+                continue;
+            }
             let to = node_of(message.to);
             let Some(lives) = self.links.get(&(at, to)).copied() else {
                 continue;
             };
+            // A connection is one of two ids.
+            let is_elsewhere = message.to != self.machines[to].id();
+            if message.kind == PeerKind::Raft && is_elsewhere {
+                continue;
+            }
             let is_bulk = message.stream() == PeerStream::Bulk;
             let delay = if is_bulk { self.random.below(500) } else { 0 };
             let last = self.written.entry((at, to, is_bulk)).or_default();
@@ -199,7 +212,7 @@ impl World {
     /// is gone; else after a time of silence.
     pub(crate) fn process_ended(&mut self, at: usize, kernel_lives: bool) {
         self.mail[at].clear();
-        for other in (0..self.swarm.members).filter(|other| *other != at) {
+        for other in (0..self.swarm.machines()).filter(|other| *other != at) {
             let cut = self.weather.is_cut(at, other) || self.weather.is_cut(other, at);
             let at_once = kernel_lives && !cut;
             let delay = if at_once {

@@ -43,6 +43,13 @@ impl World {
         self.process_ended(at, true);
     }
 
+    /// The power of a machine goes; its process stays dead until [`Self::start`].
+    pub fn cut_power(&mut self, at: usize) {
+        let seed = self.random.number();
+        self.machines[at].power_cut(seed, false);
+        self.process_ended(at, false);
+    }
+
     /// Start a process again.
     ///
     /// # Errors
@@ -68,7 +75,7 @@ impl World {
         } else {
             self.machines[at].damage = Some("wiped disk");
         }
-        self.machines[at].disk.wipe();
+        self.forget(at);
     }
 
     /// Syncs of a machine's disk that begin within this time end when it is over.
@@ -239,6 +246,12 @@ impl World {
     pub fn election_cause(&self) -> Option<ElectionCause> {
         let leader = &self.machines[self.leader()?];
         leader.any_running()?.replica.election_cause()
+    }
+
+    /// Whether a replica leads.
+    pub fn leads(&self, at: usize) -> bool {
+        let running = self.machines[at].any_running();
+        running.is_some_and(|running| running.leads().is_some())
     }
 
     /// What happened so far.

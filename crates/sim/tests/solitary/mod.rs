@@ -54,6 +54,8 @@ impl Solitary {
             learners: Vec::new(),
             digest: 0,
             directory: [1; 16],
+            later: Vec::new(),
+            joins: false,
         };
         let options = LogOptions::new(DIRECTORY, [0; 16]);
         let driver = BootstrapDriver::new(plan, Arc::clone(&shared), options, file, None).unwrap();
