@@ -298,7 +298,9 @@ impl MemberStatus {
     }
 
     /// Whether a peer is out of the group for good. An id is never given again, so whoever knows that it was taken out, or
-    /// that its number came in a later life, is right, however old that knowledge is. Who is empty has no id yet.
+    /// that its number came in a later life, is right, however old that knowledge is. A leader says so all the same, and
+    /// nobody else: while others have not heard that the step is committed, they may need the peer's vote to find a leader.
+    /// Who is empty has no id yet.
     fn judge_life(&self, theirs: &Hello) -> Option<PeerRefusal> {
         let number = replica_number(theirs.id);
         if theirs.phase == Phase::Empty && self.identity.joins {
@@ -311,7 +313,10 @@ impl MemberStatus {
             return (!is_known).then_some(PeerRefusal::ReplacedIncarnation);
         };
         let newest = membership.member(number)?.id;
-        if newest < theirs.id || membership.configuration.contains(theirs.id) {
+        if !self.leads.load(Ordering::Acquire)
+            || newest < theirs.id
+            || membership.configuration.contains(theirs.id)
+        {
             None
         } else if newest == theirs.id {
             Some(PeerRefusal::Removed)
@@ -478,6 +483,56 @@ mod tests {
             joins: false,
         };
         MemberStatus::new(identity, Vec::new(), state)
+    }
+
+    #[test]
+    fn a_leader_alone_tells_a_member_that_it_was_taken_out() {
+        use tern_replication::{MemberRecord, Newcomer};
+        let record = |number| MemberRecord {
+            id: replica_id(number, 1),
+            directory: [number as u8; 16],
+            replaces: 0,
+            name: String::new(),
+            address: String::new(),
+        };
+        let three = Membership::founding((1..=3).map(record).collect());
+        let two = three.remove(3).unwrap();
+        let again = Newcomer {
+            number: 3,
+            name: String::new(),
+            address: String::new(),
+            directory: [9; 16],
+            replaces: 0,
+        };
+        let peer = Hello {
+            id: replica_id(3, 1),
+            phase: Phase::Started,
+            ..member_status(None).hello(None)
+        };
+        let told_by = |membership: &Membership, role| {
+            let judge = member_status(None);
+            judge.set_membership(membership);
+            let status = Status {
+                role,
+                term: 2,
+                leader: 0,
+                commit: 1,
+                settled: true,
+            };
+            judge.progressed(&status, |_| 0);
+            judge.judge(&peer, 0, None)
+        };
+        // In the joint configuration it is still asked.
+        assert_eq!(told_by(&two, Role::Leader), Ok(()));
+        let two = two.leave().unwrap();
+        assert_eq!(told_by(&two, Role::Leader), Err(PeerRefusal::Removed));
+        assert_eq!(told_by(&two, Role::Follower), Ok(()));
+        let again = two.add(&again).unwrap();
+        let replaced = Err(PeerRefusal::ReplacedIncarnation);
+        assert_eq!(told_by(&again, Role::Leader), replaced);
+        assert_eq!(told_by(&again, Role::Follower), Ok(()));
+        // A later life than the one that this replica knows of is no business of it.
+        assert_eq!(told_by(&three, Role::Leader), Ok(()));
     }
 
     fn is_told_that_it_was_emptied(member_status: &MemberStatus) -> bool {

@@ -179,15 +179,14 @@ impl Ledger {
         )))
     }
 
-    /// The configurations by which frame `index` may have been counted when that of frame `newest` is in force: the one
-    /// before it took effect while both were on their way.
-    pub fn counted_by(&self, index: u64, newest: u64) -> Vec<&Configuration> {
+    /// The configurations of which one has a majority that holds frame `index`, if it is committed: the one in force at it;
+    /// the one before, as long as the step from there was on its way; and every later one, as machines of the earlier ones
+    /// may have been emptied since.
+    pub fn counted_by(&self, index: u64) -> Vec<&Configuration> {
         let before = self.configurations.range(..index).rev().take(2);
-        let later = self.configurations.range(index..=newest.max(index));
-        before
-            .chain(later)
-            .map(|(_, configuration)| configuration)
-            .collect()
+        let later = self.configurations.range(index..);
+        let all = before.chain(later);
+        all.map(|(_, configuration)| configuration).collect()
     }
 
     /// A frame is in a replica's log: the only one of its index and term, wherever and whenever.

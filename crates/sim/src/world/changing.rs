@@ -209,8 +209,7 @@ impl World {
                 machine.damage.is_some() || auditor::shows(machine, &frame, segment_size)
             })
             .collect();
-        let newest = running.replica.membership_index();
-        let counted = self.ledger.counted_by(index, newest);
+        let counted = self.ledger.counted_by(index);
         if counted
             .iter()
             .any(|by| by.has_majority(|id| holds[node_of(id)]))

@@ -402,6 +402,15 @@ impl World {
             "node {at} starts: {}",
             self.machines[at].describe()
         ));
+        if self.swarm.rejoins
+            && let Some(running) = self.machines[at].any_running()
+        {
+            // Stored, and the process ended before anybody heard of it.
+            let replica = &running.replica;
+            let configuration = replica.membership().configuration.clone();
+            let index = replica.membership_index();
+            self.ledger.configured(at, index, &configuration)?;
+        }
         self.look_at_log(at)?;
         self.turn(at)
     }
