@@ -49,6 +49,8 @@ mod real_disk;
 mod records;
 mod recovery;
 mod reserve;
+mod reserving;
+mod room_ahead;
 mod scan;
 mod segment;
 mod sound_frames;
@@ -71,7 +73,7 @@ pub use header::{
 };
 pub use identity::{DirectoryId, DirectoryLock, claim_directory};
 pub use key_index::{KeyHasher, KeyIndex, KeyLimits, NewestKey};
-pub use log::{Log, LogOptions, NEAR_BYTES, SegmentRoom};
+pub use log::{Log, LogOptions, NEAR_BYTES};
 pub use log_end::LogEnd;
 pub use placement::{align8, frame_position};
 pub use raft_state::{RaftState, RaftStateFile};
@@ -80,7 +82,9 @@ pub use real_disk::RealDisk;
 pub use records::{QueuedRecord, Unread};
 pub use recovery::{Recovery, ScanResult, stored_settings};
 pub use reserve::Reserve;
+pub use reserving::SegmentRoom;
 pub use segment::{
-    DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_segment,
+    DEFAULT_SEGMENT_SIZE, MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, SegmentNeed,
+    prepare_segment,
 };
 pub use syncer::LogSyncer;

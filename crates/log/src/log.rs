@@ -1,7 +1,6 @@
 //! The writer of the log: one thread appends.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,11 +15,8 @@ use crate::frame::Frame;
 use crate::header::FrameHeader;
 use crate::index::{CacheLimits, ReadIndex, Segment};
 use crate::log_end::LogEnd;
-use crate::placement::frame_position;
 use crate::reader::LogReader;
-use crate::segment::{
-    MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader, prepare_from_reserve, prepare_segment,
-};
+use crate::segment::{MIN_SEGMENT_SIZE, SEGMENT_HEADER_SIZE, SegmentHeader};
 use crate::syncer::LogSyncer;
 use crate::zeros_ahead::{ZEROS, ZerosAhead};
 
@@ -74,18 +70,11 @@ impl LogOptions {
     }
 }
 
-/// Where a frame would go, and whether a file is there for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentRoom {
-    /// Into the segment being written.
-    Here,
-    /// Into the next segment, whose file is prepared.
-    NextReady,
-    /// Into a segment that has no file yet: an append would have to make one.
-    NextMissing {
-        /// Base position of that segment.
-        base: u64,
-    },
+/// A file without a frame.
+pub(crate) struct SpareSegment {
+    pub file: Arc<dyn DiskFile>,
+    /// How much of it is reserved.
+    pub length: u64,
 }
 
 /// The log of one replica, owned by its log thread.
@@ -99,8 +88,10 @@ pub struct Log {
     pub(crate) end: LogEnd,
     /// The segment being written.
     pub(crate) current: Option<Segment>,
+    /// How much of its file is reserved. All before it have their whole length.
+    pub(crate) reserved: u64,
     /// Files without a frame, by base.
-    pub(crate) prepared: BTreeMap<u64, Arc<dyn DiskFile>>,
+    pub(crate) prepared: BTreeMap<u64, SpareSegment>,
     pub(crate) scratch: Vec<u8>,
     pub(crate) zeros: ZerosAhead,
 }
@@ -185,100 +176,13 @@ impl Log {
         let Some(segment) = &self.current else {
             return Ok(());
         };
-        let segment_end = segment.base + self.options.segment_size;
+        let segment_end = segment.base + self.reserved;
         let Some(due) = self.zeros.due(self.end.position, segment_end, now_ns) else {
             return Ok(());
         };
         let zeros = &ZEROS[..(due.end - due.start) as usize];
         self.write(segment, zeros, due.start)
             .inspect_err(|_| self.durability.fail())
-    }
-
-    /// Where a frame of this length would go now.
-    pub fn segment_ready_for(&self, length: u64) -> SegmentRoom {
-        let base = self.base_of(frame_position(
-            self.end.position,
-            length,
-            self.options.segment_size,
-        ));
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.base == base)
-        {
-            SegmentRoom::Here
-        } else if self.prepared.contains_key(&base) {
-            SegmentRoom::NextReady
-        } else {
-            SegmentRoom::NextMissing { base }
-        }
-    }
-
-    /// Makes sure that frames placed up to a position have their segments, in the thread that appends: before a frame is
-    /// taken that cannot be given back. False if the disk has no room for it beside its reserve, or the system has no descriptor
-    /// left; nothing was changed.
-    ///
-    /// # Errors
-    /// [`LogError::Write`] if the disk fails otherwise: the replica must stop.
-    pub fn make_room_upto(&mut self, position: u64) -> Result<bool, LogError> {
-        let size = self.options.segment_size;
-        let last = self.base_of(position);
-        let mut base = self
-            .current
-            .as_ref()
-            .map_or_else(|| self.base_of(self.end.position), |now| now.base + size);
-        while base <= last {
-            if !self.prepared.contains_key(&base) {
-                let file = prepare_segment(&*self.disk, &self.options.directory, base, size);
-                match self.made(base, file) {
-                    Ok(file) => self.prepared.insert(base, file),
-                    Err(LogError::NoSpace { .. } | LogError::Scarce { .. }) => return Ok(false),
-                    Err(error) => return Err(error),
-                };
-            }
-            base += size;
-        }
-        Ok(true)
-    }
-
-    /// Base of the segment to prepare next, if it is not there yet: one ahead of the one being written.
-    pub fn segment_to_prepare(&self) -> Option<u64> {
-        let base = match &self.current {
-            Some(current) => current.base + self.options.segment_size,
-            None => self.base_of(self.end.position),
-        };
-        (!self.prepared.contains_key(&base)).then_some(base)
-    }
-
-    /// Takes a file from [`prepare_segment`]. One that comes late is dropped without harm.
-    ///
-    /// # Errors
-    /// [`LogError::Io`] if the file cannot be looked at.
-    pub fn segment_prepared(&mut self, base: u64, file: Arc<dyn DiskFile>) -> Result<(), LogError> {
-        let behind = self
-            .current
-            .as_ref()
-            .is_none_or(|current| base > current.base);
-        // The file may have been used without this thread's waiting for it, and have been cut off again: then the
-        // name now belongs to nothing or to another file.
-        let linked = file.is_linked().map_err(|error| {
-            LogError::io(
-                "look at",
-                &segment_path(&self.options.directory, base),
-                error,
-            )
-        })?;
-        if behind && linked && base >= self.base_of(self.end.position) {
-            self.prepared.entry(base).or_insert(file);
-        }
-        Ok(())
-    }
-
-    /// Another thread met an error while it prepared a segment, for which neither room nor descriptors were missing: the log
-    /// takes nothing more.
-    pub fn preparation_failed(&self, base: u64, error: io::Error) -> LogError {
-        self.durability.fail();
-        LogError::write(&segment_path(&self.options.directory, base), error)
     }
 
     /// The header of a frame.
@@ -338,46 +242,6 @@ impl Log {
         Ok(())
     }
 
-    /// Makes sure, before anything is written, that every segment the frames need has a file.
-    fn make_room(&mut self, frames: &[Frame]) -> Result<(), LogError> {
-        let mut base = self.current.as_ref().map(|current| current.base);
-        for frame in frames {
-            let needed = self.base_of(frame.header.position);
-            if base != Some(needed) && !self.prepared.contains_key(&needed) {
-                let file = self.prepare_now(needed)?;
-                self.prepared.insert(needed, file);
-            }
-            base = Some(needed);
-        }
-        Ok(())
-    }
-
-    fn prepare_now(&self, base: u64) -> Result<Arc<dyn DiskFile>, LogError> {
-        let LogOptions {
-            directory,
-            segment_size,
-            ..
-        } = &self.options;
-        self.made(
-            base,
-            prepare_from_reserve(&*self.disk, directory, base, *segment_size),
-        )
-    }
-
-    fn made(
-        &self,
-        base: u64,
-        file: io::Result<Arc<dyn DiskFile>>,
-    ) -> Result<Arc<dyn DiskFile>, LogError> {
-        let path = segment_path(&self.options.directory, base);
-        file.map_err(|error| LogError::allocation(&path, error))
-            .inspect_err(|error| {
-                if error.is_fatal() {
-                    self.durability.fail();
-                }
-            })
-    }
-
     /// How many frames stand one behind the other in one segment.
     fn run_length(&self, frames: &[Frame]) -> usize {
         let base = self.base_of(frames[0].header.position);
@@ -396,10 +260,11 @@ impl Log {
             .is_none_or(|current| current.base != base);
         self.scratch.clear();
         if rolled {
-            let file = self
+            let SpareSegment { file, length } = self
                 .prepared
                 .remove(&base)
                 .expect("make_room has prepared it");
+            self.reserved = length;
             let header = SegmentHeader::after(
                 &self.end,
                 base,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::clean_stop::StopKind;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::durability::{Durability, Mark, StoredPosition, store_position, stored_position};
 use crate::error::LogError;
 use crate::fault::Fault;
@@ -28,7 +28,7 @@ use crate::files::{
     log_directory, make_directory, segment_base, segment_path, sync_directory, sync_names_above,
 };
 use crate::index::{ReadIndex, Segment};
-use crate::log::{Log, LogOptions, check_segment_size};
+use crate::log::{Log, LogOptions, SpareSegment, check_segment_size};
 use crate::log_end::LogEnd;
 use crate::reader::LogReader;
 use crate::scan::{DamagedFrame, ScanStep, Scanner, SegmentFile, is_zero_behind};
@@ -152,7 +152,7 @@ impl Log {
             commit: stored.commit(),
             ..start.report(damage, flushed, rewritten)
         };
-        let prepared = start.prepared()?;
+        let prepared = start.prepared();
         let index = start.index;
         let durability = Durability::open(
             &*disk,
@@ -160,7 +160,11 @@ impl Log {
             index.end.position,
             stored.commit(),
         )?;
-        let mut log = Self::opened(disk, options, index, durability, prepared);
+        let reserved = match index.segments.last() {
+            Some(segment) => reserved_of(&options, segment)?,
+            None => 0,
+        };
+        let mut log = Self::opened(disk, options, index, durability, (reserved, prepared));
         log.committed_at_start = stored.commit();
         Ok((log, recovery))
     }
@@ -170,7 +174,7 @@ impl Log {
         options: LogOptions,
         index: ReadIndex,
         durability: Durability,
-        prepared: BTreeMap<u64, Arc<dyn DiskFile>>,
+        (reserved, prepared): (u64, BTreeMap<u64, SpareSegment>),
     ) -> Self {
         let end = index.end;
         let current = index.segments.last().cloned();
@@ -189,6 +193,7 @@ impl Log {
             committed_at_start: 0,
             end,
             current,
+            reserved,
             prepared,
             scratch: Vec::new(),
             zeros: ZerosAhead::default(),
@@ -404,29 +409,30 @@ impl Start<'_> {
 
     /// Files that were prepared and not yet used. After an unclean stop none is taken as it is found: its preparation
     /// may have been under way, so its name may not be durable. The next preparation completes it.
-    fn prepared(&self) -> Result<BTreeMap<u64, Arc<dyn DiskFile>>, LogError> {
+    fn prepared(&self) -> BTreeMap<u64, SpareSegment> {
         let used = self.index.segments.last().map(|segment| segment.base);
-        if let Some(segment) = self.segments.iter().find(|found| Some(found.base) == used)
-            && segment.length < self.options.segment_size
-        {
-            let path = segment_path(&self.options.directory, segment.base);
-            segment
-                .file
-                .allocate(self.options.segment_size)
-                .map_err(|error| LogError::allocation(&path, error))?;
-        }
         let is_ready = |found: &&SegmentFile| {
             let is_ahead = used.is_none_or(|used| found.base > used);
-            found.is_blank
-                && is_ahead
-                && found.length >= self.options.segment_size
-                && self.options.stop == StopKind::Clean
+            found.is_blank && is_ahead && self.options.stop == StopKind::Clean
         };
         let ready = self.segments.iter().filter(is_ready);
-        Ok(ready
-            .map(|found| (found.base, Arc::clone(&found.file)))
-            .collect())
+        ready
+            .map(|found| {
+                let spare = SpareSegment {
+                    file: Arc::clone(&found.file),
+                    length: found.length,
+                };
+                (found.base, spare)
+            })
+            .collect()
     }
+}
+
+/// How much of a segment is reserved: the length of its file.
+pub fn reserved_of(options: &LogOptions, segment: &Segment) -> Result<u64, LogError> {
+    let path = segment_path(&options.directory, segment.base);
+    let length = segment.file.len();
+    length.map_err(|error| LogError::io("look at", &path, error))
 }
 
 /// Takes segments away, last first, so that what is left is a shorter log at every moment.
@@ -446,7 +452,7 @@ pub fn unlink_segments(disk: &dyn Disk, directory: &Path, bases: &[u64]) -> Resu
 pub fn zero_behind(options: &LogOptions, segment: &Segment, position: u64) -> Result<(), LogError> {
     let path = segment_path(&options.directory, segment.base);
     let from = position - segment.base;
-    let length = options.segment_size - from;
+    let length = reserved_of(options, segment)?.saturating_sub(from);
     segment
         .file
         .zero_range(from, length)

@@ -127,8 +127,17 @@ impl SegmentHeader {
     }
 }
 
-/// Makes the file of a segment ready: reserved, durable, reading as zeros. For a thread that may wait; the log
-/// thread takes the file with [`crate::Log::segment_prepared`].
+/// A file that is to be made, or to be made longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentNeed {
+    /// Base position of the segment.
+    pub base: u64,
+    /// Bytes of it that are to be reserved.
+    pub length: u64,
+}
+
+/// Makes the file of a segment ready up to a length: reserved, durable, reading as zeros. For a thread that may wait; the
+/// log thread takes the file with [`crate::Log::segment_prepared`]. `size` is that of a whole segment.
 ///
 /// An existing file is completed, never emptied, so that a second call does no harm: the log thread may have
 /// made the file itself in the meantime. What a disk keeps free for views ([`Reserve`]) is not taken.
@@ -138,11 +147,11 @@ impl SegmentHeader {
 pub fn prepare_segment(
     disk: &dyn Disk,
     directory: &Path,
-    base: u64,
+    need: SegmentNeed,
     size: u64,
 ) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(&segment_path(directory, base))?;
-    let missing = size.saturating_sub(file.allocated()?);
+    let file = disk.create(&segment_path(directory, need.base))?;
+    let missing = need.length.saturating_sub(file.allocated()?);
     // Not tried where it cannot end well: a tmpfs has no room for anybody else during the try.
     if missing > 0
         && let Ok(Some(space)) = disk.space(directory)
@@ -150,27 +159,26 @@ pub fn prepare_segment(
     {
         return Err(io::ErrorKind::StorageFull.into());
     }
-    complete(disk, directory, file, size)
+    complete(disk, directory, file, need.length)
 }
 
 /// As [`prepare_segment`], from the reserve: for a frame that is past refusing.
 pub fn prepare_from_reserve(
     disk: &dyn Disk,
     directory: &Path,
-    base: u64,
-    size: u64,
+    need: SegmentNeed,
 ) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(&segment_path(directory, base))?;
-    complete(disk, directory, file, size)
+    let file = disk.create(&segment_path(directory, need.base))?;
+    complete(disk, directory, file, need.length)
 }
 
 fn complete(
     disk: &dyn Disk,
     directory: &Path,
     file: Arc<dyn DiskFile>,
-    size: u64,
+    length: u64,
 ) -> io::Result<Arc<dyn DiskFile>> {
-    file.allocate(size)?;
+    file.allocate(length)?;
     file.sync_data()?;
     disk.sync_dir(&log_directory(directory))?;
     Ok(file)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::error::LogError;
 use crate::files::sync_directory;
 use crate::log::Log;
-use crate::recovery::{unlink_segments, zero_behind};
+use crate::recovery::{reserved_of, unlink_segments, zero_behind};
 use crate::zeros_ahead::ZerosAhead;
 
 /// Where what is cut off is kept, if it was anybody's only copy.
@@ -61,6 +61,10 @@ impl Log {
         let gone = self.index.write().cut(end);
         self.end = end;
         self.current = self.index.read().segments.last().cloned();
+        self.reserved = match &self.current {
+            Some(segment) => reserved_of(&self.options, segment)?,
+            None => 0,
+        };
         // What is zeroed by a cut counts as unwritten again, and another segment may be the last one.
         self.zeros = ZerosAhead::default();
         self.durability.forget(&gone);

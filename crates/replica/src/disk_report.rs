@@ -1,7 +1,7 @@
 //! What replicas tell each other of their disks, in the context of a status message.
 //!
 //! ```text
-//! 0  1  2: a report of a disk (1 is a bootstrap message)
+//! 0  1  2: a report of a disk (1 is a bootstrap message, 3 the grant of an id)
 //! 1  1  1 if its replica is not fit to lead for it, else 0
 //! 2  8  median time of its newest syncs, nanoseconds, big-endian; 0 if there were few
 //! ```

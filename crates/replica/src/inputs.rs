@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use tern_log::{DirectoryId, LogError};
+use tern_log::{DirectoryId, LogError, SegmentNeed};
 use tern_replication::{PeerMessage, ReplicaId, Role};
 
 use crate::disk_health::DiskHealthChange;
@@ -127,8 +127,8 @@ pub struct Outbox<T> {
     /// Carry that flush out before the next turn, unless it takes longer than [`crate::LONGEST_FLUSH_WAIT_NS`]: nothing is
     /// gained by taking turns meanwhile.
     pub waits_for_flush: bool,
-    /// Make this segment ready.
-    pub prepare_segment: Option<u64>,
+    /// Make this much of a segment ready; asked for one at a time.
+    pub prepare_segment: Option<SegmentNeed>,
     /// Look how much room the disk has.
     pub look_at_disk: bool,
     /// Sends are refused for want of room from here on, or taken again.

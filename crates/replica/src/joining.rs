@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tern_log::DirectoryId;
 use tern_replication::{PeerMessage, ReplicaId};
 
-const JOIN: u8 = 2;
+const JOIN: u8 = 3;
 const HEAD: usize = 1 + 16 + 16 + 8;
 
 /// What an empty replica is given.
@@ -25,7 +25,7 @@ pub struct JoinGrant {
 }
 
 impl JoinGrant {
-    /// Layout, big-endian: type 2 (1), group id (16), directory id (16), replica id (8), frame 1 to the end.
+    /// Layout, big-endian: type 3 (1), group id (16), directory id (16), replica id (8), frame 1 to the end.
     pub fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(HEAD + self.frame.len());
         out.push(JOIN);

@@ -42,6 +42,9 @@ use tern_replication::{
 
 pub use leadership::{Promotion, PromotionRefusal};
 
+/// Headers and padding around the content of a frame, and more.
+const AROUND_CONTENT: u64 = 4096;
+
 /// Whether a message may lead to this replica's being elected.
 const fn makes_leaders(kind: MessageKind) -> bool {
     matches!(
@@ -409,7 +412,7 @@ impl<T> Replica<T> {
         if first.header.index > end.index + 1 || last.header.position > far {
             return Ok(true);
         }
-        self.make_room_upto(last.header.position)
+        self.make_room_upto(last.header.end_position())
     }
 
     /// Whether the first frame of a leader finds a segment: who has no room for it hears no vote for itself. It goes on
@@ -417,7 +420,8 @@ impl<T> Replica<T> {
     fn may_lead(&mut self) -> Result<bool, Fatal> {
         let end = self.log.end().position;
         let length = FRAME_HEADER_SIZE as u64;
-        self.make_room_upto(frame_position(end, length, self.options.segment_size))
+        let position = frame_position(end, length, self.options.segment_size);
+        self.make_room_upto(position + length)
     }
 
     fn make_room_upto(&mut self, position: u64) -> Result<bool, Fatal> {
@@ -682,13 +686,14 @@ impl<T> Replica<T> {
         }
     }
 
-    /// Ask for the next segment while there is room in this one, so that a roll never waits for the disk.
+    /// Ask for room while there is some left, so that neither a frame nor a roll waits for the disk.
     fn want_segment(&mut self, out: &mut Outbox<T>) {
-        if let Some(base) = self.log.segment_to_prepare()
-            && self.segment_asked != Some(base)
+        let first = self.waiting.front().map_or(0, |first| first.weight().0);
+        if self.segment_asked.is_none()
+            && let Some(need) = self.log.segment_to_prepare(first as u64 + AROUND_CONTENT)
         {
-            self.segment_asked = Some(base);
-            out.prepare_segment = Some(base);
+            self.segment_asked = Some(need.base);
+            out.prepare_segment = Some(need);
         }
     }
 

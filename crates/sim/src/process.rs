@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tern_log::{
-    ConsumeQueues, Disk, KeyIndex, KeyLimits, LogReader, QueueLimits, StopRecord, prepare_segment,
+    ConsumeQueues, Disk, KeyIndex, KeyLimits, LogReader, QueueLimits, SegmentNeed, StopRecord,
+    prepare_segment,
 };
 use tern_replica::{
     AnswerAt, Applier, Applying, DelayScheduler, Fatal, FlushRequest, FlushUnderWay, Flusher,
@@ -286,8 +287,9 @@ impl RunningReplica {
     }
 
     /// The io thread's work.
-    pub fn prepare(&mut self, disk: &dyn Disk, base: u64) {
-        let file = prepare_segment(disk, &directory(), base, self.segment_size);
+    pub fn prepare(&mut self, disk: &dyn Disk, need: SegmentNeed) {
+        let file = prepare_segment(disk, &directory(), need, self.segment_size);
+        let base = need.base;
         self.inbox.segments.push(PreparedSegment { base, file });
     }
 

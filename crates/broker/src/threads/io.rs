@@ -1,14 +1,14 @@
 //! The io thread: prepares segments, so that a roll never waits for the disk, and looks how much room the disk has.
 
 use std::path::Path;
-use tern_log::{Disk, prepare_segment};
+use tern_log::{Disk, SegmentNeed, prepare_segment};
 use tern_replica::PreparedSegment;
 
 use crate::channels::batch_queue::BatchReceiver;
 use crate::channels::mailbox::{Input, Mailbox};
 
 pub(super) enum IoCommand {
-    Prepare(u64),
+    Prepare(SegmentNeed),
     Look,
     Stop,
 }
@@ -27,12 +27,15 @@ pub(super) fn run(
     let mut asked = requests.wait();
     loop {
         match asked.pop_front() {
-            Some(IoCommand::Prepare(base)) => {
-                let file = prepare_segment(disk, directory, base, segment_size);
+            Some(IoCommand::Prepare(need)) => {
+                let file = prepare_segment(disk, directory, need, segment_size);
                 if file.is_err() {
                     asked.extend(requests.wait_for(FULL_PAUSE));
                 }
-                mailbox.tell(Input::Segment(PreparedSegment { base, file }));
+                mailbox.tell(Input::Segment(PreparedSegment {
+                    base: need.base,
+                    file,
+                }));
             }
             // A disk that cannot be asked tells nothing.
             Some(IoCommand::Look) => {

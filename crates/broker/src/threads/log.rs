@@ -286,8 +286,8 @@ fn deliver(out: &mut Outbox<Ticket>, log_end: u64, outlets: &Outlets) -> Result<
     if let Some(commit) = out.commit.take() {
         outlets.apply.commit(commit, log_end)?;
     }
-    if let Some(base) = out.prepare_segment.take() {
-        tell(&outlets.io, io::IoCommand::Prepare(base));
+    if let Some(need) = out.prepare_segment.take() {
+        tell(&outlets.io, io::IoCommand::Prepare(need));
     }
     if std::mem::take(&mut out.look_at_disk) {
         tell(&outlets.io, io::IoCommand::Look);

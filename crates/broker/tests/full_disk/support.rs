@@ -157,9 +157,12 @@ impl One {
         self.answers.extend(out.answers);
         self.sent.extend(out.messages);
         self.said.extend(out.room);
-        if let Some(base) = out.prepare_segment {
-            let file = prepare_segment(&self.disk, Path::new(DIRECTORY), base, SEGMENT);
-            self.inbox.segments.push(PreparedSegment { base, file });
+        if let Some(need) = out.prepare_segment {
+            let file = prepare_segment(&self.disk, Path::new(DIRECTORY), need, SEGMENT);
+            self.inbox.segments.push(PreparedSegment {
+                base: need.base,
+                file,
+            });
         }
         if out.look_at_disk {
             self.inbox.space = Some(self.disk.space(Path::new(DIRECTORY)).unwrap());

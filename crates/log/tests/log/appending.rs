@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tern_log::{
-    Fault, Log, LogError, LogOptions, ScanResult, SegmentRoom, StopKind, prepare_segment,
-    stored_settings,
+    Fault, Log, LogError, LogOptions, ScanResult, SegmentNeed, SegmentRoom, StopKind,
+    prepare_segment, stored_settings,
 };
 use tern_testdisk::{MemoryDisk, Operation};
 
@@ -15,8 +15,20 @@ use crate::support::{
 
 const SEGMENT: u64 = 16 << 10;
 
+/// A whole segment.
+fn whole(base: u64) -> SegmentNeed {
+    SegmentNeed {
+        base,
+        length: SEGMENT,
+    }
+}
+
+fn base_to_prepare(log: &Log) -> Option<u64> {
+    log.segment_to_prepare(0).map(|need| need.base)
+}
+
 fn prepare(bench: &DiskBench, base: u64) -> Arc<dyn tern_log::DiskFile> {
-    prepare_segment(&bench.disk, Path::new(DIRECTORY), base, SEGMENT).expect("room")
+    prepare_segment(&bench.disk, Path::new(DIRECTORY), whole(base), SEGMENT).expect("room")
 }
 
 #[test]
@@ -92,7 +104,7 @@ fn frames_of_one_segment_are_one_write_whatever_their_number() {
 fn a_roll_into_a_prepared_segment_only_writes() {
     let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
-    assert_eq!(log.segment_to_prepare(), Some(0));
+    assert_eq!(base_to_prepare(&log), Some(0));
     assert_eq!(
         log.segment_ready_for(64),
         SegmentRoom::NextMissing { base: 0 }
@@ -107,10 +119,10 @@ fn a_roll_into_a_prepared_segment_only_writes() {
         1,
         "header and frame are one write"
     );
-    assert_eq!(log.segment_to_prepare(), Some(SEGMENT));
+    assert_eq!(base_to_prepare(&log), Some(SEGMENT));
     let file = prepare(&bench, SEGMENT);
     log.segment_prepared(SEGMENT, file).expect("a live file");
-    assert_eq!(log.segment_to_prepare(), None);
+    assert_eq!(base_to_prepare(&log), None);
     assert_eq!(log.segment_ready_for(100), SegmentRoom::Here);
     assert_eq!(log.segment_ready_for(9000), SegmentRoom::NextReady);
     let before = bench.disk.operations();
@@ -169,13 +181,13 @@ fn a_full_disk_while_preparing_leaves_nothing_that_harms() {
     let (mut log, _) = bench.open().expect("an empty directory");
     append_one(&mut log, 1, &body(1, 9000)).expect("room");
     bench.disk.fail_next(Operation::Allocate, "/log/");
-    let refused = prepare_segment(&bench.disk, Path::new(DIRECTORY), SEGMENT, SEGMENT)
+    let refused = prepare_segment(&bench.disk, Path::new(DIRECTORY), whole(SEGMENT), SEGMENT)
         .err()
         .expect("full");
     assert!(tern_log::is_no_space(&refused));
     bench.disk.kill();
     let (mut log, _) = bench.open().expect("a short empty file is no damage");
-    assert_eq!(log.segment_to_prepare(), Some(SEGMENT));
+    assert_eq!(base_to_prepare(&log), Some(SEGMENT));
     let file = prepare(&bench, SEGMENT);
     log.segment_prepared(SEGMENT, file).expect("a live file");
     append_one(&mut log, 1, &body(2, 9000)).expect("room");
@@ -191,7 +203,7 @@ fn a_prepared_segment_is_taken_again_after_a_clean_stop_and_completed_after_anot
     bench.disk.kill();
     let (log, _) = bench.open().expect("a whole log");
     assert_eq!(
-        log.segment_to_prepare(),
+        base_to_prepare(&log),
         Some(SEGMENT),
         "its preparation may not have ended"
     );

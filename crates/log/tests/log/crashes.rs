@@ -157,11 +157,11 @@ fn take(
             Ok(())
         }
         CrashStep::Prepare => {
-            let Some(base) = log.segment_to_prepare() else {
+            let Some(need) = log.segment_to_prepare(0) else {
                 return Ok(());
             };
-            match prepare_segment(disk, DIRECTORY.as_ref(), base, log.segment_size()) {
-                Ok(file) => log.segment_prepared(base, file),
+            match prepare_segment(disk, DIRECTORY.as_ref(), need, log.segment_size()) {
+                Ok(file) => log.segment_prepared(need.base, file),
                 Err(source) => Err(LogError::Io {
                     doing: "prepare",
                     path: DIRECTORY.into(),

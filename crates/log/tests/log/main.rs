@@ -12,6 +12,7 @@ mod raft_state;
 mod reading;
 mod records;
 mod seal;
+mod steps;
 mod support;
 mod truncation;
 mod zeros;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tern_log::{Disk, Log, LogError, ScanResult, StopKind, prepare_segment};
+use tern_log::{Disk, Log, LogError, ScanResult, SegmentNeed, StopKind, prepare_segment};
 use tern_testdisk::Operation;
 
 use crate::support::{DIRECTORY, DiskBench, append_one, body, disks, options, segment};
@@ -17,6 +17,17 @@ fn writes_of(bench: &DiskBench, log: &mut Log, length: usize, now_ms: u64) -> u6
     append_one(log, 1, &body(now_ms, length)).expect("room");
     log.write_zeros_ahead(now_ms * MS).expect("a healthy disk");
     bench.disk.operations() - before
+}
+
+fn prepare(
+    bench: &DiskBench,
+    base: u64,
+) -> std::io::Result<std::sync::Arc<dyn tern_log::DiskFile>> {
+    let need = SegmentNeed {
+        base,
+        length: SEGMENT,
+    };
+    prepare_segment(&bench.disk, Path::new(DIRECTORY), need, SEGMENT)
 }
 
 /// Up to where a file was written to, zeros included, by pages of 4 KiB.
@@ -59,6 +70,12 @@ fn a_slow_log_has_zeros_behind_its_end_and_writes_only_frames_until_it_has_passe
 fn a_fast_log_writes_frames_only() {
     let bench = DiskBench::new(4 * SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
+    let need = SegmentNeed {
+        base: 0,
+        length: 4 * SEGMENT,
+    };
+    let file = prepare_segment(&bench.disk, Path::new(DIRECTORY), need, need.length).expect("room");
+    log.segment_prepared(0, file).expect("a live file");
     append_one(&mut log, 1, &body(1, 500)).expect("room");
     assert_eq!(writes_of(&bench, &mut log, 500, 0), 2);
     // 64 KiB each 4 ms are 16 MB/s.
@@ -100,11 +117,11 @@ fn zeros_end_with_the_segment_and_the_next_one_has_its_own_on_every_disk() {
 fn a_roll_into_a_prepared_segment_is_one_write_for_frames_and_one_for_zeros() {
     let bench = DiskBench::new(SEGMENT);
     let (mut log, _) = bench.open().expect("an empty directory");
-    let file = prepare_segment(&bench.disk, Path::new(DIRECTORY), 0, SEGMENT).expect("room");
+    let file = prepare(&bench, 0).expect("room");
     log.segment_prepared(0, file).expect("a live file");
     assert_eq!(writes_of(&bench, &mut log, 900_000, 0), 2);
     assert_eq!(written_upto(&bench, 0), SEGMENT);
-    let file = prepare_segment(&bench.disk, Path::new(DIRECTORY), SEGMENT, SEGMENT).expect("room");
+    let file = prepare(&bench, SEGMENT).expect("room");
     log.segment_prepared(SEGMENT, file).expect("a live file");
     assert_eq!(writes_of(&bench, &mut log, 200_000, 100), 2);
     let end = log.end().position - SEGMENT;

@@ -3,7 +3,7 @@
 use tern_log::{Descriptor, SegmentRoom, fits_frame};
 use tern_replication::Role;
 
-use super::Replica;
+use super::{AROUND_CONTENT, Replica};
 use crate::fatal::Fatal;
 use crate::frame_builder::{BuiltFrame, FrameBounds, FrameBuilder};
 use crate::inputs::{Inbox, Outbox};
@@ -179,7 +179,8 @@ impl<T> Replica<T> {
     /// allowed for.
     fn fits(&self, bytes: usize, kept: u64) -> bool {
         !matches!(
-            self.log.segment_ready_for(bytes as u64 + 4096 + kept),
+            self.log
+                .segment_ready_for(bytes as u64 + AROUND_CONTENT + kept),
             SegmentRoom::NextMissing { .. }
         )
     }

@@ -134,9 +134,9 @@ impl World {
             }
             self.trace(leads.unwrap_or(0) << 8 | at as u64);
         }
-        if let Some(base) = out.prepare_segment.take() {
+        if let Some(need) = out.prepare_segment.take() {
             let delay = self.random.between(MILLISECOND, 50 * MILLISECOND);
-            self.after(delay, WorldEvent::Segment(at, life, base));
+            self.after(delay, WorldEvent::Segment(at, life, need));
         }
         if out.look_at_disk {
             let delay = self.random.between(MILLISECOND, 20 * MILLISECOND);

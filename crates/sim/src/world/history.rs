@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tern_log::SegmentNeed;
 use tern_replica::Outcome;
 use tern_replication::PeerMessage;
 
@@ -81,7 +82,7 @@ pub(crate) enum WorldEvent {
     /// A turn has waited long enough for this flush of its own.
     TakesTurnOver(usize, u64, u64),
     Apply(usize, u64),
-    Segment(usize, u64, u64),
+    Segment(usize, u64, SegmentNeed),
     /// The io thread looks how much room the disk has.
     Space(usize, u64),
     Send,
@@ -342,10 +343,10 @@ impl World {
             }
             WorldEvent::TakesTurnOver(at, life, wait) => self.take_turn_over(at, life, wait),
             WorldEvent::Apply(at, life) => self.apply(at, life),
-            WorldEvent::Segment(at, life, base) => {
+            WorldEvent::Segment(at, life, need) => {
                 let disk = self.machines[at].process_disk();
                 self.with(at, life, |running| {
-                    running.prepare(&*disk, base);
+                    running.prepare(&*disk, need);
                     Ok(())
                 })
             }

@@ -111,14 +111,17 @@ impl Solitary {
         self.replica.step(&mut self.inbox, &mut self.out).unwrap();
         let out = std::mem::take(&mut self.out);
         self.answers.extend(out.answers);
-        if let Some(base) = out.prepare_segment {
+        if let Some(need) = out.prepare_segment {
             let file = prepare_segment(
                 &self.disk,
                 &PathBuf::from(DIRECTORY),
-                base,
+                need,
                 MIN_SEGMENT_SIZE,
             );
-            self.inbox.segments.push(PreparedSegment { base, file });
+            self.inbox.segments.push(PreparedSegment {
+                base: need.base,
+                file,
+            });
         }
         self.flush = out.flush.or(self.flush.take());
         if let Some(committed) = out.commit {
