@@ -58,11 +58,12 @@ impl JoinGrant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk_report::DiskReport;
 
     #[test]
     fn a_grant_survives_the_round_trip_and_nothing_else_is_one() {
         let grant = JoinGrant {
-            group_id: [7; 16],
+            group_id: [1; 16],
             directory: [9; 16],
             id: 2 << 32 | 3,
             frame: Bytes::from_static(b"frame 1"),
@@ -72,6 +73,8 @@ mod tests {
         for length in 0..=HEAD {
             assert_eq!(JoinGrant::decode(&bytes.slice(..length)), None);
         }
+        // The other status messages begin with another byte, whatever comes behind.
+        assert_eq!(DiskReport::decode(&bytes), None);
         let mut other = bytes.to_vec();
         other[0] = 1;
         assert_eq!(JoinGrant::decode(&other.into()), None);
