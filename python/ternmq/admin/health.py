@@ -164,6 +164,10 @@ def _judge_replica(name: str, status: ReplicaStatus) -> Iterable[Finding]:
     if status.rot_detected:
         said = f"met damage in its log {status.rot_detected} times since its start, and leads no more"
         yield Finding(name, "critical", said, "read its log for the place; its copy is not to be trusted")
+    if status.disk_condition not in ("", "well"):
+        how = "hangs" if status.disk_condition == "hangs" else "is slow beside the others'"
+        said = f"its disk {how}, so it does not lead"
+        yield Finding(name, "warning", said, "look at the disk; it may lead again by itself when that is over")
     if status.disk and status.disk.free_bytes < (1 - DISK_USED) * status.disk.total_bytes:
         free = f"{status.disk.free_bytes / (1 << 30):.1f} of {status.disk.total_bytes / (1 << 30):.1f} GiB"
         yield Finding(name, "warning", f"its disk has {free} left", "make room before sends are refused")

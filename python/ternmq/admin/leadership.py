@@ -86,6 +86,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
         leaderless_ms: for how long it has known no leader.
         rot_detected: how often it met damage in its log since its start.
         disk: the disk of its data.
+        disk_condition: ``well``, ``slow`` beside the others' or ``hangs``: it does not lead while it is not well.
     """
 
     role: str
@@ -105,6 +106,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     leaderless_ms: int = 0
     rot_detected: int = 0
     disk: DiskRoom | None = None
+    disk_condition: str = ""
 
 
 @dataclass(frozen=True)

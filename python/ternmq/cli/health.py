@@ -118,6 +118,7 @@ def _raft_row(group: str, member: str, lag: Any, status: ReplicaStatus | None) -
         "cause": election.cause if election else None,
         "elected_at_ms": election.at_ms if election else None,
         "disk_free_gib": round(disk.free_bytes / (1 << 30), 1) if disk else None,
+        "disk_condition": status.disk_condition if status else None,
         "rot_detected": status.rot_detected if status else None,
         "state_hash": status.state_hash if status else None,
         "address": lag.address if lag else None,

@@ -86,6 +86,13 @@ def test_damage_and_a_disk_that_is_nearly_full_are_told_of_the_replica_that_has_
     assert [row[:2] for row in told(members)] == [("g", "ok"), ("g/n1", "critical"), ("g/n1", "warning")]
 
 
+@pytest.mark.parametrize("condition", ["slow", "hangs"])
+def test_a_disk_that_is_slow_or_hangs_is_a_warning(condition: str) -> None:
+    members = whole() | {"h:2": replica("n1", disk_condition=condition)}
+    assert [row[:2] for row in told(members)] == [("g", "ok"), ("g/n1", "warning")]
+    assert [row[1] for row in told(whole() | {"h:2": replica("n1", disk_condition="well")})] == ["ok"]
+
+
 def test_the_newer_of_two_that_say_that_they_lead_is_believed() -> None:
     members = whole() | {"h:2": replica("n1", "leader", term=4)}
     assert told(members)[0][2].startswith("n0 leads in term 5")
