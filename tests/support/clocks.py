@@ -1,10 +1,10 @@
 """Wall clocks that are wrong, one process at a time: a library that is compiled here and preloaded into a cluster."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from support.preloading import preload
 
 _SOURCE = Path(__file__).with_name("clock") / "wrong_clock.c"
 
@@ -18,15 +18,8 @@ class WrongClocks:
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        compiler = shutil.which("cc")
-        if compiler is None:
-            pytest.skip("cc is not installed")
         self._folder = folder / "wrong-clocks"
-        self._folder.mkdir()
-        library = self._folder / "wrong_clock.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, _SOURCE, "-ldl"], check=True)
-        monkeypatch.setenv("LD_PRELOAD", str(library))
-        monkeypatch.setenv("WRONG_CLOCKS", str(self._folder))
+        preload(self._folder, _SOURCE, "WRONG_CLOCKS", monkeypatch)
 
     def move(self, pid: int, milliseconds: int) -> None:
         """Move the clock of a process from where the machine's stands; 0 makes it right again."""

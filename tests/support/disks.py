@@ -1,12 +1,12 @@
 """Disks that fail, hang or are slow, one process at a time: a library that is compiled here and preloaded."""
 
 import errno
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from support.preloading import preload
 
 _SOURCE = Path(__file__).with_name("disk") / "disk_trouble.c"
 _CALLS = ("write", "sync", "reserve", "open")
@@ -55,15 +55,8 @@ class DiskTroubles:
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        compiler = shutil.which("cc")
-        if compiler is None:
-            pytest.skip("cc is not installed")
         self._folder = folder / "disk-troubles"
-        self._folder.mkdir()
-        library = self._folder / "disk_trouble.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, _SOURCE, "-ldl"], check=True)
-        monkeypatch.setenv("LD_PRELOAD", str(library))
-        monkeypatch.setenv("DISK_TROUBLE", str(self._folder))
+        preload(self._folder, _SOURCE, "DISK_TROUBLE", monkeypatch)
 
     def begin(self, pid: int, *troubles: Trouble) -> None:
         """From now on the calls of a process meet these; with none, all is well again."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ternmq.admin.leadership import LEADER, ReplicaStatus, group_members
+from ternmq.admin.leadership import ReplicaStatus, believed_leader, group_members
 from ternmq.client import BrokerInfo, ClusterInfo
 from ternmq.errors import BodyError, UnsupportedError
 from ternmq.remoting import Endpoint
@@ -122,7 +122,7 @@ def judge_group(group: str, members: Mapping[str, ReplicaStatus]) -> list[Findin
     """
     findings = [_judge_leadership(group, list(members.values()))]
     findings.extend(_differing(group, members.values()))
-    leader = _leader(members.values())
+    leader = believed_leader(members.values())
     for status in sorted(members.values(), key=lambda status: status.member):
         findings.extend(_judge_replica(f"{group}/{status.member}", status))
     for follower in leader.followers if leader else ():
@@ -143,7 +143,7 @@ def _judge_leadership(group: str, answered: list[ReplicaStatus]) -> Finding:
     mode = next((status.mode for status in answered if status.mode), "")
     there = f"{len(answered)} of {len(known)} members answer" + (f", not {', '.join(missing)}" if missing else "")
     start = f"start {', '.join(f'{group}/{member}' for member in missing)} again" if missing else None
-    leader = _leader(answered)
+    leader = believed_leader(answered)
     if leader is None:
         if mode in ("async-slave", "sync-double-write"):
             start = f"{start}, or `ternmq cluster promote {group} MEMBER`: see `ternmq cluster promote --help`"
@@ -186,14 +186,8 @@ def _differing(group: str, members: Iterable[ReplicaStatus]) -> Iterable[Finding
             yield Finding(group, "critical", said, "keep the data directories of all members, and report it")
 
 
-def _leader(members: Iterable[ReplicaStatus]) -> ReplicaStatus | None:
-    # For a moment a deposed leader may call itself one, too.
-    leaders = [status for status in members if status.role == LEADER]
-    return max(leaders, key=lambda status: status.term, default=None)
-
-
 def _led_from(members: Mapping[str, ReplicaStatus]) -> str | None:
-    leader = _leader(members.values())
+    leader = believed_leader(members.values())
     return next((address for address, status in members.items() if status is leader), None)
 
 

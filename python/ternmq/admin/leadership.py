@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -147,6 +147,16 @@ class Promotion:
     last_index: int
     stored_ms: int
     duration_s: float
+
+
+def believed_leader(members: Iterable[ReplicaStatus]) -> ReplicaStatus | None:
+    """Give the one that leads; of several that say so, as a deposed one may for a moment, that of the newest term.
+
+    Args:
+        members: what the replicas of a group say of themselves.
+    """
+    leaders = [status for status in members if status.role == LEADER]
+    return max(leaders, key=lambda status: status.term, default=None)
 
 
 async def replica_status(endpoint: Endpoint, address: str) -> ReplicaStatus | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ternmq.admin.leadership import LEADER, ReplicaStatus
+from ternmq.admin.leadership import ReplicaStatus, believed_leader
 
 SILENT = "silent"
 """The role of a member that does not answer and of which its leader tells."""
@@ -44,9 +44,7 @@ def replica_rows(group: str, members: Mapping[str, ReplicaStatus]) -> list[Repli
         group: broker group.
         members: what those that answered say of themselves, by address.
     """
-    # For a moment a deposed leader may call itself one, too.
-    leaders = [status for status in members.values() if status.role == LEADER]
-    leader = max(leaders, key=lambda status: status.term, default=None)
+    leader = believed_leader(members.values())
     followers = {follower.member: follower for follower in leader.followers} if leader else {}
     behind = {member: (follower.lag_ms, follower.bytes_behind) for member, follower in followers.items()}
     if leader:

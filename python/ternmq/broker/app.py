@@ -32,7 +32,7 @@ from ternmq.broker.master_lookup import asker, with_master
 from ternmq.broker.preferred_leader import PreferredLeader
 from ternmq.broker.proposals import Proposals
 from ternmq.broker.registration import Registrar, RegistrationState, ReplicaIdentity
-from ternmq.broker.roles import Role, Roles
+from ternmq.broker.roles import STARTING, Role, Roles
 from ternmq.config import BrokerConfig
 from ternmq.config.addresses import join_address
 from ternmq.config.exposure import warn_while_exposed
@@ -55,7 +55,6 @@ LINGER_SECONDS = 0.1
 FORWARD_SECONDS = 4.0
 # A NameServer that hangs costs the creation of a topic so much, until it is known to be out of order.
 ANNOUNCE_SECONDS = 1.0
-_STARTING = "starting"
 
 
 class BrokerApp:
@@ -174,13 +173,13 @@ class BrokerApp:
     def _take_status(self) -> None:
         """Take the role that the engine had before a listener was there."""
         status = self._running_engine().status()
-        if status["role"] != _STARTING:
+        if status["role"] != STARTING:
             self._roles.changed(status["role"], status["term"], status["leader"])
 
     def _waiting_for(self) -> Collection[str] | None:
         """Members that the bootstrap waits for; None once this replica takes part in its group."""
         status = self._running_engine().status()
-        return list(status.get("waiting_for", ())) if status["role"] == _STARTING else None
+        return list(status.get("waiting_for", ())) if status["role"] == STARTING else None
 
     def _leader_tasks(self, engine: Engine) -> list[asyncio.Task[None]]:
         """What only a leader does, begun on every replica."""
@@ -260,7 +259,7 @@ class BrokerApp:
         and again, with its own, by the event that follows. The other order could lose it.
         """
         role = self._roles.current
-        if role.name == _STARTING or self._engine is None:
+        if role.name == STARTING or self._engine is None:
             return None
         counter, changed_ms = self._engine.topic_version()
         permission, _ = self._engine.permission()

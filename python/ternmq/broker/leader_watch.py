@@ -4,14 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from ternmq.broker.roles import Role, Roles
+from ternmq.broker.roles import STARTING, Role, Roles
 
 _log = logging.getLogger("ternmq.broker.leader")  # Public: users filter by it.
 
 SAY_AFTER_SECONDS = 1.0
 """Elections are over by then. A leader that lost its majority has given up leading 0.6 s before that, at the latest."""
 AGAIN_AFTER_SECONDS = 10.0
-_STARTING = "starting"
 
 
 class LeaderWatch:
@@ -89,7 +88,7 @@ class LeaderWatch:
 
 
 def _is_leaderless(role: Role) -> bool:
-    return role.name != _STARTING and not _has_leader(role)
+    return role.name != STARTING and not _has_leader(role)
 
 
 def _has_leader(role: Role) -> bool:

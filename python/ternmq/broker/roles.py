@@ -9,6 +9,7 @@ from ternmq.protocol.codes import ResponseCode
 from ternmq.remoting import Reply
 
 LEADER = "leader"
+STARTING = "starting"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Role:
         leader: member id of the leader, if known.
     """
 
-    name: str = "starting"
+    name: str = STARTING
     term: int = 0
     leader: str | None = None
 

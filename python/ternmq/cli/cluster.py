@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from ternmq.cli import scale_out
-from ternmq.cli.health import health
+from ternmq.cli.health import ask_members, health
 from ternmq.cli.options import with_endpoints, with_output
 from ternmq.cli.output import Output
 
@@ -86,16 +86,9 @@ def replicas(group: str | None, endpoints: str | None, data: Path | None, out: O
 
     from ternmq import admin
     from ternmq.cli.with_client import with_client
-    from ternmq.remoting import open_endpoint
 
     async def work(client: Client) -> list[dict[str, Any]]:
-        endpoint = open_endpoint()
-        try:
-            shown = await client.admin.cluster_info()
-            names = sorted(shown.brokers) if group is None else [group]
-            groups = {name: await admin.group_members(endpoint, shown, name) for name in names}
-        finally:
-            await endpoint.close()
+        groups = await ask_members(client, group)
         return [asdict(row) for name, members in groups.items() for row in admin.replica_rows(name, members)]
 
     out.items(REPLICAS_SCHEMA, with_client(endpoints, data, work))

@@ -47,7 +47,7 @@ def find_endpoints(endpoints: str | None, data: Path | None) -> str:
     return found
 
 
-def find_topology(topology: Path | None, endpoints: str | None, data: Path | None) -> dict[str, list[str]] | None:
+def expected_replicas(topology: Path | None, endpoints: str | None, data: Path | None) -> dict[str, list[str]] | None:
     """Say which replicas there should be: by the file given, else by that of the local cluster that is asked.
 
     Args:

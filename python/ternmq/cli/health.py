@@ -12,7 +12,7 @@ from ternmq.cli.options import with_endpoints, with_output
 from ternmq.cli.output import Output
 
 if TYPE_CHECKING:
-    from ternmq.admin import ReplicaStatus
+    from ternmq.admin import ReplicaRow, ReplicaStatus
     from ternmq.client import Client
 
 HEALTH_SCHEMA = "ternmq.cluster.health/1"
@@ -38,11 +38,11 @@ def health(topology: Path | None, endpoints: str | None, data: Path | None, out:
     from dataclasses import asdict
 
     from ternmq import admin
-    from ternmq.cli.endpoints import find_topology
+    from ternmq.cli.endpoints import expected_replicas
     from ternmq.cli.with_client import with_client
     from ternmq.remoting import open_endpoint
 
-    expected = find_topology(topology, endpoints, data)
+    expected = expected_replicas(topology, endpoints, data)
 
     async def work(client: Client) -> list[admin.Finding]:
         endpoint = open_endpoint()
@@ -56,6 +56,28 @@ def health(topology: Path | None, endpoints: str | None, data: Path | None, out:
     is_healthy = all(finding.level == "ok" for finding in findings)
     out.items(HEALTH_SCHEMA, [asdict(finding) for finding in findings], summary={"healthy": is_healthy})
     return failures.OK if is_healthy else failures.NEGATIVE
+
+
+async def ask_members(client: Client, group: str | None) -> dict[str, dict[str, ReplicaStatus]]:
+    """Ask the replicas of a group, or of all, that a NameServer shows; those that do not answer are left out.
+
+    Args:
+        client: knows the NameServers.
+        group: broker group; None for all.
+
+    Returns:
+        Group to address to what the replica says.
+    """
+    from ternmq import admin
+    from ternmq.remoting import open_endpoint
+
+    endpoint = open_endpoint()
+    try:
+        shown = await client.admin.cluster_info()
+        names = sorted(shown.brokers) if group is None else [group]
+        return {name: await admin.group_members(endpoint, shown, name) for name in names}
+    finally:
+        await endpoint.close()
 
 
 @click.group()
@@ -74,16 +96,9 @@ def raft(group: str | None, endpoints: str | None, data: Path | None, out: Outpu
     """
     from ternmq import admin
     from ternmq.cli.with_client import with_client
-    from ternmq.remoting import open_endpoint
 
     async def work(client: Client) -> dict[str, dict[str, ReplicaStatus]]:
-        endpoint = open_endpoint()
-        try:
-            shown = await client.admin.cluster_info()
-            names = sorted(shown.brokers) if group is None else [group]
-            return {name: await admin.group_members(endpoint, shown, name) for name in names}
-        finally:
-            await endpoint.close()
+        return await ask_members(client, group)
 
     items: list[dict[str, Any]] = []
     is_healthy = True
@@ -97,7 +112,7 @@ def raft(group: str | None, endpoints: str | None, data: Path | None, out: Outpu
     return failures.OK if is_healthy else failures.NEGATIVE
 
 
-def _raft_row(group: str, member: str, lag: Any, status: ReplicaStatus | None) -> dict[str, Any]:
+def _raft_row(group: str, member: str, lag: ReplicaRow | None, status: ReplicaStatus | None) -> dict[str, Any]:
     election = status.election if status is not None and status.role == "leader" else None
     disk = status.disk if status is not None else None
     return {
